@@ -1,0 +1,57 @@
+# Two commands do all the set-up: `make demo` and `make test`. They need Python >= 3.11 and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUNS := PYTHONDONTWRITEBYTECODE= $(BIN)
+INSTALL := $(shell command -v uv >/dev/null 2>&1 && echo "uv pip install --quiet --compile-bytecode --python $(BIN)/python" || echo "$(BIN)/python -m pip install --quiet --disable-pip-version-check")
+
+.PHONY: demo test check fast completions docs clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo   install, then replay the sample day at ten times real time"
+	@echo "make test   install, then lint, types, import layers and the whole test suite"
+	@echo "make fast   lint, types and the tests that need no server"
+	@echo "make docs   write docs/cli.md and completions/ anew"
+
+demo: $(VENV)/spyctl.ok
+	@echo "running: spyctl replay --date 2025-12-16 --speed 10 --embedded"
+	@echo
+	@$(BIN)/spyctl replay --date 2025-12-16 --speed 10 --embedded --data-dir dbn-data && \
+	printf '%s\n' \
+	  "next     . .venv/bin/activate       puts spyctl on your PATH" \
+	  "         spyctl discover            shows what the data folder holds" \
+	  "         spyctl replay --help       shows what else a replay can do"
+
+test: $(VENV)/test.ok check
+	@$(RUNS)/python -m pytest
+
+check: $(VENV)/test.ok
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+fast: check
+	@$(RUNS)/python -m pytest -m "not integration"
+
+docs: $(VENV)/test.ok
+	@$(BIN)/python -m tests.support.reference
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "spyctl needs Python 3.11 or newer, this is %s" % sys.version.split()[0])'
+	@echo "first time: creating $(VENV) ($$($(PYTHON) --version)), installing spyctl"
+	@if command -v uv >/dev/null 2>&1; then uv venv --quiet --python $(PYTHON) $(VENV); else $(PYTHON) -m venv $(VENV); fi
+
+$(VENV)/spyctl.ok: pyproject.toml | $(VENV)/bin/python
+	@$(INSTALL) --editable .
+	@$(RUNS)/python -m compileall -q spyctl
+	@touch $@
+
+$(VENV)/test.ok: pyproject.toml | $(VENV)/bin/python
+	@$(INSTALL) --editable '.[test]'
+	@$(RUNS)/python -m compileall -q spyctl
+	@touch $@ $(VENV)/spyctl.ok
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,27 @@
+"""SPY and ES market data onto NATS JetStream: every event, once, in order."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from spyctl.api import NATSBus as NATSBus
+    from spyctl.api import ReplayPublisher as ReplayPublisher
+    from spyctl.api import ReplayStats as ReplayStats
+    from spyctl.ingest import DBNIngestor as DBNIngestor
+
+__version__ = "0.1.0"
+
+# Importing the package costs nothing; what is asked for is imported then.
+_WHERE = {
+    "DBNIngestor": "spyctl.ingest",
+    "NATSBus": "spyctl.api",
+    "ReplayPublisher": "spyctl.api",
+    "ReplayStats": "spyctl.api",
+}
+__all__ = ["DBNIngestor", "NATSBus", "ReplayPublisher", "ReplayStats", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'spyctl' has no attribute {name!r}")
+    return getattr(import_module(_WHERE[name]), name)

@@ -1,0 +1,149 @@
+"""The Python API for programs that embed spyctl; no logic of its own."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from spyctl.bus.connection import Connection, connect
+from spyctl.bus.publisher import Publisher
+from spyctl.bus.runs import new_run_id
+from spyctl.bus.stream import ensure_stream
+from spyctl.bus.windowed import Windowed
+from spyctl.errors import UsageError
+from spyctl.events import Event
+from spyctl.ingest import DBNIngestor
+from spyctl.normalize.dbn import Selection
+from spyctl.replay import Replay, ReplayOptions
+from spyctl.times import MAX_INSTANT, day_number
+from spyctl.wire import encode, subject_of
+
+
+class NATSBus:
+    """Acknowledged publishing onto the stream ``MARKET_DATA``.
+
+    ``servers`` is one URL or several. Use :meth:`connect` first and :meth:`close` last, or ``async with``.
+    """
+
+    def __init__(self, servers: str | Sequence[str]) -> None:
+        self.servers = (servers,) if isinstance(servers, str) else tuple(servers)
+        self._connection: Connection | None = None
+        self._publisher: Publisher | None = None
+
+    @property
+    def publisher(self) -> Publisher:
+        """The one publisher of this bus. Raises :class:`UsageError` before :meth:`connect`."""
+        if self._publisher is None:
+            raise UsageError("the bus is not connected", "await bus.connect() first")
+        return self._publisher
+
+    async def connect(self) -> None:
+        """Connect and see to the stream.
+
+        Raises :class:`UnreachableError`, :class:`NoJetStreamError`, :class:`UnfitStreamError`.
+        """
+        self._connection = await connect(self.servers)
+        await self._connection.jetstream_info()
+        stream = await ensure_stream(self._connection)
+        self._publisher = Publisher(Windowed(self._connection, stream), f"{new_run_id()}{time.time_ns():x}")
+        await self._publisher.open()
+
+    async def publish(self, subject: str, event: Event) -> None:
+        """Send an event on a subject (``subject_of(event)`` names its own); waits while too many are unacknowledged.
+
+        Raises :class:`UsageError` where the subject is not the event's own, :class:`RefusedError`,
+        :class:`UnreachableError`.
+        """
+        if subject != subject_of(event):
+            raise UsageError(f"a {type(event).__name__} belongs on {subject_of(event)}, not on {subject}")
+        await self.publisher.publish([subject], [encode(event)])
+
+    async def close(self) -> None:
+        """Wait until all is acknowledged, then disconnect."""
+        if self._connection is None:
+            return
+        try:
+            await self.publisher.drain()
+        finally:
+            await self.publisher.close()
+            await self._connection.close()
+            self._connection = self._publisher = None
+
+    async def __aenter__(self) -> "NATSBus":
+        await self.connect()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.close()
+
+
+@dataclass(slots=True)
+class ReplayStats:
+    """What a :class:`ReplayPublisher` has played so far."""
+
+    events: int = 0
+    trades: int = 0
+    mbp10: int = 0
+    late: int = 0
+    event_s: float = 0.0
+    wall_s: float = 0.0
+
+    def actual_speed(self) -> float | None:
+        """Return event time played per wall time used, ``None`` before there is any."""
+        return self.event_s / self.wall_s if self.wall_s > 0 else None
+
+
+class ReplayPublisher:
+    """Replays days of a :class:`DBNIngestor` onto a connected :class:`NATSBus`."""
+
+    def __init__(self, bus: NATSBus, dbn_ingestor: DBNIngestor, replay_speed: float = 1.0) -> None:
+        self.bus = bus
+        self.dbn_ingestor = dbn_ingestor
+        self.replay_speed = replay_speed
+        self.stats = ReplayStats()
+
+    async def replay_date(
+        self,
+        date: date,
+        start_ns: int | None = None,
+        end_ns: int | None = None,
+        include_trades: bool = True,
+        include_mbp10: bool = True,
+    ) -> ReplayStats:
+        """Replay one UTC day with ``start_ns <= sort time < end_ns``; returns when all is acknowledged.
+
+        Raises :class:`NoDataError` and what :meth:`NATSBus.publish` raises.
+        """
+        schemas = [name for name, wanted in (("trades", include_trades), ("mbp-10", include_mbp10)) if wanted]
+        return await self._replay([date], start_ns, end_ns, schemas)
+
+    async def replay_continuous(
+        self, dates: Sequence[date], start_ns: int | None = None, end_ns: int | None = None
+    ) -> ReplayStats:
+        """Replay several days as one input; otherwise like :meth:`replay_date`."""
+        return await self._replay(dates, start_ns, end_ns, ["trades", "mbp-10"])
+
+    async def _replay(
+        self, dates: Sequence[date], start_ns: int | None, end_ns: int | None, schemas: Sequence[str]
+    ) -> ReplayStats:
+        found = [info for schema in schemas for day in dates for info in self.dbn_ingestor.files_of(day, schema)]
+        selection = Selection(
+            start_ns=start_ns or 0,
+            end_ns=MAX_INSTANT if end_ns is None else end_ns,
+            days=frozenset(map(day_number, dates)),
+        )
+        options = ReplayOptions(self.replay_speed, selection, digest=False)
+        publisher = self.bus.publisher
+        replay = Replay(list(dict.fromkeys(found)), publisher, options, run_id=publisher.run_id)
+        try:
+            await replay.run()
+        finally:
+            trades, mbp10 = (replay.progress.by_subject[subject] for subject in replay.subjects)
+            stats = self.stats
+            stats.trades += trades
+            stats.mbp10 += mbp10
+            stats.events += trades + mbp10
+            stats.late += replay.progress.late
+            stats.event_s += replay.pace.event_ns / 1e9
+            stats.wall_s += max(0, replay.pace.clock_ns) / 1e9
+        return self.stats

@@ -1,0 +1,1 @@
+"""Everything NATS: connection, stream, run records, the one publisher, the embedded server."""

@@ -1,0 +1,241 @@
+"""A connection to NATS that is ours: quiet, translated into our errors, with our own way to write.
+
+nats-py buffers what is published while it is disconnected and sends it after the reconnect, which would send
+events twice. So framed messages are written to its transport directly (:meth:`Connection.write`): what a
+dead connection has not sent is gone, and the publisher, which knows what was acknowledged, sends it again.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import nats
+import nats.errors
+import orjson
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js.client import JetStreamContext
+
+from spyctl.errors import NoJetStreamError, RefusedError, UnreachableError
+
+CONNECT_TIMEOUT_S = 2.0
+REQUEST_TIMEOUT_S = 5.0
+RECONNECT_WAIT_S = 0.1
+_QUIET_LOGGER = "nats"
+
+
+class ApiError(Exception):
+    """JetStream's own refusal of a request, with its ``err_code``."""
+
+    def __init__(self, code: int, err_code: int, description: str) -> None:
+        super().__init__(f"{description} ({err_code})")
+        self.code = code
+        self.err_code = err_code
+        self.description = description
+
+
+def masked(url: str) -> str:
+    """Return a server's URL without user and password."""
+    parts = urlsplit(url if "//" in url else f"nats://{url}")
+    host = parts.hostname or ""
+    return f"{parts.scheme}://{host}:{parts.port}" if parts.port else f"{parts.scheme}://{host}"
+
+
+class Connection:
+    """One client connection; made by :func:`connect`."""
+
+    def __init__(self, client: Client, urls: Sequence[str]) -> None:
+        self._client = client
+        self._urls = tuple(urls)
+        self._on_disconnect: list[Callable[[], None]] = []
+        self._connected = asyncio.Event()
+        self._closing = False
+        self._last_error: Exception | None = None
+
+    # --- what the server is
+
+    @property
+    def url(self) -> str:
+        """The server we are connected to, without credentials."""
+        found = self._client.connected_url
+        return masked(found.geturl()) if found is not None else masked(self._urls[0])
+
+    @property
+    def server_version(self) -> str:
+        """The version of the server, as ``2.15.1``."""
+        return str(self._client._server_info.get("version", "?"))
+
+    @property
+    def connected(self) -> bool:
+        """Whether the connection is up at this moment."""
+        return self._connected.is_set() and bool(self._client.is_connected)
+
+    async def wait_connected(self, timeout_s: float) -> None:
+        """Wait until the connection is up. Raises :class:`UnreachableError` after ``timeout_s``."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._connected.wait()
+            if not self._client.is_closed:
+                return
+        except TimeoutError:
+            pass
+        if self._client.is_closed:
+            raise UnreachableError(f"{self.url} closed the connection for good: {self._last_error}")
+        raise UnreachableError(
+            f"{self.url} went away and did not come back within {timeout_s:g} s",
+            "start it again, then run the command again",
+        )
+
+    def on_disconnect(self, callback: Callable[[], None]) -> None:
+        """Have a function called whenever the connection breaks."""
+        self._on_disconnect.append(callback)
+
+    # --- asking
+
+    async def jetstream_info(self) -> dict[str, Any]:
+        """Return the account's JetStream limits and usage. Raises :class:`NoJetStreamError`."""
+        try:
+            return await self.api("INFO")
+        except ApiError as error:
+            raise NoJetStreamError(
+                f"the NATS server at {self.url} offers no JetStream: {error.description}",
+                "start it with: nats-server -js",
+            ) from None
+
+    async def api(self, subject: str, request: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Ask JetStream's API (``$JS.API.<subject>``) and return the reply as it is.
+
+        Raises :class:`ApiError` where JetStream says no, :class:`NoJetStreamError` where nobody answers.
+        """
+        payload = orjson.dumps(request) if request is not None else b""
+        try:
+            message = await self._client.request(f"$JS.API.{subject}", payload, timeout=REQUEST_TIMEOUT_S)
+        except nats.errors.NoRespondersError:
+            raise NoJetStreamError(
+                f"the NATS server at {self.url} runs without JetStream", "start it with: nats-server -js"
+            ) from None
+        except (nats.errors.TimeoutError, nats.errors.ConnectionClosedError, OSError):
+            raise UnreachableError(
+                f"JetStream at {self.url} did not answer within {REQUEST_TIMEOUT_S:g} s",
+                "spyctl server status, or look at the server's log",
+            ) from None
+        reply: dict[str, Any] = orjson.loads(message.data)
+        if error := reply.get("error"):
+            raise ApiError(error.get("code", 0), error.get("err_code", 0), error.get("description", ""))
+        return reply
+
+    def jetstream(self) -> JetStreamContext:
+        """Return nats-py's JetStream client over this connection, for the KV bucket and for readers."""
+        return self._client.jetstream(timeout=REQUEST_TIMEOUT_S)
+
+    async def subscribe(self, subject: str, handler: Callable[[Msg], Awaitable[None]]) -> None:
+        """Call ``handler`` with each message on a subject."""
+        await self._client.subscribe(subject, cb=handler, pending_msgs_limit=0, pending_bytes_limit=0)
+        await self._client.flush()
+
+    def inbox(self) -> str:
+        """Make up a subject nobody else listens to."""
+        return str(self._client.new_inbox())
+
+    # --- writing
+
+    async def write(self, frames: bytes) -> bool:
+        """Write whole protocol messages and wait until the socket takes them (back-pressure).
+
+        Returns whether the connection was up before and after; what was written to one that broke is lost.
+        """
+        transport = self._client._transport
+        if not self.connected or transport is None:
+            return False
+        try:
+            transport.write(frames)
+            await transport.drain()  # type: ignore[no-untyped-call]
+        except (OSError, RuntimeError, AttributeError):
+            return False  # nats-py meets the same error in its read loop and reconnects
+        return self.connected
+
+    async def close(self) -> None:
+        """Close the connection; never raises."""
+        self._closing = True
+        try:
+            await self._client.close()
+        except Exception:  # whatever a dying connection raises, it is gone
+            logging.getLogger(__name__).debug("closing failed", exc_info=True)
+
+    # --- nats-py's callbacks
+
+    async def _disconnected(self) -> None:
+        self._connected.clear()
+        if not self._closing:
+            for callback in self._on_disconnect:
+                callback()
+
+    async def _reconnected(self) -> None:
+        self._connected.set()
+
+    async def _closed(self) -> None:
+        self._connected.set()  # whoever waits is to learn at once that waiting is in vain
+
+    async def _failed(self, error: Exception) -> None:
+        self._last_error = error
+        logging.getLogger(__name__).debug("nats: %s", error)
+
+
+async def connect(urls: Sequence[str], *, timeout_s: float = CONNECT_TIMEOUT_S) -> Connection:
+    """Connect to one of several servers.
+
+    Once connected, a broken connection is mended for ever; who waits sets the limit. Raises
+    :class:`UnreachableError` where none answers and :class:`NoJetStreamError` where what answers is no
+    NATS server or refuses us.
+    """
+    # A library that logs tracebacks of its own would break the promise of one clear sentence.
+    logging.getLogger(_QUIET_LOGGER).addHandler(logging.NullHandler())
+    logging.getLogger(_QUIET_LOGGER).propagate = False
+    client = Client()
+    connection = Connection(client, urls)
+    shown = ", ".join(map(masked, urls))
+    try:
+        async with asyncio.timeout(timeout_s * len(urls) + 1):
+            await client.connect(
+                list(urls),
+                name="spyctl",
+                error_cb=connection._failed,
+                disconnected_cb=connection._disconnected,
+                reconnected_cb=connection._reconnected,
+                connect_timeout=timeout_s,  # type: ignore[arg-type]
+                reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type]
+                closed_cb=connection._closed,
+                max_reconnect_attempts=1,
+                ping_interval=5,
+                max_outstanding_pings=2,
+            )
+    except (nats.errors.Error, OSError, TimeoutError, ValueError) as error:
+        await connection.close()
+        raise _connect_error(connection._last_error or error, shown) from None
+    client.options["max_reconnect_attempts"] = -1  # only the first attempt may fail
+    connection._connected.set()
+    return connection
+
+
+def _connect_error(error: BaseException, shown: str) -> Exception:
+    text = str(error).lower()
+    if isinstance(error, nats.errors.AuthorizationError) or "authorization" in text:
+        return NoJetStreamError(f"{shown} refuses us: authorization violation", "check user, password or credentials")
+    if isinstance(error, ConnectionRefusedError | nats.errors.NoServersError) or "refused" in text:
+        return UnreachableError(
+            f"no NATS server answers on {shown}",
+            "start one, or leave --nats-url out to use the embedded server",
+        )
+    if isinstance(error, TimeoutError | nats.errors.TimeoutError | nats.errors.ProtocolError | ValueError):
+        return NoJetStreamError(f"what answers on {shown} does not speak NATS", "name another server with --nats-url")
+    return UnreachableError(
+        f"cannot connect to {shown}: {error or type(error).__name__}",
+        "check the address, or start the server",
+    )
+
+
+def refused(reason: str) -> RefusedError:
+    """Build the error for a message that the server will not store."""
+    return RefusedError(f"the server refuses to store events: {reason}", "nats stream info MARKET_DATA tells more")

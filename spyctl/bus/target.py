@@ -1,0 +1,97 @@
+"""Which server to use: the one named, the one on the default port, or the embedded one."""
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from spyctl.bus.connection import Connection, connect
+from spyctl.bus.embedded import DEFAULT_PORT, EmbeddedServer, Store, default_store
+from spyctl.errors import NoJetStreamError, UnreachableError
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where to publish: ``urls`` where the user named servers, else the default port or the embedded server.
+
+    ``embedded`` insists on the embedded server; ``port`` is its first choice and the default port that is
+    looked at; ``may_embed`` is false where starting one unasked would be wrong.
+    """
+
+    urls: tuple[str, ...] = ()
+    embedded: bool = False
+    may_embed: bool = True
+    port: int = DEFAULT_PORT
+    store: Path = field(default_factory=default_store)
+
+    @property
+    def default_url(self) -> str:
+        """The server looked for where none is named."""
+        return f"nats://localhost:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A connection, and the embedded server behind it, if that is what it is."""
+
+    connection: Connection
+    embedded: EmbeddedServer | None
+    why: str
+
+
+@asynccontextmanager
+async def reach(target: Target) -> AsyncIterator[Reached]:
+    """Connect to the server that a target means, starting the embedded one where that is called for.
+
+    Raises :class:`UnreachableError`, :class:`NoJetStreamError`, :class:`EmbeddedServerError`.
+    """
+    async with AsyncExitStack() as stack:
+        embedded = None
+        if target.urls and not target.embedded:
+            urls, why = target.urls, ""
+        else:
+            server, why = _choice(target)
+            if server is None:
+                urls = (target.default_url,)
+            else:
+                embedded = await stack.enter_async_context(server)
+                assert embedded.state is not None
+                urls = (embedded.state.url,)
+        connection = await _connect(urls, target)
+        stack.push_async_callback(connection.close)
+        await connection.jetstream_info()
+        yield Reached(connection, embedded, why)
+
+
+def _choice(target: Target) -> tuple[EmbeddedServer | None, str]:
+    server = EmbeddedServer(Store(target.store), target.port)
+    if target.embedded:
+        return server, "asked for"
+    state = server.store.state()
+    if state is not None and state.port == target.port:
+        return server, "none named"
+    if _listens(target.port):
+        return None, "none named"
+    if not target.may_embed:
+        raise UnreachableError(
+            f"no NATS server named, and none on localhost:{target.port}", "--nats-url URL, or --embedded"
+        )
+    return server, f"none named, none on localhost:{target.port}"
+
+
+async def _connect(urls: tuple[str, ...], target: Target) -> Connection:
+    try:
+        return await connect(urls)
+    except NoJetStreamError as error:
+        if target.urls:
+            raise
+        raise NoJetStreamError(error.message, "--nats-url names another server, --embedded uses our own") from None
+
+
+def _listens(port: int) -> bool:
+    try:
+        with socket.create_connection(("localhost", port), timeout=1):
+            return True
+    except OSError:
+        return False

@@ -1,0 +1,39 @@
+"""``spyctl events``: the JSON Schema of each event type."""
+
+from typing import Annotated
+
+import typer
+
+from spyctl.errors import UsageError
+
+
+def events(
+    event_type: Annotated[
+        str | None, typer.Argument(metavar="[TYPE]", help="A type, schema id or subject, as FuturesTrade.")
+    ] = None,
+) -> None:
+    """Print the JSON Schema of one event type, or of all."""
+    import orjson
+
+    from spyctl.wire import KINDS, Kind, json_schema
+
+    chosen: tuple[Kind, ...] = KINDS
+    if event_type is not None:
+        wanted = event_type.lower().removeprefix("market.")
+        chosen = tuple(
+            kind
+            for kind in KINDS
+            if wanted
+            in (
+                kind.event_type.__name__.lower(),
+                kind.schema_id,
+                kind.schema_id.removesuffix(".v1"),
+                kind.subject.removeprefix("market."),
+            )
+        )
+        if not chosen:
+            names = ", ".join(kind.event_type.__name__ for kind in KINDS)
+            raise UsageError(f"there is no event type {event_type!r}", f"one of {names}")
+    documents = [json_schema(kind) for kind in chosen]
+    document = documents[0] if event_type is not None else documents
+    typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())

@@ -1,0 +1,92 @@
+"""The options that several commands share, with their environment variables."""
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import typer
+
+from spyctl.errors import UsageError
+
+SCHEMA_NAMES = {"trades": "trades", "trade": "trades", "mbp10": "mbp-10"}
+
+
+def schema_name(text: str) -> str:
+    """Read a schema in any spelling (``MBP-10``, ``mbp_10``, ``mbp10``); raises :class:`UsageError`."""
+    compact = text.strip().lower().replace("-", "").replace("_", "").replace(" ", "")
+    if compact not in SCHEMA_NAMES:
+        raise UsageError(f"there is no schema {text!r} here", "--schema trades, or --schema mbp-10")
+    return SCHEMA_NAMES[compact]
+
+
+def nats_urls(text: str | None, context: Any) -> tuple[str, ...]:
+    """Split ``--nats-url`` or ``NATS_URL``; a password is accepted from the environment alone.
+
+    ``context`` is the command's :class:`typer.Context`. Raises :class:`UsageError`.
+    """
+    if not text:
+        return ()
+    urls = tuple(url.strip() for url in text.split(",") if url.strip())
+    source = context.get_parameter_source("nats_url")
+    for url in urls:
+        full = url if "//" in url else f"nats://{url}"
+        try:
+            parts = urlsplit(full)
+            good = bool(parts.hostname) and parts.scheme in ("nats", "tls", "ws", "wss") and (parts.port or 1) > 0
+        except ValueError:
+            good = False
+        on_command_line = source is not None and source.name == "COMMANDLINE"
+        if on_command_line and "@" in full:
+            raise UsageError("--nats-url holds a user or password, which everybody can see there", "export NATS_URL=…")
+        if not good:
+            shown = url if "@" not in url else "(with credentials)"
+            raise UsageError(f"{shown!r} is not a NATS URL", "nats://HOST:4222")
+    return urls
+
+
+def date_option(text: str) -> date:
+    """Read a single date; raises :class:`UsageError`."""
+    from spyctl.times import parse_date
+
+    return parse_date(text)
+
+
+DataDir = Annotated[
+    Path,
+    typer.Option("--data-dir", envvar="SPYCTL_DATA_DIR", help="The folder with DBN files.", show_envvar=True),
+]
+NatsUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--nats-url",
+        envvar="NATS_URL",
+        help="NATS servers, separated by commas. \\[default: nats://localhost:4222, else the embedded server]",
+        show_default=False,
+    ),
+]
+Embedded = Annotated[bool, typer.Option("--embedded", help="Use the embedded server even where another one answers.")]
+Store = Annotated[
+    Path | None,
+    typer.Option(
+        "--store",
+        envvar="SPYCTL_STORE",
+        help="The embedded server's folder. \\[default: ~/.local/share/spyctl/nats]",
+        show_default=False,
+    ),
+]
+Port = Annotated[
+    int,
+    typer.Option("--port", envvar="SPYCTL_PORT", min=1, max=65535, help="The embedded server's first choice of port."),
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings, errors and the result.")]
+Schema = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--schema",
+        envvar="SPYCTL_SCHEMA",
+        help="trades or mbp-10; repeatable. \\[default: both]",
+        show_default=False,
+    ),
+]

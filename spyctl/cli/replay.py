@@ -1,0 +1,505 @@
+"""``spyctl replay``: choose source, clock and sink, start the replay, show it, say what came of it."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from spyctl.cli.options import (
+    DataDir,
+    Embedded,
+    Json,
+    NatsUrl,
+    Port,
+    Quiet,
+    Schema,
+    Store,
+    nats_urls,
+    schema_name,
+)
+from spyctl.cli.talk import Talk, size_text
+from spyctl.errors import ExitCode, NoDataError, NoSpaceError, SpyctlError, UsageError
+
+if TYPE_CHECKING:
+    from spyctl.bus.publisher import Publisher
+    from spyctl.bus.stream import Stream
+    from spyctl.bus.target import Reached, Target
+    from spyctl.plan import Plan
+    from spyctl.replay import ReplayOptions, Sink
+
+MIN_FREE_BYTES = 64_000_000
+_ORDERS = ("event", "recv")
+_SINKS = ("nats", "stdout")
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    # What the command line asked for, read and checked.
+    data_dir: Path
+    dates: tuple[str, ...]
+    origin: str
+    schemas: tuple[str, ...]
+    start: str | None
+    end: str | None
+    zone: str
+    trading_day: str | None
+    options: "ReplayOptions"
+    target: "Target"
+    sink: str
+    force: bool
+    as_json: bool
+
+
+def replay(
+    context: typer.Context,
+    date: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--date",
+            envvar="REPLAY_DATE",
+            help="UTC day of the files: 2025-12-16, D..D, all, last; repeatable. \\[default: every date]",
+            show_default=False,
+        ),
+    ] = None,
+    speed: Annotated[
+        str,
+        typer.Option("--speed", "-s", envvar="REPLAY_SPEED", help="1, 10x, 0.5, or max (0): as fast as acknowledged."),
+    ] = "1",
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--start",
+            envvar="REPLAY_START",
+            help="09:30, open, open-5m, ISO or ns; in --tz on the first date.",
+        ),
+    ] = None,
+    end: Annotated[
+        str | None,
+        typer.Option(
+            "--end", envvar="REPLAY_END", help="Likewise, on the last date; events at this time are left out."
+        ),
+    ] = None,
+    tz: Annotated[
+        str, typer.Option("--tz", envvar="SPYCTL_TZ", help="Zone of times without one.")
+    ] = "America/New_York",
+    trading_day: Annotated[
+        str | None,
+        typer.Option("--trading-day", help="18:00 the evening before to 17:00 New York, instead of --date."),
+    ] = None,
+    schema: Schema = None,
+    order: Annotated[
+        str, typer.Option("--order", envvar="REPLAY_ORDER", help="event: by ts_event; recv: by ts_recv.")
+    ] = "event",
+    reorder_window: Annotated[
+        str,
+        typer.Option(
+            "--reorder-window",
+            envvar="REPLAY_REORDER_WINDOW",
+            help="How far ts_event may stray from ts_recv.",
+        ),
+    ] = "1s",
+    max_quiet: Annotated[
+        str,
+        typer.Option("--max-quiet", envvar="REPLAY_MAX_QUIET", help="Longest wait through a quiet stretch."),
+    ] = "5s",
+    count: Annotated[int | None, typer.Option("--count", min=1, help="End after so many events.")] = None,
+    data_dir: DataDir = Path("dbn-data"),
+    nats_url: NatsUrl = None,
+    embedded: Embedded = False,
+    store: Store = None,
+    port: Port = 4222,
+    prefix: Annotated[
+        str,
+        typer.Option(
+            "--prefix", envvar="SPYCTL_PREFIX", help="Publish under PREFIX.market.… into a stream of its own."
+        ),
+    ] = "",
+    sink: Annotated[str, typer.Option("--sink", help="nats, or stdout for JSON lines.")] = "nats",
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at a damaged file instead of going on.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Publish even beside another run or source.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
+    digest: Annotated[
+        bool, typer.Option("--digest/--no-digest", help="Compute the BLAKE2b digest of all payloads.")
+    ] = True,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Replay Databento files onto JetStream: ES trades and MBP-10 in event time, at any speed.
+
+    [dim]spyctl replay --date 2025-12-16 --speed 10[/]
+
+    [dim]spyctl replay --date last --start open --end open+30m --speed max[/]
+
+    [dim]spyctl replay --trading-day 2025-12-16 --dry-run[/]
+    """
+    from spyctl.bus.embedded import default_store
+    from spyctl.bus.target import Target
+    from spyctl.clock import parse_speed
+    from spyctl.columns import SCHEMAS
+    from spyctl.normalize.dbn import Selection
+    from spyctl.replay import ReplayOptions
+    from spyctl.times import parse_duration
+
+    _one_of("--order", order, _ORDERS)
+    _one_of("--sink", sink, _SINKS)
+    if prefix and not prefix.replace("_", "").replace("-", "").isalnum():
+        raise UsageError(f"--prefix {prefix!r} is no subject token", "letters, digits, - and _ alone")
+    if trading_day is not None and date and context.get_parameter_source("date").name == "COMMANDLINE":  # type: ignore[union-attr]
+        raise UsageError("--trading-day and --date exclude each other", "--trading-day alone")
+    source = context.get_parameter_source("date")
+    origin = {"COMMANDLINE": "--date", "ENVIRONMENT": "REPLAY_DATE"}.get(source.name if source else "", "every date")
+    request = _Request(
+        data_dir=data_dir,
+        dates=tuple(date or ()),
+        origin="--trading-day" if trading_day else origin,
+        schemas=tuple(dict.fromkeys(map(schema_name, schema))) if schema else SCHEMAS,
+        start=start,
+        end=end,
+        zone=tz,
+        trading_day=trading_day,
+        options=ReplayOptions(
+            speed=parse_speed(speed),
+            selection=Selection(reorder_ns=parse_duration(reorder_window), by_recv=order == "recv"),
+            max_quiet_ns=parse_duration(max_quiet),
+            count=count,
+            prefix=prefix,
+            strict=strict,
+            digest=digest,
+        ),
+        target=Target(
+            urls=nats_urls(nats_url, context),
+            embedded=embedded,
+            port=port,
+            store=store or default_store(),
+        ),
+        sink=sink,
+        force=force,
+        as_json=as_json,
+    )
+    talk = Talk(quiet)
+    plan = _plan(request)
+    _show_plan(talk, plan, request)
+    if dry_run:
+        if as_json:
+            _print_json(_plan_document(plan, request))
+        return ExitCode.OK
+    if plan.first_ns is None and not any(info.problem for info in plan.infos):
+        raise NoDataError("no event lies in that range", "spyctl time-range --date D --schema S shows what does")
+    import asyncio
+
+    return asyncio.run(_replay(request, plan, talk))
+
+
+def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise UsageError(f"{option} {value} is none of {', '.join(allowed)}", f"{option} {allowed[0]}")
+
+
+# --- the plan
+
+
+def _plan(request: _Request) -> "Plan":
+    from spyctl.plan import choose_dates, make_plan
+    from spyctl.sources.dbn_catalog import days, scan
+    from spyctl.times import clock_text, parse_date, parse_instant, parse_zone, trading_day
+
+    zone = parse_zone(request.zone)
+    selection = request.options.selection
+    span = trading_day(parse_date(request.trading_day)) if request.trading_day else None
+    if request.start is not None or request.end is not None:
+        if request.trading_day:
+            dates: tuple[Any, ...] = (parse_date(request.trading_day),)
+        else:
+            infos, _ = scan(request.data_dir)
+            dates = choose_dates(
+                request.dates, days([i for i in infos if i.schema in request.schemas]), request.data_dir
+            )
+        if request.start is not None and dates:
+            selection = replace(selection, start_ns=parse_instant(request.start, dates[0], zone))
+        if request.end is not None and dates:
+            selection = replace(selection, end_ns=parse_instant(request.end, dates[-1], zone))
+        if selection.start_ns >= selection.end_ns:
+            first, last = (
+                clock_text(selection.start_ns, digits=0)[:5],
+                clock_text(selection.end_ns, digits=0)[:5],
+            )
+            raise UsageError(
+                f"--start {request.start} ({first} UTC) is after --end {request.end} ({last} UTC)",
+                f"--start {request.end} --end {request.start}",
+            )
+    return make_plan(
+        request.data_dir,
+        request.dates,
+        request.origin,
+        selection,
+        schemas=request.schemas,
+        trading_day=span,
+        speed=request.options.speed,
+        max_quiet_ns=request.options.max_quiet_ns,
+    )
+
+
+def _free_bytes(target: "Target") -> int | None:
+    # The embedded server's disk; what a named server has free is asked of that server.
+    from spyctl.bus.embedded import Store as EmbeddedStore
+
+    return None if target.urls and not target.embedded else EmbeddedStore(target.store).free_bytes()
+
+
+def _events_text(plan: "Plan") -> str:
+    parts = [f"{plan.events[schema]:,} {schema}" for schema in reversed(plan.events) if plan.events[schema]]
+    about = "" if plan.exact else "about "
+    of = f" of {', '.join(plan.symbols[:3])}" if plan.symbols else ""
+    tail = ", synthetic" if plan.synthetic else ""
+    return f"{about}{sum(plan.events.values()):,} events: {' + '.join(parts) or 'none'}{of}{tail}"
+
+
+def _show_plan(talk: Talk, plan: "Plan", request: _Request) -> None:
+    from spyctl.clock import speed_text
+    from spyctl.times import NEW_YORK, clock_text, duration_text
+
+    dates = ", ".join(map(str, plan.dates[:4])) + (f" … {plan.dates[-1]}" if len(plan.dates) > 4 else "")
+    lines = []
+    if plan.first_ns is None or plan.last_ns is None:
+        lines.append(f"{dates}  no events in range")
+    else:
+        start_ns = max(plan.selection.start_ns, plan.first_ns // 10**9 * 10**9)
+        end_ns = min(plan.selection.end_ns, -(-plan.last_ns // 10**9) * 10**9)
+        utc = f"{clock_text(start_ns, digits=0)} → {clock_text(end_ns, digits=0)} UTC"
+        new_york = f"({clock_text(start_ns, NEW_YORK, 0)[:5]} → {clock_text(end_ns, NEW_YORK, 0)[:5]} New York)"
+        lines.append(f"{dates}  {utc}  {new_york}")
+        lines.append(_events_text(plan))
+        span, about = duration_text(plan.last_ns - plan.first_ns), "" if plan.exact else "about "
+        takes = f"takes {about}{duration_text(plan.wall_ns)} and " if plan.wall_ns is not None else "takes "
+        free = _free_bytes(request.target)
+        room = f" ({size_text(free)} free)" if free is not None else ""
+        lines.append(
+            f"{span} at {speed_text(request.options.speed)} {takes}{size_text(plan.stream_bytes)} of the stream{room}"
+        )
+    if request.origin == "every date":
+        lines.append("no --date: every date there is")
+    talk.block("plan", *lines)
+    for error in plan.unreadable:
+        talk.warn(f"{error.message}: left out")
+    for kept, left_out in plan.left_out:
+        talk.warn(f"{left_out.path.name} holds what {kept.path.name} holds: left out")
+
+
+def _plan_document(plan: "Plan", request: _Request) -> dict[str, Any]:
+    from spyctl.times import utc_text
+
+    return {
+        "dates": plan.dates,
+        "origin": plan.origin,
+        "files": [str(info.path) for info in plan.infos],
+        "left_out": [str(info.path) for _, info in plan.left_out],
+        "unreadable": [error.message for error in plan.unreadable],
+        "synthetic": plan.synthetic,
+        "symbols": plan.symbols,
+        "first_ns": plan.first_ns,
+        "first_utc": utc_text(plan.first_ns) if plan.first_ns is not None else None,
+        "last_ns": plan.last_ns,
+        "last_utc": utc_text(plan.last_ns) if plan.last_ns is not None else None,
+        "events": sum(plan.events.values()),
+        "by_schema": plan.events,
+        "exact": plan.exact,
+        "speed_asked": request.options.speed,
+        "wall_s": plan.wall_ns / 1e9 if plan.wall_ns is not None else None,
+        "stream_bytes": plan.stream_bytes,
+        "free_bytes": _free_bytes(request.target),
+    }
+
+
+def _print_json(document: dict[str, Any]) -> None:
+    import orjson
+
+    typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+
+
+# --- playing
+
+
+async def _replay(request: _Request, plan: "Plan", talk: Talk) -> int:
+    if request.sink == "stdout":
+        from spyctl.bus.runs import new_run_id
+        from spyctl.cli.stdout_sink import StdoutSink
+
+        sink = StdoutSink()
+        return await _play(request, plan, talk, sink, new_run_id(), where="", stream=None)
+    from spyctl.bus.target import reach
+
+    async with reach(request.target) as reached:
+        return await _replay_to_nats(request, plan, talk, reached)
+
+
+async def _replay_to_nats(request: _Request, plan: "Plan", talk: Talk, reached: "Reached") -> int:
+    import asyncio
+    import time
+
+    from spyctl.bus.publisher import Publisher
+    from spyctl.bus.runs import RunRecord, Runs, new_run_id
+    from spyctl.bus.stream import ensure_stream, refuse_busy
+    from spyctl.bus.windowed import Windowed
+    from spyctl.encode import SUBJECTS
+    from spyctl.events import EventSource
+    from spyctl.wire import with_prefix
+
+    connection, options = reached.connection, request.options
+    _show_server(talk, reached)
+    await _check_space(plan, request, reached)
+    stream = await ensure_stream(connection, options.prefix)
+    for warning in stream.warnings:
+        talk.warn(warning)
+    if reached.embedded is None and not request.force:
+        await refuse_busy(connection, stream, EventSource.DIRECT_FEED, time.time_ns())
+    runs = await Runs.open(connection)
+    record = RunRecord(
+        run_id=new_run_id(),
+        command="replay",
+        stream=stream.name,
+        subjects=[with_prefix(subject, options.prefix) for subject in SUBJECTS],
+        inputs=[{"path": info.path.name, "size": info.size, "schema": info.schema} for info in plan.infos],
+        options=_content_options(request, plan),
+        started_ns=time.time_ns(),
+    )
+    run = await runs.begin(record, force=request.force)
+    publisher = Publisher(Windowed(connection, stream), record.run_id)
+    state = "failed"
+    try:
+        await publisher.open()
+        keeper = asyncio.create_task(run.keep(publisher.checkpoint))
+        try:
+            where = "embedded" if reached.embedded is not None else connection.url
+            code = await _play(request, plan, talk, publisher, record.run_id, where=where, stream=stream, beside=keeper)
+            state = "complete" if code in (ExitCode.OK, ExitCode.INCOMPLETE) else "ended"
+        finally:
+            keeper.cancel()
+            await asyncio.gather(keeper, return_exceptions=True)
+    finally:
+        await publisher.close()
+        await run.end(state, publisher.checkpoint())
+    return code
+
+
+def _content_options(request: _Request, plan: "Plan") -> dict[str, Any]:
+    selection = plan.selection
+    return {
+        "dates": [str(day) for day in plan.dates],
+        "schemas": list(request.schemas),
+        "start_ns": selection.start_ns,
+        "end_ns": selection.end_ns,
+        "reorder_ns": selection.reorder_ns,
+        "by_recv": selection.by_recv,
+        "count": request.options.count,
+    }
+
+
+def _show_server(talk: Talk, reached: "Reached") -> None:
+    from spyctl.plan import shown
+
+    version = reached.connection.server_version
+    embedded = reached.embedded
+    if embedded is None or embedded.state is None:
+        talk.block("nats", f"{reached.connection.url}, nats-server {version}")
+        return
+    state = embedded.state
+    verb = "starting" if embedded.started else "sharing the"
+    talk.block(
+        "nats",
+        f"{reached.why}: {verb} nats-server {version} here",
+        f"127.0.0.1:{state.port}, store {shown(Path(state.store))}, stopped at the end",
+    )
+
+
+async def _check_space(plan: "Plan", request: _Request, reached: "Reached") -> None:
+    if reached.embedded is not None:
+        free = reached.embedded.store.free_bytes()
+        place = "the embedded server's store"
+    else:
+        info = await reached.connection.jetstream_info()
+        limit = info.get("limits", {}).get("max_storage", -1)
+        if limit < 0:
+            return
+        free, place = max(0, limit - info.get("storage", 0)), f"JetStream at {reached.connection.url}"
+    if plan.stream_bytes + MIN_FREE_BYTES > free:
+        raise NoSpaceError(
+            f"{place} has {size_text(free)} free, this replay needs about {size_text(plan.stream_bytes)}",
+            "--start and --end for less of the day, or free some space (spyctl server reset)",
+        )
+
+
+async def _play(
+    request: _Request,
+    plan: "Plan",
+    talk: Talk,
+    sink: "Sink | Publisher",
+    run_id: str,
+    *,
+    where: str,
+    stream: "Stream | None",
+    beside: "Any" = None,
+) -> int:
+    import asyncio
+    import os
+    import signal
+    import sys
+
+    from spyctl.cli.screen import show_progress
+    from spyctl.cli.summary import print_summary
+    from spyctl.display import Scene
+    from spyctl.replay import Replay
+
+    replay = Replay(plan.infos, sink, replace(request.options, selection=plan.selection), run_id=run_id)
+    replay.reading.damage.extend(plan.unreadable)
+    loop = asyncio.get_running_loop()
+    main = asyncio.current_task()
+    assert main is not None
+
+    def interrupt(name: str, code: ExitCode) -> None:
+        if replay.stopped_by == name:
+            sys.stderr.write("\x1b[?25h" if sys.stderr.isatty() else "")
+            os._exit(code)
+        replay.stop(name)
+        waiting = replay.delivery.published - replay.delivery.acked
+        talk.line(f"\nstopping: {waiting:,} acks to come (Ctrl-C again leaves at once)")
+
+    loop.add_signal_handler(signal.SIGINT, interrupt, "Ctrl-C", ExitCode.INTERRUPTED)
+    loop.add_signal_handler(signal.SIGTERM, interrupt, "SIGTERM", ExitCode.TERMINATED)
+    scene = Scene(
+        title=f"{plan.dates[0]}{f' … {plan.dates[-1]}' if len(plan.dates) > 1 else ''}"
+        + ("   synthetic" if plan.synthetic else ""),
+        where=where or "stdout",
+        stream=stream.name if stream is not None else "·",
+        first_ns=plan.first_ns or 0,
+        last_ns=plan.last_ns or 0,
+    )
+    talk.line()
+    failure: SpyctlError | None = None
+    viewer = asyncio.create_task(show_progress(replay, scene, talk))
+    player = asyncio.create_task(replay.run())
+    try:
+        await asyncio.wait({player, *([beside] if beside is not None else [])}, return_when=asyncio.FIRST_COMPLETED)
+        if beside is not None and beside.done() and not player.done():
+            replay.stop("another run")
+            failure = beside.exception()
+        await player
+    except SpyctlError as error:
+        failure = error
+        replay.stopped_by = replay.stopped_by or "error"
+    finally:
+        viewer.cancel()
+        await asyncio.gather(viewer, return_exceptions=True)
+    print_summary(replay, plan, stream, as_json=request.as_json, to_stderr=request.sink == "stdout")
+    for damage in replay.reading.damage:
+        if failure is not damage:
+            _show_damage(talk, damage)
+    if failure is not None:
+        talk.error(failure.message, failure.remedy)
+        return failure.exit_code
+    return replay.exit_code()
+
+
+def _show_damage(talk: Talk, damage: Any) -> None:
+    whole = f"; the {damage.records:,} records before that are published, acked" if damage.records else ""
+    talk.error(damage.message, f"{damage.remedy}{whole}")

@@ -1,0 +1,60 @@
+"""``spyctl sample``: write synthetic days to try things on."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spyctl.cli.options import DataDir, Quiet
+from spyctl.cli.talk import Talk, size_text
+from spyctl.errors import UsageError
+
+
+def sample(
+    data_dir: DataDir = Path("dbn-data"),
+    date: Annotated[list[str] | None, typer.Option("--date", help="A UTC day, or D..D; repeatable.")] = None,
+    start: Annotated[str, typer.Option("--start", help="Where the day begins; all for a whole UTC day.")] = "open-5m",
+    length: Annotated[str, typer.Option("--length", help="How much of it, as 10m or 6h30m.")] = "10m",
+    rate: Annotated[float, typer.Option("--rate", min=0.1, max=20_000, help="Book changes per second.")] = 75.0,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same bytes.")] = 7,
+    force: Annotated[bool, typer.Option("--force", help="Write over files that are there.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a synthetic ES day: trades and mbp-10, DBN 1 in zstd, marked as synthetic.
+
+    [dim]spyctl sample --date 2025-12-17[/]                       ten minutes around the open
+
+    [dim]spyctl sample --date 2025-12-17 --start all[/]           the whole day
+    """
+    from datetime import timedelta
+
+    from spyctl.plan import shown
+    from spyctl.sample import FOLDERS, day_span, is_vendor_folder, write_day
+    from spyctl.times import parse_date, parse_duration, parse_instant
+
+    talk = Talk(quiet)
+    days = []
+    for text in date or ["2025-12-16"]:
+        first, _, last = text.partition("..")
+        day, end = parse_date(first), parse_date(last or first)
+        while day <= end:
+            days.append(day)
+            day += timedelta(days=1)
+    if is_vendor_folder(data_dir):
+        raise UsageError(
+            f"{shown(data_dir)} holds files that are not synthetic; the two are never mixed", "--data-dir DIR"
+        )
+    for day in days:
+        if day.weekday() == 5:
+            talk.warn(f"{day} is a Saturday: the market is closed, so there is no file")
+            continue
+        if start == "all":
+            start_ns, end_ns = day_span(day)
+        else:
+            start_ns = parse_instant(start, day)
+            end_ns = min(start_ns + parse_duration(length), day_span(day)[1])
+        present = [path for folder in FOLDERS.values() for path in (data_dir / folder).glob(f"*-{day:%Y%m%d}.*")]
+        if present and not force:
+            raise UsageError(f"{shown(present[0])} is already there", "--force writes over it")
+        for file in write_day(data_dir, day, start_ns, end_ns, rate=rate, seed=seed):
+            talk.line(f"{shown(file.path)}  {file.records:,} records  {size_text(file.size)}")

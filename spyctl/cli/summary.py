@@ -1,0 +1,77 @@
+"""The summary of a replay: seven lines for a person, or one JSON document."""
+
+import sys
+
+import orjson
+
+from spyctl.bus.stream import Stream
+from spyctl.cli.talk import colours, labelled, size_text
+from spyctl.clock import achieved_text, speed_text
+from spyctl.plan import Plan
+from spyctl.replay import Replay
+from spyctl.times import NEW_YORK, clock_text, duration_text
+
+
+def print_summary(replay: Replay, plan: Plan, stream: Stream | None, *, as_json: bool, to_stderr: bool) -> None:
+    """Print what a replay came to, on stdout unless that carries the events."""
+    out = sys.stderr if to_stderr else sys.stdout
+    if as_json:
+        document = replay.summary(stream.name if stream is not None else None)
+        print(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode(), file=out, flush=True)
+        return
+    colour = colours(out)
+    for label, *lines in _blocks(replay, plan, stream):
+        print(labelled(label, *lines, colour=colour), file=out, flush=True)
+
+
+def _blocks(replay: Replay, plan: Plan, stream: Stream | None) -> list[tuple[str, ...]]:
+    pace, delivery, progress = replay.pace, replay.delivery, replay.progress
+    summary = replay.summary()
+    dates = str(plan.dates[0]) if len(plan.dates) == 1 else f"{plan.dates[0]} to {plan.dates[-1]}"
+    head = f"{dates}, run {replay.run_id}"
+    if pace.first_ns is not None and pace.last_ns is not None:
+        span = f"{clock_text(pace.first_ns, NEW_YORK)} → {clock_text(pace.last_ns, NEW_YORK)} New York"
+        head = f"{dates}  {span}, run {replay.run_id}"
+    if replay.stopped_by is not None:
+        head += f", ended by {replay.stopped_by}"
+    rejected = sum(replay.reading.rejected.values())
+    held = replay.held
+    equation = f"{replay.reading.read:,} read = {delivery.published:,} published"
+    if rejected:
+        equation += f" + {rejected:,} rejected"
+    if held:
+        equation += f" + {held:,} held"
+    unacked = delivery.published - delivery.acked
+    equation += f" = {delivery.acked:,} acked" if not (rejected or held or unacked) else f"; {delivery.acked:,} acked"
+    by_schema = zip(("trades", "mbp-10"), replay.subjects, strict=True)
+    counts = [f"{progress.by_subject[subject]:,} {schema}" for schema, subject in by_schema]
+    trouble = [f"{progress.late:,} late", f"{rejected:,} rejected", "0 gaps"]
+    for name, count in (
+        ("reordered", delivery.reordered),
+        ("unacknowledged", unacked),
+        ("unresolved", summary["unresolved"]),
+        ("damaged", len(replay.reading.damage)),
+        ("stalls", pace.stalls),
+        ("reconnects", delivery.reconnects),
+    ):
+        if count:
+            trouble.append(f"{count:,} {name}")
+    blocks: list[tuple[str, ...]] = [
+        ("done" if replay.complete else "ended", head),
+        ("events", equation, " + ".join(reversed(counts))),
+        ("trouble", "   ".join(trouble)),
+    ]
+    if pace.first_ns is not None:
+        quiet = f", {duration_text(pace.quiet_skipped_ns)} of quiet left out" if pace.quiet_skipped_ns else ""
+        achieved = f"asked {speed_text(replay.options.speed)}, achieved {achieved_text(pace.achieved())}"
+        played = f"{duration_text(pace.event_ns, 3)} in {duration_text(pace.clock_ns, 3)}{quiet}"
+        blocks.append(("speed", f"{achieved}: {played}"))
+        rate = f"mean {summary['events_per_s'] or 0:,.0f} events/s, peak {progress.peak_per_s:,}/s"
+        ack = summary["ack_ms"]
+        blocks.append(("rate", rate + (f"   ack p50 {ack['p50']:.1f} ms, p99 {ack['p99']:.1f} ms" if ack else "")))
+    if stream is not None and delivery.first_seq is not None:
+        span = f"seq {delivery.first_seq:,} to {delivery.last_seq:,}"
+        blocks.append(("stream", f"{stream.name}, {span}, {size_text(delivery.payload_bytes)}"))
+    if summary["digest"] is not None:
+        blocks.append(("digest", f"{summary['digest']}, the same for the same input"))
+    return blocks

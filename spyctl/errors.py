@@ -1,0 +1,115 @@
+"""Every error that spyctl raises on purpose, and the exit code each one ends the program with.
+
+    SpyctlError                     1  failed
+    ├── UsageError                  2  a wrong option or combination of options
+    ├── DamagedFileError            1  a file that is not, or not wholly, DBN
+    ├── MergeLimitError             1  more events inside the reorder window than may be held
+    ├── NoDataError                 6  no such date, schema or folder
+    ├── PayloadError                1  a message that is none of ours
+    └── BusError                    5  NATS
+        ├── UnreachableError           no server answers
+        ├── NoJetStreamError           a server without JetStream
+        ├── UnfitStreamError           a stream that cannot hold our events
+        ├── StreamBusyError            somebody else is publishing there
+        ├── NoSpaceError               too little room for what would be stored
+        ├── RefusedError               the server will not store a message
+        └── EmbeddedServerError        our own server did not start
+
+An error is one sentence (what and where) and one remedy (what to type). Neither ever holds a secret.
+"""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What the process ends with; see ``docs/cli.md``."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    INCOMPLETE = 3
+    KEY = 4
+    NATS = 5
+    NO_DATA = 6
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+class SpyctlError(Exception):
+    """One sentence with what went wrong and where, and in ``remedy`` what to do about it."""
+
+    exit_code = ExitCode.FAILED
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+
+class UsageError(SpyctlError):
+    """Options that are wrong or contradict each other."""
+
+    exit_code = ExitCode.USAGE
+
+
+class DamagedFileError(SpyctlError):
+    """A file cannot be read, or not to its end.
+
+    ``offset`` is the position of the first byte that cannot be used (in the file as it lies on disk) and
+    ``records`` counts the whole records before it.
+    """
+
+    def __init__(self, path: str, reason: str, *, offset: int = 0, records: int = 0, remedy: str = "") -> None:
+        super().__init__(f"{path}: {reason} at byte {offset:,}" if offset else f"{path}: {reason}", remedy)
+        self.path = path
+        self.reason = reason
+        self.offset = offset
+        self.records = records
+
+
+class MergeLimitError(SpyctlError):
+    """More events lie inside the reorder window than may be held in memory."""
+
+
+class NoDataError(SpyctlError):
+    """The folder, date or schema asked for is not there."""
+
+    exit_code = ExitCode.NO_DATA
+
+
+class PayloadError(SpyctlError):
+    """A message does not have the shape that its subject promises."""
+
+
+class BusError(SpyctlError):
+    """Anything that NATS refuses or cannot do."""
+
+    exit_code = ExitCode.NATS
+
+
+class UnreachableError(BusError):
+    """No server answers, or it stayed away longer than we wait."""
+
+
+class NoJetStreamError(BusError):
+    """What answers is no NATS server, or one without JetStream."""
+
+
+class UnfitStreamError(BusError):
+    """A stream exists that cannot hold our events as promised."""
+
+
+class StreamBusyError(BusError):
+    """Another run publishes to the same subjects."""
+
+
+class NoSpaceError(BusError):
+    """There is too little room for what the run would store."""
+
+
+class RefusedError(BusError):
+    """The server keeps refusing a message."""
+
+
+class EmbeddedServerError(BusError):
+    """The embedded server could not be started or used."""

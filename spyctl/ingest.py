@@ -1,0 +1,215 @@
+"""Files of a data folder → canonical batches in the one order, and the Python API over them."""
+
+from collections import Counter
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from datetime import date
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from spyctl.columns import DTYPES, Batch, Names, Rows, events
+from spyctl.errors import DamagedFileError, NoDataError
+from spyctl.events import MBP10, FuturesTrade
+from spyctl.merge import merge
+from spyctl.normalize.dbn import F_SNAPSHOT, Normalizer, Selection, Tally, index
+from spyctl.sources import dbn_catalog
+from spyctl.sources.dbn_catalog import DBNFileInfo
+from spyctl.sources.dbn_file import DBNFile
+from spyctl.symbology import SymbolMap, ambiguous_roots
+from spyctl.times import MAX_INSTANT, day_number
+
+DEFAULT_ROOT = Path("dbn-data")
+
+
+@dataclass(slots=True)
+class Reading:
+    """What a reading of several files has come to so far; counters for a summary."""
+
+    tallies: list[Tally] = field(default_factory=list)
+    damage: list[DamagedFileError] = field(default_factory=list)
+
+    @property
+    def read(self) -> int:
+        """Records read inside the selection, rejected ones included."""
+        return sum(tally.read for tally in self.tallies)
+
+    @property
+    def rejected(self) -> dict[str, int]:
+        """Rejected records by reason."""
+        return dict(sum((Counter(tally.rejected) for tally in self.tallies), Counter()))
+
+    @property
+    def unresolved(self) -> dict[int, int]:
+        """Records by instrument id where no mapping names the instrument."""
+        return dict(sum((Counter(tally.unresolved) for tally in self.tallies), Counter()))
+
+
+class _FileInput:
+    # One file as the merge sees it: opened only when its turn comes, so that a year of files costs no memory.
+    def __init__(self, info: DBNFileInfo, normalizer: Normalizer, reading: Reading, slack_ns: int) -> None:
+        self.schema = info.schema
+        self._info = info
+        self._normalizer = normalizer
+        self._reading = reading
+        self._chunks: Generator[Rows, None, None] | None = None
+        first = info.first_ns
+        self.bound_ns = MAX_INSTANT if first is None and info.records == 0 else (first or 0) - slack_ns
+        if self.bound_ns == MAX_INSTANT and info.problem is not None:
+            reading.damage.append(info.problem)
+
+    def read(self) -> Rows:
+        if self._chunks is None:
+            self._chunks = DBNFile(self._info.path).chunks()
+        try:
+            chunk = next(self._chunks, None)
+        except DamagedFileError as error:
+            self._reading.damage.append(error)
+            chunk = None
+        if chunk is None:
+            self.bound_ns = MAX_INSTANT
+            return np.empty(0, DTYPES[self.schema])
+        rows = self._normalizer.rows(chunk)
+        if self._normalizer.finished:
+            self._chunks.close()
+            self.bound_ns = MAX_INSTANT
+        else:
+            self.bound_ns = max(self.bound_ns, self._normalizer.bound_ns)
+        return rows
+
+
+def of_file(info: DBNFileInfo, selection: Selection) -> Selection:
+    """Narrow a selection to one file: days are told apart only in a file that holds more than those asked for."""
+    first, last = day_number(info.first_date), day_number(info.last_date)
+    if selection.days is not None and selection.days.issuperset(range(first, last + 1)):
+        return replace(selection, days=None)
+    return selection
+
+
+def read_batches(infos: Sequence[DBNFileInfo], selection: Selection, reading: Reading) -> Iterator[Batch]:
+    """Yield the events of several files, in the one order, as batches.
+
+    ``reading`` is filled as the files are read: a file that turns out damaged gives what is whole, is noted
+    there, and the others go on. Raises :class:`MergeLimitError`.
+    """
+    names = Names()
+    ambiguous = ambiguous_roots(chain.from_iterable(info.mappings for info in infos))
+    inputs = []
+    for info in infos:
+        normalizer = Normalizer(info.schema, SymbolMap(info.mappings, ambiguous), names, of_file(info, selection))
+        reading.tallies.append(normalizer.tally)
+        inputs.append(_FileInput(info, normalizer, reading, selection.slack_ns))
+    return merge(inputs, names)
+
+
+@dataclass(frozen=True, slots=True)
+class TimeRange:
+    """The exact span of a schema on one day: ``ts_event`` of records that are no snapshots.
+
+    ``snapshots`` counts the others; ``first_recv_ns`` and ``last_recv_ns`` bound the ``ts_recv`` of all
+    records. A time is ``None`` where there is no such record.
+    """
+
+    first_ns: int | None
+    last_ns: int | None
+    records: int
+    snapshots: int
+    first_recv_ns: int | None
+    last_recv_ns: int | None
+    files: int
+
+
+class DBNIngestor:
+    """Databento files of a data folder, read as canonical events.
+
+    ``dbn_data_root`` defaults to ``./dbn-data``.
+    """
+
+    def __init__(self, dbn_data_root: Path | str | None = None) -> None:
+        self.root = Path(dbn_data_root) if dbn_data_root is not None else DEFAULT_ROOT
+
+    def discover_files(self, schema: str | None = None) -> list[DBNFileInfo]:
+        """List the readable files, of one schema or of all, in catalog order.
+
+        Raises :class:`NoDataError` where there is no such folder or nothing in it.
+        """
+        infos, _ = dbn_catalog.scan(self.root)
+        return [info for info in infos if schema in (None, info.schema)]
+
+    def files_of(self, day: date, schema: str) -> list[DBNFileInfo]:
+        """List the files that hold one schema on one UTC day, without doubles.
+
+        Raises :class:`NoDataError` where there are none.
+        """
+        infos = [info for info in self.discover_files(schema) if info.covers(day)]
+        doubles = {id(left_out) for _, left_out in dbn_catalog.overlaps(infos)}
+        infos = [info for info in infos if id(info) not in doubles]
+        if not infos:
+            raise NoDataError(f"no {schema} data for {day} in {self.root}", "spyctl discover lists what there is")
+        return infos
+
+    def read_trades(self, date: date, start_ns: int | None = None, end_ns: int | None = None) -> Iterator[FuturesTrade]:
+        """Iterate over the trades of a UTC day with ``start_ns <= sort time < end_ns``, in order.
+
+        Raises :class:`NoDataError`, and :class:`DamagedFileError` after the last event that is whole.
+        """
+        return self._read(date, "trades", start_ns, end_ns)  # type: ignore[return-value]
+
+    def read_mbp10(self, date: date, start_ns: int | None = None, end_ns: int | None = None) -> Iterator[MBP10]:
+        """Iterate over the books of a UTC day with ``start_ns <= sort time < end_ns``, in order.
+
+        Raises :class:`NoDataError`, and :class:`DamagedFileError` after the last event that is whole.
+        """
+        return self._read(date, "mbp-10", start_ns, end_ns)  # type: ignore[return-value]
+
+    def _read(self, day: date, schema: str, start_ns: int | None, end_ns: int | None) -> Iterator[FuturesTrade | MBP10]:
+        selection = Selection(
+            start_ns=start_ns or 0,
+            end_ns=MAX_INSTANT if end_ns is None else end_ns,
+            days=frozenset({day_number(day)}),
+        )
+        reading = Reading()
+        for batch in read_batches(self.files_of(day, schema), selection, reading):
+            yield from events(batch)
+        if reading.damage:
+            raise reading.damage[0]
+
+    def get_time_range(self, date: date, schema: str) -> TimeRange:
+        """Find the exact first and last ``ts_event`` of a schema on a UTC day, snapshots aside.
+
+        Raises :class:`NoDataError`, :class:`DamagedFileError`.
+        """
+        infos = self.files_of(date, schema)
+        first = first_recv = MAX_INSTANT
+        last = last_recv = -1
+        records = snapshots = 0
+        for info in infos:
+            selection = of_file(info, Selection(days=frozenset({day_number(date)})))
+            newest = 0
+            with closing(DBNFile(info.path).chunks()) as chunks:
+                for chunk in chunks:
+                    times = index(chunk, newest, selection)
+                    newest = times.newest_ns
+                    snapshot = (chunk["flags"] & F_SNAPSHOT) != 0
+                    records += int(times.selected.sum())
+                    snapshots += int((times.selected & snapshot).sum())
+                    received = times.ts_recv_ns[times.selected]
+                    if len(received):
+                        first_recv = min(first_recv, int(received.min()))
+                        last_recv = max(last_recv, int(received.max()))
+                    ts_event = chunk["ts_event"].view("i8")
+                    ts_event = ts_event[times.selected & ~snapshot & (ts_event >= 0)]
+                    if len(ts_event):
+                        first = min(first, int(ts_event.min()))
+                        last = max(last, int(ts_event.max()))
+        return TimeRange(
+            first if last >= 0 else None,
+            last if last >= 0 else None,
+            records,
+            snapshots,
+            first_recv if last_recv >= 0 else None,
+            last_recv if last_recv >= 0 else None,
+            len(infos),
+        )

@@ -1,0 +1,1 @@
+"""The vendors' records → canonical columns or events: pure, one function a vendor."""

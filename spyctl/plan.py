@@ -1,0 +1,222 @@
+"""The plan of a replay: which files, which range, how much, how long; made before anything is published."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+
+from spyctl.bus.stream import MESSAGE_OVERHEAD
+from spyctl.columns import SCHEMAS
+from spyctl.errors import DamagedFileError, NoDataError, UsageError
+from spyctl.ingest import of_file
+from spyctl.normalize.dbn import Selection, index
+from spyctl.sources.dbn_catalog import DBNFileInfo, days, overlaps, scan
+from spyctl.sources.dbn_file import RECORD_DTYPES, DBNFile
+from spyctl.times import MAX_INSTANT, date_of, day_number, parse_date
+
+SCAN_BYTES = 64_000_000  # unpacked bytes up to which a plan counts exactly
+PAYLOAD_BYTES = {"trades": 192, "mbp-10": 748}
+_UNPACKED = {"trades": 4, "mbp-10": 18}  # what zstd saves on such files, roughly
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a replay would play.
+
+    ``first_ns`` and ``last_ns`` are the first and last sort time, ``events`` the events by schema and
+    ``wall_ns`` the wall time; ``exact`` tells whether they were counted or estimated.
+    """
+
+    root: Path
+    dates: tuple[date, ...]
+    origin: str
+    infos: tuple[DBNFileInfo, ...]
+    left_out: tuple[tuple[DBNFileInfo, DBNFileInfo], ...]
+    unreadable: tuple[DamagedFileError, ...]
+    selection: Selection
+    first_ns: int | None
+    last_ns: int | None
+    events: dict[str, int]
+    wall_ns: int | None
+    exact: bool
+
+    @property
+    def stream_bytes(self) -> int:
+        """About how much the events will take in the stream."""
+        return sum(count * (PAYLOAD_BYTES[schema] + MESSAGE_OVERHEAD) for schema, count in self.events.items())
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the files are made up."""
+        return any(info.synthetic for info in self.infos)
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols that the files were requested for."""
+        return tuple(dict.fromkeys(symbol for info in self.infos for symbol in info.symbols))
+
+
+def choose_dates(asked: Sequence[str], available: Sequence[date], root: Path) -> tuple[date, ...]:
+    """Read ``--date`` values: dates, ``D..D``, ``all``, ``last``; none means all.
+
+    Raises :class:`UsageError` for what is none of these, :class:`NoDataError` for a date that is not there.
+    """
+    if not asked:
+        return tuple(available)
+    chosen: set[date] = set()
+    for text in asked:
+        first_text, dots, last_text = text.partition("..")
+        if text == "all":
+            chosen.update(available)
+        elif text == "last":
+            chosen.update(available[-1:])
+        elif dots:
+            first, last = parse_date(first_text), parse_date(last_text)
+            if last < first:
+                raise UsageError(f"--date {text} ends before it begins", f"--date {last}..{first}")
+            within = {day for day in available if first <= day <= last}
+            chosen.update(within or {first})
+        else:
+            chosen.add(parse_date(text))
+    missing = sorted(chosen - set(available))
+    if missing:
+        held = _span(available)
+        raise NoDataError(
+            f"no data for {', '.join(map(str, missing))} in {shown(root)}, which holds {held}",
+            f"spyctl discover, or spyctl sample --date {missing[0]} for a synthetic day",
+        )
+    return tuple(sorted(chosen))
+
+
+def _span(dates: Sequence[date]) -> str:
+    if not dates:
+        return "none"
+    if len(dates) <= 3:
+        return ", ".join(map(str, dates))
+    return f"{dates[0]} to {dates[-1]} ({len(dates)} dates)"
+
+
+def shown(path: Path) -> str:
+    """Write a path the way a user would: relative ones with ``./``, home as ``~``."""
+    if not path.is_absolute():
+        return str(path) if str(path).startswith(".") else f"./{path}"
+    home = Path.home()
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
+
+
+def make_plan(
+    root: Path,
+    asked: Sequence[str],
+    origin: str,
+    selection: Selection,
+    *,
+    schemas: Sequence[str] = SCHEMAS,
+    trading_day: tuple[int, int] | None = None,
+    speed: float = 1.0,
+    max_quiet_ns: int = MAX_INSTANT,
+) -> Plan:
+    """Choose the files and count what they hold.
+
+    ``trading_day`` bounds the range instead of dates. Raises :class:`NoDataError`, :class:`UsageError`, and
+    :class:`DamagedFileError` where no file of those chosen can be read at all.
+    """
+    infos, unreadable = scan(root)
+    infos = [info for info in infos if info.schema in schemas]
+    available = days(infos)
+    if trading_day is not None:
+        first, last = (date_of(ns) for ns in (trading_day[0], trading_day[1] - 1))
+        dates = tuple(day for day in available if first <= day <= last)
+        if not dates:
+            raise NoDataError(
+                f"no data for the trading day that ends {last} in {shown(root)}, which holds {_span(available)}",
+                "spyctl discover lists what there is",
+            )
+        selection = replace(
+            selection,
+            start_ns=max(selection.start_ns, trading_day[0]),
+            end_ns=min(selection.end_ns, trading_day[1]),
+        )
+    else:
+        if unreadable and not infos:
+            raise unreadable[0]
+        dates = choose_dates(asked, available, root)
+    selection = replace(selection, days=frozenset(map(day_number, dates)))
+    infos = [info for info in infos if any(info.covers(day) for day in dates)]
+    if not infos:
+        raise NoDataError(f"no {' or '.join(schemas)} data in {shown(root)}", "spyctl discover lists what there is")
+    if len({info.synthetic for info in infos}) > 1:
+        raise UsageError(
+            f"{shown(root)} holds synthetic and vendor files for these dates; they are never merged",
+            "keep synthetic days in a folder of their own, --data-dir DIR",
+        )
+    left_out = overlaps(infos)
+    doubles = {id(info) for _, info in left_out}
+    infos = [info for info in infos if id(info) not in doubles]
+    first_ns, last_ns, events, wall_ns, exact = _count(infos, selection, speed, max_quiet_ns)
+    return Plan(
+        root=root,
+        dates=dates,
+        origin=origin,
+        infos=tuple(infos),
+        left_out=tuple(left_out),
+        unreadable=tuple(unreadable),
+        selection=selection,
+        first_ns=first_ns,
+        last_ns=last_ns,
+        events=events,
+        wall_ns=wall_ns,
+        exact=exact,
+    )
+
+
+def _count(
+    infos: Sequence[DBNFileInfo], selection: Selection, speed: float, max_quiet_ns: int
+) -> tuple[int | None, int | None, dict[str, int], int | None, bool]:
+    events = dict.fromkeys(SCHEMAS, 0)
+    if sum(info.size * (_UNPACKED[info.schema] if info.compressed else 1) for info in infos) <= SCAN_BYTES:
+        times = []
+        for info in infos:
+            found = _sort_times(info, selection)
+            events[info.schema] += len(found)
+            times.append(found)
+        sort_ns = np.sort(np.concatenate(times))
+        if not len(sort_ns):
+            return None, None, events, 0, True
+        gaps = np.diff(sort_ns)
+        if speed:
+            gaps = np.minimum(gaps, max_quiet_ns * speed)
+        wall_ns = round(float(gaps.sum()) / speed) if speed else None
+        return int(sort_ns[0]), int(sort_ns[-1]), events, wall_ns, True
+    first_ns, last_ns = MAX_INSTANT, 0
+    for info in infos:
+        if info.first_ns is None:
+            continue
+        whole_from, whole_to = info.first_ns, info.last_ns or info.first_ns
+        start, end = max(whole_from, selection.start_ns), min(whole_to, selection.end_ns)
+        if start > end:
+            continue
+        first_ns, last_ns = min(first_ns, start), max(last_ns, end)
+        share = (end - start) / (whole_to - whole_from) if whole_to > whole_from else 1.0
+        records = info.records
+        if records is None:
+            records = info.size * _UNPACKED[info.schema] // RECORD_DTYPES[info.schema].itemsize
+        events[info.schema] += round(records * share)
+    if first_ns > last_ns:
+        return None, None, events, None, False
+    return first_ns, last_ns, events, round((last_ns - first_ns) / speed) if speed else None, False
+
+
+def _sort_times(info: DBNFileInfo, selection: Selection) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
+    selection = of_file(info, selection)
+    newest, found = 0, [np.empty(0, np.int64)]
+    try:
+        for chunk in DBNFile(info.path).chunks():
+            times = index(chunk, newest, selection)
+            newest = times.newest_ns
+            found.append(times.sort_ns[times.selected])
+    except DamagedFileError:
+        pass  # the replay will meet it, and say so
+    joined: np.ndarray[tuple[int], np.dtype[np.int64]] = np.concatenate(found)
+    return joined

@@ -1,0 +1,229 @@
+"""The replay: file → columns → merge → bytes → paced → acknowledged, and what it came to."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from itertools import chain
+from typing import Any, Protocol
+
+import numpy as np
+
+from spyctl.bus.publisher import Delivery
+from spyctl.clock import Clock, SystemClock
+from spyctl.encode import SUBJECTS, EncodedBatch, encode_batch
+from spyctl.errors import ExitCode
+from spyctl.ingest import Reading, read_batches
+from spyctl.normalize.dbn import Selection
+from spyctl.pacing import MAX_QUIET_NS, Pace, Pacer
+from spyctl.sources.dbn_catalog import DBNFileInfo
+from spyctl.stats import Percentiles
+from spyctl.times import SECOND, utc_text
+from spyctl.wire import with_prefix
+
+
+class Sink(Protocol):
+    """Where events go: the publisher, or standard output."""
+
+    delivery: Delivery
+
+    async def publish(self, subjects: Sequence[str], payloads: Sequence[bytes]) -> None: ...
+
+    async def drain(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayOptions:
+    """How to play: ``speed`` 0 is as fast as acknowledged; ``count`` ends after so many events."""
+
+    speed: float = 1.0
+    selection: Selection = field(default_factory=Selection)
+    max_quiet_ns: int = MAX_QUIET_NS
+    count: int | None = None
+    prefix: str = ""
+    strict: bool = False
+    digest: bool = True
+
+
+@dataclass(slots=True)
+class Progress:
+    """Counters of a replay while it runs; the display and the summary read them."""
+
+    by_subject: Counter[str] = field(default_factory=Counter)
+    late: int = 0
+    encoded: int = 0
+    peak_per_s: int = 0
+    started_ns: int = 0
+    ended_ns: int = 0
+    _second: int = 0
+    _in_second: int = 0
+
+    def count_second(self, clock_ns: int, events: int) -> None:
+        """Keep the highest number of events in one second of wall time."""
+        if clock_ns // SECOND != self._second:
+            self._second, self._in_second = clock_ns // SECOND, 0
+        self._in_second += events
+        self.peak_per_s = max(self.peak_per_s, self._in_second)
+
+
+class Replay:
+    """One replay of some files into a sink.
+
+    :meth:`run` plays; :meth:`stop` ends it after what is in flight; the counters may be read at any time.
+    """
+
+    def __init__(
+        self,
+        infos: Sequence[DBNFileInfo],
+        sink: Sink,
+        options: ReplayOptions,
+        *,
+        run_id: str,
+        clock: Clock | None = None,
+    ) -> None:
+        self.infos = tuple(infos)
+        self.options = options
+        self.run_id = run_id
+        self.reading = Reading()
+        self.progress = Progress()
+        self.stopped_by: str | None = None
+        self.complete = False
+        self._sink = sink
+        self._clock = clock or SystemClock()
+        self._pacer = Pacer(options.speed, self._clock, max_quiet_ns=options.max_quiet_ns)
+        self.subjects = tuple(with_prefix(subject, options.prefix) for subject in SUBJECTS)
+        self._digest = blake2b(digest_size=16) if options.digest else None
+
+    @property
+    def pace(self) -> Pace:
+        """Speed, event time, quiet stretches, stalls."""
+        return self._pacer.pace
+
+    @property
+    def delivery(self) -> Delivery:
+        """What was published and acknowledged."""
+        return self._sink.delivery
+
+    @property
+    def held(self) -> int:
+        """Events read and sorted, but not yet due."""
+        return self.reading.read - sum(self.reading.rejected.values()) - self.delivery.published
+
+    def stop(self, by: str) -> None:
+        """End the replay: nothing more is read, what is in flight is waited for."""
+        self.stopped_by = self.stopped_by or by
+        self._pacer.stop.set()
+
+    async def run(self) -> None:
+        """Play all files, then wait for every acknowledgement.
+
+        Raises what the sink raises, and with ``strict`` the first :class:`DamagedFileError`.
+        """
+        self.progress.started_ns = time.time_ns()
+        try:
+            async for piece in self._pacer.play(self._pieces()):
+                await self._publish(piece)
+            await self._sink.drain()
+        finally:
+            self.progress.ended_ns = time.time_ns()
+        self.complete = self.stopped_by is None
+
+    def _pieces(self) -> Iterator[EncodedBatch]:
+        left = self.options.count
+        batches = read_batches(self.infos, self.options.selection, self.reading)
+        for piece in chain.from_iterable(map(encode_batch, batches)):
+            if self.options.strict and self.reading.damage:
+                break
+            if left is not None:
+                piece = piece[:left]
+                left -= len(piece)
+            yield piece
+            if left == 0:
+                self.stopped_by = self.stopped_by or "--count"
+                return
+        if self.options.strict and self.reading.damage:
+            raise self.reading.damage[0]
+
+    async def _publish(self, piece: EncodedBatch) -> None:
+        progress = self.progress
+        await self._sink.publish([self.subjects[rank] for rank in piece.ranks.tolist()], piece.payloads)
+        if self._digest is not None:
+            self._digest.update(b"\n".join(piece.payloads) + b"\n")
+        for rank, count in enumerate(np.bincount(piece.ranks, minlength=len(SUBJECTS)).tolist()):
+            progress.by_subject[self.subjects[rank]] += count
+        progress.late += int(piece.late.sum())
+        progress.count_second(self._clock.now_ns(), len(piece))
+
+    def summary(self, stream: str | None = None) -> dict[str, Any]:
+        """Return the summary of the run with the keys of the published contract.
+
+        Durations are seconds (``*_s``), instants Unix ns (``*_ns``) and ISO text (``*_utc``). ``duplicates``
+        counts retries that the server recognised and did not store again.
+        """
+        pace, delivery, progress = self.pace, self.delivery, self.progress
+        wall_ns = max(0, (progress.ended_ns or time.time_ns()) - progress.started_ns)
+        played_ns = pace.last_clock_ns - pace.started_ns
+        ack, lateness = Percentiles.of(delivery.ack_ns), Percentiles.of(pace.lateness_ns)
+        return {
+            "run_id": self.run_id,
+            "events": delivery.published,
+            "by_subject": {subject: progress.by_subject[subject] for subject in self.subjects},
+            "read": self.reading.read,
+            "published": delivery.published,
+            "acked": delivery.acked,
+            "duplicates": delivery.duplicates,
+            "rejected": sum(self.reading.rejected.values()),
+            "rejected_by_reason": self.reading.rejected,
+            "late": progress.late,
+            "reordered": delivery.reordered,
+            "dropped": 0,
+            "gaps": 0,
+            "unresolved": sum(self.reading.unresolved.values()),
+            "unresolved_ids": sorted(self.reading.unresolved),
+            "damaged": [error.message for error in self.reading.damage],
+            "resent": delivery.resent,
+            "reconnects": delivery.reconnects,
+            **_instant("first_event", pace.first_ns),
+            **_instant("last_event", pace.last_ns),
+            **_instant("started", progress.started_ns or None),
+            **_instant("ended", progress.ended_ns or None),
+            "wall_s": wall_ns / SECOND,
+            "event_s": pace.event_ns / SECOND,
+            "paced_s": pace.clock_ns / SECOND,
+            "quiet_skipped_s": pace.quiet_skipped_ns / SECOND,
+            "stalls": pace.stalls,
+            "stalled_s": pace.stalled_ns / SECOND,
+            "speed_asked": self.options.speed,
+            "speed_achieved": pace.achieved(),
+            "lateness_ms": {"p50": lateness.p50, "p99": lateness.p99} if lateness else None,
+            "events_per_s": delivery.published / (played_ns / SECOND) if played_ns > 0 else None,
+            "peak_events_per_s": progress.peak_per_s,
+            "bytes": delivery.payload_bytes,
+            "ack_ms": {"p50": ack.p50, "p99": ack.p99} if ack else None,
+            "stream": stream,
+            "first_seq": delivery.first_seq,
+            "last_seq": delivery.last_seq,
+            "digest": self._digest.hexdigest() if self._digest is not None else None,
+            "resumed_at": None,
+            "complete": self.complete,
+            "stopped_by": self.stopped_by,
+        }
+
+    def exit_code(self) -> ExitCode:
+        """Return what the process ends with: 0, 3 where something is missing, 1 where nothing could be read."""
+        if self.stopped_by == "Ctrl-C":
+            return ExitCode.INTERRUPTED
+        if self.stopped_by == "SIGTERM":
+            return ExitCode.TERMINATED
+        delivery = self.delivery
+        if self.reading.damage and not self.reading.read:
+            return ExitCode.FAILED
+        missing = delivery.published - delivery.acked
+        if self.reading.damage or self.reading.rejected or self.progress.late or delivery.reordered or missing:
+            return ExitCode.INCOMPLETE
+        return ExitCode.OK
+
+
+def _instant(name: str, ns: int | None) -> dict[str, Any]:
+    return {f"{name}_ns": ns, f"{name}_utc": utc_text(ns) if ns is not None else None}

@@ -1,0 +1,1 @@
+"""Where events come from: files, and later the live feed."""

@@ -1,0 +1,274 @@
+"""One DBN file, plain or zstd, version 1 to 3, as bounded chunks of numpy structured arrays.
+
+Databento's own readers end a file that was cut short as if it were whole. This one reads what is whole and
+then raises :class:`DamagedFileError`. Layout of header and records: databento/dbn (Rust), ``record.rs``
+and ``decode/dbn``; trades (48 bytes) and mbp-10 (368 bytes) are the same in all three versions.
+"""
+
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+import databento_dbn
+import numpy as np
+import zstandard
+from numpy.typing import NDArray
+
+from spyctl.errors import DamagedFileError
+from spyctl.symbology import Mapping, header_mappings
+
+Records = NDArray[np.void]
+
+MAX_VERSION = 3
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+CHUNK_RECORDS = 2048
+_ZSTD_READ = 1 << 14  # compressed bytes at a time; keeps what one step can expand to small
+_MAX_METADATA = 64 << 20
+_UNDEF = (1 << 64) - 1
+_FETCH_AGAIN = "download it again"
+
+_HEADER = [
+    ("length", "u1"),
+    ("rtype", "u1"),
+    ("publisher_id", "u2"),
+    ("instrument_id", "u4"),
+    ("ts_event", "u8"),
+]
+_TRADE = [
+    *_HEADER,
+    ("price", "i8"),
+    ("size", "u4"),
+    ("action", "S1"),
+    ("side", "S1"),
+    ("flags", "u1"),
+    ("depth", "u1"),
+    ("ts_recv", "u8"),
+    ("ts_in_delta", "i4"),
+    ("sequence", "u4"),
+]
+_LEVEL = np.dtype(
+    [
+        ("bid_px", "i8"),
+        ("ask_px", "i8"),
+        ("bid_sz", "u4"),
+        ("ask_sz", "u4"),
+        ("bid_ct", "u4"),
+        ("ask_ct", "u4"),
+    ]
+)
+RECORD_DTYPES = {"trades": np.dtype(_TRADE), "mbp-10": np.dtype([*_TRADE, ("levels", _LEVEL, (10,))])}
+RTYPES = {"trades": 0x00, "mbp-10": 0x0A}
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The metadata at the start of a file; ``start_ns`` and ``end_ns`` bound the query, not the records."""
+
+    version: int
+    dataset: str
+    schema: str | None
+    symbols: tuple[str, ...]
+    stype_in: str | None
+    start_ns: int
+    end_ns: int | None
+    ts_out: bool
+    mappings: tuple[Mapping, ...]
+    size: int
+
+
+class _Reader(Protocol):
+    def read(self, size: int) -> bytes: ...
+
+    def offset(self) -> int: ...
+
+
+class _PlainReader:
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def read(self, size: int) -> bytes:
+        return self._file.read(size)
+
+    def offset(self) -> int:
+        return self._file.tell()
+
+
+class _ZstdReader:
+    # Decompresses frame after frame. The library's own stream reader ends silently where the file does,
+    # so each frame is followed by hand: a file that ends inside one is cut short.
+    def __init__(self, file: BinaryIO, path: str) -> None:
+        self._file = file
+        self._path = path
+        self._frame = zstandard.ZstdDecompressor().decompressobj()
+        self._inside = False
+        self._fed = 0
+        self._ready = bytearray()
+        self._failure: DamagedFileError | None = None
+
+    def offset(self) -> int:
+        return self._fed
+
+    def read(self, size: int) -> bytes:
+        while len(self._ready) < size and self._failure is None and self._more():
+            pass
+        if not self._ready and self._failure is not None:
+            raise self._failure
+        data = bytes(self._ready[:size])
+        del self._ready[:size]
+        return data
+
+    def _more(self) -> bool:
+        data = self._file.read(_ZSTD_READ)
+        if not data:
+            if self._inside:
+                self._failure = DamagedFileError(self._path, "cut short", offset=self._fed, remedy=_FETCH_AGAIN)
+            return False
+        while data:
+            if self._frame.eof:
+                self._frame = zstandard.ZstdDecompressor().decompressobj()
+            try:
+                self._ready += self._frame.decompress(data)
+            except zstandard.ZstdError:
+                self._failure = DamagedFileError(self._path, "corrupt zstd data", offset=self._fed, remedy=_FETCH_AGAIN)
+                return False
+            rest = self._frame.unused_data if self._frame.eof else b""
+            self._fed += len(data) - len(rest)
+            self._inside = not self._frame.eof
+            data = rest
+        return True
+
+
+class DBNFile:
+    """A DBN file whose header has been read; :meth:`chunks` reads its records."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the header. Raises :class:`DamagedFileError` where that is not possible."""
+        self.path = path
+        with closing(self._open()) as file:
+            self.header = _read_header(self._reader(file), str(path))
+
+    def _open(self) -> BinaryIO:
+        try:
+            return self.path.open("rb")
+        except OSError as error:
+            raise DamagedFileError(str(self.path), f"cannot be opened ({error.strerror})") from None
+
+    def _reader(self, file: BinaryIO) -> _Reader:
+        magic = file.read(4)
+        file.seek(0)
+        return _ZstdReader(file, str(self.path)) if magic == ZSTD_MAGIC else _PlainReader(file)
+
+    @property
+    def dtype(self) -> np.dtype[np.void]:
+        """The layout of one record. Raises :class:`DamagedFileError` for a schema that is not replayed."""
+        dtype = RECORD_DTYPES.get(self.header.schema or "")
+        if dtype is None:
+            held = self.header.schema or "mixed records of a live capture"
+            raise DamagedFileError(str(self.path), f"holds {held}, not trades or mbp-10")
+        return np.dtype([*dtype.descr, ("ts_out", "u8")]) if self.header.ts_out else dtype
+
+    @property
+    def compressed(self) -> bool:
+        """Whether the file is a zstd one, so that its length says nothing of its records."""
+        with closing(self._open()) as file:
+            return file.read(4) == ZSTD_MAGIC
+
+    def first(self) -> Records:
+        """Return the first record, as an array of one, or an empty one; never raises for what follows it."""
+        with closing(self.chunks(1)) as chunks:
+            return next(chunks, np.empty(0, self.dtype))
+
+    def last(self) -> Records:
+        """Return the last whole record of a plain file, as an array of one, or an empty one."""
+        dtype = self.dtype
+        with closing(self._open()) as file:
+            whole = (self.path.stat().st_size - self.header.size) // dtype.itemsize
+            file.seek(self.header.size + max(0, whole - 1) * dtype.itemsize)
+            data = file.read(dtype.itemsize) if whole > 0 else b""
+        return np.frombuffer(data, dtype)
+
+    def chunks(self, size: int = CHUNK_RECORDS) -> Generator[Records, None, None]:
+        """Yield the records in file order, ``size`` at a time.
+
+        Everything that is whole is yielded first; then :class:`DamagedFileError` tells where and why the rest
+        cannot be read, if so.
+        """
+        dtype, rtype = self.dtype, RTYPES[self.header.schema or ""]
+        step = size * dtype.itemsize
+        done = 0
+        with closing(self._open()) as file:
+            reader = self._reader(file)
+            _exactly(reader, self.header.size)
+            try:
+                while data := _exactly(reader, step):
+                    whole = len(data) // dtype.itemsize
+                    records = np.frombuffer(data, dtype, count=whole)
+                    wrong = (records["length"] != dtype.itemsize // 4) | (records["rtype"] != rtype)
+                    good = int(wrong.argmax()) if wrong.any() else whole
+                    if good:
+                        yield records[:good]
+                    done += good
+                    offset = self.header.size + done * dtype.itemsize
+                    if good < whole:
+                        raise self._damage(f"no {self.header.schema} record", reader, offset)
+                    if len(data) % dtype.itemsize:
+                        reader.read(1)  # a compressed file that was cut tells so itself
+                        raise self._damage(f"cut short inside record {done + 1:,}", reader, offset)
+            except DamagedFileError as error:
+                error.records = done
+                raise
+
+    def _damage(self, reason: str, reader: _Reader, offset: int) -> DamagedFileError:
+        if isinstance(reader, _ZstdReader):
+            reason += ", counted in unpacked bytes,"
+        return DamagedFileError(str(self.path), reason, offset=offset, remedy=_FETCH_AGAIN)
+
+
+def _exactly(reader: _Reader, size: int) -> bytes:
+    # A reader may give less than asked before the end; a chunk has to hold whole records.
+    data = reader.read(size)
+    while 0 < len(data) < size:
+        try:
+            more = reader.read(size - len(data))
+        except DamagedFileError:
+            break  # the next call meets it again, with nothing before it
+        if not more:
+            break
+        data += more
+    return data
+
+
+def _read_header(reader: _Reader, path: str) -> Header:
+    prefix = _exactly(reader, 8)
+    if len(prefix) < 8:
+        raise DamagedFileError(path, f"only {len(prefix)} bytes long, no DBN file", remedy=_FETCH_AGAIN)
+    if prefix[:3] != b"DBN":
+        raise DamagedFileError(path, "does not begin with DBN", remedy="only DBN files belong into the data folder")
+    version, length = prefix[3], int.from_bytes(prefix[4:8], "little")
+    if not 1 <= version <= MAX_VERSION:
+        raise DamagedFileError(
+            path, f"DBN version {version}, but this spyctl reads 1 to {MAX_VERSION}", remedy="update spyctl"
+        )
+    body = _exactly(reader, min(length, _MAX_METADATA))
+    if len(body) < length:
+        raise DamagedFileError(path, "cut short inside the header", offset=8 + len(body), remedy=_FETCH_AGAIN)
+    try:
+        metadata = databento_dbn.Metadata.decode(prefix + body)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # DBNError, ValueError, or a panic of the decoder, which is no Exception
+        raise DamagedFileError(path, f"unreadable DBN header ({error})", remedy=_FETCH_AGAIN) from None
+    return Header(
+        version=version,
+        dataset=metadata.dataset,
+        schema=str(metadata.schema) if metadata.schema is not None else None,
+        symbols=tuple(metadata.symbols),
+        stype_in=str(metadata.stype_in) if metadata.stype_in is not None else None,
+        start_ns=metadata.start,
+        end_ns=metadata.end if metadata.end not in (None, 0, _UNDEF) else None,
+        ts_out=bool(metadata.ts_out),
+        mappings=header_mappings(metadata.mappings, str(metadata.stype_out)),
+        size=8 + length,
+    )

@@ -1,0 +1,176 @@
+"""Instants and durations: integers of nanoseconds inside, text outside.
+
+An instant is Unix nanoseconds UTC, a day the number of days since 1970-01-01 UTC. New York is the zone of
+every wall-clock time a user types or reads first; the zone database takes care of daylight saving.
+"""
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from spyctl.errors import UsageError
+
+US = 1_000
+MS = 1_000_000
+SECOND = 1_000_000_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+MAX_INSTANT = (1 << 63) - 1
+
+NEW_YORK = ZoneInfo("America/New_York")
+# The regular session of US equities, in New York minutes of the day; early closes are not known here.
+SESSION_TIMES = {"open": (9, 30), "close": (16, 0)}
+_EPOCH = date(1970, 1, 1)
+_UNITS = {"ns": 1, "us": US, "µs": US, "ms": MS, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY}
+_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d)", re.ASCII)
+_CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?", re.ASCII)
+_ISO = re.compile(r"(\d{4}-\d{2}-\d{2})[T ](\d{1,2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)\s*(Z|[+-]\d{2}:?\d{2})?", re.ASCII)
+_SESSION = re.compile(r"(open|close)(?:([+-])(.+))?", re.ASCII)
+
+
+def day_number(day: date) -> int:
+    """Count the days from 1970-01-01 to ``day``."""
+    return (day - _EPOCH).days
+
+
+def date_of(ns: int) -> date:
+    """Return the UTC date of an instant."""
+    return _EPOCH + timedelta(days=ns // DAY)
+
+
+def day_start(day: date) -> int:
+    """Return the instant at which a UTC day begins."""
+    return day_number(day) * DAY
+
+
+def parse_date(text: str) -> date:
+    """Read an ISO date such as ``2025-12-16``; raises :class:`UsageError`."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is not a date", "write it as 2025-12-16") from None
+
+
+def parse_zone(name: str) -> ZoneInfo:
+    """Look up an IANA zone such as ``America/New_York``; raises :class:`UsageError`."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise UsageError(f"there is no time zone {name!r}", "use an IANA name: America/New_York, UTC") from None
+
+
+def parse_duration(text: str) -> int:
+    """Read ``5`` (seconds), ``250ms``, ``2m`` or ``1h30m`` as nanoseconds; raises :class:`UsageError`."""
+    compact = text.strip().lower()
+    if re.fullmatch(r"\d+(\.\d+)?", compact, re.ASCII):
+        compact += "s"
+    parts = _DURATION_PART.findall(compact)
+    if not parts or "".join(number + unit for number, unit in parts) != compact:
+        raise UsageError(f"{text!r} is not a duration", "write 5, 250ms, 2m or 1h30m")
+    return sum(_scaled(number, _UNITS[unit]) for number, unit in parts)
+
+
+def _scaled(number: str, scale: int) -> int:
+    whole, _, fraction = number.partition(".")
+    return int(whole) * scale + (int(fraction) * scale // 10 ** len(fraction) if fraction else 0)
+
+
+def parse_instant(text: str, day: date, zone: ZoneInfo = NEW_YORK) -> int:
+    """Read a time of a UTC ``day`` as an instant.
+
+    Understood are ``09:30``, ``09:30:00.5`` (in ``zone``, within that UTC day), ``open``, ``close``,
+    ``open-5m`` (the regular session of the New York date ``day``), ISO with or without an offset, and
+    Unix nanoseconds. Raises :class:`UsageError` for anything else.
+    """
+    text = text.strip()
+    if re.fullmatch(r"\d{12,19}", text, re.ASCII):
+        return int(text)
+    if match := _SESSION.fullmatch(text.lower()):
+        hour, minute = SESSION_TIMES[match[1]]
+        base = _local(day, hour * HOUR + minute * MINUTE, NEW_YORK)
+        offset = parse_duration(match[3]) if match[3] else 0
+        return base - offset if match[2] == "-" else base + offset
+    try:
+        if match := _ISO.fullmatch(text):
+            iso_day, clock, offset_text = date.fromisoformat(match[1]), match[2], match[3]
+            if offset_text is None:
+                return _local(iso_day, _clock(clock), zone)
+            return day_start(iso_day) + _clock(clock) - _utc_offset(offset_text)
+        if _CLOCK.fullmatch(text):
+            return _within(day, _clock(text), zone)
+    except ValueError:
+        pass
+    raise UsageError(f"{text!r} is not a time", "write 09:30, open, close-5m, 2025-12-16T14:30Z or Unix nanoseconds")
+
+
+def _clock(text: str) -> int:
+    match = _CLOCK.fullmatch(text)
+    if match is None:
+        raise ValueError(text)
+    hour, minute, second = int(match[1]), int(match[2]), int(match[3] or 0)
+    if hour > 23 or minute > 59 or second > 59:
+        raise ValueError(text)
+    return hour * HOUR + minute * MINUTE + second * SECOND + int((match[4] or "").ljust(9, "0"))
+
+
+def _utc_offset(text: str) -> int:
+    if text == "Z":
+        return 0
+    size = int(text[1:3]) * HOUR + int(text[-2:]) * MINUTE
+    return -size if text[0] == "-" else size
+
+
+def _local(day: date, clock_ns: int, zone: ZoneInfo) -> int:
+    moment = datetime(day.year, day.month, day.day, tzinfo=zone) + timedelta(seconds=clock_ns // SECOND)
+    return int(moment.timestamp()) * SECOND + clock_ns % SECOND
+
+
+def _within(day: date, clock_ns: int, zone: ZoneInfo) -> int:
+    # The same clock reading happens on the eve, the day and the morrow; one of them falls into the UTC day.
+    start = day_start(day)
+    for shift in (0, -1, 1):
+        instant = _local(day + timedelta(days=shift), clock_ns, zone)
+        if start <= instant < start + DAY:
+            return instant
+    raise ValueError(clock_ns)  # a clock reading that daylight saving skips
+
+
+def trading_day(day: date) -> tuple[int, int]:
+    """Return the CME trading day: 18:00 New York on the eve (inclusive) to 17:00 (exclusive)."""
+    return _local(day - timedelta(days=1), 18 * HOUR, NEW_YORK), _local(day, 17 * HOUR, NEW_YORK)
+
+
+def clock_text(ns: int, zone: ZoneInfo | None = None, digits: int = 3) -> str:
+    """Write the time of day of an instant, as ``14:30:00.004`` (UTC unless a zone is given)."""
+    moment = datetime.fromtimestamp(ns // SECOND, zone or UTC)
+    text = moment.strftime("%H:%M:%S")
+    return f"{text}.{ns % SECOND:09d}"[: len(text) + 1 + digits] if digits else text
+
+
+def utc_text(ns: int) -> str:
+    """Write an instant as ISO 8601 with nanoseconds, as ``2025-12-16T14:30:00.004000000Z``."""
+    return f"{date_of(ns).isoformat()}T{clock_text(ns, digits=9)}Z"
+
+
+def duration_text(ns: int, digits: int = 0) -> str:
+    """Write a duration with its units: ``4 ms``, ``5.3 s``, ``1 m 07 s``, ``2 h 05 m``.
+
+    ``digits`` are the decimals of the seconds where minutes are shown.
+    """
+    if ns < 0:
+        return "-" + duration_text(-ns, digits)
+    if 0 < ns < SECOND:
+        return f"{max(1, round(ns / MS))} ms"
+    scale = 10**digits
+    ticks = (ns * scale + SECOND // 2) // SECOND
+    seconds, fraction = divmod(ticks, scale)
+    if seconds < 60:
+        tenths = max(digits, 1)
+        return f"{ns / SECOND:.{tenths}f} s"
+    minutes, seconds = divmod(seconds, 60)
+    tail = f".{fraction:0{digits}d}" if digits else ""
+    if minutes < 60:
+        return f"{minutes} m {seconds:02d}{tail} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} m"
