@@ -228,7 +228,8 @@ def _connect_error(error: BaseException, shown: str) -> Exception:
             f"no NATS server answers on {shown}",
             "start one, or leave --nats-url out to use the embedded server",
         )
-    if isinstance(error, TimeoutError | nats.errors.TimeoutError | nats.errors.ProtocolError | ValueError):
+    silent = TimeoutError | nats.errors.TimeoutError | nats.errors.ProtocolError | ValueError
+    if isinstance(error, silent) or "expecting info" in text:
         return NoJetStreamError(f"what answers on {shown} does not speak NATS", "name another server with --nats-url")
     return UnreachableError(
         f"cannot connect to {shown}: {error or type(error).__name__}",

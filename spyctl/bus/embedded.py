@@ -8,7 +8,7 @@ Two locks in the folder of the store keep it right, and the kernel frees both wh
 
 A command takes its share of ``users.lock`` first. If it then gets ``server.lock``, no server runs, and it
 starts the keeper, which inherits the lock; otherwise it waits for ``state.json`` to say where the server is.
-The keeper (:mod:`spyctl.bus.keeper`) waits for ``users.lock`` exclusively: it gets it when the last user is
+The keeper (``keeper.py``) waits for ``users.lock`` exclusively: it gets it when the last user is
 gone, and then stops the server.
 """
 
@@ -17,7 +17,6 @@ import fcntl
 import os
 import shutil
 import socket
-import subprocess
 import sys
 import sysconfig
 import time
@@ -33,6 +32,7 @@ from spyctl.errors import EmbeddedServerError
 
 HOST = "127.0.0.1"
 DEFAULT_PORT = 4222
+KEEPER = Path(__file__).with_name("keeper.py")
 START_TIMEOUT_S = 20.0
 _POLL_S = 0.02
 
@@ -78,7 +78,7 @@ class Store:
     """The folder with the embedded server's data and its locks."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder = folder.absolute()
         self.state_path = folder / "state.json"
         self.log_path = folder / "server.log"
 
@@ -203,19 +203,23 @@ class EmbeddedServer:
             self.store.state_path.unlink()
         port = self.port if _is_free(self.port) else -1
         users = self.store.open_lock("users.lock")
-        command = [sys.executable, "-m", "spyctl.bus.keeper", str(binary), str(self.store.folder), str(port)]
-        with self.store.log_path.open("ab") as log:
-            subprocess.Popen(  # it outlives us on purpose, in a session of its own
-                [*command, str(lock), str(users)],
-                pass_fds=(lock, users),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                cwd="/",
-            )
-        os.close(lock)
-        os.close(users)
+        log = os.open(self.store.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        for descriptor in (lock, users):
+            os.set_inheritable(descriptor, True)
+        arguments = [str(binary), str(self.store.folder), str(port), str(lock), str(users)]
+        os.posix_spawn(
+            sys.executable,
+            [sys.executable, "-I", str(KEEPER), *arguments],
+            os.environ,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_DUP2, log, 1),
+                (os.POSIX_SPAWN_DUP2, log, 2),
+            ],
+            setsid=True,  # it outlives us on purpose, and Ctrl-C in our terminal is not meant for it
+        )
+        for descriptor in (lock, users, log):
+            os.close(descriptor)
 
     async def _wait_state(self, deadline: float) -> None:
         while (state := self.store.state()) is None:

@@ -1,7 +1,7 @@
 """The process that runs the embedded ``nats-server`` and ends it with its last user.
 
-Started by :mod:`spyctl.bus.embedded` as ``python -m spyctl.bus.keeper BINARY FOLDER PORT LOCK USERS``; the last
-two are inherited descriptors of ``server.lock``, held exclusively, and ``users.lock``. Only the standard
+Started by :mod:`spyctl.bus.embedded` as ``python keeper.py BINARY FOLDER PORT LOCK USERS``; the last two are
+inherited descriptors of ``server.lock``, held exclusively, and ``users.lock``. Only the standard
 library is imported: this process stays for as long as the server does.
 """
 
@@ -84,6 +84,7 @@ def main(binary: str, folder: Path, port: int, lock: int, users: int) -> None:
         fcntl.flock(users, fcntl.LOCK_EX)
         unused.set()
 
+    os.chdir("/")
     server, port = _start(binary, folder, port, lock)
     _write_state(folder, binary, server, port)
     threading.Thread(target=wait_for_last_user, daemon=True).start()

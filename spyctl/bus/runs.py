@@ -149,7 +149,7 @@ class Run:
             await self._save()
             for subject, revision in self._leases.items():
                 with suppress(nats.js.errors.KeyWrongLastSequenceError):
-                    await self._bucket.delete(f"lease.{subject}", last=revision)
+                    await self._write(f"lease.{subject}", self._lease_value(renewed_ns=0), revision)
         self._leases.clear()
 
     async def _renew(self) -> None:
@@ -172,8 +172,6 @@ class Run:
     async def _read(self, key: str) -> tuple[dict[str, Any] | None, int]:
         try:
             entry = await self._bucket.get(key)
-        except nats.js.errors.KeyDeletedError as error:
-            return None, int(error.entry.revision or 0) if error.entry else 0
         except nats.js.errors.KeyNotFoundError:
             return None, 0
         return orjson.loads(entry.value or b"{}"), int(entry.revision or 0)
@@ -181,10 +179,10 @@ class Run:
     async def _write(self, key: str, value: bytes, revision: int) -> int:
         return await self._bucket.update(key, value, last=revision)
 
-    def _lease_value(self) -> bytes:
+    def _lease_value(self, renewed_ns: int | None = None) -> bytes:
         record = asdict(self.record)
         held = {key: record[key] for key in ("run_id", "host", "pid", "started_ns")}
-        return orjson.dumps(held | {"renewed_ns": time.time_ns()})
+        return orjson.dumps(held | {"renewed_ns": time.time_ns() if renewed_ns is None else renewed_ns})
 
 
 def _alive(lease: dict[str, Any]) -> bool:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from spyctl.bus.publisher import Publisher
     from spyctl.bus.stream import Stream
     from spyctl.bus.target import Reached, Target
+    from spyctl.cli.signals import Interruption
     from spyctl.plan import Plan
     from spyctl.replay import ReplayOptions, Sink
 
@@ -321,19 +322,35 @@ def _print_json(document: dict[str, Any]) -> None:
 
 
 async def _replay(request: _Request, plan: "Plan", talk: Talk) -> int:
+    import asyncio
+
+    from spyctl.cli.signals import Interruption
+
+    interruption = Interruption()
+    try:
+        return await _replay_to_sink(request, plan, talk, interruption)
+    except asyncio.CancelledError:
+        if interruption.code is None:
+            raise
+        return interruption.code
+
+
+async def _replay_to_sink(request: _Request, plan: "Plan", talk: Talk, interruption: "Interruption") -> int:
     if request.sink == "stdout":
         from spyctl.bus.runs import new_run_id
         from spyctl.cli.stdout_sink import StdoutSink
 
         sink = StdoutSink()
-        return await _play(request, plan, talk, sink, new_run_id(), where="", stream=None)
+        return await _play(request, plan, talk, sink, new_run_id(), interruption, where="", stream=None)
     from spyctl.bus.target import reach
 
     async with reach(request.target) as reached:
-        return await _replay_to_nats(request, plan, talk, reached)
+        return await _replay_to_nats(request, plan, talk, reached, interruption)
 
 
-async def _replay_to_nats(request: _Request, plan: "Plan", talk: Talk, reached: "Reached") -> int:
+async def _replay_to_nats(
+    request: _Request, plan: "Plan", talk: Talk, reached: "Reached", interruption: "Interruption"
+) -> int:
     import asyncio
     import time
 
@@ -371,7 +388,9 @@ async def _replay_to_nats(request: _Request, plan: "Plan", talk: Talk, reached: 
         keeper = asyncio.create_task(run.keep(publisher.checkpoint))
         try:
             where = "embedded" if reached.embedded is not None else connection.url
-            code = await _play(request, plan, talk, publisher, record.run_id, where=where, stream=stream, beside=keeper)
+            code = await _play(
+                request, plan, talk, publisher, record.run_id, interruption, where=where, stream=stream, beside=keeper
+            )
             state = "complete" if code in (ExitCode.OK, ExitCode.INCOMPLETE) else "ended"
         finally:
             keeper.cancel()
@@ -435,15 +454,13 @@ async def _play(
     talk: Talk,
     sink: "Sink | Publisher",
     run_id: str,
+    interruption: "Interruption",
     *,
     where: str,
     stream: "Stream | None",
     beside: "Any" = None,
 ) -> int:
     import asyncio
-    import os
-    import signal
-    import sys
 
     from spyctl.cli.screen import show_progress
     from spyctl.cli.summary import print_summary
@@ -452,20 +469,13 @@ async def _play(
 
     replay = Replay(plan.infos, sink, replace(request.options, selection=plan.selection), run_id=run_id)
     replay.reading.damage.extend(plan.unreadable)
-    loop = asyncio.get_running_loop()
-    main = asyncio.current_task()
-    assert main is not None
 
-    def interrupt(name: str, code: ExitCode) -> None:
-        if replay.stopped_by == name:
-            sys.stderr.write("\x1b[?25h" if sys.stderr.isatty() else "")
-            os._exit(code)
+    def end(name: str) -> None:
         replay.stop(name)
         waiting = replay.delivery.published - replay.delivery.acked
         talk.line(f"\nstopping: {waiting:,} acks to come (Ctrl-C again leaves at once)")
 
-    loop.add_signal_handler(signal.SIGINT, interrupt, "Ctrl-C", ExitCode.INTERRUPTED)
-    loop.add_signal_handler(signal.SIGTERM, interrupt, "SIGTERM", ExitCode.TERMINATED)
+    interruption.hand_to(end)
     scene = Scene(
         title=f"{plan.dates[0]}{f' … {plan.dates[-1]}' if len(plan.dates) > 1 else ''}"
         + ("   synthetic" if plan.synthetic else ""),

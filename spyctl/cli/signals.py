@@ -1,0 +1,45 @@
+"""Ctrl-C and SIGTERM: the first asks to end in order, the second ends at once."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+
+from spyctl.errors import ExitCode
+
+_SIGNALS = {
+    signal.SIGINT: ("Ctrl-C", ExitCode.INTERRUPTED),
+    signal.SIGTERM: ("SIGTERM", ExitCode.TERMINATED),
+}
+_SHOW_CURSOR = "\x1b[?25h"
+
+
+class Interruption:
+    """Catches the signals of the running event loop.
+
+    Until :meth:`hand_to` names somebody who ends in order, the first signal cancels the current task;
+    ``code`` is then the exit code.
+    """
+
+    def __init__(self) -> None:
+        self.code: ExitCode | None = None
+        self._task = asyncio.current_task()
+        self._receiver: Callable[[str], None] | None = None
+        for number in _SIGNALS:
+            asyncio.get_running_loop().add_signal_handler(number, self._signalled, number)
+
+    def hand_to(self, receiver: Callable[[str], None]) -> None:
+        """Have ``receiver`` called with the name of the first signal."""
+        self._receiver = receiver
+
+    def _signalled(self, number: signal.Signals) -> None:
+        name, code = _SIGNALS[number]
+        if self.code is not None:
+            sys.stderr.write(_SHOW_CURSOR if sys.stderr.isatty() else "")
+            os._exit(code)
+        self.code = code
+        if self._receiver is not None:
+            self._receiver(name)
+        elif self._task is not None:
+            self._task.cancel()

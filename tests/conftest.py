@@ -1,0 +1,59 @@
+"""Fixtures: a real server, an environment that touches nothing of the user's, the program as a process."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.servers import NatsServer
+
+ROOT = Path(__file__).parent.parent
+Cli = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def nats_server(tmp_path: Path) -> Iterator[NatsServer]:
+    server = NatsServer(tmp_path / "nats").start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def environment(tmp_path: Path, free_port: int) -> dict[str, str]:
+    """An environment in which spyctl finds neither the user's settings nor port 4222."""
+    kept = {key: os.environ[key] for key in ("PATH", "LANG", "LC_ALL", "TMPDIR") if key in os.environ}
+    return kept | {
+        "HOME": str(tmp_path / "home"),
+        "SPYCTL_STORE": str(tmp_path / "store"),
+        "SPYCTL_PORT": str(free_port),
+        "COLUMNS": "80",
+    }
+
+
+@pytest.fixture
+def cli(environment: dict[str, str], tmp_path: Path) -> Cli:
+    """Run ``spyctl ARGS`` in ``tmp_path`` and return what it printed."""
+
+    def run(*args: str, timeout: float = 60, **env: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "spyctl", *args],
+            env=environment | env,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    return run

@@ -1,0 +1,216 @@
+"""The one publisher against a real server: every event stored once, in order, whatever breaks."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from spyctl.bus.connection import connect
+from spyctl.bus.publisher import Publisher
+from spyctl.bus.stream import Stream, ensure_stream
+from spyctl.bus.windowed import Windowed
+from spyctl.errors import RefusedError, UnreachableError
+from spyctl.times import SECOND
+from tests.support.proxy import Proxy
+from tests.support.servers import NatsServer
+from tests.support.stream import read_stream
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.integration
+SUBJECT = "market.futures.trades"
+
+
+@asynccontextmanager
+async def publisher(
+    url: str, *, limits: dict[str, Any] | None = None, stream: Stream | None = None, **protocol: Any
+) -> AsyncIterator[Publisher]:
+    connection = await connect([url])
+    try:
+        found = stream or await ensure_stream(connection)
+        one = Publisher(Windowed(connection, found, **protocol), "run1", **(limits or {}))
+        await one.open()
+        yield one
+        await one.close()
+    finally:
+        await connection.close()
+
+
+async def publish(one: Publisher, numbers: range, piece: int = 97, pause_s: float = 0.0) -> None:
+    for start in range(numbers.start, numbers.stop, piece):
+        payloads = [b"event %d" % n for n in range(start, min(start + piece, numbers.stop))]
+        await one.publish([SUBJECT] * len(payloads), payloads)
+        await asyncio.sleep(pause_s)
+
+
+async def stored(url: str, count: int) -> None:
+    """Wait until the stream holds so many messages."""
+    watcher = await connect([url])
+    deadline = time.monotonic() + 10
+    while (await watcher.api("STREAM.INFO.MARKET_DATA"))["state"]["messages"] < count:
+        assert time.monotonic() < deadline
+    await watcher.close()
+
+
+async def assert_stored(url: str, count: int) -> None:
+    found = await read_stream(url)
+    assert [payload for _, _, payload, _ in found] == [b"event %d" % n for n in range(count)]
+    assert [message_id for *_, message_id in found] == [f"run1-{n + 1}" for n in range(count)]
+
+
+async def test_everything_is_stored_once_in_order_and_counted(nats_server: NatsServer) -> None:
+    async with publisher(nats_server.url) as one:
+        await publish(one, range(20_000))
+        await one.drain()
+        delivery = one.delivery
+
+    assert (delivery.published, delivery.acked, delivery.reordered, delivery.resent) == (20_000, 20_000, 0, 0)
+    assert (delivery.first_seq, delivery.last_seq) == (1, 20_000)
+    assert delivery.ack_ns.count == 20_000
+    assert one.checkpoint() == (20_000, 20_000)
+    await assert_stored(nats_server.url, 20_000)
+
+
+async def test_what_is_unacknowledged_is_bounded(nats_server: NatsServer) -> None:
+    async with Proxy(nats_server.port) as proxy, publisher(proxy.url, limits={"max_in_flight": 50}) as one:
+        proxy.replies.clear()
+        sending = asyncio.create_task(publish(one, range(200)))
+        await eventually(lambda: one.in_flight == 50)
+        assert not sending.done()
+        proxy.replies.set()
+        await sending
+        await one.drain()
+    await assert_stored(nats_server.url, 200)
+
+
+async def test_bytes_in_flight_are_bounded_too(nats_server: NatsServer) -> None:
+    async with Proxy(nats_server.port) as proxy, publisher(proxy.url, limits={"max_bytes": 1_000}) as one:
+        proxy.replies.clear()
+        sending = asyncio.create_task(one.publish([SUBJECT] * 9, [b"x" * 400] * 9))
+        await eventually(lambda: one.in_flight == 3)
+        proxy.replies.set()
+        await sending
+        await one.drain()
+    assert len(await read_stream(nats_server.url)) == 9
+
+
+async def test_a_connection_cut_at_any_byte_loses_and_doubles_nothing(nats_server: NatsServer) -> None:
+    rng = random.Random(11)
+    async with Proxy(nats_server.port) as proxy, publisher(proxy.url) as one:
+        for start in range(0, 3_000, 300):
+            proxy.cut_after = proxy.passed + rng.randrange(1, 40_000)
+            await publish(one, range(start, start + 300), piece=23)
+        await one.drain()
+        assert one.delivery.reconnects >= 5
+        assert one.delivery.reordered == 0
+    await assert_stored(nats_server.url, 3_000)
+
+
+async def test_lost_acks_are_retried_and_the_retries_recognised(nats_server: NatsServer) -> None:
+    async with Proxy(nats_server.port) as proxy, publisher(proxy.url) as one:
+        await publish(one, range(10))
+        await one.drain()
+        proxy.replies.clear()  # stored, but the answers never arrive
+        await publish(one, range(10, 500))
+        await stored(nats_server.url, 500)
+        proxy.cut()
+        proxy.replies.set()
+        await one.drain()
+        assert one.delivery.duplicates > 0
+    await assert_stored(nats_server.url, 500)
+
+
+@pytest.mark.parametrize("kill", [False, True])
+async def test_a_server_restart_loses_and_doubles_nothing(nats_server: NatsServer, kill: bool) -> None:
+    async with publisher(nats_server.url) as one:
+        sending = asyncio.create_task(publish(one, range(6_000), piece=31, pause_s=0.002))
+        for done in (500, 2_500):
+            await eventually(lambda done=done: one.delivery.acked > done)  # type: ignore[misc]
+            await asyncio.to_thread(nats_server.restart, kill=kill)
+        await sending
+        await one.drain()
+        assert one.delivery.reconnects >= 2
+        assert (one.delivery.published, one.delivery.acked, one.delivery.reordered) == (6_000, 6_000, 0)
+    await assert_stored(nats_server.url, 6_000)
+
+
+async def test_after_an_outage_longer_than_the_duplicate_window_the_stream_is_read(nats_server: NatsServer) -> None:
+    connection = await connect([nats_server.url])
+    stream = await ensure_stream(connection)
+    config = (await connection.api(f"STREAM.INFO.{stream.name}"))["config"]
+    await connection.api(f"STREAM.UPDATE.{stream.name}", config | {"duplicate_window": SECOND // 10})
+    await connection.close()
+    short = Stream(stream.name, 0, 0, 0, 0, 1, SECOND // 10, owned=True, created=False)
+    async with Proxy(nats_server.port) as proxy, publisher(proxy.url, stream=short) as one:
+        proxy.replies.clear()
+        await publish(one, range(300))
+        await stored(nats_server.url, 300)
+        proxy.refuse()
+        stored_at = time.monotonic()
+        await eventually(lambda: time.monotonic() > stored_at + 0.3)  # the server has forgotten the ids
+        proxy.replies.set()
+        await proxy.listen()
+        await publish(one, range(300, 400))
+        await one.drain()
+    await assert_stored(nats_server.url, 400)
+
+
+async def test_a_server_that_stays_away_is_an_error_with_its_name(nats_server: NatsServer) -> None:
+    async with publisher(nats_server.url, outage_s=0.5) as one:
+        await publish(one, range(10))
+        await one.drain()
+        nats_server.stop()
+        await one.publish([SUBJECT], [b"lost"])
+        with pytest.raises(UnreachableError, match="did not come back"):
+            await one.drain()
+        assert one.in_flight == 1
+
+
+async def test_a_full_stream_is_an_error_with_the_servers_words(nats_server: NatsServer) -> None:
+    connection = await connect([nats_server.url])
+    await ensure_stream(connection)
+    config = (await connection.api("STREAM.INFO.MARKET_DATA"))["config"]
+    await connection.api("STREAM.UPDATE.MARKET_DATA", config | {"max_msgs": 100, "discard": "new"})
+    async with publisher(nats_server.url, ack_deadline_s=1.0) as one:
+        with pytest.raises(RefusedError, match="maximum messages exceeded"):  # noqa: PT012
+            await publish(one, range(150))
+            await one.drain()
+        assert one.delivery.acked == 100
+        assert one.in_flight == 50
+    await connection.close()
+
+
+async def test_after_a_refusal_that_passes_everything_is_stored_in_order(nats_server: NatsServer) -> None:
+    connection = await connect([nats_server.url])
+    await ensure_stream(connection)
+    config = (await connection.api("STREAM.INFO.MARKET_DATA"))["config"]
+    await connection.api("STREAM.UPDATE.MARKET_DATA", config | {"max_msgs": 100, "discard": "new"})
+    async with publisher(nats_server.url, ack_deadline_s=1.0) as one:
+        sending = asyncio.create_task(publish(one, range(250)))
+        await eventually(lambda: one.delivery.acked == 100)
+        await connection.api("STREAM.UPDATE.MARKET_DATA", config)
+        await sending
+        await one.drain()
+        assert one.delivery.reordered == 0
+        assert one.delivery.resent > 0
+    await connection.close()
+    await assert_stored(nats_server.url, 250)
+
+
+async def test_a_replicated_stream_has_one_message_in_flight(nats_server: NatsServer) -> None:
+    connection = await connect([nats_server.url])
+    stream = await ensure_stream(connection)
+    await connection.close()
+    three = Stream(stream.name, 0, 0, 0, 0, 3, stream.duplicate_window_ns, owned=True, created=False)
+    most = 0
+    async with publisher(nats_server.url, stream=three) as one:
+        sending = asyncio.create_task(publish(one, range(100)))
+        while not sending.done():
+            most = max(most, one.in_flight)
+            await asyncio.sleep(0)
+        await one.drain()
+    assert most == 1
+    await assert_stored(nats_server.url, 100)
