@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import selectors
 import time
 from typing import Protocol
 
@@ -20,8 +21,13 @@ class Clock(Protocol):
         ...
 
 
+def precise_loop() -> asyncio.AbstractEventLoop:
+    """Make an event loop whose timers are exact to some microseconds; epoll's go by whole milliseconds."""
+    return asyncio.SelectorEventLoop(selectors.SelectSelector())
+
+
 class SystemClock:
-    """The machine's monotonic clock. A wait ends up to about a millisecond late, never early."""
+    """The machine's monotonic clock; with :func:`precise_loop` a wait ends some 0.1 ms late, never early."""
 
     def now_ns(self) -> int:
         return time.monotonic_ns()

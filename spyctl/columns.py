@@ -81,10 +81,9 @@ class Batch:
         joined: NDArray[Any] = np.concatenate([part[name] for part in self.parts])[self.order]
         return joined
 
-    def ranks(self) -> NDArray[np.bool_]:
+    def ranks(self) -> NDArray[np.uint8]:
         """Return for each event, in order, the rank of its schema: 0 trades, 1 mbp-10."""
-        ranks: NDArray[np.bool_] = self.order >= len(self.parts[0])
-        return ranks
+        return (self.order >= len(self.parts[0])).astype(np.uint8)
 
 
 def events(batch: Batch) -> Iterator[FuturesTrade | MBP10]:

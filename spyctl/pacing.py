@@ -9,10 +9,11 @@ import numpy as np
 from spyctl.clock import MAX_SPEED, Clock, Timeline
 from spyctl.encode import EncodedBatch
 from spyctl.stats import Histogram
-from spyctl.times import SECOND
+from spyctl.times import MS, SECOND
 
 MAX_QUIET_NS = 5 * SECOND
 STALL_NS = SECOND
+STEP_NS = MS // 2  # events due closer together than this are handed on together
 
 
 @dataclass(slots=True)
@@ -115,7 +116,7 @@ class Pacer:
             due_ns = max(quiet_from_ns + self._max_quiet_ns, now_ns)
             timeline.anchor(event_ns, due_ns)
         if now_ns < due_ns:
-            await self._clock.wait_until(due_ns, self.stop)
+            await self._clock.wait_until(max(due_ns, pace.last_clock_ns + STEP_NS), self.stop)
             now_ns = self._clock.now_ns()
         if now_ns - due_ns > self._stall_ns:  # the server is slow, or the machine slept
             pace.stalls += 1

@@ -147,9 +147,10 @@ class Replay:
 
     async def _publish(self, piece: EncodedBatch) -> None:
         progress = self.progress
-        await self._sink.publish([self.subjects[rank] for rank in piece.ranks.tolist()], piece.payloads)
+        lines = piece.lines()
+        await self._sink.publish([self.subjects[rank] for rank in piece.ranks.tolist()], lines.split(b"\n")[:-1])
         if self._digest is not None:
-            self._digest.update(b"\n".join(piece.payloads) + b"\n")
+            self._digest.update(lines)
         for rank, count in enumerate(np.bincount(piece.ranks, minlength=len(SUBJECTS)).tolist()):
             progress.by_subject[self.subjects[rank]] += count
         progress.late += int(piece.late.sum())

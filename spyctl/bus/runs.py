@@ -122,7 +122,10 @@ class Run:
                     "wait for it, --prefix NAME to publish beside it, or --force to mix with it",
                 )
             try:
-                self._leases[subject] = await self._write(key, self._lease_value(), revision)
+                if held is None:  # never held, or its entry was deleted
+                    self._leases[subject] = await self._bucket.create(key, self._lease_value())
+                else:
+                    self._leases[subject] = await self._write(key, self._lease_value(), revision)
             except nats.js.errors.KeyWrongLastSequenceError:
                 continue  # somebody was faster; look again
             return

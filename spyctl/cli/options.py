@@ -1,6 +1,5 @@
 """The options that several commands share, with their environment variables."""
 
-from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -45,48 +44,54 @@ def nats_urls(text: str | None, context: Any) -> tuple[str, ...]:
     return urls
 
 
-def date_option(text: str) -> date:
-    """Read a single date; raises :class:`UsageError`."""
-    from spyctl.times import parse_date
-
-    return parse_date(text)
-
+WHAT, HOW, WHERE, OUTPUT = "What to play", "How to play it", "Where to", "What to show"
 
 DataDir = Annotated[
-    Path,
-    typer.Option("--data-dir", envvar="SPYCTL_DATA_DIR", help="The folder with DBN files.", show_envvar=True),
+    Path, typer.Option("--data-dir", envvar="SPYCTL_DATA_DIR", metavar="DIR", help="Folder with DBN files.")
 ]
 NatsUrl = Annotated[
     str | None,
     typer.Option(
         "--nats-url",
         envvar="NATS_URL",
-        help="NATS servers, separated by commas. \\[default: nats://localhost:4222, else the embedded server]",
-        show_default=False,
+        metavar="URL,…",
+        help="NATS servers. None named: localhost:4222, else the embedded server.",
+        rich_help_panel=WHERE,
     ),
 ]
-Embedded = Annotated[bool, typer.Option("--embedded", help="Use the embedded server even where another one answers.")]
+Embedded = Annotated[
+    bool,
+    typer.Option("--embedded", help="Use the embedded server even where another one answers.", rich_help_panel=WHERE),
+]
 Store = Annotated[
     Path | None,
     typer.Option(
         "--store",
         envvar="SPYCTL_STORE",
-        help="The embedded server's folder. \\[default: ~/.local/share/spyctl/nats]",
-        show_default=False,
+        metavar="DIR",
+        help="The embedded server's folder, ~/.local/share/spyctl/nats unless named.",
+        rich_help_panel=WHERE,
     ),
 ]
 Port = Annotated[
     int,
-    typer.Option("--port", envvar="SPYCTL_PORT", min=1, max=65535, help="The embedded server's first choice of port."),
+    typer.Option(
+        "--port",
+        envvar="SPYCTL_PORT",
+        metavar="PORT",
+        min=1,
+        max=65535,
+        help="The embedded server's first choice of port.",
+        rich_help_panel=WHERE,
+    ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings, errors and the result.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.", rich_help_panel=OUTPUT)]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Only warnings, errors and the result.", rich_help_panel=OUTPUT)
+]
 Schema = Annotated[
     list[str] | None,
     typer.Option(
-        "--schema",
-        envvar="SPYCTL_SCHEMA",
-        help="trades or mbp-10; repeatable. \\[default: both]",
-        show_default=False,
+        "--schema", envvar="SPYCTL_SCHEMA", metavar="NAME", help="trades or mbp-10, repeatable; both unless named."
     ),
 ]

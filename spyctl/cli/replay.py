@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spyctl.cli.options import (
+    HOW,
+    OUTPUT,
+    WHERE,
     DataDir,
     Embedded,
     Json,
@@ -59,53 +62,72 @@ def replay(
         typer.Option(
             "--date",
             envvar="REPLAY_DATE",
-            help="UTC day of the files: 2025-12-16, D..D, all, last; repeatable. \\[default: every date]",
-            show_default=False,
+            metavar="DAY",
+            help="UTC day of the files: 2025-12-16, D..D, all, last; repeatable.",
         ),
     ] = None,
-    speed: Annotated[
-        str,
-        typer.Option("--speed", "-s", envvar="REPLAY_SPEED", help="1, 10x, 0.5, or max (0): as fast as acknowledged."),
-    ] = "1",
+    trading_day: Annotated[
+        str | None,
+        typer.Option("--trading-day", metavar="DAY", help="Instead: 18:00 the evening before to 17:00 New York."),
+    ] = None,
     start: Annotated[
         str | None,
         typer.Option(
-            "--start",
-            envvar="REPLAY_START",
-            help="09:30, open, open-5m, ISO or ns; in --tz on the first date.",
+            "--start", envvar="REPLAY_START", metavar="TIME", help="09:30, open, close-5m, ISO, ns; on the first date."
         ),
     ] = None,
     end: Annotated[
         str | None,
-        typer.Option(
-            "--end", envvar="REPLAY_END", help="Likewise, on the last date; events at this time are left out."
-        ),
+        typer.Option("--end", envvar="REPLAY_END", metavar="TIME", help="Likewise on the last date; itself left out."),
     ] = None,
     tz: Annotated[
-        str, typer.Option("--tz", envvar="SPYCTL_TZ", help="Zone of times without one.")
+        str, typer.Option("--tz", envvar="SPYCTL_TZ", metavar="ZONE", help="Zone of times that name none.")
     ] = "America/New_York",
-    trading_day: Annotated[
-        str | None,
-        typer.Option("--trading-day", help="18:00 the evening before to 17:00 New York, instead of --date."),
-    ] = None,
     schema: Schema = None,
+    count: Annotated[int | None, typer.Option("--count", min=1, metavar="N", help="End after so many events.")] = None,
+    data_dir: DataDir = Path("dbn-data"),
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at a damaged file instead of going on.")] = False,
+    speed: Annotated[
+        str,
+        typer.Option(
+            "--speed",
+            "-s",
+            envvar="REPLAY_SPEED",
+            metavar="X",
+            help="1, 10x, 0.5; max (0): as fast as acknowledged.",
+            rich_help_panel=HOW,
+        ),
+    ] = "1",
+    max_quiet: Annotated[
+        str,
+        typer.Option(
+            "--max-quiet",
+            envvar="REPLAY_MAX_QUIET",
+            metavar="TIME",
+            help="Longest wait through a quiet stretch.",
+            rich_help_panel=HOW,
+        ),
+    ] = "5s",
     order: Annotated[
-        str, typer.Option("--order", envvar="REPLAY_ORDER", help="event: by ts_event; recv: by ts_recv.")
+        str,
+        typer.Option(
+            "--order",
+            envvar="REPLAY_ORDER",
+            metavar="KEY",
+            help="event: by ts_event. recv: by ts_recv.",
+            rich_help_panel=HOW,
+        ),
     ] = "event",
     reorder_window: Annotated[
         str,
         typer.Option(
             "--reorder-window",
-            envvar="REPLAY_REORDER_WINDOW",
+            envvar="REPLAY_WINDOW",
+            metavar="TIME",
             help="How far ts_event may stray from ts_recv.",
+            rich_help_panel=HOW,
         ),
     ] = "1s",
-    max_quiet: Annotated[
-        str,
-        typer.Option("--max-quiet", envvar="REPLAY_MAX_QUIET", help="Longest wait through a quiet stretch."),
-    ] = "5s",
-    count: Annotated[int | None, typer.Option("--count", min=1, help="End after so many events.")] = None,
-    data_dir: DataDir = Path("dbn-data"),
     nats_url: NatsUrl = None,
     embedded: Embedded = False,
     store: Store = None,
@@ -113,16 +135,25 @@ def replay(
     prefix: Annotated[
         str,
         typer.Option(
-            "--prefix", envvar="SPYCTL_PREFIX", help="Publish under PREFIX.market.… into a stream of its own."
+            "--prefix",
+            envvar="SPYCTL_PREFIX",
+            metavar="P",
+            help="Publish as P.market.… into P_MARKET_DATA.",
+            rich_help_panel=WHERE,
         ),
     ] = "",
-    sink: Annotated[str, typer.Option("--sink", help="nats, or stdout for JSON lines.")] = "nats",
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at a damaged file instead of going on.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Publish even beside another run or source.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
-    digest: Annotated[
-        bool, typer.Option("--digest/--no-digest", help="Compute the BLAKE2b digest of all payloads.")
-    ] = True,
+    sink: Annotated[
+        str, typer.Option("--sink", metavar="SINK", help="nats, or stdout for JSON lines.", rich_help_panel=WHERE)
+    ] = "nats",
+    force: Annotated[
+        bool, typer.Option("--force", help="Publish even beside another run or source.", rich_help_panel=WHERE)
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan and stop.", rich_help_panel=OUTPUT)
+    ] = False,
+    no_digest: Annotated[
+        bool, typer.Option("--no-digest", help="Save the time for the digest of all payloads.", rich_help_panel=OUTPUT)
+    ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
@@ -136,7 +167,7 @@ def replay(
     """
     from spyctl.bus.embedded import default_store
     from spyctl.bus.target import Target
-    from spyctl.clock import parse_speed
+    from spyctl.clock import parse_speed, precise_loop
     from spyctl.columns import SCHEMAS
     from spyctl.normalize.dbn import Selection
     from spyctl.replay import ReplayOptions
@@ -166,7 +197,7 @@ def replay(
             count=count,
             prefix=prefix,
             strict=strict,
-            digest=digest,
+            digest=not no_digest,
         ),
         target=Target(
             urls=nats_urls(nats_url, context),
@@ -189,7 +220,8 @@ def replay(
         raise NoDataError("no event lies in that range", "spyctl time-range --date D --schema S shows what does")
     import asyncio
 
-    return asyncio.run(_replay(request, plan, talk))
+    with asyncio.Runner(loop_factory=precise_loop) as runner:
+        return runner.run(_replay(request, plan, talk))
 
 
 def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -190,6 +190,15 @@ async def test_force_takes_the_lease_and_the_other_run_learns_of_it(connection: 
     await second.end("complete")
 
 
+async def test_a_lease_that_somebody_deleted_is_free(connection: Connection) -> None:
+    runs = await Runs.open(connection)
+    await runs.begin(record())
+    bucket = await connection.jetstream().key_value("SPYCTL")
+    for subject in record().subjects:
+        await bucket.delete(f"lease.{subject}")
+    await runs.begin(record("bbbb"))
+
+
 async def test_a_run_id_in_use_is_replaced(connection: Connection) -> None:
     runs = await Runs.open(connection)
     first = await runs.begin(record())

@@ -19,19 +19,15 @@ T0 = 1_765_895_400 * SECOND
 def batches(times: list[int], size: int = 7) -> Iterator[EncodedBatch]:
     for start in range(0, len(times), size):
         part = times[start : start + size]
-        yield EncodedBatch(
-            [b"%d" % t for t in part],
-            np.zeros(len(part), np.uint8),
-            np.array(part, np.int64),
-            np.zeros(len(part), bool),
-        )
+        rows = np.array([b"%d" % t for t in part]).view(np.uint8).reshape(len(part), -1)
+        yield EncodedBatch(rows, np.zeros(len(part), np.uint8), np.array(part, np.int64), np.zeros(len(part), bool))
 
 
 async def play(pacer: Pacer, times: list[int], clock: FakeClock, size: int = 7) -> list[tuple[int, int]]:
     """Return (event time, clock time) of every event handed on."""
     found = []
     async for piece in pacer.play(batches(times, size)):
-        found += [(int(payload), clock.now_ns()) for payload in piece.payloads]
+        found += [(int(payload), clock.now_ns()) for payload in piece.payloads()]
     return found
 
 

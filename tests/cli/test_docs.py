@@ -1,0 +1,116 @@
+"""What is written down is what the program does."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.reference import COMMANDS, ROOT, files, spyctl
+from tests.support.waiting import eventually_sync
+
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
+
+
+def test_generated_files_are_up_to_date() -> None:
+    for path, content in files().items():
+        assert path.read_text() == content, f"{path.name} is out of date: make docs"
+
+
+@pytest.mark.parametrize("command", COMMANDS[1:])
+def test_every_command_is_in_the_readme(command: str) -> None:
+    assert f"spyctl {command}" in README
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_within_80_columns(command: str) -> None:
+    lines = spyctl(*command.split(), "--help").splitlines()
+    assert max(map(len, lines)) <= 80
+    assert len(lines) <= 90
+
+
+def test_the_event_table_names_every_subject_and_schema() -> None:
+    from spyctl.wire import KINDS
+
+    for kind in KINDS:
+        assert f"`{kind.subject}`" in README
+        assert f"`{kind.schema_id}`" in README
+
+
+def masked(text: str) -> list[str]:
+    # Run ids, digests, figures and the spaces that align them differ from run to run.
+    text = re.sub(r"run \w{4}\b", "run ####", text)
+    text = re.sub(r"\b[0-9a-f]{32}\b", "########", text)
+    text = re.sub(r"store \S+?,", "store …,", text)
+    text = re.sub(r"\d[\d,.:]*", "0", text)
+    text = re.sub(r"\b0( (h|m|s|ms|kB|MB|GB|bytes))+( 0 (s|m))?\b", "0 u", text)
+    return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("block", [text for kind, text in BLOCKS if kind == "console"])
+def test_console_blocks_print_what_they_show(block: str, environment: dict[str, str], tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "dbn-data", tmp_path / "dbn-data")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    for chunk in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+        command, _, expected = chunk.partition("\n")
+        if command.startswith("make "):
+            continue  # these two are what a fresh clone runs
+        result = subprocess.run(
+            ["bash", "-c", command], env=environment | {"PATH": path}, cwd=tmp_path, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=110, check=False,
+        )  # fmt: skip
+        shown, found = masked(expected), masked(result.stdout)
+        if "…" in shown:  # lines are left out
+            cut = shown.index("…")
+            assert found[:cut] == shown[:cut]
+            assert found[len(found) - len(shown) + cut + 1 :] == shown[cut + 1 :]
+        else:
+            assert found == shown
+
+
+@pytest.mark.integration
+def test_python_blocks_run(environment: dict[str, str], tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "dbn-data", tmp_path / "dbn-data")
+    server = subprocess.Popen(
+        [sys.executable, "-m", "spyctl", "server", "run"],
+        env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert server.stderr is not None
+    assert "started" in server.stderr.readline()
+    url = f"nats://127.0.0.1:{environment['SPYCTL_PORT']}"
+    try:
+        replay = [sys.executable, "-m", "spyctl", "replay", "-s", "max", "-q", "--end", "open-4m", "--nats-url", url]
+        subprocess.run(replay, env=environment, cwd=tmp_path, check=True, capture_output=True)
+        for kind, code in BLOCKS:
+            if kind != "python":
+                continue
+            code = code.replace("nats://localhost:4222", url)
+            with (tmp_path / "out").open("w+") as out:
+                process = subprocess.Popen(
+                    [sys.executable, "-u", "-c", code], env=environment, cwd=tmp_path, stdout=out, stderr=out
+                )
+                try:
+                    eventually_sync(lambda process=process: process.poll() is not None or lines(tmp_path) >= 3, 60)
+                    assert process.poll() in (None, 0), (tmp_path / "out").read_text()
+                    assert "Traceback" not in (tmp_path / "out").read_text()
+                finally:
+                    process.kill()
+                    process.wait()
+    finally:
+        server.terminate()
+        server.communicate()
+
+
+def lines(folder: Path) -> int:
+    return len((folder / "out").read_text().splitlines())
+
+
+def test_shell_blocks_are_shell() -> None:
+    for kind, code in BLOCKS:
+        if kind == "sh":
+            subprocess.run(["bash", "-n"], input=code, text=True, check=True)

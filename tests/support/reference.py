@@ -1,0 +1,81 @@
+"""Makes what is generated from the program: ``docs/cli.md`` and ``completions/``; ``make docs`` runs it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+COMMANDS = (
+    "",
+    "replay",
+    "discover",
+    "time-range",
+    "events",
+    "sample",
+    "server",
+    "server run",
+    "server status",
+    "server reset",
+)
+SHELLS = {"bash": "spyctl.bash", "zsh": "_spyctl", "fish": "spyctl.fish"}
+EXIT_CODES = """\
+| code | means |
+|---|---|
+| 0 | done, nothing to complain about |
+| 1 | failed: nothing could be read, or `--strict` met damage |
+| 2 | usage: a wrong option, or options that contradict each other |
+| 3 | finished, but late, rejected or reordered events, or a file that was cut short or damaged |
+| 4 | key or entitlement (live data) |
+| 5 | NATS: unreachable, without JetStream, a stream that does not fit or is in use, too little room |
+| 6 | no such data: folder, date, schema or range |
+| 130 | Ctrl-C: the first drains what is in flight and sums up, the second leaves at once |
+| 143 | SIGTERM, likewise |
+"""
+
+
+def spyctl(*arguments: str, **environment: str) -> str:
+    """Run the program as on an 80-column terminal without colours and return what it prints."""
+    kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}
+    plain = {"COLUMNS": "80", "TERM": "dumb", "NO_COLOR": "1", "PYTHONUTF8": "1"}
+    result = subprocess.run(
+        [str(Path(sys.executable).with_name("spyctl")), *arguments],
+        env=kept | plain | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return result.stdout
+
+
+def cli_reference() -> str:
+    """Return the text of ``docs/cli.md``."""
+    parts = [
+        "# The command line\n\nMade by `make docs` from `--help`; a test keeps the two equal.\n",
+        f"## Exit codes\n\n{EXIT_CODES}",
+    ]
+    for command in COMMANDS:
+        lines = [line.rstrip() for line in spyctl(*command.split(), "--help").strip("\n").splitlines()]
+        text = "\n".join(lines).strip("\n")
+        parts.append(f"## `{f'spyctl {command}'.strip()}`\n\n```text\n{text}\n```\n")
+    return "\n".join(parts)
+
+
+def completion(shell: str) -> str:
+    """Return the completion script for a shell."""
+    return spyctl(_SPYCTL_COMPLETE=f"source_{shell}").strip("\n") + "\n"
+
+
+def files() -> dict[Path, str]:
+    """Return all generated files with their content."""
+    generated = {ROOT / "docs" / "cli.md": cli_reference()}
+    for shell, name in SHELLS.items():
+        generated[ROOT / "completions" / name] = completion(shell)
+    return generated
+
+
+if __name__ == "__main__":
+    for path, content in files().items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(content)
+        print(path.relative_to(ROOT))

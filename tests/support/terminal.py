@@ -1,0 +1,70 @@
+"""A real pseudo-terminal with a program in it, and the screen a person would see."""
+
+import fcntl
+import os
+import pty
+import select
+import struct
+import subprocess
+import termios
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pyte
+
+
+class Terminal:
+    """Runs a command in a terminal of ``columns`` × ``lines``."""
+
+    def __init__(
+        self, command: Sequence[str], env: dict[str, str], cwd: Path, columns: int = 80, lines: int = 24
+    ) -> None:
+        self.screen = pyte.Screen(columns, lines)
+        self.raw = b""
+        self._stream = pyte.ByteStream(self.screen)
+        self._fd, child = pty.openpty()
+        fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        settings = {"TERM": "xterm-256color", "COLUMNS": str(columns), "LINES": str(lines)}
+        self.process = subprocess.Popen(
+            list(command), env=env | settings, cwd=cwd, stdin=child, stdout=child, stderr=child,
+            start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )  # fmt: skip
+        os.close(child)
+
+    def text(self) -> str:
+        """Return what is on the screen."""
+        return "\n".join(line.rstrip() for line in self.screen.display)
+
+    def wait_for(self, seen: Callable[[str], bool], timeout_s: float = 30.0) -> str:
+        """Feed the screen until it shows what is waited for."""
+        deadline = time.monotonic() + timeout_s
+        while not seen(self.text()):
+            assert time.monotonic() < deadline, f"not seen on the screen:\n{self.text()}"
+            if not self._feed(0.2):
+                assert seen(self.text()), f"ended, not seen on the screen:\n{self.text()}"
+        return self.text()
+
+    def type(self, keys: bytes) -> None:
+        """Press keys."""
+        os.write(self._fd, keys)
+
+    def finish(self, timeout_s: float = 30.0) -> int:
+        """Read until the program ends; return its exit code."""
+        deadline = time.monotonic() + timeout_s
+        while self._feed(0.2) or self.process.poll() is None:
+            assert time.monotonic() < deadline, f"it does not end:\n{self.text()}"
+        os.close(self._fd)
+        return self.process.wait()
+
+    def _feed(self, timeout_s: float) -> bool:
+        ready, _, _ = select.select([self._fd], [], [], timeout_s)
+        if not ready:
+            return self.process.poll() is None
+        try:
+            data = os.read(self._fd, 1 << 16)
+        except OSError:
+            return False  # Linux says EIO when the last writer is gone
+        self.raw += data
+        self._stream.feed(data)
+        return bool(data)
