@@ -15,7 +15,7 @@ from rich.text import Text
 from spyctl.clock import achieved_text, speed_text
 from spyctl.replay import Replay
 from spyctl.stats import Percentiles
-from spyctl.times import NEW_YORK, SECOND, clock_text, duration_text
+from spyctl.times import NEW_YORK, SECOND, clock_text, duration_text, whole_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def render(previous: Snapshot | None, current: Snapshot) -> RenderableType:
         _event_time(current),
         _progress(current),
         _pairs(
-            "speed",
+            "speed       ",
             f"asked {speed_text(current.speed_asked)}",
             f"achieved {achieved_text(current.speed_achieved)}",
             f"now {achieved_text(now_speed)}",
@@ -130,8 +130,8 @@ def render(previous: Snapshot | None, current: Snapshot) -> RenderableType:
             f"late {current.late:,}",
             f"rejected {current.rejected:,}",
             f"ack p50 {current.ack_ms.p50:.1f} ms  p99 {current.ack_ms.p99:.1f} ms" if current.ack_ms else "ack ·",
-            f"stream {current.stream}   seq {current.first_seq or 0:,} to {current.last_seq or 0:,}",
         ),
+        _pairs(f"stream {current.stream}   seq {current.first_seq or 0:,} to {current.last_seq or 0:,}"),
         Rule(style="dim", characters="─"),
         Text(" Ctrl-C ends the replay after what is in flight", style="dim"),
     )
@@ -167,10 +167,11 @@ def _progress(current: Snapshot) -> RenderableType:
     left = ""
     if current.wall_ns is not None and current.share > 0.001:
         left = f"{duration_text(round(current.wall_ns / current.share * (1 - current.share)))} left"
+    first_ns, last_ns = whole_seconds(current.first_ns, current.last_ns)
     line.add_row(
-        " " + clock_text(current.first_ns, NEW_YORK, 0)[:5],
+        " " + clock_text(first_ns, NEW_YORK, 0)[:5],
         ProgressBar(total=1.0, completed=current.share, complete_style="green", finished_style="green"),
-        clock_text(current.last_ns, NEW_YORK, 0)[:5],
+        clock_text(last_ns, NEW_YORK, 0)[:5],
         f"{current.share:5.0%}   {left} ",
     )
     return line
@@ -196,9 +197,9 @@ def _subjects(previous: Snapshot | None, current: Snapshot, elapsed: float) -> T
 def _pairs(*texts: str) -> Text:
     line = Text(" ")
     for text in texts:
-        label, _, figure = text.partition(" ")
+        label, space, figure = text.partition(" ") if not text.endswith(" ") else (text, "", "")
         line.append(label, "dim")
-        line.append(f" {figure}   " if figure else "   ")
+        line.append(f"{space}{figure}   ")
     return line
 
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from spyctl.bus.publisher import Delivery
-from spyctl.clock import Clock, SystemClock
+from spyctl.clock import MAX_SPEED, Clock, SystemClock
 from spyctl.encode import SUBJECTS, EncodedBatch, encode_batch
 from spyctl.errors import ExitCode
 from spyctl.ingest import Reading, read_batches
@@ -125,6 +125,8 @@ class Replay:
             async for piece in self._pacer.play(self._pieces()):
                 await self._publish(piece)
             await self._sink.drain()
+            if self.options.speed == MAX_SPEED and self.pace.first_ns is not None:
+                self.pace.last_clock_ns = self._clock.now_ns()  # as fast as acknowledged, the last ack included
         finally:
             self.progress.ended_ns = time.time_ns()
         self.complete = self.stopped_by is None
@@ -174,6 +176,7 @@ class Replay:
             "published": delivery.published,
             "acked": delivery.acked,
             "duplicates": delivery.duplicates,
+            "held": self.held,
             "rejected": sum(self.reading.rejected.values()),
             "rejected_by_reason": self.reading.rejected,
             "late": progress.late,

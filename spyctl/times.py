@@ -148,6 +148,11 @@ def clock_text(ns: int, zone: ZoneInfo | None = None, digits: int = 3) -> str:
     return f"{text}.{ns % SECOND:09d}"[: len(text) + 1 + digits] if digits else text
 
 
+def whole_seconds(first_ns: int, last_ns: int) -> tuple[int, int]:
+    """Widen a span to whole seconds, so that it reads ``14:25:00 → 14:35:00``."""
+    return first_ns // SECOND * SECOND, -(-last_ns // SECOND) * SECOND
+
+
 def utc_text(ns: int) -> str:
     """Write an instant as ISO 8601 with nanoseconds, as ``2025-12-16T14:30:00.004000000Z``."""
     return f"{date_of(ns).isoformat()}T{clock_text(ns, digits=9)}Z"

@@ -126,7 +126,7 @@ def json_schema(kind: Kind) -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": kind.schema_id,
         "title": kind.event_type.__name__,
-        "description": " ".join((kind.event_type.__doc__ or "").split()),
+        "description": " ".join((kind.event_type.__doc__ or "").split()).replace("``", ""),
         "x-subject": kind.subject,
     }
     return head | _object_schema(kind.event_type)

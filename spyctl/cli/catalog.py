@@ -198,4 +198,4 @@ def _instant_row(label: str, ns: int | None) -> str:
 
     if ns is None:
         return f" {label:<7} no such record"
-    return f" {label:<7} {date_of(ns)} {clock_text(ns, digits=9)}   {clock_text(ns, NEW_YORK, 9)}   {ns}"
+    return f" {label:<7} {date_of(ns)} {clock_text(ns, digits=9)}  {clock_text(ns, NEW_YORK, 9)}   {ns}"

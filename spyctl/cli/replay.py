@@ -290,15 +290,14 @@ def _events_text(plan: "Plan") -> str:
 
 def _show_plan(talk: Talk, plan: "Plan", request: _Request) -> None:
     from spyctl.clock import speed_text
-    from spyctl.times import NEW_YORK, clock_text, duration_text
+    from spyctl.times import NEW_YORK, clock_text, duration_text, whole_seconds
 
     dates = ", ".join(map(str, plan.dates[:4])) + (f" … {plan.dates[-1]}" if len(plan.dates) > 4 else "")
     lines = []
     if plan.first_ns is None or plan.last_ns is None:
         lines.append(f"{dates}  no events in range")
     else:
-        start_ns = max(plan.selection.start_ns, plan.first_ns // 10**9 * 10**9)
-        end_ns = min(plan.selection.end_ns, -(-plan.last_ns // 10**9) * 10**9)
+        start_ns, end_ns = whole_seconds(plan.first_ns, plan.last_ns)
         utc = f"{clock_text(start_ns, digits=0)} → {clock_text(end_ns, digits=0)} UTC"
         new_york = f"({clock_text(start_ns, NEW_YORK, 0)[:5]} → {clock_text(end_ns, NEW_YORK, 0)[:5]} New York)"
         lines.append(f"{dates}  {utc}  {new_york}")

@@ -32,8 +32,6 @@ def _blocks(replay: Replay, plan: Plan, stream: Stream | None) -> list[tuple[str
     if pace.first_ns is not None and pace.last_ns is not None:
         span = f"{clock_text(pace.first_ns, NEW_YORK)} → {clock_text(pace.last_ns, NEW_YORK)} New York"
         head = f"{dates}  {span}, run {replay.run_id}"
-    if replay.stopped_by is not None:
-        head += f", ended by {replay.stopped_by}"
     rejected = sum(replay.reading.rejected.values())
     held = replay.held
     equation = f"{replay.reading.read:,} read = {delivery.published:,} published"
@@ -57,7 +55,7 @@ def _blocks(replay: Replay, plan: Plan, stream: Stream | None) -> list[tuple[str
         if count:
             trouble.append(f"{count:,} {name}")
     blocks: list[tuple[str, ...]] = [
-        ("done" if replay.complete else "ended", head),
+        ("done", head) if replay.stopped_by is None else ("ended", head, f"by {replay.stopped_by}"),
         ("events", equation, " + ".join(reversed(counts))),
         ("trouble", "   ".join(trouble)),
     ]

@@ -30,8 +30,13 @@ class Talk:
 
     def __init__(self, quiet: bool = False, stream: TextIO | None = None) -> None:
         self.quiet = quiet
-        self.stream = stream or sys.stderr
+        self._stream = stream
         self.colour = colours(self.stream)
+
+    @property
+    def stream(self) -> TextIO:
+        """Where it goes; looked up each time, since a live display stands in for stderr."""
+        return self._stream or sys.stderr
 
     def block(self, label: str, *lines: str) -> None:
         """Say something under a label."""

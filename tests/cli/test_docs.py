@@ -45,7 +45,7 @@ def masked(text: str) -> list[str]:
     # Run ids, digests, figures and the spaces that align them differ from run to run.
     text = re.sub(r"run \w{4}\b", "run ####", text)
     text = re.sub(r"\b[0-9a-f]{32}\b", "########", text)
-    text = re.sub(r"store \S+?,", "store …,", text)
+    text = re.sub(r"store\s+\S+?,", "store …,", text)
     text = re.sub(r"\d[\d,.:]*", "0", text)
     text = re.sub(r"\b0( (h|m|s|ms|kB|MB|GB|bytes))+( 0 (s|m))?\b", "0 u", text)
     return [" ".join(line.split()) for line in text.splitlines() if line.strip()]

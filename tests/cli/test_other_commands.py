@@ -62,7 +62,7 @@ def test_time_range_is_exact_and_leaves_snapshots_out(cli: Cli, data: Path) -> N
     result = cli("time-range", "--date", "2025-12-16", "--schema", "mbp-10")
     assert result.returncode == 0
     assert "2025-12-16 mbp-10: 1,001 records in 1 file, span 999 ms, read in" in result.stdout
-    assert f"first   2025-12-16 14:30:00.000000000   09:30:00.000000000   {T0}" in result.stdout
+    assert f"first   2025-12-16 14:30:00.000000000  09:30:00.000000000   {T0}" in result.stdout
     assert "1 snapshot records are left out" in result.stdout
     document = json.loads(cli("time-range", "--date", "2025-12-16", "--schema", "mbp-10", "--json").stdout)
     assert (document["first_ns"], document["last_ns"]) == (T0, T0 + 999 * MS)
