@@ -10,13 +10,18 @@ from spyctl.bus.publisher import Publisher
 from spyctl.bus.runs import new_run_id
 from spyctl.bus.stream import ensure_stream
 from spyctl.bus.windowed import Windowed
+from spyctl.encode import encoded_event
 from spyctl.errors import UsageError
-from spyctl.events import Event
+from spyctl.events import MBP10, Event, FuturesTrade
 from spyctl.ingest import DBNIngestor
 from spyctl.normalize.dbn import Selection
 from spyctl.replay import Replay, ReplayOptions
 from spyctl.times import MAX_INSTANT, day_number
-from spyctl.wire import encode, subject_of
+from spyctl.wire import KINDS, encode, subject_of
+
+# A replayed batch ranks its events trades, mbp-10; the other types follow.
+_REPLAYED = [subject_of(FuturesTrade), subject_of(MBP10)]
+SUBJECTS = (*_REPLAYED, *(kind.subject for kind in KINDS if kind.subject not in _REPLAYED))
 
 
 class NATSBus:
@@ -45,7 +50,8 @@ class NATSBus:
         self._connection = await connect(self.servers)
         await self._connection.jetstream_info()
         stream = await ensure_stream(self._connection)
-        self._publisher = Publisher(Windowed(self._connection, stream), f"{new_run_id()}{time.time_ns():x}")
+        protocol = Windowed(self._connection, stream, SUBJECTS)
+        self._publisher = Publisher(protocol, f"{new_run_id()}{time.time_ns():x}")
         await self._publisher.open()
 
     async def publish(self, subject: str, event: Event) -> None:
@@ -56,7 +62,7 @@ class NATSBus:
         """
         if subject != subject_of(event):
             raise UsageError(f"a {type(event).__name__} belongs on {subject_of(event)}, not on {subject}")
-        await self.publisher.publish([subject], [encode(event)])
+        await self.publisher.publish(encoded_event(encode(event), SUBJECTS.index(subject)))
 
     async def close(self) -> None:
         """Wait until all is acknowledged, then disconnect."""

@@ -28,7 +28,7 @@ class Sink(Protocol):
 
     delivery: Delivery
 
-    async def publish(self, subjects: Sequence[str], payloads: Sequence[bytes]) -> None: ...
+    async def publish(self, batch: EncodedBatch) -> None: ...
 
     async def drain(self) -> None: ...
 
@@ -149,10 +149,9 @@ class Replay:
 
     async def _publish(self, piece: EncodedBatch) -> None:
         progress = self.progress
-        lines = piece.lines()
-        await self._sink.publish([self.subjects[rank] for rank in piece.ranks.tolist()], lines.split(b"\n")[:-1])
+        await self._sink.publish(piece)
         if self._digest is not None:
-            self._digest.update(lines)
+            self._digest.update(piece.lines())
         for rank, count in enumerate(np.bincount(piece.ranks, minlength=len(SUBJECTS)).tolist()):
             progress.by_subject[self.subjects[rank]] += count
         progress.late += int(piece.late.sum())

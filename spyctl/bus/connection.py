@@ -7,6 +7,7 @@ dead connection has not sent is gone, and the publisher, which knows what was ac
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -66,6 +67,11 @@ class Connection:
     def server_version(self) -> str:
         """The version of the server, as ``2.15.1``."""
         return str(self._client._server_info.get("version", "?"))
+
+    def server_at_least(self, major: int, minor: int) -> bool:
+        """Tell whether the server is of a version or newer."""
+        found = re.match(r"(\d+)\.(\d+)", self.server_version)
+        return found is not None and (int(found[1]), int(found[2])) >= (major, minor)
 
     @property
     def connected(self) -> bool:

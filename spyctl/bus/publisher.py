@@ -1,32 +1,27 @@
 """The one publisher: what is in flight, in order, until the server has acknowledged it.
 
 Events are given to it in order and get positions 1, 2, 3, …; ``<run_id>-<position>`` is their identity. It
-keeps each event until its acknowledgement, counts, and measures. *How* events are sent and acknowledged is an
-:class:`AckProtocol`; the publisher alone knows what is missing when one breaks.
+keeps the bytes of each event until its acknowledgement, counts, and measures. *How* events are sent and
+acknowledged is an :class:`AckProtocol`; the publisher alone knows what is missing when one breaks.
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
+import numpy as np
+
+from spyctl.encode import EncodedBatch
 from spyctl.errors import SpyctlError
 from spyctl.stats import Histogram
 
 MAX_IN_FLIGHT = 4_096
 MAX_IN_FLIGHT_BYTES = 8 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One event on its way: position in the run, subject, payload, and when it was first sent (monotonic ns)."""
-
-    position: int
-    subject: str
-    payload: bytes
-    sent_ns: int
 
 
 @dataclass(slots=True)
@@ -44,6 +39,32 @@ class Delivery:
     last_seq: int | None = None
     ack_ns: Histogram = field(default_factory=Histogram)
 
+    def stored(self, first_seq: int, last_seq: int) -> None:
+        """Widen the span of sequences under which events were stored."""
+        self.first_seq = min(self.first_seq or first_seq, first_seq)
+        self.last_seq = max(self.last_seq or 0, last_seq)
+
+
+@dataclass(slots=True)
+class Chunk:
+    """Events sent together: the position of the first, their bytes, when they were first sent (monotonic ns)."""
+
+    first: int
+    batch: EncodedBatch
+    sent_ns: int
+    waiting: "np.ndarray[tuple[int], np.dtype[np.bool_]]"
+    left: int
+
+    @classmethod
+    def of(cls, first: int, batch: EncodedBatch, sent_ns: int) -> "Chunk":
+        """Make a chunk none of whose events is acknowledged yet."""
+        return cls(first, batch, sent_ns, np.ones(len(batch), np.bool_), len(batch))
+
+    @property
+    def end(self) -> int:
+        """The position behind the last event."""
+        return self.first + len(self.batch)
+
 
 class InFlight:
     """The events that were sent and not yet acknowledged, oldest first; bounded in number and bytes."""
@@ -52,54 +73,88 @@ class InFlight:
         self.max_messages = max_messages
         self.max_bytes = max_bytes
         self.delivery = delivery
+        self.count = 0
         self.size = 0
         self.moved = asyncio.Event()  # set when something was acknowledged, or waiting has become pointless
         self.progress_ns = time.monotonic_ns()
-        self._messages: dict[int, Message] = {}
+        self._chunks: deque[Chunk] = deque()
         self._newest = (0, 0)  # the highest position acknowledged, and its sequence
 
-    def __len__(self) -> int:
-        return len(self._messages)
+    def room(self, batch: EncodedBatch) -> int:
+        """Return how many of these events may be sent now; the last one may exceed the bound on bytes."""
+        count = max(0, min(len(batch), self.max_messages - self.count))
+        sizes = self.size + np.cumsum(batch.lengths[:count], dtype=np.int64)
+        return min(count, int(np.searchsorted(sizes, self.max_bytes)) + 1) if self.size < self.max_bytes else 0
+
+    def add(self, chunk: Chunk) -> None:
+        """Keep events until they are acknowledged."""
+        if not self._chunks:
+            self.progress_ns = chunk.sent_ns  # nothing was awaited until now
+        self._chunks.append(chunk)
+        self.count += len(chunk.batch)
+        self.size += int(chunk.batch.lengths.sum())
 
     @property
-    def room(self) -> bool:
-        """Whether another event may be sent."""
-        return len(self._messages) < self.max_messages and self.size < self.max_bytes
+    def oldest_ns(self) -> int | None:
+        """When the event that has waited longest was first sent, if there is one."""
+        return self._chunks[0].sent_ns if self._chunks else None
 
-    def add(self, message: Message) -> None:
-        """Keep an event until it is acknowledged."""
-        if not self._messages:
-            self.progress_ns = message.sent_ns  # nothing was awaited until now
-        self._messages[message.position] = message
-        self.size += len(message.payload)
+    @property
+    def oldest(self) -> int | None:
+        """The position of the event that has waited longest, if there is one."""
+        return self._chunks[0].first + int(self._chunks[0].waiting.argmax()) if self._chunks else None
 
-    def oldest(self) -> Message | None:
-        """Return the event that has waited longest, if any."""
-        return next(iter(self._messages.values()), None)
-
-    def messages(self) -> list[Message]:
-        """Return all that is unacknowledged, in order."""
-        return list(self._messages.values())
+    def unacknowledged(self) -> list[Chunk]:
+        """Return all that is unacknowledged, in order, as chunks of consecutive events."""
+        found = []
+        for chunk in self._chunks:
+            edges = np.flatnonzero(np.diff(np.concatenate([[False], chunk.waiting, [False]]).astype(np.int8)))
+            for start, end in edges.reshape(-1, 2).tolist():
+                found.append(Chunk.of(chunk.first + start, chunk.batch[start:end], chunk.sent_ns))
+        return found
 
     def acknowledge(self, position: int, seq: int, *, duplicate: bool = False) -> None:
         """Note that the stream holds an event under ``seq``; saying so twice changes nothing."""
-        message = self._messages.pop(position, None)
-        if message is None:
+        for chunk in self._chunks:
+            if chunk.first <= position < chunk.end:
+                break
+        else:
             return
-        self.progress_ns = time.monotonic_ns()
-        self.size -= len(message.payload)
-        delivery = self.delivery
-        delivery.acked += 1
-        delivery.duplicates += duplicate
-        delivery.ack_ns.add(self.progress_ns - message.sent_ns)
+        if not chunk.waiting[position - chunk.first]:
+            return
+        chunk.waiting[position - chunk.first] = False
+        self.delivery.duplicates += duplicate
+        self._settled(chunk, 1, int(chunk.batch.lengths[position - chunk.first]))
         newest_position, newest_seq = self._newest
         if (position > newest_position) != (seq > newest_seq):
-            delivery.reordered += 1  # a later event was stored before this one
+            self.delivery.reordered += 1  # a later event was stored before this one
         if position > newest_position:
             self._newest = (position, seq)
-        if delivery.first_seq is None or seq < delivery.first_seq:
-            delivery.first_seq = seq
-        delivery.last_seq = max(delivery.last_seq or 0, seq)
+        self.delivery.stored(seq, seq)
+
+    def acknowledge_through(self, position: int) -> None:
+        """Note that the stream holds every event up to a position, in order."""
+        while self._chunks and self._chunks[0].first <= position:
+            chunk = self._chunks[0]
+            done = chunk.waiting[: position + 1 - chunk.first]
+            count = int(done.sum())
+            size = int(chunk.batch.lengths[: len(done)][done].sum())
+            done[:] = False
+            self._settled(chunk, count, size)
+            if chunk.left:
+                break
+
+    def _settled(self, chunk: Chunk, count: int, size: int) -> None:
+        if not count:
+            return
+        self.progress_ns = time.monotonic_ns()
+        self.count -= count
+        self.size -= size
+        chunk.left -= count
+        self.delivery.acked += count
+        self.delivery.ack_ns.add(self.progress_ns - chunk.sent_ns, count)
+        while self._chunks and not self._chunks[0].left:
+            self._chunks.popleft()
         self.moved.set()
 
 
@@ -112,7 +167,7 @@ class AckProtocol(Protocol):
         """Get ready to send."""
         ...
 
-    async def send(self, messages: Sequence[Message]) -> None:
+    async def send(self, chunk: Chunk) -> None:
         """Send events that follow those sent before; they are in flight already.
 
         What cannot be sent now is left to :meth:`repair`.
@@ -131,8 +186,8 @@ class AckProtocol(Protocol):
         """
         ...
 
-    async def close(self) -> None:
-        """Finish; nothing is in flight any more."""
+    async def finish(self) -> None:
+        """Have everything in flight acknowledged: no more is to come for now."""
         ...
 
 
@@ -167,47 +222,45 @@ class Publisher:
     @property
     def in_flight(self) -> int:
         """How many events are sent and not yet acknowledged."""
-        return len(self._in_flight)
+        return self._in_flight.count
 
     def checkpoint(self) -> tuple[int, int | None]:
         """Return a position up to which every event is acknowledged, and the newest known sequence."""
-        oldest = self._in_flight.oldest()
-        position = oldest.position - 1 if oldest is not None else self.delivery.published
-        return position, self.delivery.last_seq
+        oldest = self._in_flight.oldest
+        return (oldest - 1 if oldest is not None else self.delivery.published), self.delivery.last_seq
 
     async def open(self) -> None:
         """Get ready to publish."""
         await self._protocol.open(self._in_flight, self.run_id)
         self._mender = asyncio.create_task(self._mend())
 
-    async def publish(self, subjects: Sequence[str], payloads: Sequence[bytes]) -> None:
+    async def publish(self, batch: EncodedBatch) -> None:
         """Send events, waiting while too much is unacknowledged; returns once all are sent.
 
         Raises :class:`RefusedError` or :class:`UnreachableError`.
         """
         delivery, in_flight = self.delivery, self._in_flight
-        done = 0
-        while done < len(payloads):
-            await self._wait(lambda: in_flight.room)
+        while len(batch):
+            await self._wait(partial(in_flight.room, batch))
             async with self._sending:
-                now_ns = time.monotonic_ns()
-                messages = []
-                while done < len(payloads) and in_flight.room:
-                    delivery.published += 1
-                    delivery.payload_bytes += len(payloads[done])
-                    message = Message(delivery.published, subjects[done], payloads[done], now_ns)
-                    in_flight.add(message)
-                    messages.append(message)
-                    done += 1
-                await self._protocol.send(messages)
+                count = in_flight.room(batch)
+                piece, batch = batch[:count], batch[count:]
+                if not count:
+                    continue
+                chunk = Chunk.of(delivery.published + 1, piece, time.monotonic_ns())
+                in_flight.add(chunk)
+                delivery.published += len(piece)
+                delivery.payload_bytes += int(piece.lengths.sum())
+                await self._protocol.send(chunk)
 
     async def drain(self) -> None:
         """Wait until every event is acknowledged.
 
         Raises :class:`RefusedError` or :class:`UnreachableError`.
         """
-        await self._wait(lambda: not len(self._in_flight))
-        await self._protocol.close()
+        async with self._sending:
+            await self._protocol.finish()
+        await self._wait(lambda: self._in_flight.count == 0)
 
     async def close(self) -> None:
         """Stop; what is still unacknowledged stays so."""
@@ -216,7 +269,7 @@ class Publisher:
             with suppress(asyncio.CancelledError):
                 await self._mender
 
-    async def _wait(self, done: Callable[[], bool]) -> None:
+    async def _wait(self, done: Callable[[], int]) -> None:
         while self._failure is None and not done():
             self._in_flight.moved.clear()
             await self._in_flight.moved.wait()

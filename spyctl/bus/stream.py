@@ -1,14 +1,16 @@
 """The stream: make it, or tell why the one that is there does not fit."""
 
 from base64 import b64decode
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import uuid4
 
 import orjson
 
 from spyctl.bus.connection import ApiError, Connection
-from spyctl.errors import NoSpaceError, StreamBusyError, UnfitStreamError
+from spyctl.errors import NoSpaceError, StreamBusyError, UnfitStreamError, UnreachableError
 from spyctl.times import DAY, MINUTE, SECOND
 from spyctl.wire import STREAM_SUBJECTS, stream_name, with_prefix
 
@@ -38,11 +40,12 @@ class Stream:
     duplicate_window_ns: int
     owned: bool
     created: bool
+    batched: bool = False
     warnings: tuple[str, ...] = ()
 
 
-def desired_config(prefix: str = "") -> dict[str, Any]:
-    """Return the configuration of a stream that we make."""
+def desired_config(prefix: str = "", *, batched: bool = False) -> dict[str, Any]:
+    """Return the configuration of a stream that we make; ``batched`` where the server knows batch publishing."""
     return {
         "name": stream_name(prefix),
         "subjects": [with_prefix(subject, prefix) for subject in STREAM_SUBJECTS],
@@ -58,6 +61,7 @@ def desired_config(prefix: str = "") -> dict[str, Any]:
         "max_msgs_per_subject": -1,
         "max_msg_size": -1,
         "metadata": {OWNER_KEY: OWNER_VALUE},
+        **({"allow_batched": True} if batched else {}),
     }
 
 
@@ -67,7 +71,7 @@ async def ensure_stream(connection: Connection, prefix: str = "") -> Stream:
     A stream of ours is brought up to date; anybody else's is never changed. Raises
     :class:`UnfitStreamError`, naming the difference, where the one that is there cannot hold our events.
     """
-    wanted = desired_config(prefix)
+    wanted = desired_config(prefix, batched=connection.server_at_least(2, 14))
     name = wanted["name"]
     created = False
     try:
@@ -96,6 +100,7 @@ async def ensure_stream(connection: Connection, prefix: str = "") -> Stream:
         duplicate_window_ns=config.get("duplicate_window", 0),
         owned=owned,
         created=created,
+        batched=bool(config.get("allow_batched")),
         warnings=tuple(_limits(config)),
     )
 
@@ -166,7 +171,7 @@ async def _create(connection: Connection, wanted: dict[str, Any]) -> dict[str, A
 
 async def _update(connection: Connection, info: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
     # Only what differs is set, on top of all that is there, so nothing somebody tuned is undone by accident.
-    changes = {key: wanted[key] for key in ("max_age",) if info["config"].get(key) != wanted[key]}
+    changes = {key: wanted[key] for key in ("max_age", "allow_batched") if info["config"].get(key) != wanted.get(key)}
     if not changes:
         return info
     try:
@@ -201,6 +206,31 @@ async def refuse_busy(connection: Connection, stream: Stream, source: str, now_n
             f"stream {stream.name} at {connection.url} received events of {other} within the last minute",
             "--prefix NAME keeps them apart, --force mixes them",
         )
+
+
+async def count_after(connection: Connection, name: str, subjects: Sequence[str], seq: int) -> tuple[int, int]:
+    """Ask the stream's leader how many messages on some subjects it holds after a sequence.
+
+    Returns the count and the sequence of the last message of the stream. Raises :class:`UnreachableError`.
+    """
+    consumer = f"count-{uuid4().hex}"
+    config = {
+        "name": consumer,
+        "deliver_policy": "by_start_sequence",
+        "opt_start_seq": seq + 1,
+        "ack_policy": "none",
+        "mem_storage": True,
+        "inactive_threshold": 5 * SECOND,
+        **({"filter_subjects": list(subjects)} if len(subjects) > 1 else {"filter_subject": subjects[0]}),
+    }
+    try:
+        request = {"stream_name": name, "config": config}
+        found = await connection.api(f"CONSUMER.CREATE.{name}.{consumer}", request)
+        await connection.api(f"CONSUMER.DELETE.{name}.{consumer}")
+        info = await connection.api(f"STREAM.INFO.{name}")
+    except ApiError as error:
+        raise UnreachableError(f"stream {name} at {connection.url} cannot be counted: {error}") from None
+    return found["num_pending"], info["state"]["last_seq"]
 
 
 @dataclass(frozen=True, slots=True)

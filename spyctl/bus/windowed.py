@@ -16,7 +16,8 @@ import orjson
 from nats.aio.msg import Msg
 
 from spyctl.bus.connection import ApiError, Connection, refused
-from spyctl.bus.publisher import InFlight, Message
+from spyctl.bus.frames import hpub_frames
+from spyctl.bus.publisher import Chunk, InFlight
 from spyctl.bus.stream import StoredMessage, Stream
 from spyctl.errors import UnreachableError
 from spyctl.times import SECOND
@@ -42,12 +43,14 @@ class Windowed:
         self,
         connection: Connection,
         stream: Stream,
+        subjects: Sequence[str],
         *,
         ack_deadline_s: float = ACK_DEADLINE_S,
         outage_s: float = OUTAGE_S,
     ) -> None:
         self._connection = connection
         self._stream = stream
+        self._subjects = tuple(subjects)
         self._ack_deadline_s = ack_deadline_s
         self._outage_s = outage_s
         self._epoch = 0
@@ -66,8 +69,8 @@ class Windowed:
         await self._connection.subscribe(f"{self._inbox}.*.*", self._on_ack)
         self._connection.on_disconnect(self._on_disconnect)
 
-    async def send(self, messages: Sequence[Message]) -> None:
-        if not self._broken.is_set() and not await self._connection.write(self._frames(messages)):
+    async def send(self, chunk: Chunk) -> None:
+        if not self._broken.is_set() and not await self._connection.write(self._frames(chunk)):
             self._broken.set()
 
     async def trouble(self) -> None:
@@ -93,8 +96,8 @@ class Windowed:
             await asyncio.sleep(_REFUSAL_PAUSE_S * self._refusals)
         await self._resend()
 
-    async def close(self) -> None:
-        """Nothing to do: every message has had its acknowledgement."""
+    async def finish(self) -> None:
+        """Nothing to do: every message is acknowledged by itself."""
 
     # --- acknowledgements
 
@@ -116,43 +119,39 @@ class Windowed:
     def _overdue(self, limit_s: float, *, since_attempt: bool = True) -> bool:
         # Whether something is awaited and nothing has been acknowledged for that long.
         since = max(self._in_flight.progress_ns, self._attempt_ns if since_attempt else 0)
-        return len(self._in_flight) > 0 and time.monotonic_ns() - since > limit_s * SECOND
+        return self._in_flight.count > 0 and time.monotonic_ns() - since > limit_s * SECOND
 
     async def _settle(self) -> None:
         # After a refusal the answers to what was sent behind it are still to come.
         with suppress(TimeoutError):
-            while len(self._in_flight):
+            while self._in_flight.count:
                 self._in_flight.moved.clear()
                 async with asyncio.timeout(min(SETTLE_S, self._ack_deadline_s)):
                     await self._in_flight.moved.wait()
 
     # --- sending
 
-    def _frames(self, messages: Sequence[Message]) -> bytes:
+    def _frames(self, chunk: Chunk) -> bytes:
         reply = f"{self._inbox}.{self._epoch}."
-        frames: list[bytes] = []
-        for message in messages:
-            header = f"NATS/1.0\r\nNats-Msg-Id: {self._run_id}-{message.position}\r\n\r\n".encode()
-            total = len(header) + len(message.payload)
-            line = f"HPUB {message.subject} {reply}{message.position} {len(header)} {total}\r\n".encode()
-            frames += (line, header, message.payload, b"\r\n")
-        return b"".join(frames)
+        return hpub_frames(chunk.batch, self._subjects, reply, chunk.first, f"{self._run_id}-")
 
     async def _resend(self) -> None:
         self._epoch += 1
         self._refusal = ""
         self._attempt_ns = time.monotonic_ns()
-        oldest = self._in_flight.oldest()
-        if oldest is not None:
-            age_ns = self._attempt_ns - oldest.sent_ns
-            if age_ns > self._stream.duplicate_window_ns - _WINDOW_MARGIN_NS:
-                await self._find_stored()
-        messages = self._in_flight.messages()
-        self._in_flight.delivery.resent += len(messages)
+        oldest_ns = self._in_flight.oldest_ns
+        if (
+            oldest_ns is not None
+            and self._attempt_ns - oldest_ns > self._stream.duplicate_window_ns - _WINDOW_MARGIN_NS
+        ):
+            await self._find_stored()
         self._broken.clear()
-        if messages and not await self._connection.write(self._frames(messages)):
-            self._broken.set()
-            await asyncio.sleep(_RETRY_PAUSE_S)
+        for chunk in self._in_flight.unacknowledged():
+            self._in_flight.delivery.resent += len(chunk.batch)
+            if not await self._connection.write(self._frames(chunk)):
+                self._broken.set()
+                await asyncio.sleep(_RETRY_PAUSE_S)
+                break
 
     async def _find_stored(self) -> None:
         # Reads what the stream got after the last acknowledgement and takes our ids found there as acknowledged.

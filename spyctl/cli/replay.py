@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 MIN_FREE_BYTES = 64_000_000
 _ORDERS = ("event", "recv")
 _SINKS = ("nats", "stdout")
+_ACKS = ("auto", "fast", "message")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class _Request:
     options: "ReplayOptions"
     target: "Target"
     sink: str
+    ack: str
     force: bool
     as_json: bool
 
@@ -145,6 +147,16 @@ def replay(
     sink: Annotated[
         str, typer.Option("--sink", metavar="SINK", help="nats, or stdout for JSON lines.", rich_help_panel=WHERE)
     ] = "nats",
+    ack: Annotated[
+        str,
+        typer.Option(
+            "--ack",
+            envvar="SPYCTL_ACK",
+            metavar="HOW",
+            help="auto; fast: a flow at a time; message: one by one.",
+            rich_help_panel=WHERE,
+        ),
+    ] = "auto",
     force: Annotated[
         bool, typer.Option("--force", help="Publish even beside another run or source.", rich_help_panel=WHERE)
     ] = False,
@@ -175,6 +187,7 @@ def replay(
 
     _one_of("--order", order, _ORDERS)
     _one_of("--sink", sink, _SINKS)
+    _one_of("--ack", ack, _ACKS)
     if prefix and not prefix.replace("_", "").replace("-", "").isalnum():
         raise UsageError(f"--prefix {prefix!r} is no subject token", "letters, digits, - and _ alone")
     if trading_day is not None and date and context.get_parameter_source("date").name == "COMMANDLINE":  # type: ignore[union-attr]
@@ -206,6 +219,7 @@ def replay(
             store=store or default_store(),
         ),
         sink=sink,
+        ack=ack,
         force=force,
         as_json=as_json,
     )
@@ -370,8 +384,12 @@ async def _replay_to_sink(request: _Request, plan: "Plan", talk: Talk, interrupt
     if request.sink == "stdout":
         from spyctl.bus.runs import new_run_id
         from spyctl.cli.stdout_sink import StdoutSink
+        from spyctl.encode import SUBJECTS
+        from spyctl.wire import with_prefix
 
-        sink = StdoutSink()
+        subjects = [with_prefix(subject, request.options.prefix) for subject in SUBJECTS]
+
+        sink = StdoutSink(subjects)
         return await _play(request, plan, talk, sink, new_run_id(), interruption, where="", stream=None)
     from spyctl.bus.target import reach
 
@@ -385,10 +403,11 @@ async def _replay_to_nats(
     import asyncio
     import time
 
+    from spyctl.bus.acknowledgement import choose_protocol
     from spyctl.bus.publisher import Publisher
     from spyctl.bus.runs import RunRecord, Runs, new_run_id
     from spyctl.bus.stream import ensure_stream, refuse_busy
-    from spyctl.bus.windowed import Windowed
+    from spyctl.clock import MAX_SPEED
     from spyctl.encode import SUBJECTS
     from spyctl.events import EventSource
     from spyctl.wire import with_prefix
@@ -412,7 +431,8 @@ async def _replay_to_nats(
         started_ns=time.time_ns(),
     )
     run = await runs.begin(record, force=request.force)
-    publisher = Publisher(Windowed(connection, stream), record.run_id)
+    protocol = choose_protocol(connection, stream, record.subjects, asked=request.ack, paced=options.speed != MAX_SPEED)
+    publisher = Publisher(protocol, record.run_id)
     state = "failed"
     try:
         await publisher.open()

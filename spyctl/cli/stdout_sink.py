@@ -5,28 +5,28 @@ import time
 from collections.abc import Sequence
 
 from spyctl.bus.publisher import Delivery
+from spyctl.encode import EncodedBatch
 
 
 class StdoutSink:
     """Writes ``{"subject":…,"event":…}`` lines; what is written counts as acknowledged."""
 
-    def __init__(self) -> None:
+    def __init__(self, subjects: Sequence[str]) -> None:
         self.delivery = Delivery()
+        self._heads = [b'{"subject":"%b","event":' % subject.encode() for subject in subjects]
 
-    async def publish(self, subjects: Sequence[str], payloads: Sequence[bytes]) -> None:
+    async def publish(self, batch: EncodedBatch) -> None:
         """Write events; blocks while the reader of the pipe does not read."""
         started_ns = time.monotonic_ns()
-        lines = (
-            b'{"subject":"%b","event":%b}\n' % (subject.encode(), payload)
-            for subject, payload in zip(subjects, payloads, strict=True)
-        )
+        payloads = zip(batch.ranks.tolist(), batch.payloads(), strict=True)
+        lines = (self._heads[rank] + payload + b"}\n" for rank, payload in payloads)
         sys.stdout.buffer.write(b"".join(lines))
         sys.stdout.buffer.flush()
         delivery = self.delivery
-        delivery.published += len(payloads)
-        delivery.acked += len(payloads)
-        delivery.payload_bytes += sum(map(len, payloads))
-        delivery.ack_ns.add(time.monotonic_ns() - started_ns, len(payloads))
+        delivery.published += len(batch)
+        delivery.acked += len(batch)
+        delivery.payload_bytes += int(batch.lengths.sum())
+        delivery.ack_ns.add(time.monotonic_ns() - started_ns, len(batch))
 
     async def drain(self) -> None:
         """Everything is written already."""

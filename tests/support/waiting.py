@@ -2,9 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
-
-from spyctl.bus.publisher import Delivery
+from collections.abc import Callable
 
 
 async def eventually(condition: Callable[[], bool], timeout_s: float = 15.0) -> None:
@@ -35,24 +33,3 @@ class FakeClock:
     async def wait_until(self, ns: int, interrupt: asyncio.Event) -> None:
         self.waits.append(ns - self.time_ns)
         self.time_ns = max(self.time_ns, ns) + self.overshoot_ns
-
-
-class RecordingSink:
-    """Takes everything and remembers it; ``before`` runs ahead of each piece."""
-
-    def __init__(self, before: Callable[[], Awaitable[None]] | None = None) -> None:
-        self.delivery = Delivery()
-        self.messages: list[tuple[str, bytes]] = []
-        self.pieces: list[int] = []
-        self._before = before
-
-    async def publish(self, subjects: Sequence[str], payloads: Sequence[bytes]) -> None:
-        if self._before is not None:
-            await self._before()
-        self.messages += zip(subjects, payloads, strict=True)
-        self.pieces.append(len(payloads))
-        self.delivery.published += len(payloads)
-        self.delivery.acked += len(payloads)
-
-    async def drain(self) -> None:
-        pass

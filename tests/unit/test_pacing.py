@@ -20,7 +20,8 @@ def batches(times: list[int], size: int = 7) -> Iterator[EncodedBatch]:
     for start in range(0, len(times), size):
         part = times[start : start + size]
         rows = np.array([b"%d" % t for t in part]).view(np.uint8).reshape(len(part), -1)
-        yield EncodedBatch(rows, np.zeros(len(part), np.uint8), np.array(part, np.int64), np.zeros(len(part), bool))
+        none = np.zeros(len(part), np.uint8)
+        yield EncodedBatch(rows, none.astype(np.uint32), none, np.array(part, np.int64), none.astype(bool))
 
 
 async def play(pacer: Pacer, times: list[int], clock: FakeClock, size: int = 7) -> list[tuple[int, int]]:

@@ -1,0 +1,54 @@
+"""Whole NATS protocol messages from encoded events, without touching single ones."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from spyctl.encode import EncodedBatch
+from spyctl.matrix import Bytes, Part, blank, fill_ints, int_slots, joined, layout, matrix
+
+Ints = np.ndarray[tuple[int], np.dtype[np.int64]]
+_CRLF = b"\r\n"
+
+
+def pub_frames(batch: EncodedBatch, subjects: Sequence[str], reply: str, first: int, tail: str) -> bytes:
+    """Frame events as ``PUB <subject> <reply><first, first + 1, …><tail> <size>``.
+
+    ``subjects`` are indexed by the ranks of the events.
+    """
+    parts: list[Part] = [b" " + reply.encode(), *int_slots("number", True), tail.encode() + b" "]
+    rows = _head(batch, b"PUB ", subjects, [*parts, *int_slots("size", True), _CRLF])
+    fill_ints(rows, "number", _numbers(batch, first), True)
+    fill_ints(rows, "size", batch.lengths, True)
+    return _framed(matrix(rows), batch)
+
+
+def hpub_frames(batch: EncodedBatch, subjects: Sequence[str], reply: str, first: int, message_id: str) -> bytes:
+    """Frame events as ``HPUB <subject> <reply><first, …>`` with the header ``Nats-Msg-Id: <message_id><first, …>``."""
+    before, behind = f"NATS/1.0\r\nNats-Msg-Id: {message_id}".encode(), b"\r\n\r\n"
+    parts: list[Part] = [b" " + reply.encode(), *int_slots("number", True), b" ", *int_slots("head", True), b" "]
+    rows = _head(
+        batch, b"HPUB ", subjects, [*parts, *int_slots("size", True), _CRLF + before, *int_slots("id", True), behind]
+    )
+    numbers = _numbers(batch, first)
+    digits = np.searchsorted(10 ** np.arange(1, 10), numbers, side="right") + 1
+    head = len(before) + digits + len(behind)
+    for name, values in (("number", numbers), ("head", head), ("size", head + batch.lengths), ("id", numbers)):
+        fill_ints(rows, name, values, True)
+    return _framed(matrix(rows), batch)
+
+
+def _numbers(batch: EncodedBatch, first: int) -> Ints:
+    return np.arange(first, first + len(batch), dtype=np.int64)
+
+
+def _head(batch: EncodedBatch, verb: bytes, subjects: Sequence[str], parts: Sequence[Part]) -> Any:
+    names = np.array([subject.encode() for subject in subjects])
+    rows = blank(len(batch), layout([verb, ("subject", names.dtype.str[1:]), *parts]))
+    rows["subject"] = names[batch.ranks]
+    return rows
+
+
+def _framed(head: Bytes, batch: EncodedBatch) -> bytes:
+    return joined(np.concatenate([head, batch.rows], axis=1), _CRLF)
