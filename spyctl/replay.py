@@ -28,6 +28,9 @@ class Sink(Protocol):
 
     delivery: Delivery
 
+    @property
+    def protocol(self) -> str: ...
+
     async def publish(self, batch: EncodedBatch) -> None: ...
 
     async def drain(self) -> None: ...
@@ -204,6 +207,7 @@ class Replay:
             "peak_events_per_s": progress.peak_per_s,
             "bytes": delivery.payload_bytes,
             "ack_ms": {"p50": ack.p50, "p99": ack.p99} if ack else None,
+            "acknowledged": self._sink.protocol,
             "stream": stream,
             "first_seq": delivery.first_seq,
             "last_seq": delivery.last_seq,

@@ -37,6 +37,7 @@ _REFUSAL_PAUSE_S = 0.25
 _RETRY_PAUSE_S = 0.02
 _START, _ADD, _LAST, _COMMIT, _PING = range(5)
 _UNKNOWN_BATCH = 10208
+_LARGE = 1 << 16  # bytes; no payload of ours comes near it
 
 
 class _Batch:
@@ -85,6 +86,8 @@ class FastIngest:
     async def open(self, in_flight: InFlight, run_id: str) -> None:
         self._in_flight = in_flight
         self._run_id = run_id
+        # An acknowledgement has to come before the bounds are reached.
+        self._flow = max(1, min(self._flow, in_flight.max_messages // 4, in_flight.max_bytes // _LARGE))
         self._inbox = self._connection.inbox()
         await self._connection.subscribe(f"{self._inbox}.>", self._on_reply)
         self._connection.on_disconnect(self._on_disconnect)

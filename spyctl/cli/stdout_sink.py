@@ -11,6 +11,8 @@ from spyctl.encode import EncodedBatch
 class StdoutSink:
     """Writes ``{"subject":…,"event":…}`` lines; what is written counts as acknowledged."""
 
+    protocol = "written"
+
     def __init__(self, subjects: Sequence[str]) -> None:
         self.delivery = Delivery()
         self._heads = [b'{"subject":"%b","event":' % subject.encode() for subject in subjects]

@@ -69,7 +69,8 @@ def _blocks(replay: Replay, plan: Plan, stream: Stream | None) -> list[tuple[str
         blocks.append(("rate", rate + (f"   ack p50 {ack['p50']:.1f} ms, p99 {ack['p99']:.1f} ms" if ack else "")))
     if stream is not None and delivery.first_seq is not None:
         span = f"seq {delivery.first_seq:,} to {delivery.last_seq:,}"
-        blocks.append(("stream", f"{stream.name}, {span}, {size_text(delivery.payload_bytes)}"))
+        size = size_text(delivery.payload_bytes)
+        blocks.append(("stream", f"{stream.name}, {span}, {size}, acks {summary['acknowledged']}"))
     if summary["digest"] is not None:
         blocks.append(("digest", f"{summary['digest']}, the same for the same input"))
     return blocks

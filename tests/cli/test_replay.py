@@ -55,6 +55,16 @@ def test_a_day_goes_onto_the_embedded_server_and_the_counts_agree(cli: Cli, data
     assert set(keys.split()) <= set(found)
     assert "plan     2025-12-16  14:30:00 → 14:30:01 UTC  (09:30 → 09:30 New York)" in result.stderr
     assert "1,050 events: 1,000 mbp-10 + 50 trades of ES.c.0" in result.stderr
+    assert found["acknowledged"] == "fast ingest"
+
+
+async def test_both_protocols_store_the_same(cli: Cli, data: Path, nats_server: NatsServer) -> None:
+    for how, name in (("fast", "fast ingest"), ("message", "per message")):
+        result = cli("replay", "-s", "max", "--json", "--ack", how, "--prefix", how, "--nats-url", nats_server.url)
+        assert summary(result)["acknowledged"] == name
+    stored = [await read_stream(nats_server.url, f"{how}_MARKET_DATA") for how in ("fast", "message")]
+    assert len(stored[0]) == 1_050
+    assert [one[2] for one in stored[0]] == [one[2] for one in stored[1]]
 
 
 def test_the_environment_alone_drives_a_bare_replay(cli: Cli, data: Path, nats_server: NatsServer) -> None:
