@@ -23,6 +23,20 @@ def nats_server(tmp_path: Path) -> Iterator[NatsServer]:
 
 
 @pytest.fixture
+def old_server(tmp_path: Path) -> Iterator[NatsServer]:
+    """Debian's nats-server (2.9), where it is installed: it knows no batches, no metadata, several filters not."""
+    binary = Path("/usr/sbin/nats-server")
+    if not binary.is_file():
+        pytest.skip("Debian's nats-server is not installed: apt-get install nats-server")
+    version = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True).stdout
+    if not version.strip().rpartition("v")[2].startswith("2.9."):
+        pytest.skip(f"the nats-server installed here is {version.strip()}, not 2.9")
+    server = NatsServer(tmp_path / "old", binary=binary).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

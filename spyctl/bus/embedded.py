@@ -20,6 +20,7 @@ import socket
 import sys
 import sysconfig
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,8 @@ from spyctl.errors import EmbeddedServerError
 HOST = "127.0.0.1"
 DEFAULT_PORT = 4222
 KEEPER = Path(__file__).with_name("keeper.py")
-START_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 600.0
+PATIENCE_S = 2.0
 _POLL_S = 0.02
 
 
@@ -149,12 +151,13 @@ class EmbeddedServer:
     """A use of the embedded server: as long as it is held, the server runs.
 
     ``async with EmbeddedServer(store) as server`` starts the server where it does not run yet. ``port`` is
-    tried first; where it is taken, a free one is used.
+    tried first; where it is taken, a free one is used. ``tell`` is called with a sentence where it takes long.
     """
 
-    def __init__(self, store: Store, port: int = DEFAULT_PORT) -> None:
+    def __init__(self, store: Store, port: int = DEFAULT_PORT, *, tell: Callable[[str], None] = lambda _: None) -> None:
         self.store = store
         self.port = port
+        self._tell = tell
         self.started = False
         self.state: ServerState | None = None
         self._share: int | None = None
@@ -222,7 +225,11 @@ class EmbeddedServer:
             os.close(descriptor)
 
     async def _wait_state(self, deadline: float) -> None:
+        tell_at = time.monotonic() + PATIENCE_S
         while (state := self.store.state()) is None:
+            if time.monotonic() > tell_at:
+                self._tell("the embedded server is restoring its store")
+                tell_at = deadline
             if not self.store.locked():
                 if self.started:
                     raise EmbeddedServerError(

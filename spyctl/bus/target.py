@@ -1,7 +1,7 @@
 """Which server to use: the one named, the one on the default port, or the embedded one."""
 
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,8 +41,10 @@ class Reached:
 
 
 @asynccontextmanager
-async def reach(target: Target) -> AsyncIterator[Reached]:
+async def reach(target: Target, *, tell: Callable[[str], None] = lambda _: None) -> AsyncIterator[Reached]:
     """Connect to the server that a target means, starting the embedded one where that is called for.
+
+    ``tell`` is called with a sentence where that takes long.
 
     Raises :class:`UnreachableError`, :class:`NoJetStreamError`, :class:`EmbeddedServerError`.
     """
@@ -51,7 +53,7 @@ async def reach(target: Target) -> AsyncIterator[Reached]:
         if target.urls and not target.embedded:
             urls, why = target.urls, ""
         else:
-            server, why = _choice(target)
+            server, why = _choice(target, tell)
             if server is None:
                 urls = (target.default_url,)
             else:
@@ -64,8 +66,8 @@ async def reach(target: Target) -> AsyncIterator[Reached]:
         yield Reached(connection, embedded, why)
 
 
-def _choice(target: Target) -> tuple[EmbeddedServer | None, str]:
-    server = EmbeddedServer(Store(target.store), target.port)
+def _choice(target: Target, tell: Callable[[str], None]) -> tuple[EmbeddedServer | None, str]:
+    server = EmbeddedServer(Store(target.store), target.port, tell=tell)
     if target.embedded:
         return server, "asked for"
     state = server.store.state()

@@ -393,7 +393,7 @@ async def _replay_to_sink(request: _Request, plan: "Plan", talk: Talk, interrupt
         return await _play(request, plan, talk, sink, new_run_id(), interruption, where="", stream=None)
     from spyctl.bus.target import reach
 
-    async with reach(request.target) as reached:
+    async with reach(request.target, tell=talk.line) as reached:
         return await _replay_to_nats(request, plan, talk, reached, interruption)
 
 

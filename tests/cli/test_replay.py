@@ -75,6 +75,15 @@ def test_the_environment_alone_drives_a_bare_replay(cli: Cli, data: Path, nats_s
     assert f"nats     {nats_server.url}, nats-server" in result.stderr
 
 
+async def test_an_older_server_acknowledges_per_message(cli: Cli, data: Path, old_server: NatsServer) -> None:
+    result = cli("replay", "-s", "max", "--json", "--nats-url", old_server.url)
+    assert (result.returncode, summary(result)["acknowledged"]) == (0, "per message"), result.stderr
+    assert len(await read_stream(old_server.url)) == 1_050
+    result = cli("replay", "-s", "max", "--ack", "fast", "--nats-url", old_server.url)
+    assert result.returncode == 2
+    assert "older than 2.14" in errors(result)[0]
+
+
 def test_the_summary_is_data_and_the_rest_is_talk(cli: Cli, data: Path) -> None:
     result = cli("replay", "--speed", "max")
     labels = [line.split()[0] for line in result.stdout.splitlines() if not line.startswith(" ")]

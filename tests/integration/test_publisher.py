@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -158,6 +159,60 @@ async def test_a_server_restart_loses_and_doubles_nothing(
         assert one.delivery.reconnects >= 2
         assert (one.delivery.published, one.delivery.acked, one.delivery.reordered) == (6_000, 6_000, 0)
     await assert_stored(nats_server.url, 6_000, protocol)
+
+
+@both
+async def test_a_server_killed_ten_times_loses_and_doubles_nothing(nats_server: NatsServer, protocol: Protocol) -> None:
+    rng = random.Random(5)
+    async with publisher(nats_server.url, protocol) as one:
+        sending = asyncio.create_task(publish(one, range(8_000), piece=50, pause_s=0.001))
+        for _ in range(10):
+            target = min(7_900, one.delivery.published + rng.randrange(1, 700))
+            await eventually(lambda target=target: one.delivery.published >= target)  # type: ignore[misc]
+            await asyncio.to_thread(nats_server.restart, kill=True)
+        await sending
+        await one.drain()
+        assert (one.delivery.acked, one.delivery.reordered) == (8_000, 0)
+    await assert_stored(nats_server.url, 8_000, protocol)
+
+
+async def test_a_batch_that_the_server_forgot_is_counted_in_the_stream(tmp_path: Path) -> None:
+    extra = 'jetstream { store_dir: "%s", limits { batch { timeout: "200ms" } } }' % (tmp_path / "nats")
+    server = NatsServer(tmp_path / "nats", jetstream=False, extra=extra).start()
+    try:
+        async with Proxy(server.port) as proxy, publisher(proxy.url, FastIngest, flow=1) as one:
+            await publish(one, range(100))
+            await eventually(lambda: one.in_flight == 0)
+            proxy.replies.clear()
+            await publish(one, range(100, 300))
+            await stored(server.url, 300)
+            proxy.refuse()
+            cut_at = time.monotonic()
+            await eventually(lambda: time.monotonic() > cut_at + 0.5)  # the server has forgotten the batch
+            proxy.replies.set()
+            await proxy.listen()
+            await publish(one, range(300, 500))
+            await one.drain()
+            assert one.delivery.resent <= 1
+        await assert_stored(server.url, 500, FastIngest)
+    finally:
+        server.stop()
+
+
+async def test_a_quiet_batch_is_kept_alive(tmp_path: Path) -> None:
+    extra = 'jetstream { store_dir: "%s", limits { batch { timeout: "4s" } } }' % (tmp_path / "nats")
+    server = NatsServer(tmp_path / "nats", jetstream=False, extra=extra).start()
+    try:
+        async with publisher(server.url, FastIngest, flow=1) as one:
+            await publish(one, range(5))
+            begun = time.monotonic()
+            await eventually(lambda: time.monotonic() > begun + 5)
+            await publish(one, range(5, 10))
+            await one.drain()
+            assert (one.delivery.resent, one.delivery.reconnects) == (0, 0)
+        await assert_stored(server.url, 10, FastIngest)
+    finally:
+        server.stop()
 
 
 async def test_after_an_outage_longer_than_the_duplicate_window_the_stream_is_read(nats_server: NatsServer) -> None:
