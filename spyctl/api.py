@@ -118,7 +118,8 @@ class ReplayPublisher:
     ) -> ReplayStats:
         """Replay one UTC day with ``start_ns <= sort time < end_ns``; returns when all is acknowledged.
 
-        Raises :class:`NoDataError` and what :meth:`NATSBus.publish` raises.
+        Raises :class:`NoDataError`, what :meth:`NATSBus.publish` raises, and :class:`DamagedFileError` after the
+        last event that is whole.
         """
         schemas = [name for name, wanted in (("trades", include_trades), ("mbp-10", include_mbp10)) if wanted]
         return await self._replay([date], start_ns, end_ns, schemas)
@@ -140,7 +141,8 @@ class ReplayPublisher:
         )
         options = ReplayOptions(self.replay_speed, selection, digest=False)
         publisher = self.bus.publisher
-        replay = Replay(list(dict.fromkeys(found)), publisher, options, run_id=publisher.run_id)
+        infos = list({info.path: info for info in found}.values())
+        replay = Replay(infos, publisher, options, run_id=publisher.run_id)
         try:
             await replay.run()
         finally:
@@ -152,4 +154,6 @@ class ReplayPublisher:
             stats.late += replay.progress.late
             stats.event_s += replay.pace.event_ns / 1e9
             stats.wall_s += max(0, replay.pace.clock_ns) / 1e9
+        if replay.reading.damage:
+            raise replay.reading.damage[0]
         return self.stats

@@ -78,8 +78,8 @@ class EncodedBatch:
 
 
 def encode_batch(batch: Batch) -> Iterator[EncodedBatch]:
-    """Yield the events of a batch as bytes, a bounded piece at a time."""
-    for start in range(0, len(batch), PIECE):
+    """Yield the events of a batch as bytes, a bounded piece at a time; an empty batch gives an empty piece."""
+    for start in range(0, max(1, len(batch)), PIECE):
         piece = batch[start : start + PIECE]
         rows = _encode(piece)
         yield EncodedBatch(rows, _lengths(rows), piece.ranks(), piece.column("sort_ns"), piece.column("late"))
@@ -100,7 +100,7 @@ def _lengths(rows: Bytes) -> NDArray[np.uint32]:
 def _encode(batch: Batch) -> Bytes:
     trades, books = batch.parts
     symbols = [orjson.dumps(text) for text in batch.names.texts]
-    width = max(map(len, symbols))
+    width = max(map(len, symbols), default=1)
     encoded = [_encode_trades(trades, symbols, width), _encode_books(books, symbols, width)]
     odd = np.concatenate(
         [_odd_times(part) | odd_prices for part, (_, odd_prices) in zip(batch.parts, encoded, strict=True)]
@@ -108,7 +108,7 @@ def _encode(batch: Batch) -> Bytes:
     odd = odd[batch.order].nonzero()[0]
     exact = {int(i): orjson.dumps(next(events(batch[i : i + 1]))) for i in odd}
     widths = [text.shape[1] for text, _ in encoded if len(text)] + [len(payload) for payload in exact.values()]
-    rows = np.zeros((len(batch), max(widths)), np.uint8)
+    rows = np.zeros((len(batch), max(widths, default=1)), np.uint8)
     is_book = batch.ranks().astype(bool)
     for (text, _), chosen, first in zip(encoded, (~is_book, is_book), (0, len(trades)), strict=True):
         if len(text):

@@ -3,6 +3,7 @@
     SpyctlError                     1  failed
     ├── UsageError                  2  a wrong option or combination of options
     ├── DamagedFileError            1  a file that is not, or not wholly, DBN
+    │   └── OtherSchemaError           a DBN file that holds neither trades nor mbp-10
     ├── MergeLimitError             1  more events inside the reorder window than may be held
     ├── NoDataError                 6  no such date, schema or folder
     ├── PayloadError                1  a message that is none of ours
@@ -65,6 +66,10 @@ class DamagedFileError(SpyctlError):
         self.reason = reason
         self.offset = offset
         self.records = records
+
+
+class OtherSchemaError(DamagedFileError):
+    """A DBN file is whole, but nothing in it is replayed."""
 
 
 class MergeLimitError(SpyctlError):

@@ -26,10 +26,19 @@ DEFAULT_ROOT = Path("dbn-data")
 
 @dataclass(slots=True)
 class Reading:
-    """What a reading of several files has come to so far; counters for a summary."""
+    """What a reading of several files has come to so far; counters for a summary.
 
+    With ``strict`` nothing more is read once damage was met; what is held then is still given.
+    """
+
+    strict: bool = False
     tallies: list[Tally] = field(default_factory=list)
     damage: list[DamagedFileError] = field(default_factory=list)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nothing more is to be read."""
+        return self.strict and bool(self.damage)
 
     @property
     def read(self) -> int:
@@ -56,27 +65,30 @@ class _FileInput:
         self._reading = reading
         self._chunks: Generator[Rows, None, None] | None = None
         first = info.first_ns
-        self.bound_ns = MAX_INSTANT if first is None and info.records == 0 else (first or 0) - slack_ns
-        if self.bound_ns == MAX_INSTANT and info.problem is not None:
+        self._bound_ns = MAX_INSTANT if first is None and info.records == 0 else (first or 0) - slack_ns
+        if self._bound_ns == MAX_INSTANT and info.problem is not None:
             reading.damage.append(info.problem)
 
+    @property
+    def bound_ns(self) -> int:
+        return MAX_INSTANT if self._reading.stopped else self._bound_ns
+
     def read(self) -> Rows:
-        if self._chunks is None:
-            self._chunks = DBNFile(self._info.path).chunks()
         try:
-            chunk = next(self._chunks, None)
+            chunks = self._chunks = self._chunks or DBNFile(self._info.path).chunks()
+            chunk = next(chunks, None)
         except DamagedFileError as error:
             self._reading.damage.append(error)
             chunk = None
         if chunk is None:
-            self.bound_ns = MAX_INSTANT
+            self._bound_ns = MAX_INSTANT
             return np.empty(0, DTYPES[self.schema])
         rows = self._normalizer.rows(chunk)
         if self._normalizer.finished:
-            self._chunks.close()
-            self.bound_ns = MAX_INSTANT
+            chunks.close()
+            self._bound_ns = MAX_INSTANT
         else:
-            self.bound_ns = max(self.bound_ns, self._normalizer.bound_ns)
+            self._bound_ns = max(self._bound_ns, self._normalizer.bound_ns)
         return rows
 
 

@@ -36,7 +36,7 @@ class Input(Protocol):
 
 
 def merge(inputs: Sequence[Input], names: Names, max_held: int = MAX_HELD) -> Iterator[Batch]:
-    """Yield the rows of all inputs as batches in the one order.
+    """Yield the rows of all inputs as batches in the one order; empty ones while nothing can be released.
 
     ``inputs`` come in catalog order. Raises :class:`MergeLimitError` where more than ``max_held`` events
     of one input would have to be held to keep the order.
@@ -51,18 +51,14 @@ def merge(inputs: Sequence[Input], names: Names, max_held: int = MAX_HELD) -> It
         if len(rows):
             held[behind].append(rows)
         frontier = min(one.bound_ns for one in ranked)
-        released = _release(ranked, held, frontier)
-        if released is not None:
-            yield Batch(*released, names)
+        yield Batch(*_release(ranked, held, frontier), names)
         _check(held, frontier, max_held)
-    last = _release(ranked, held, MAX_INSTANT)
-    if last is not None:
-        yield Batch(*last, names)
+    yield Batch(*_release(ranked, held, MAX_INSTANT), names)
 
 
 def _release(
     ranked: Sequence[Input], held: list[list[Rows]], frontier: int
-) -> tuple[tuple[Rows, Rows], NDArray[np.intp]] | None:
+) -> tuple[tuple[Rows, Rows], NDArray[np.intp]]:
     by_schema: dict[str, list[Rows]] = {schema: [] for schema in SCHEMAS}
     for i, one in enumerate(ranked):
         kept = []
@@ -77,8 +73,6 @@ def _release(
                 kept.append(rows)
         held[i] = kept
     trades, books = (_join(by_schema[schema], schema) for schema in SCHEMAS)
-    if not len(trades) and not len(books):
-        return None
     order = np.argsort(np.concatenate([trades["sort_ns"], books["sort_ns"]]), kind="stable")
     return (trades, books), order
 

@@ -13,6 +13,7 @@ from spyctl.times import MS, SECOND
 
 MAX_QUIET_NS = 5 * SECOND
 STALL_NS = SECOND
+BREATH_NS = 20 * MS
 STEP_NS = MS // 2  # events due closer together than this are handed on together
 
 
@@ -75,7 +76,11 @@ class Pacer:
 
     async def play(self, batches: Iterator[EncodedBatch]) -> AsyncIterator[EncodedBatch]:
         """Yield the events in order, each when it is due."""
+        breath_ns = self._clock.now_ns()
         for batch in batches:
+            if self._clock.now_ns() - breath_ns > BREATH_NS or not len(batch):
+                await asyncio.sleep(0)  # reading may go on for long without anything due; others want to live too
+                breath_ns = self._clock.now_ns()
             start = 0
             while start < len(batch):
                 if self.stop.is_set():
@@ -112,18 +117,20 @@ class Pacer:
         due_ns = timeline.due_ns(event_ns)
         quiet = due_ns - quiet_from_ns > self._max_quiet_ns
         if quiet:
-            pace.quiet_skipped_ns += event_ns - last_ns - round(self._max_quiet_ns * self.speed)
             due_ns = max(quiet_from_ns + self._max_quiet_ns, now_ns)
             timeline.anchor(event_ns, due_ns)
         if now_ns < due_ns:
             await self._clock.wait_until(max(due_ns, pace.last_clock_ns + STEP_NS), self.stop)
             now_ns = self._clock.now_ns()
+            if self.stop.is_set():
+                return now_ns
         if now_ns - due_ns > self._stall_ns:  # the server is slow, or the machine slept
             pace.stalls += 1
             pace.stalled_ns += now_ns - due_ns
             timeline.anchor(event_ns, now_ns)
             due_ns = now_ns
         if quiet:
+            pace.quiet_skipped_ns += event_ns - last_ns - round(self._max_quiet_ns * self.speed)
             pace.quiet_event_ns += event_ns - last_ns
             pace.quiet_clock_ns += now_ns - pace.last_clock_ns
         pace.behind_ns = max(0, now_ns - due_ns)

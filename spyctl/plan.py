@@ -12,9 +12,9 @@ from spyctl.columns import SCHEMAS
 from spyctl.errors import DamagedFileError, NoDataError, UsageError
 from spyctl.ingest import of_file
 from spyctl.normalize.dbn import Selection, index
-from spyctl.sources.dbn_catalog import DBNFileInfo, days, overlaps, scan
+from spyctl.sources.dbn_catalog import DBNFileInfo, days, may_hold, overlaps, scan
 from spyctl.sources.dbn_file import RECORD_DTYPES, DBNFile
-from spyctl.times import MAX_INSTANT, date_of, day_number, parse_date
+from spyctl.times import DAY, MAX_INSTANT, date_of, day_number, parse_date
 
 SCAN_BYTES = 64_000_000  # unpacked bytes up to which a plan counts exactly
 PAYLOAD_BYTES = {"trades": 192, "mbp-10": 748}
@@ -161,7 +161,7 @@ def make_plan(
         origin=origin,
         infos=tuple(infos),
         left_out=tuple(left_out),
-        unreadable=tuple(unreadable),
+        unreadable=tuple(error for error in unreadable if may_hold(Path(error.path), dates)),
         selection=selection,
         first_ns=first_ns,
         last_ns=last_ns,
@@ -193,7 +193,7 @@ def _count(
     for info in infos:
         if info.first_ns is None:
             continue
-        whole_from, whole_to = info.first_ns, info.last_ns or info.first_ns
+        whole_from, whole_to = info.first_ns, info.last_ns or (day_number(info.last_date) + 1) * DAY - 1
         start, end = max(whole_from, selection.start_ns), min(whole_to, selection.end_ns)
         if start > end:
             continue

@@ -13,7 +13,7 @@ import numpy as np
 from spyctl.bus.publisher import Delivery
 from spyctl.clock import MAX_SPEED, Clock, SystemClock
 from spyctl.encode import SUBJECTS, EncodedBatch, encode_batch
-from spyctl.errors import ExitCode
+from spyctl.errors import ExitCode, MergeLimitError, SpyctlError
 from spyctl.ingest import Reading, read_batches
 from spyctl.normalize.dbn import Selection
 from spyctl.pacing import MAX_QUIET_NS, Pace, Pacer
@@ -88,7 +88,7 @@ class Replay:
         self.infos = tuple(infos)
         self.options = options
         self.run_id = run_id
-        self.reading = Reading()
+        self.reading = Reading(options.strict)
         self.progress = Progress()
         self.stopped_by: str | None = None
         self.complete = False
@@ -124,22 +124,28 @@ class Replay:
         Raises what the sink raises, and with ``strict`` the first :class:`DamagedFileError`.
         """
         self.progress.started_ns = time.time_ns()
+        failure: SpyctlError | None = None
         try:
-            async for piece in self._pacer.play(self._pieces()):
-                await self._publish(piece)
+            try:
+                async for piece in self._pacer.play(self._pieces()):
+                    await self._publish(piece)
+            except MergeLimitError as error:
+                failure = error  # what was read before is not lost
             await self._sink.drain()
             if self.options.speed == MAX_SPEED and self.pace.first_ns is not None:
                 self.pace.last_clock_ns = self._clock.now_ns()  # as fast as acknowledged, the last ack included
         finally:
             self.progress.ended_ns = time.time_ns()
-        self.complete = self.stopped_by is None
+        if self.options.strict and self.reading.damage:
+            failure = self.reading.damage[0]
+        if failure is not None:
+            raise failure
+        self.complete = self.stopped_by is None and not self.reading.damage
 
     def _pieces(self) -> Iterator[EncodedBatch]:
         left = self.options.count
         batches = read_batches(self.infos, self.options.selection, self.reading)
         for piece in chain.from_iterable(map(encode_batch, batches)):
-            if self.options.strict and self.reading.damage:
-                break
             if left is not None:
                 piece = piece[:left]
                 left -= len(piece)
@@ -147,8 +153,6 @@ class Replay:
             if left == 0:
                 self.stopped_by = self.stopped_by or "--count"
                 return
-        if self.options.strict and self.reading.damage:
-            raise self.reading.damage[0]
 
     async def _publish(self, piece: EncodedBatch) -> None:
         progress = self.progress

@@ -24,6 +24,7 @@ from spyctl.errors import NoJetStreamError, RefusedError, UnreachableError
 CONNECT_TIMEOUT_S = 2.0
 REQUEST_TIMEOUT_S = 5.0
 RECONNECT_WAIT_S = 0.1
+WRITE_TIMEOUT_S = 10.0
 _QUIET_LOGGER = "nats"
 
 
@@ -122,7 +123,7 @@ class Connection:
             raise NoJetStreamError(
                 f"the NATS server at {self.url} runs without JetStream", "start it with: nats-server -js"
             ) from None
-        except (nats.errors.TimeoutError, nats.errors.ConnectionClosedError, OSError):
+        except (nats.errors.Error, OSError):
             raise UnreachableError(
                 f"JetStream at {self.url} did not answer within {REQUEST_TIMEOUT_S:g} s",
                 "spyctl server status, or look at the server's log",
@@ -137,9 +138,12 @@ class Connection:
         return self._client.jetstream(timeout=REQUEST_TIMEOUT_S)
 
     async def subscribe(self, subject: str, handler: Callable[[Msg], Awaitable[None]]) -> None:
-        """Call ``handler`` with each message on a subject."""
-        await self._client.subscribe(subject, cb=handler, pending_msgs_limit=0, pending_bytes_limit=0)
-        await self._client.flush()
+        """Call ``handler`` with each message on a subject. Raises :class:`UnreachableError`."""
+        try:
+            await self._client.subscribe(subject, cb=handler, pending_msgs_limit=0, pending_bytes_limit=0)
+            await self._client.flush()
+        except (nats.errors.Error, OSError) as error:
+            raise UnreachableError(f"{self.url} does not take a subscription: {error}") from None
 
     def inbox(self) -> str:
         """Make up a subject nobody else listens to."""
@@ -157,7 +161,14 @@ class Connection:
             return False
         try:
             transport.write(frames)
-            await transport.drain()  # type: ignore[no-untyped-call]
+            async with asyncio.timeout(WRITE_TIMEOUT_S):
+                await transport.drain()  # type: ignore[no-untyped-call]
+        except TimeoutError:
+            # The peer takes nothing: closing would wait for the same, so the socket is dropped.
+            writer = getattr(transport, "_io_writer", None)
+            if writer is not None:
+                writer.transport.abort()
+            return False
         except (OSError, RuntimeError, AttributeError):
             return False  # nats-py meets the same error in its read loop and reconnects
         return self.connected

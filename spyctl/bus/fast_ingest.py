@@ -80,12 +80,11 @@ class FastIngest:
         self._refusals = 0
         self._attempt_ns = 0
         self._sent_ns = 0
-        # Every event up to this position is stored, the last of them at or before this sequence.
-        self._anchor = (0, stream.last_seq)
 
     async def open(self, in_flight: InFlight, run_id: str) -> None:
         self._in_flight = in_flight
         self._run_id = run_id
+        in_flight.anchor = (in_flight.anchor[0], self._stream.last_seq)
         # An acknowledgement has to come before the bounds are reached.
         self._flow = max(1, min(self._flow, in_flight.max_messages // 4, in_flight.max_bytes // _LARGE))
         self._inbox = self._connection.inbox()
@@ -124,10 +123,10 @@ class FastIngest:
         self._refusal = ""
         self._broken.clear()
         for chunk in self._in_flight.unacknowledged():
-            self._in_flight.delivery.resent += len(chunk.batch)
             if not await self._send(chunk):
                 self._broken.set()
                 break
+            self._in_flight.delivery.resent += len(chunk.batch)
 
     async def finish(self) -> None:
         """Commit, which proves the count; where that fails, :meth:`repair` will fence and go on."""
@@ -185,18 +184,18 @@ class FastIngest:
                 return False
         answer = batch.closed.result()
         if answer is None:
-            position, seq = self._anchor
-            count, last_seq = await count_after(self._connection, self._stream.name, self._subjects, seq)
+            position, seq = self._in_flight.anchor
+            count, last_seq = await count_after(self._connection, self._stream.name, self._subjects, seq or 0)
             stored, last = position + count, last_seq
         else:
             count, last = answer
             stored = batch.first + count - 1
-        if stored > self._anchor[0]:
+        known = self._in_flight.anchor[0]
+        if stored > known:
             self._in_flight.acknowledge_through(stored)
-            # A run is alone on its subjects, but other subjects may share the stream: only the ends are certain.
-            first = last - (stored - self._anchor[0]) + 1
-            self._in_flight.delivery.stored(first, last)
-        self._anchor = (stored, last)
+            # Others may publish to other subjects of the stream meanwhile, so the first of these is an estimate.
+            self._in_flight.delivery.stored(last - (stored - known) + 1, last)
+        self._in_flight.anchor = (stored, last)
         self._batch = None
         return True
 

@@ -61,13 +61,17 @@ def _start(binary: str, folder: Path, port: int, lock: int) -> tuple[subprocess.
     raise SystemExit(1)
 
 
-def _write_state(folder: Path, binary: str, server: subprocess.Popen[bytes], port: int) -> None:
-    version = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False).stdout
+def _version(binary: str) -> str:
+    text = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False).stdout
+    return text.strip().rpartition("v")[2]
+
+
+def _write_state(folder: Path, version: str, server: subprocess.Popen[bytes], port: int) -> None:
     state = {
         "port": port,
         "pid": server.pid,
         "keeper_pid": os.getpid(),
-        "version": version.strip().rpartition("v")[2],
+        "version": version,
         "store": str(folder),
         "started_ns": time.time_ns(),
     }
@@ -85,8 +89,9 @@ def main(binary: str, folder: Path, port: int, lock: int, users: int) -> None:
         unused.set()
 
     os.chdir("/")
+    version = _version(binary)
     server, port = _start(binary, folder, port, lock)
-    _write_state(folder, binary, server, port)
+    _write_state(folder, version, server, port)
     threading.Thread(target=wait_for_last_user, daemon=True).start()
     signal.signal(signal.SIGTERM, lambda *_: unused.set())
     restarts = 0
@@ -96,7 +101,7 @@ def main(binary: str, folder: Path, port: int, lock: int, users: int) -> None:
             if restarts > MAX_RESTARTS:
                 break
             server, port = _start(binary, folder, port, lock)
-            _write_state(folder, binary, server, port)
+            _write_state(folder, version, server, port)
     (folder / "state.json").unlink(missing_ok=True)
     server.terminate()
     try:

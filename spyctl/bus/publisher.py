@@ -17,7 +17,6 @@ from typing import Protocol
 import numpy as np
 
 from spyctl.encode import EncodedBatch
-from spyctl.errors import SpyctlError
 from spyctl.stats import Histogram
 
 MAX_IN_FLIGHT = 4_096
@@ -45,7 +44,7 @@ class Delivery:
         self.last_seq = max(self.last_seq or 0, last_seq)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Chunk:
     """Events sent together: the position of the first, their bytes, when they were first sent (monotonic ns)."""
 
@@ -77,6 +76,8 @@ class InFlight:
         self.size = 0
         self.moved = asyncio.Event()  # set when something was acknowledged, or waiting has become pointless
         self.progress_ns = time.monotonic_ns()
+        # Every event up to this position is stored, the last of them at or before this sequence.
+        self.anchor: tuple[int, int | None] = (0, None)
         self._chunks: deque[Chunk] = deque()
         self._newest = (0, 0)  # the highest position acknowledged, and its sequence
 
@@ -93,6 +94,11 @@ class InFlight:
         self._chunks.append(chunk)
         self.count += len(chunk.batch)
         self.size += int(chunk.batch.lengths.sum())
+
+    @property
+    def has_hole(self) -> bool:
+        """Whether a later event is acknowledged than one that is still waited for."""
+        return self.oldest is not None and self.oldest < self._newest[0]
 
     @property
     def oldest_ns(self) -> int | None:
@@ -131,6 +137,8 @@ class InFlight:
         if position > newest_position:
             self._newest = (position, seq)
         self.delivery.stored(seq, seq)
+        if self.oldest is None or self.oldest > self._newest[0]:
+            self.anchor = self._newest
 
     def acknowledge_through(self, position: int) -> None:
         """Note that the stream holds every event up to a position, in order."""
@@ -153,8 +161,8 @@ class InFlight:
         chunk.left -= count
         self.delivery.acked += count
         self.delivery.ack_ns.add(self.progress_ns - chunk.sent_ns, count)
-        while self._chunks and not self._chunks[0].left:
-            self._chunks.popleft()
+        if not chunk.left:
+            self._chunks.remove(chunk)
         self.moved.set()
 
 
@@ -282,6 +290,6 @@ class Publisher:
                 await self._protocol.trouble()
                 async with self._sending:
                     await self._protocol.repair()
-        except SpyctlError as error:
+        except Exception as error:  # whatever it is, those who wait for acknowledgements have to learn of it
             self._failure = error
             self._in_flight.moved.set()

@@ -81,8 +81,15 @@ class Runs:
     async def begin(self, record: RunRecord, *, force: bool = False) -> "Run":
         """Register a run under an id that no other has, and lease its subjects.
 
-        Raises :class:`StreamBusyError` where a living run holds one of them, unless ``force``.
+        Raises :class:`StreamBusyError` where a living run holds one of them, unless ``force``, and
+        :class:`BusError` where the bucket cannot be used.
         """
+        try:
+            return await self._begin(record, force=force)
+        except (nats.js.errors.Error, nats.errors.Error) as error:
+            raise BusError(f"the bucket {BUCKET} cannot be used: {error}", "nats kv info SPYCTL tells more") from None
+
+    async def _begin(self, record: RunRecord, *, force: bool) -> "Run":
         while True:
             record.updated_ns = time.time_ns()
             try:
@@ -119,7 +126,7 @@ class Run:
                 raise StreamBusyError(
                     f"run {held['run_id']} (process {held['pid']} on {held['host']}) has been publishing "
                     f"to {subject} for {age}",
-                    "wait for it, --prefix NAME to publish beside it, or --force to mix with it",
+                    "wait for it, --prefix NAME to publish beside it, or --force to take over from it",
                 )
             try:
                 if held is None:  # never held, or its entry was deleted

@@ -73,6 +73,8 @@ def _choice(target: Target, tell: Callable[[str], None]) -> tuple[EmbeddedServer
     state = server.store.state()
     if state is not None and state.port == target.port:
         return server, "none named"
+    if state is None and server.store.locked():
+        return server, "none named"  # being started or stopped: its port may answer, but only a share keeps it
     if _listens(target.port):
         return None, "none named"
     if not target.may_embed:

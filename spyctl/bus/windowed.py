@@ -58,7 +58,6 @@ class Windowed:
         self._refusal = ""
         self._refusals = 0
         self._attempt_ns = 0
-        self._last_seq = stream.last_seq
 
     async def open(self, in_flight: InFlight, run_id: str) -> None:
         self._in_flight = in_flight
@@ -105,7 +104,6 @@ class Windowed:
         epoch, _, position = message.subject[len(self._inbox) + 1 :].partition(".")
         reply = orjson.loads(message.data) if message.data else {}
         if "seq" in reply and "error" not in reply:
-            self._last_seq = max(self._last_seq, reply["seq"])
             self._refusals = 0
             self._in_flight.acknowledge(int(position), reply["seq"], duplicate=reply.get("duplicate", False))
         elif int(epoch) == self._epoch:
@@ -117,9 +115,14 @@ class Windowed:
         self._broken.set()
 
     def _overdue(self, limit_s: float, *, since_attempt: bool = True) -> bool:
-        # Whether something is awaited and nothing has been acknowledged for that long.
-        since = max(self._in_flight.progress_ns, self._attempt_ns if since_attempt else 0)
-        return self._in_flight.count > 0 and time.monotonic_ns() - since > limit_s * SECOND
+        # Whether the oldest event has waited that long, while nothing moved or later ones passed it.
+        oldest_ns = self._in_flight.oldest_ns
+        if oldest_ns is None:
+            return False
+        since = max(oldest_ns, self._attempt_ns if since_attempt else 0)
+        if not (since_attempt and self._in_flight.has_hole):
+            since = max(since, self._in_flight.progress_ns)
+        return time.monotonic_ns() - since > limit_s * SECOND
 
     async def _settle(self) -> None:
         # After a refusal the answers to what was sent behind it are still to come.
@@ -147,16 +150,16 @@ class Windowed:
             await self._find_stored()
         self._broken.clear()
         for chunk in self._in_flight.unacknowledged():
-            self._in_flight.delivery.resent += len(chunk.batch)
             if not await self._connection.write(self._frames(chunk)):
                 self._broken.set()
                 await asyncio.sleep(_RETRY_PAUSE_S)
                 break
+            self._in_flight.delivery.resent += len(chunk.batch)
 
     async def _find_stored(self) -> None:
-        # Reads what the stream got after the last acknowledgement and takes our ids found there as acknowledged.
+        # Reads what the stream got after what is certain, and takes our ids found there as acknowledged.
         prefix = f"{self._run_id}-"
-        seq = self._last_seq + 1
+        seq = (self._in_flight.anchor[1] or self._stream.last_seq) + 1
         while True:
             try:
                 reply = await self._connection.api(

@@ -230,7 +230,7 @@ def replay(
         if as_json:
             _print_json(_plan_document(plan, request))
         return ExitCode.OK
-    if plan.first_ns is None and not any(info.problem for info in plan.infos):
+    if plan.exact and plan.first_ns is None and not any(info.problem for info in plan.infos):
         raise NoDataError("no event lies in that range", "spyctl time-range --date D --schema S shows what does")
     import asyncio
 
@@ -543,7 +543,8 @@ async def _play(
         await asyncio.wait({player, *([beside] if beside is not None else [])}, return_when=asyncio.FIRST_COMPLETED)
         if beside is not None and beside.done() and not player.done():
             replay.stop("another run")
-            failure = beside.exception()
+            reason = beside.exception()
+            failure = reason if isinstance(reason, SpyctlError) else SpyctlError(f"the run's lease is lost: {reason}")
         await player
     except SpyctlError as error:
         failure = error

@@ -114,8 +114,11 @@ class Normalizer:
 
     @property
     def finished(self) -> bool:
-        """Whether every later record of this file lies behind the selection's end."""
-        return self.bound_ns >= self._selection.end_ns
+        """Whether every later record of this file lies behind the selection's end, or its last day."""
+        days = self._selection.days
+        return self.bound_ns >= self._selection.end_ns or (
+            days is not None and self.newest_ns // DAY > max(days, default=-1)
+        )
 
     def rows(self, records: Rows) -> Rows:
         """Return the canonical rows of the next records of the file; rejects are counted in ``tally``."""

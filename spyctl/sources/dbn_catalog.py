@@ -1,6 +1,7 @@
 """What a data folder holds: one :class:`DBNFileInfo` a file, in catalog order (schema, date, name)."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -8,13 +9,14 @@ from pathlib import Path
 import orjson
 
 from spyctl.columns import SCHEMAS
-from spyctl.errors import DamagedFileError, NoDataError
+from spyctl.errors import DamagedFileError, NoDataError, OtherSchemaError
 from spyctl.sources.dbn_file import DBNFile, Header
 from spyctl.symbology import Mapping, read_symbology
 from spyctl.times import date_of
 
 SMALL = 8_000_000  # compressed bytes up to which a file is unpacked to count its records
 # {dataset}-{YYYYMMDD}[-{YYYYMMDD}].{schema}[.{symbol or number}].dbn[.zst]; the second date is inclusive
+_PART = re.compile(r"(.+)\.(\d{4,})\.dbn(?:\.zst)?", re.ASCII)
 _NAME = re.compile(r".+?-(\d{8})(?:-(\d{8}))?\..+\.dbn(?:\.zst)?", re.ASCII)
 
 
@@ -41,6 +43,7 @@ class DBNFileInfo:
     compressed: bool
     synthetic: bool
     mappings: tuple[Mapping, ...]
+    header_ids: frozenset[int]
     problem: DamagedFileError | None = None
 
     def covers(self, day: date) -> bool:
@@ -51,8 +54,9 @@ class DBNFileInfo:
 def scan(root: Path) -> tuple[list[DBNFileInfo], list[DamagedFileError]]:
     """List the trades and mbp-10 files below a folder, and the files there that cannot be read at all.
 
-    Only headers and both ends are read, small compressed files whole. Raises :class:`NoDataError` where
-    there is no such folder, or nothing in it.
+    Only headers and both ends are read, small compressed files whole; files of other schemas are passed over.
+    Raises :class:`NoDataError` where there is no such folder, or nothing in it, and
+    :class:`OtherSchemaError` where there are only such files.
     """
     if not root.is_dir():
         raise NoDataError(
@@ -60,17 +64,21 @@ def scan(root: Path) -> tuple[list[DBNFileInfo], list[DamagedFileError]]:
             "--data-dir DIR, or spyctl sample to write a synthetic day there",
         )
     paths = sorted(path for path in root.rglob("*.dbn*") if path.name.endswith((".dbn", ".dbn.zst")))
-    infos, unreadable = [], []
+    infos, unreadable, others = [], [], []
     synthetic: dict[Path, bool] = {}
     for path in paths:
         if path.suffix == ".zst" and path.with_suffix("") in paths:
             continue  # unpacked beside its archive: the same records
         try:
             info = _inspect(path, _is_synthetic(path.parent, root, synthetic))
+        except OtherSchemaError as error:
+            others.append(error)
         except DamagedFileError as error:
             unreadable.append(error)
         else:
             infos.append(info)
+    if not infos and not unreadable and others:
+        raise others[0]
     if not infos and not unreadable:
         raise NoDataError(f"no DBN files in {root}", "--data-dir DIR, or spyctl sample to write a synthetic day there")
     infos.sort(key=lambda info: (SCHEMAS.index(info.schema), info.first_date, info.path.name))
@@ -128,7 +136,8 @@ def _inspect(path: Path, synthetic: bool) -> DBNFileInfo:
         last_ns=last_ns,
         compressed=compressed,
         synthetic=synthetic,
-        mappings=tuple(dict.fromkeys(header.mappings + _symbology(path))),
+        mappings=tuple(dict.fromkeys(header.mappings + _symbology(path, header))),
+        header_ids=frozenset(mapping.instrument_id for mapping in header.mappings),
         problem=problem,
     )
 
@@ -153,9 +162,15 @@ def _dates(path: Path, header: Header, first_ns: int | None, last_ns: int | None
     return first, max(first, date_of(header.end_ns - 1) if header.end_ns else first)
 
 
-def _symbology(path: Path) -> tuple[Mapping, ...]:
+def _symbology(path: Path, header: Header) -> tuple[Mapping, ...]:
     for folder in (path.parent, path.parent.parent):
-        if found := read_symbology(folder / "symbology.json"):
+        try:
+            found = read_symbology(folder / "symbology.json")
+        except DamagedFileError:
+            if not header.mappings:
+                raise
+            return ()  # the header says all that it could say
+        if found:
             return found
     return ()
 
@@ -174,6 +189,16 @@ def _marked(path: Path) -> bool:
     except (OSError, ValueError):
         return False
     return isinstance(document, dict) and document.get("synthetic") is True
+
+
+def may_hold(path: Path, chosen: Collection[date]) -> bool:
+    """Tell by its name whether a file that cannot be read may hold one of some days."""
+    match = _NAME.fullmatch(path.name)
+    try:
+        first, last = (date.fromisoformat(text) for text in (match[1], match[2] or match[1])) if match else (None, None)
+    except ValueError:
+        return True
+    return first is None or last is None or any(first <= day <= last for day in chosen)
 
 
 def days(infos: list[DBNFileInfo]) -> list[date]:
@@ -205,13 +230,15 @@ def overlaps(infos: list[DBNFileInfo]) -> list[tuple[DBNFileInfo, DBNFileInfo]]:
 def _overlap(one: DBNFileInfo, other: DBNFileInfo) -> bool:
     if one.schema != other.schema or one.dataset != other.dataset:
         return False
-    if one.last_date < other.first_date or other.last_date < one.first_date:
+    if one.last_date < other.first_date or other.last_date < one.first_date or 0 in (one.records, other.records):
         return False
-    if None not in (one.first_ns, one.last_ns, other.first_ns, other.last_ns):
-        if one.last_ns < other.first_ns or other.last_ns < one.first_ns:  # type: ignore[operator]
+    part, other_part = (_PART.fullmatch(info.path.name) for info in (one, other))
+    if part and other_part and part[1] == other_part[1] and part[2] != other_part[2]:
+        return False
+    spans = [(info.first_ns, info.last_ns) for info in (one, other)]
+    if spans[0] != spans[1] and None not in spans[0] + spans[1]:
+        starts, ends = zip(*spans, strict=True)
+        if max(starts) >= min(ends):  # one packet may be shared by the end of one part and the start of the next
             return False
-    elif 0 in (one.records, other.records):
-        return False
-    ids, others = ({mapping.instrument_id for mapping in info.mappings} for info in (one, other))
     symbols = set(one.symbols) & set(other.symbols)
-    return bool(symbols) or bool(ids & others) or not ids or not others
+    return bool(symbols) or bool(one.header_ids & other.header_ids) or not one.header_ids or not other.header_ids

@@ -16,7 +16,7 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-from spyctl.errors import DamagedFileError
+from spyctl.errors import DamagedFileError, OtherSchemaError
 from spyctl.symbology import Mapping, header_mappings
 
 Records = NDArray[np.void]
@@ -166,7 +166,7 @@ class DBNFile:
         dtype = RECORD_DTYPES.get(self.header.schema or "")
         if dtype is None:
             held = self.header.schema or "mixed records of a live capture"
-            raise DamagedFileError(str(self.path), f"holds {held}, not trades or mbp-10")
+            raise OtherSchemaError(str(self.path), f"holds {held}, not trades or mbp-10")
         return np.dtype([*dtype.descr, ("ts_out", "u8")]) if self.header.ts_out else dtype
 
     @property
@@ -216,6 +216,10 @@ class DBNFile:
                     if len(data) % dtype.itemsize:
                         reader.read(1)  # a compressed file that was cut tells so itself
                         raise self._damage(f"cut short inside record {done + 1:,}", reader, offset)
+            except OSError as error:
+                raise DamagedFileError(
+                    str(self.path), f"cannot be read on ({error.strerror})", offset=reader.offset(), records=done
+                ) from None
             except DamagedFileError as error:
                 error.records = done
                 raise

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Cli
-from tests.support.records import MS, SECOND, T0, book, metadata, trade, write_file
+from tests.support.records import DAY, MS, SECOND, T0, book, metadata, trade, write_file
 from tests.support.servers import NatsServer
 from tests.support.stream import read_stream
 from tests.support.waiting import eventually_sync
@@ -222,7 +222,7 @@ def test_a_file_cut_short_is_published_up_to_there(cli: Cli, data: Path) -> None
     path.write_bytes(path.read_bytes()[:-7])
     result = cli("replay", "-s", "0", "--json")
     assert result.returncode == 3
-    assert (summary(result)["acked"], summary(result)["complete"]) == (1_049, True)
+    assert (summary(result)["acked"], summary(result)["complete"]) == (1_049, False)
     error, remedy = errors(result)
     assert str(path.relative_to(data.parent)) in error
     assert "cut short inside record 50 at byte" in error
@@ -232,7 +232,32 @@ def test_a_file_cut_short_is_published_up_to_there(cli: Cli, data: Path) -> None
 def test_strict_stops_at_damage(cli: Cli, data: Path) -> None:
     (path,) = data.glob("trades/*")
     path.write_bytes(path.read_bytes()[:-7])
-    assert cli("replay", "-s", "0", "--strict").returncode == 1
+    result = cli("replay", "-s", "0", "--strict", "--json")
+    assert result.returncode == 1
+    assert summary(result)["read"] == summary(result)["published"] == summary(result)["acked"] >= 49
+
+
+def test_a_file_of_another_schema_or_day_is_no_matter(cli: Cli, data: Path) -> None:
+    (data / "glbx-mdp3-20251216.definition.dbn").write_bytes(metadata("definition"))
+    (data / "glbx-mdp3-20250101.trades.dbn").write_bytes(b"nonsense")
+    assert cli("replay", "--date", "2025-12-16", "-s", "0").returncode == 0
+
+
+def test_a_file_that_vanishes_is_noted_and_the_rest_played(cli: Cli, data: Path, tmp_path: Path) -> None:
+    write_file(data, "trades", [trade(T0 + 86_400 * SECOND)], day=DAY.replace(day=17))
+    (path,) = data.glob("trades/*1217*")
+    import asyncio
+
+    from spyctl.cli.stdout_sink import StdoutSink
+    from spyctl.ingest import DBNIngestor
+    from spyctl.replay import Replay, ReplayOptions
+
+    replay = Replay(DBNIngestor(data).discover_files(), StdoutSink(["t", "b"]), ReplayOptions(speed=0), run_id="x")
+    path.unlink()
+    asyncio.run(replay.run())
+    assert replay.delivery.acked == 1_050
+    assert "cannot be opened" in replay.reading.damage[0].message
+    assert replay.exit_code() == 3
 
 
 def test_a_compressed_file_cut_short_is_noticed(cli: Cli, data: Path) -> None:

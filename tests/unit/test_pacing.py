@@ -140,6 +140,20 @@ def test_max_never_waits_and_hands_on_whole_batches() -> None:
     assert pacer.pace.event_ns == 20 * 3_600 * SECOND
 
 
+def test_stop_inside_a_quiet_stretch_leaves_the_figures_alone() -> None:
+    clock = FakeClock()
+    pacer = Pacer(1.0, clock, max_quiet_ns=5 * SECOND)
+
+    async def stopped() -> None:
+        async for _ in pacer.play(batches([T0, T0 + SECOND, T0 + 3_601 * SECOND], 1)):
+            if pacer.pace.last_ns == T0 + SECOND:
+                pacer.stop.set()
+
+    asyncio.run(stopped())
+    assert (pacer.pace.event_ns, pacer.pace.quiet_skipped_ns) == (SECOND, 0)
+    assert pacer.pace.achieved() == 1.0
+
+
 def test_stop_ends_the_playing_at_the_next_event() -> None:
     clock = FakeClock()
     pacer = Pacer(1.0, clock)
