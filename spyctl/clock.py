@@ -83,7 +83,7 @@ def parse_speed(text: str) -> float:
 
 def speed_text(speed: float) -> str:
     """Write a speed as asked for: ``10×``, ``0.5×``, ``max``."""
-    return "max" if speed == MAX_SPEED else f"{speed:g}×"
+    return "max" if speed == MAX_SPEED else f"{speed:,.10g}×"
 
 
 def achieved_text(speed: float | None) -> str:

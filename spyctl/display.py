@@ -172,7 +172,7 @@ def _progress(current: Snapshot) -> RenderableType:
         " " + clock_text(first_ns, NEW_YORK, 0)[:5],
         ProgressBar(total=1.0, completed=current.share, complete_style="green", finished_style="green"),
         clock_text(last_ns, NEW_YORK, 0)[:5],
-        f"{current.share:5.0%}   {left} ",
+        f"{current.share * 100:4.0f} %   {left} ",
     )
     return line
 
@@ -213,7 +213,7 @@ def progress_line(current: Snapshot) -> str:
     if current.behind_ns >= SECOND // 10:
         trouble += f"  behind {duration_text(current.behind_ns)}"
     return (
-        f"event {clock_text(current.event_ns, NEW_YORK, 0)} New York {current.share:3.0%}  "
+        f"event {clock_text(current.event_ns, NEW_YORK, 0)} New York {current.share * 100:3.0f} %  "
         f"published {current.published:,}  acked {current.acked:,}  "
         f"achieved {achieved_text(current.speed_achieved)}{trouble}"
     )

@@ -76,10 +76,11 @@ class _FileInput:
     def read(self) -> Rows:
         try:
             chunks = self._chunks = self._chunks or DBNFile(self._info.path).chunks()
-            chunk = next(chunks, None)
-        except DamagedFileError as error:
+        except DamagedFileError as error:  # it was there when the folder was scanned
             self._reading.damage.append(error)
-            chunk = None
+            self._bound_ns = MAX_INSTANT
+            return np.empty(0, DTYPES[self.schema])
+        chunk = _next_chunk(chunks, self._reading.damage)
         if chunk is None:
             self._bound_ns = MAX_INSTANT
             return np.empty(0, DTYPES[self.schema])
@@ -131,6 +132,7 @@ class TimeRange:
     first_recv_ns: int | None
     last_recv_ns: int | None
     files: int
+    damage: tuple[DamagedFileError, ...] = ()
 
 
 class DBNIngestor:
@@ -191,17 +193,18 @@ class DBNIngestor:
     def get_time_range(self, date: date, schema: str) -> TimeRange:
         """Find the exact first and last ``ts_event`` of a schema on a UTC day, snapshots aside.
 
-        Raises :class:`NoDataError`, :class:`DamagedFileError`.
+        Damage is noted in the result, which then covers what is whole. Raises :class:`NoDataError`.
         """
         infos = self.files_of(date, schema)
         first = first_recv = MAX_INSTANT
         last = last_recv = -1
         records = snapshots = 0
+        damage: list[DamagedFileError] = []
         for info in infos:
             selection = of_file(info, Selection(days=frozenset({day_number(date)})))
             newest = 0
             with closing(DBNFile(info.path).chunks()) as chunks:
-                for chunk in chunks:
+                while (chunk := _next_chunk(chunks, damage)) is not None:
                     times = index(chunk, newest, selection)
                     newest = times.newest_ns
                     snapshot = (chunk["flags"] & F_SNAPSHOT) != 0
@@ -224,4 +227,13 @@ class DBNIngestor:
             first_recv if last_recv >= 0 else None,
             last_recv if last_recv >= 0 else None,
             len(infos),
+            tuple(damage),
         )
+
+
+def _next_chunk(chunks: Iterator[Rows], damage: list[DamagedFileError]) -> Rows | None:
+    try:
+        return next(chunks, None)
+    except DamagedFileError as error:
+        damage.append(error)
+        return None

@@ -26,7 +26,8 @@ class Plan:
     """What a replay would play.
 
     ``first_ns`` and ``last_ns`` are the first and last sort time, ``events`` the events by schema and
-    ``wall_ns`` the wall time; ``exact`` tells whether they were counted or estimated.
+    ``wall_ns`` the wall time; ``exact`` tells whether they were counted or estimated. ``missing`` are days of a
+    range (Saturdays aside) for which there is no file.
     """
 
     root: Path
@@ -41,6 +42,7 @@ class Plan:
     events: dict[str, int]
     wall_ns: int | None
     exact: bool
+    missing: tuple[date, ...] = ()
 
     @property
     def stream_bytes(self) -> int:
@@ -116,6 +118,7 @@ def make_plan(
     trading_day: tuple[int, int] | None = None,
     speed: float = 1.0,
     max_quiet_ns: int = MAX_INSTANT,
+    count: int | None = None,
 ) -> Plan:
     """Choose the files and count what they hold.
 
@@ -127,6 +130,7 @@ def make_plan(
     available = days(infos)
     if trading_day is not None:
         first, last = (date_of(ns) for ns in (trading_day[0], trading_day[1] - 1))
+        ranges = [(first, last)]
         dates = tuple(day for day in available if first <= day <= last)
         if not dates:
             raise NoDataError(
@@ -142,6 +146,7 @@ def make_plan(
         if unreadable and not infos:
             raise unreadable[0]
         dates = choose_dates(asked, available, root)
+        ranges = [(parse_date(a), parse_date(b)) for a, dots, b in (text.partition("..") for text in asked) if dots]
     selection = replace(selection, days=frozenset(map(day_number, dates)))
     infos = [info for info in infos if any(info.covers(day) for day in dates)]
     if not infos:
@@ -154,7 +159,13 @@ def make_plan(
     left_out = overlaps(infos)
     doubles = {id(info) for _, info in left_out}
     infos = [info for info in infos if id(info) not in doubles]
-    first_ns, last_ns, events, wall_ns, exact = _count(infos, selection, speed, max_quiet_ns)
+    first_ns, last_ns, events, wall_ns, exact = _count(infos, selection, speed, max_quiet_ns, count)
+    missing = {
+        day
+        for first, last in ranges
+        for day in map(date.fromordinal, range(first.toordinal(), last.toordinal() + 1))
+        if day not in dates and day.weekday() != 5
+    }
     return Plan(
         root=root,
         dates=dates,
@@ -168,11 +179,12 @@ def make_plan(
         events=events,
         wall_ns=wall_ns,
         exact=exact,
+        missing=tuple(sorted(missing)),
     )
 
 
 def _count(
-    infos: Sequence[DBNFileInfo], selection: Selection, speed: float, max_quiet_ns: int
+    infos: Sequence[DBNFileInfo], selection: Selection, speed: float, max_quiet_ns: int, count: int | None
 ) -> tuple[int | None, int | None, dict[str, int], int | None, bool]:
     events = dict.fromkeys(SCHEMAS, 0)
     if sum(info.size * (_UNPACKED[info.schema] if info.compressed else 1) for info in infos) <= SCAN_BYTES:
@@ -181,15 +193,19 @@ def _count(
             found = _sort_times(info, selection)
             events[info.schema] += len(found)
             times.append(found)
-        sort_ns = np.sort(np.concatenate(times))
+        sort_ns = np.sort(np.concatenate(times))[:count]
         if not len(sort_ns):
             return None, None, events, 0, True
+        if count is not None:
+            for info, found in zip(infos, times, strict=True):
+                events[info.schema] -= int((found > sort_ns[-1]).sum())
+            events["mbp-10"] -= max(0, sum(events.values()) - count)  # trades come first among equal times
         gaps = np.diff(sort_ns)
         if speed:
             gaps = np.minimum(gaps, max_quiet_ns * speed)
         wall_ns = round(float(gaps.sum()) / speed) if speed else None
         return int(sort_ns[0]), int(sort_ns[-1]), events, wall_ns, True
-    first_ns, last_ns = MAX_INSTANT, 0
+    spans: list[tuple[int, int]] = []
     for info in infos:
         if info.first_ns is None:
             continue
@@ -197,15 +213,21 @@ def _count(
         start, end = max(whole_from, selection.start_ns), min(whole_to, selection.end_ns)
         if start > end:
             continue
-        first_ns, last_ns = min(first_ns, start), max(last_ns, end)
+        spans.append((start, end))
         share = (end - start) / (whole_to - whole_from) if whole_to > whole_from else 1.0
         records = info.records
         if records is None:
             records = info.size * _UNPACKED[info.schema] // RECORD_DTYPES[info.schema].itemsize
         events[info.schema] += round(records * share)
-    if first_ns > last_ns:
+    if not spans:
         return None, None, events, None, False
-    return first_ns, last_ns, events, round((last_ns - first_ns) / speed) if speed else None, False
+    spans.sort()
+    last_ns, played_ns, quiet_ns = spans[0][0], 0, 0
+    for start, end in spans:
+        quiet_ns += min(max(0, start - last_ns), round(max_quiet_ns * speed))
+        played_ns += max(0, end - max(start, last_ns))
+        last_ns = max(last_ns, end)
+    return spans[0][0], last_ns, events, round((played_ns + quiet_ns) / speed) if speed else None, False
 
 
 def _sort_times(info: DBNFileInfo, selection: Selection) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":

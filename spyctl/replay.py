@@ -1,7 +1,7 @@
 """The replay: file → columns → merge → bytes → paced → acknowledged, and what it came to."""
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -59,14 +59,15 @@ class Progress:
     peak_per_s: int = 0
     started_ns: int = 0
     ended_ns: int = 0
-    _second: int = 0
+    _recent: deque[tuple[int, int]] = field(default_factory=deque)
     _in_second: int = 0
 
     def count_second(self, clock_ns: int, events: int) -> None:
-        """Keep the highest number of events in one second of wall time."""
-        if clock_ns // SECOND != self._second:
-            self._second, self._in_second = clock_ns // SECOND, 0
+        """Keep the highest number of events in any one second of wall time."""
+        self._recent.append((clock_ns, events))
         self._in_second += events
+        while self._recent[0][0] <= clock_ns - SECOND:
+            self._in_second -= self._recent.popleft()[1]
         self.peak_per_s = max(self.peak_per_s, self._in_second)
 
 
@@ -173,6 +174,7 @@ class Replay:
         pace, delivery, progress = self.pace, self.delivery, self.progress
         wall_ns = max(0, (progress.ended_ns or time.time_ns()) - progress.started_ns)
         played_ns = pace.last_clock_ns - pace.started_ns
+        mean = delivery.published / (played_ns / SECOND) if played_ns > 0 else None
         ack, lateness = Percentiles.of(delivery.ack_ns), Percentiles.of(pace.lateness_ns)
         return {
             "run_id": self.run_id,
@@ -207,8 +209,8 @@ class Replay:
             "speed_asked": self.options.speed,
             "speed_achieved": pace.achieved(),
             "lateness_ms": {"p50": lateness.p50, "p99": lateness.p99} if lateness else None,
-            "events_per_s": delivery.published / (played_ns / SECOND) if played_ns > 0 else None,
-            "peak_events_per_s": progress.peak_per_s,
+            "events_per_s": mean,
+            "peak_events_per_s": max(progress.peak_per_s, round(mean or 0)),
             "bytes": delivery.payload_bytes,
             "ack_ms": {"p50": ack.p50, "p99": ack.p99} if ack else None,
             "acknowledged": self._sink.protocol,

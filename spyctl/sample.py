@@ -220,7 +220,7 @@ class _FileWriter:
         self._part = path.with_name(path.name + ".part")
         self._file = self._part.open("wb")
         self._buffer = bytearray()
-        self._compressor = zstandard.ZstdCompressor(level=_ZSTD_LEVEL)
+        self._compressor = zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_checksum=True)
         instrument_id, first, end = front_contract(day)
         interval = SimpleNamespace(start_date=first, end_date=end, symbol=str(instrument_id))
         metadata = dbn.Metadata(

@@ -5,7 +5,7 @@ every wall-clock time a user types or reads first; the zone database takes care 
 """
 
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from spyctl.errors import UsageError
@@ -47,9 +47,12 @@ def day_start(day: date) -> int:
 def parse_date(text: str) -> date:
     """Read an ISO date such as ``2025-12-16``; raises :class:`UsageError`."""
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         raise UsageError(f"{text!r} is not a date", "write it as 2025-12-16") from None
+    if not 1970 < day.year < 2200:
+        raise UsageError(f"{text} lies outside the years 1971 to 2199", "write it as 2025-12-16")
+    return day
 
 
 def parse_zone(name: str) -> ZoneInfo:
@@ -151,6 +154,18 @@ def clock_text(ns: int, zone: ZoneInfo | None = None, digits: int = 3) -> str:
 def whole_seconds(first_ns: int, last_ns: int) -> tuple[int, int]:
     """Widen a span to whole seconds, so that it reads ``14:25:00 → 14:35:00``."""
     return first_ns // SECOND * SECOND, -(-last_ns // SECOND) * SECOND
+
+
+def span_text(start_ns: int, end_ns: int, zone: tzinfo) -> str:
+    """Write a span in a zone: ``14:25:00 → 14:35:00``, without seconds that are 0 and with dates where they differ.
+
+    In UTC seconds are always written.
+    """
+    moments = [datetime.fromtimestamp(ns // SECOND, zone) for ns in (start_ns, end_ns)]
+    clock = "%H:%M" if zone is not UTC and not any(moment.second for moment in moments) else "%H:%M:%S"
+    if moments[0].date() != moments[1].date():
+        clock = f"%m-%d {clock}"
+    return " → ".join(moment.strftime(clock) for moment in moments)
 
 
 def utc_text(ns: int) -> str:

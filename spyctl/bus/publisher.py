@@ -9,7 +9,6 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -18,6 +17,7 @@ import numpy as np
 
 from spyctl.encode import EncodedBatch
 from spyctl.stats import Histogram
+from spyctl.tasks import end_task
 
 MAX_IN_FLIGHT = 4_096
 MAX_IN_FLIGHT_BYTES = 8 << 20
@@ -272,10 +272,7 @@ class Publisher:
 
     async def close(self) -> None:
         """Stop; what is still unacknowledged stays so."""
-        if self._mender is not None:
-            self._mender.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._mender
+        await end_task(self._mender)
 
     async def _wait(self, done: Callable[[], int]) -> None:
         while self._failure is None and not done():

@@ -1,6 +1,5 @@
 """The ``spyctl`` program: its commands, and the one place where an error becomes text and an exit code."""
 
-import os
 import sys
 from typing import Annotated, Any
 
@@ -9,7 +8,7 @@ from typer.core import TyperGroup
 
 from spyctl import __version__
 from spyctl.cli import catalog, events, replay, sample, server
-from spyctl.cli.talk import Talk
+from spyctl.cli.talk import Talk, drop_stdout, prepare_streams
 from spyctl.errors import ExitCode, SpyctlError
 
 EPILOG = (
@@ -74,6 +73,7 @@ app.command("sample", rich_help_panel=SET_UP)(sample.sample)
 
 def run(arguments: list[str] | None = None) -> int:
     """Run one command line and return its exit code; never raises, whatever happens."""
+    prepare_streams()
     talk = Talk()
     command: Any = typer.main.get_command(app)
     try:
@@ -91,11 +91,11 @@ def run(arguments: list[str] | None = None) -> int:
         talk.line()
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has had enough. Python would complain again while it shuts down.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_stdout()
         return ExitCode.OK
     except OSError as error:
-        talk.error(f"{error.filename or 'input or output'}: {error.strerror or error}")
+        where = error.filename or "standard output"
+        talk.error(f"{where}: {error.strerror or error}", "look at the path, its rights and the free space")
         return ExitCode.FAILED
 
 

@@ -1,6 +1,6 @@
 """``spyctl discover`` and ``spyctl time-range``: what the data folder holds."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,9 +8,10 @@ import typer
 
 from spyctl.cli.options import DataDir, Json, Quiet, Schema, schema_name
 from spyctl.cli.talk import Talk, size_text
-from spyctl.errors import ExitCode, NoDataError
+from spyctl.errors import ExitCode, NoDataError, UsageError
 
 if TYPE_CHECKING:
+    from spyctl.ingest import TimeRange
     from spyctl.sources.dbn_catalog import DBNFileInfo
 
 
@@ -43,6 +44,7 @@ def discover(
         typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
     else:
         rows = [_row(info, doubles.get(id(info))) for info in infos]
+        rows += [("·", "·", "·", "·", "·", "·", "·", f"unreadable: {Path(error.path).name}") for error in unreadable]
         if rows:
             for line in _table(("date", "schema", "symbol", "records", "size", "first → last, UTC", "v", "note"), rows):
                 typer.echo(line)
@@ -50,7 +52,7 @@ def discover(
         counted = f", {sum(n for n in known if n is not None):,} records" if None not in known else ""
         typer.echo(
             f" {_shown(data_dir)}, {', '.join(dict.fromkeys(info.dataset for info in infos)) or 'nothing readable'}: "
-            f"{_count(len(days(infos)), 'date')}, {_count(len(infos), 'file')}{counted}, "
+            f"{_count(len(days(infos)), 'date')}, {_count(len(infos) + len(unreadable), 'file')}{counted}, "
             f"{size_text(sum(info.size for info in infos))}"
             + ("   · large .zst: time-range reads it" if None in known else "")
         )
@@ -60,7 +62,7 @@ def discover(
     for info in infos:
         if id(info) in doubles:
             talk.warn(f"{info.path.name} holds what {doubles[id(info)].path.name} holds: it is not replayed")
-    return ExitCode.INCOMPLETE if problems or doubles else ExitCode.OK
+    return ExitCode.INCOMPLETE if problems else ExitCode.OK
 
 
 def _shown(path: Path) -> str:
@@ -160,24 +162,34 @@ def time_range(
     import orjson
 
     from spyctl.ingest import DBNIngestor
-    from spyctl.plan import choose_dates
-    from spyctl.sources.dbn_catalog import days
+    from spyctl.plan import choose_dates, shown
+    from spyctl.sources.dbn_catalog import days, scan
     from spyctl.times import duration_text, utc_text
 
     name = schema_name(schema)
     ingestor = DBNIngestor(data_dir)
-    day = choose_dates([date], days(ingestor.discover_files(name)), data_dir)[0]
+    infos, unreadable = scan(data_dir)
+    infos = [info for info in infos if info.schema == name]
+    if unreadable and not infos:
+        raise unreadable[0]
+    if not infos:
+        raise NoDataError(f"no {name} data in {shown(data_dir)}", "spyctl discover lists what there is")
+    chosen = choose_dates([date], days(infos), data_dir)
+    if len(chosen) > 1:
+        raise UsageError(f"--date {date} means {len(chosen)} dates; time-range takes one", f"--date {chosen[0]}")
+    day = chosen[0]
     started = time.perf_counter_ns()
     found = ingestor.get_time_range(day, name)
     took_ns = time.perf_counter_ns() - started
     if as_json:
-        document: dict[str, Any] = {"date": day, "schema": name, **asdict(found)}
+        document: dict[str, Any] = {"date": day, "schema": name, **asdict(replace(found, damage=()))}
+        document["damage"] = [error.message for error in found.damage]
         for key in ("first", "last", "first_recv", "last_recv"):
             ns = document[f"{key}_ns"]
             document[f"{key}_utc"] = utc_text(ns) if ns is not None else None
         document["span_s"] = (found.last_ns - found.first_ns) / 1e9 if found.first_ns and found.last_ns else None
         typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
-        return ExitCode.OK
+        return _told(found)
     span = duration_text((found.last_ns or 0) - (found.first_ns or 0), 3)
     typer.echo(
         f" {day} {name}: {found.records:,} records in {_count(found.files, 'file')}, span {span}, "
@@ -190,6 +202,14 @@ def time_range(
         typer.echo(f" {found.snapshots:,} snapshot records are left out; ts_recv of all records:")
         for label, ns in (("first", found.first_recv_ns), ("last", found.last_recv_ns)):
             typer.echo(_instant_row(label, ns))
+    return _told(found)
+
+
+def _told(found: "TimeRange") -> ExitCode:
+    for error in found.damage:
+        Talk().error(error.message, f"{error.remedy}; the figures are of what lies before")
+    if found.damage:
+        return ExitCode.INCOMPLETE if found.records else ExitCode.FAILED
     return ExitCode.OK
 
 

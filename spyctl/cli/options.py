@@ -47,7 +47,8 @@ def nats_urls(text: str | None, context: Any) -> tuple[str, ...]:
 WHAT, HOW, WHERE, OUTPUT = "What to play", "How to play it", "Where to", "What to show"
 
 DataDir = Annotated[
-    Path, typer.Option("--data-dir", envvar="SPYCTL_DATA_DIR", metavar="DIR", help="Folder with DBN files.")
+    Path,
+    typer.Option("--data-dir", envvar="SPYCTL_DATA_DIR", metavar="DIR", readable=False, help="Folder with DBN files."),
 ]
 NatsUrl = Annotated[
     str | None,

@@ -1,6 +1,7 @@
 """``spyctl replay``: choose source, clock and sink, start the replay, show it, say what came of it."""
 
 from dataclasses import dataclass, replace
+from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,7 +22,7 @@ from spyctl.cli.options import (
     nats_urls,
     schema_name,
 )
-from spyctl.cli.talk import Talk, size_text
+from spyctl.cli.talk import Talk, drop_stdout, size_text
 from spyctl.errors import ExitCode, NoDataError, NoSpaceError, SpyctlError, UsageError
 
 if TYPE_CHECKING:
@@ -224,14 +225,18 @@ def replay(
         as_json=as_json,
     )
     talk = Talk(quiet)
+    if embedded and nats_url:
+        if context.get_parameter_source("nats_url").name == "COMMANDLINE":  # type: ignore[union-attr]
+            raise UsageError("--embedded and --nats-url exclude each other", "one of the two")
+        talk.line("note: --embedded sets NATS_URL aside")
     plan = _plan(request)
     _show_plan(talk, plan, request)
-    if dry_run:
-        if as_json:
-            _print_json(_plan_document(plan, request))
-        return ExitCode.OK
+    if dry_run and as_json:
+        _print_json(_plan_document(plan, request))
     if plan.exact and plan.first_ns is None and not any(info.problem for info in plan.infos):
         raise NoDataError("no event lies in that range", "spyctl time-range --date D --schema S shows what does")
+    if dry_run:
+        return ExitCode.OK
     import asyncio
 
     with asyncio.Runner(loop_factory=precise_loop) as runner:
@@ -249,7 +254,7 @@ def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:
 def _plan(request: _Request) -> "Plan":
     from spyctl.plan import choose_dates, make_plan
     from spyctl.sources.dbn_catalog import days, scan
-    from spyctl.times import clock_text, parse_date, parse_instant, parse_zone, trading_day
+    from spyctl.times import parse_date, parse_instant, parse_zone, trading_day
 
     zone = parse_zone(request.zone)
     selection = request.options.selection
@@ -267,14 +272,7 @@ def _plan(request: _Request) -> "Plan":
         if request.end is not None and dates:
             selection = replace(selection, end_ns=parse_instant(request.end, dates[-1], zone))
         if selection.start_ns >= selection.end_ns:
-            first, last = (
-                clock_text(selection.start_ns, digits=0)[:5],
-                clock_text(selection.end_ns, digits=0)[:5],
-            )
-            raise UsageError(
-                f"--start {request.start} ({first} UTC) is after --end {request.end} ({last} UTC)",
-                f"--start {request.end} --end {request.start}",
-            )
+            raise _wrong_order(request, selection.start_ns, selection.end_ns)
     return make_plan(
         request.data_dir,
         request.dates,
@@ -284,7 +282,23 @@ def _plan(request: _Request) -> "Plan":
         trading_day=span,
         speed=request.options.speed,
         max_quiet_ns=request.options.max_quiet_ns,
+        count=request.options.count,
     )
+
+
+def _wrong_order(request: _Request, start_ns: int, end_ns: int) -> UsageError:
+    from spyctl.times import clock_text, date_of
+
+    if start_ns == end_ns:
+        return UsageError(f"--start {request.start} and --end {request.end} are the same instant", "a later --end")
+    first, last = (clock_text(ns, digits=0)[:5] for ns in (start_ns, end_ns))
+    message = f"--start {request.start} ({first} UTC) is after --end {request.end} ({last} UTC)"
+    if date_of(start_ns) == date_of(end_ns) and str(request.start) < str(request.end):
+        # The clock readings are in order; it is the UTC day of the files that ends between them.
+        return UsageError(
+            f"{message}: a UTC day ends at 19:00 or 20:00 New York", "two dates, or --trading-day of the next day"
+        )
+    return UsageError(message, f"--start {request.end} --end {request.start}")
 
 
 def _free_bytes(target: "Target") -> int | None:
@@ -304,17 +318,23 @@ def _events_text(plan: "Plan") -> str:
 
 def _show_plan(talk: Talk, plan: "Plan", request: _Request) -> None:
     from spyctl.clock import speed_text
-    from spyctl.times import NEW_YORK, clock_text, duration_text, whole_seconds
+    from spyctl.times import NEW_YORK, duration_text, span_text, whole_seconds
 
-    dates = ", ".join(map(str, plan.dates[:4])) + (f" … {plan.dates[-1]}" if len(plan.dates) > 4 else "")
+    dates = ", ".join(map(str, plan.dates[:3])) + (f" … {plan.dates[-1]}" if len(plan.dates) > 3 else "")
+    if len(plan.dates) > 3:
+        dates += f" ({len(plan.dates)} dates)"
     lines = []
     if plan.first_ns is None or plan.last_ns is None:
         lines.append(f"{dates}  no events in range")
     else:
         start_ns, end_ns = whole_seconds(plan.first_ns, plan.last_ns)
-        utc = f"{clock_text(start_ns, digits=0)} → {clock_text(end_ns, digits=0)} UTC"
-        new_york = f"({clock_text(start_ns, NEW_YORK, 0)[:5]} → {clock_text(end_ns, NEW_YORK, 0)[:5]} New York)"
-        lines.append(f"{dates}  {utc}  {new_york}")
+        start_ns = plan.selection.start_ns if request.start is not None else start_ns
+        end_ns = plan.selection.end_ns if request.end is not None else end_ns
+        utc, new_york = span_text(start_ns, end_ns, UTC), span_text(start_ns, end_ns, NEW_YORK)
+        if len(plan.dates) == 1 and len(utc) <= 19 and len(new_york) <= 19:
+            lines.append(f"{dates}  {utc} UTC  ({new_york} New York)")
+        else:
+            lines += [dates, f"{utc} UTC", f"{new_york} New York"]
         lines.append(_events_text(plan))
         span, about = duration_text(plan.last_ns - plan.first_ns), "" if plan.exact else "about "
         takes = f"takes {about}{duration_text(plan.wall_ns)} and " if plan.wall_ns is not None else "takes "
@@ -325,7 +345,13 @@ def _show_plan(talk: Talk, plan: "Plan", request: _Request) -> None:
         )
     if request.origin == "every date":
         lines.append("no --date: every date there is")
+    if plan.missing:
+        shown_days = ", ".join(map(str, plan.missing[:3])) + (" …" if len(plan.missing) > 3 else "")
+        lines.append(f"no files for {shown_days}")
     talk.block("plan", *lines)
+    for info in plan.infos:
+        if info.problem is not None:
+            talk.warn(f"{info.problem.message}: what is whole is played")
     for error in plan.unreadable:
         talk.warn(f"{error.message}: left out")
     for kept, left_out in plan.left_out:
@@ -410,6 +436,7 @@ async def _replay_to_nats(
     from spyctl.clock import MAX_SPEED
     from spyctl.encode import SUBJECTS
     from spyctl.events import EventSource
+    from spyctl.tasks import end_task
     from spyctl.wire import with_prefix
 
     connection, options = reached.connection, request.options
@@ -444,8 +471,7 @@ async def _replay_to_nats(
             )
             state = "complete" if code in (ExitCode.OK, ExitCode.INCOMPLETE) else "ended"
         finally:
-            keeper.cancel()
-            await asyncio.gather(keeper, return_exceptions=True)
+            await end_task(keeper)
     finally:
         await publisher.close()
         await run.end(state, publisher.checkpoint())
@@ -474,11 +500,12 @@ def _show_server(talk: Talk, reached: "Reached") -> None:
         talk.block("nats", f"{reached.connection.url}, nats-server {version}")
         return
     state = embedded.state
-    verb = "starting" if embedded.started else "sharing the"
+    verb = "starting" if embedded.started else "sharing"
     talk.block(
         "nats",
         f"{reached.why}: {verb} nats-server {version} here",
-        f"127.0.0.1:{state.port}, store {shown(Path(state.store))}, stopped at the end",
+        f"127.0.0.1:{state.port}, store {shown(Path(state.store))}"
+        + (", stopped at the end" if embedded.started else ""),
     )
 
 
@@ -512,11 +539,13 @@ async def _play(
     beside: "Any" = None,
 ) -> int:
     import asyncio
+    import sys
 
     from spyctl.cli.screen import show_progress
     from spyctl.cli.summary import print_summary
     from spyctl.display import Scene
     from spyctl.replay import Replay
+    from spyctl.tasks import end_task
 
     replay = Replay(plan.infos, sink, replace(request.options, selection=plan.selection), run_id=run_id)
     replay.reading.damage.extend(plan.unreadable)
@@ -524,7 +553,7 @@ async def _play(
     def end(name: str) -> None:
         replay.stop(name)
         waiting = replay.delivery.published - replay.delivery.acked
-        talk.line(f"\nstopping: {waiting:,} acks to come (Ctrl-C again leaves at once)")
+        talk.line(f"\nstopping: {waiting:,} acks to come ({name} again leaves at once)")
 
     interruption.hand_to(end)
     scene = Scene(
@@ -536,8 +565,10 @@ async def _play(
         last_ns=plan.last_ns or 0,
     )
     talk.line()
+    # Events that scroll by on the same terminal leave no place for a display.
+    watched = Talk(quiet=talk.quiet or (request.sink == "stdout" and sys.stdout.isatty()))
     failure: SpyctlError | None = None
-    viewer = asyncio.create_task(show_progress(replay, scene, talk))
+    viewer = asyncio.create_task(show_progress(replay, scene, watched))
     player = asyncio.create_task(replay.run())
     try:
         await asyncio.wait({player, *([beside] if beside is not None else [])}, return_when=asyncio.FIRST_COMPLETED)
@@ -546,12 +577,14 @@ async def _play(
             reason = beside.exception()
             failure = reason if isinstance(reason, SpyctlError) else SpyctlError(f"the run's lease is lost: {reason}")
         await player
+    except BrokenPipeError:
+        drop_stdout()
+        return ExitCode.OK  # whoever read our lines has had enough
     except SpyctlError as error:
         failure = error
         replay.stopped_by = replay.stopped_by or "error"
     finally:
-        viewer.cancel()
-        await asyncio.gather(viewer, return_exceptions=True)
+        await end_task(viewer)
     print_summary(replay, plan, stream, as_json=request.as_json, to_stderr=request.sink == "stdout")
     for damage in replay.reading.damage:
         if failure is not damage:

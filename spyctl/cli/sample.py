@@ -14,7 +14,9 @@ def sample(
     data_dir: DataDir = Path("dbn-data"),
     date: Annotated[list[str] | None, typer.Option("--date", help="A UTC day, or D..D; repeatable.")] = None,
     start: Annotated[str, typer.Option("--start", help="Where the day begins; all for a whole UTC day.")] = "open-5m",
-    length: Annotated[str, typer.Option("--length", help="How much of it, as 10m or 6h30m.")] = "10m",
+    length: Annotated[
+        str | None, typer.Option("--length", help="How much of it, as 10m (the default) or 6h30m.")
+    ] = None,
     rate: Annotated[float, typer.Option("--rate", min=0.1, max=20_000, help="Book changes per second.")] = 75.0,
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same bytes.")] = 7,
     force: Annotated[bool, typer.Option("--force", help="Write over files that are there.")] = False,
@@ -33,7 +35,7 @@ def sample(
     from spyctl.times import parse_date, parse_duration, parse_instant
 
     talk = Talk(quiet)
-    days = []
+    days, written = [], False
     for text in date or ["2025-12-16"]:
         first, _, last = text.partition("..")
         day, end = parse_date(first), parse_date(last or first)
@@ -48,13 +50,21 @@ def sample(
         if day.weekday() == 5:
             talk.warn(f"{day} is a Saturday: the market is closed, so there is no file")
             continue
-        if start == "all":
-            start_ns, end_ns = day_span(day)
-        else:
-            start_ns = parse_instant(start, day)
-            end_ns = min(start_ns + parse_duration(length), day_span(day)[1])
+        first_ns, last_ns = day_span(day)
+        start_ns = first_ns if start == "all" else parse_instant(start, day)
+        wanted_ns = last_ns if start == "all" and length is None else start_ns + parse_duration(length or "10m")
+        end_ns = min(wanted_ns, last_ns)
+        if not first_ns <= start_ns < end_ns:
+            raise UsageError(
+                f"--start {start} --length {length or '10m'} leaves nothing of the UTC day {day}", "--length 10m"
+            )
+        if end_ns < wanted_ns:
+            talk.warn(f"{day}: --length {length} goes beyond the UTC day; it is cut at its end")
         present = [path for folder in FOLDERS.values() for path in (data_dir / folder).glob(f"*-{day:%Y%m%d}.*")]
         if present and not force:
             raise UsageError(f"{shown(present[0])} is already there", "--force writes over it")
+        written = True
         for file in write_day(data_dir, day, start_ns, end_ns, rate=rate, seed=seed):
             talk.line(f"{shown(file.path)}  {file.records:,} records  {size_text(file.size)}")
+    if not written:
+        raise UsageError("nothing to write: the market is closed on Saturdays", "--date of another day")

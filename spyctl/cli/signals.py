@@ -12,7 +12,7 @@ _SIGNALS = {
     signal.SIGINT: ("Ctrl-C", ExitCode.INTERRUPTED),
     signal.SIGTERM: ("SIGTERM", ExitCode.TERMINATED),
 }
-_SHOW_CURSOR = "\x1b[?25h"
+_SHOW_CURSOR = "\x1b[?25h\n"
 
 
 class Interruption:

@@ -64,7 +64,7 @@ def _blocks(replay: Replay, plan: Plan, stream: Stream | None) -> list[tuple[str
         achieved = f"asked {speed_text(replay.options.speed)}, achieved {achieved_text(pace.achieved())}"
         played = f"{duration_text(pace.event_ns, 3)} in {duration_text(pace.clock_ns, 3)}{quiet}"
         blocks.append(("speed", f"{achieved}: {played}"))
-        rate = f"mean {summary['events_per_s'] or 0:,.0f} events/s, peak {progress.peak_per_s:,}/s"
+        rate = f"mean {summary['events_per_s'] or 0:,.0f} events/s, peak {summary['peak_events_per_s']:,}/s"
         ack = summary["ack_ms"]
         blocks.append(("rate", rate + (f"   ack p50 {ack['p50']:.1f} ms, p99 {ack['p99']:.1f} ms" if ack else "")))
     if stream is not None and delivery.first_seq is not None:

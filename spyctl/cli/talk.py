@@ -1,11 +1,43 @@
 """What spyctl says to a person: on stderr, so that stdout is data alone."""
 
+import codecs
 import os
 import sys
+from pathlib import Path
 from typing import TextIO
 
 LABEL_WIDTH = 9
 _DIM, _RED, _YELLOW, _BOLD, _END = "\x1b[2m", "\x1b[31m", "\x1b[33m", "\x1b[1m", "\x1b[0m"
+
+
+# What stands in for our glyphs where the output is not UTF-8.
+_ASCII = str.maketrans(
+    {"→": "->", "×": "x", "·": ".", "…": "...", "–": "-", "‖": "||", "▶": ">", "■": "#", "●": "*", "━": "=",
+     "╸": "=", "╺": "=", "─": "-", "│": "|", "╭": "+", "╮": "+", "╰": "+", "╯": "+", "µ": "u"}
+)  # fmt: skip
+
+
+def _to_ascii(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end].translate(_ASCII)
+    return text.encode("ascii", "replace").decode(), error.end
+
+
+def prepare_streams() -> None:
+    """Make both output streams take all that we write: glyphs become ASCII where need be, a closed one is no error."""
+    codecs.register_error("spyctl", _to_ascii)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - it stays open like any stream
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="spyctl")
+
+
+def drop_stdout() -> None:
+    """Send stdout nowhere: its reader has gone, and Python would complain again while it shuts down."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def colours(stream: TextIO) -> bool:
@@ -67,6 +99,6 @@ def size_text(size: float) -> str:
         if size < 1000 or unit == "GB":
             break
         size /= 1000
-    if unit in ("bytes", "kB") or size >= 100:
+    if unit in ("bytes", "kB") or size >= 100 or (unit == "GB" and size >= 10):
         return f"{size:,.0f} {unit}"
-    return f"{size:.3g} {unit}" if size >= 10 else f"{size:.2f} {unit}"
+    return f"{size:.1f} {unit}" if size >= 10 else f"{size:.2f} {unit}"

@@ -1,5 +1,6 @@
 """What a data folder holds: one :class:`DBNFileInfo` a file, in catalog order (schema, date, name)."""
 
+import os
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -60,11 +61,15 @@ def scan(root: Path) -> tuple[list[DBNFileInfo], list[DamagedFileError]]:
     """
     if not root.is_dir():
         raise NoDataError(
-            f"there is no data folder {root}",
+            f"{root} is a file, not a data folder" if root.exists() else f"there is no data folder {root}",
             "--data-dir DIR, or spyctl sample to write a synthetic day there",
         )
-    paths = sorted(path for path in root.rglob("*.dbn*") if path.name.endswith((".dbn", ".dbn.zst")))
     infos, unreadable, others = [], [], []
+    paths = []
+    for folder, _, names in os.walk(root, onerror=lambda error: unreadable.append(_closed(error))):
+        found = (Path(folder) / name for name in names if name.endswith((".dbn", ".dbn.zst")))
+        paths += [path for path in found if path.is_file()]
+    paths.sort()
     synthetic: dict[Path, bool] = {}
     for path in paths:
         if path.suffix == ".zst" and path.with_suffix("") in paths:
@@ -83,6 +88,12 @@ def scan(root: Path) -> tuple[list[DBNFileInfo], list[DamagedFileError]]:
         raise NoDataError(f"no DBN files in {root}", "--data-dir DIR, or spyctl sample to write a synthetic day there")
     infos.sort(key=lambda info: (SCHEMAS.index(info.schema), info.first_date, info.path.name))
     return infos, unreadable
+
+
+def _closed(error: OSError) -> DamagedFileError:
+    return DamagedFileError(
+        str(error.filename), f"cannot be looked into ({error.strerror})", remedy="give yourself the right to read it"
+    )
 
 
 def _inspect(path: Path, synthetic: bool) -> DBNFileInfo:
@@ -184,10 +195,13 @@ def _is_synthetic(folder: Path, root: Path, known: dict[Path, bool]) -> bool:
 
 
 def _marked(path: Path) -> bool:
+    if not path.is_file():
+        return False
     try:
         document = orjson.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return False
+    except (OSError, ValueError) as error:
+        # It may say that all of this is synthetic, which must not get lost.
+        raise DamagedFileError(str(path), f"cannot be read ({error})", remedy="mend it, or delete it") from None
     return isinstance(document, dict) and document.get("synthetic") is True
 
 

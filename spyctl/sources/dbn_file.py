@@ -153,7 +153,9 @@ class DBNFile:
         try:
             return self.path.open("rb")
         except OSError as error:
-            raise DamagedFileError(str(self.path), f"cannot be opened ({error.strerror})") from None
+            raise DamagedFileError(
+                str(self.path), f"cannot be opened ({error.strerror})", remedy="give yourself the right to read it"
+            ) from None
 
     def _reader(self, file: BinaryIO) -> _Reader:
         magic = file.read(4)

@@ -47,8 +47,9 @@ def test_discover_tells_damage_and_doubles_with_exit_3(cli: Cli, data: Path) -> 
     (path,) = data.glob("trades/*")
     (data / "trades" / "copy.dbn").write_bytes(path.read_bytes())
     result = cli("discover")
-    assert result.returncode == 3
+    assert result.returncode == 0
     assert "overlaps" in result.stdout
+    assert "it is not replayed" in result.stderr
     path.write_bytes(path.read_bytes()[:-7])
     (data / "trades" / "copy.dbn").write_bytes(b"nonsense")
     result = cli("discover")
@@ -85,6 +86,19 @@ def test_time_range_of_what_is_not_there(cli: Cli, data: Path, arguments: list[s
     assert result.stdout == ""
 
 
+def test_time_range_of_a_damaged_file_says_so_beside_the_figures(cli: Cli, data: Path) -> None:
+    (path,) = data.glob("trades/*")
+    path.write_bytes(path.read_bytes()[:-7])
+    result = cli("time-range", "--date", "2025-12-16", "--schema", "trades")
+    assert result.returncode == 3
+    assert "trades: 49 records" in result.stdout
+    assert "cut short inside record 50" in result.stderr
+    path.write_bytes(b"nonsense")
+    result = cli("time-range", "--date", "2025-12-16", "--schema", "trades")
+    assert result.returncode == 1
+    assert "does not begin with DBN" in result.stderr
+
+
 def test_events_prints_the_schema_of_one_type_or_of_all(cli: Cli) -> None:
     assert [one["$id"] for one in json.loads(cli("events").stdout)] == [kind.schema_id for kind in KINDS]
     for name in ("FuturesTrade", "futures.trades", "futures.trades.v1", "market.futures.trades"):
@@ -103,6 +117,14 @@ def test_sample_writes_days_that_discover_and_replay_read(cli: Cli, tmp_path: Pa
     assert "Fri 2025-12-19" in rows
     assert cli("sample", "--date", "2025-12-18", "--length", "5s").returncode == 2
     assert cli("sample", "--date", "2025-12-18", "--length", "5s", "--force").returncode == 0
+    for odd in (
+        ["--length", "0"],
+        ["--start", "2025-12-18T14:00Z"],
+        ["--date", "2025-12-20"],
+        ["--date", "9999-12-31"],
+    ):
+        result = cli("sample", "--data-dir", "new", *odd)
+        assert (result.returncode, "Traceback" in result.stderr) == (2, False)
 
 
 def test_sample_never_mixes_with_files_of_the_vendor(cli: Cli, data: Path) -> None:

@@ -53,7 +53,7 @@ def test_a_day_goes_onto_the_embedded_server_and_the_counts_agree(cli: Cli, data
         "first_seq last_seq digest resumed_at complete stopped_by"
     )
     assert set(keys.split()) <= set(found)
-    assert "plan     2025-12-16  14:30:00 → 14:30:01 UTC  (09:30 → 09:30 New York)" in result.stderr
+    assert "plan     2025-12-16  14:30:00 → 14:30:01 UTC  (09:30:00 → 09:30:01 New York)" in result.stderr
     assert "1,050 events: 1,000 mbp-10 + 50 trades of ES.c.0" in result.stderr
     assert found["acknowledged"] == "fast ingest"
 
@@ -170,12 +170,51 @@ def test_an_interruption_drains_says_so_and_sums_up(
 
 def test_a_reader_that_has_had_enough_is_no_error(environment: dict[str, str], data: Path, tmp_path: Path) -> None:
     result = subprocess.run(
-        f"{sys.executable} -m spyctl replay -s 0 --sink stdout -q | head -n 1",
-        shell=True, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+        ["bash", "-o", "pipefail", "-c", f"{sys.executable} -m spyctl replay -s 0 --sink stdout -q | head -n 1"],
+        env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
-    assert len(result.stdout.splitlines()) == 1
+    assert (result.returncode, len(result.stdout.splitlines()), result.stderr) == (0, 1, "")
+
+
+def test_without_utf8_glyphs_become_ascii(cli: Cli, data: Path) -> None:
+    result = cli("replay", "-s", "0", PYTHONIOENCODING="ascii")
+    assert result.returncode == 0
+    assert "14:30:00 -> 14:30:01 UTC" in result.stderr
+    assert "New York, run" in result.stdout
+
+
+def test_a_closed_stdout_is_no_error(environment: dict[str, str], data: Path, tmp_path: Path) -> None:
+    command = f"{sys.executable} -m spyctl replay -s 0 >&-"
+    result = subprocess.run(
+        ["bash", "-c", command], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0
     assert "Traceback" not in result.stderr
-    assert "Broken" not in result.stderr
+
+
+def test_a_flipped_byte_in_a_sample_is_noticed(cli: Cli, tmp_path: Path) -> None:
+    cli("sample", "--date", "2025-12-16", "--length", "1m")
+    (path,) = (tmp_path / "dbn-data").glob("MBP-10/*")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    result = cli("replay", "-s", "0")
+    assert result.returncode == 3
+    assert "corrupt zstd data" in result.stderr
+
+
+def test_the_plan_knows_count_and_missing_days(cli: Cli, data: Path) -> None:
+    result = cli("replay", "--dry-run", "--date", "2025-12-12..2025-12-16", "--count", "10")
+    assert "10 events: 9 mbp-10 + 1 trades" in result.stderr
+    assert "no files for 2025-12-12, 2025-12-14, 2025-12-15" in result.stderr
+    assert cli("replay", "--dry-run", "--start", "15:00").returncode == 6
+
+
+def test_two_servers_at_once_are_too_many(cli: Cli, data: Path, nats_server: NatsServer) -> None:
+    result = cli("replay", "--embedded", "--nats-url", nats_server.url)
+    assert result.returncode == 2
+    result = cli("replay", "-s", "0", "--embedded", NATS_URL=nats_server.url)
+    assert (result.returncode, "sets NATS_URL aside" in result.stderr) == (0, True)
 
 
 # --- what is worth a word
@@ -309,6 +348,8 @@ def test_an_unreadable_file_beside_good_ones_is_left_out_and_told(cli: Cli, data
         (["--start", "10:00", "--end", "09:30"], 2,
          "--start 10:00 (15:00 UTC) is after --end 09:30 (14:30 UTC)", "--start 09:30 --end 10:00"),
         (["--start", "15:00"], 6, "no event lies in that range", "time-range"),
+        (["--start", "18:00", "--end", "19:30"], 2, "a UTC day ends at 19:00 or 20:00 New York", "--trading-day"),
+        (["--start", "09:30", "--end", "09:30"], 2, "are the same instant", "later --end"),
         (["--tz", "Mars"], 2, "there is no time zone 'Mars'", "America/New_York"),
         (["--max-quiet", "soon"], 2, "'soon' is not a duration", "250ms"),
         (["--order", "random"], 2, "--order random is none of event, recv", "--order event"),

@@ -1,3 +1,6 @@
+import errno
+import os
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 
@@ -67,6 +70,48 @@ def test_an_archive_beside_its_unpacked_file_is_the_same_data(tmp_path: Path) ->
     write_file(tmp_path, "trades", TRADES)
     write_file(tmp_path, "trades", TRADES, compressed=True)
     assert len(scan(tmp_path)[0]) == 1
+
+
+def test_a_folder_that_cannot_be_looked_into_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_file(tmp_path, "trades", TRADES)
+    walk = os.walk
+
+    def closed(root: Path, onerror: Callable[[OSError], None]) -> Iterator[tuple[str, list[str], list[str]]]:
+        onerror(OSError(errno.EACCES, "Permission denied", str(root / "MBP-10")))
+        yield from walk(root)
+
+    monkeypatch.setattr("os.walk", closed)
+    infos, (error,) = scan(tmp_path)
+    assert len(infos) == 1
+    assert "MBP-10: cannot be looked into (Permission denied)" in error.message
+
+
+def test_a_pipe_is_no_data_file(tmp_path: Path) -> None:
+    write_file(tmp_path, "trades", TRADES)
+    os.mkfifo(tmp_path / "trades" / "pipe.dbn")
+    assert len(scan(tmp_path)[0]) == 1
+
+
+def test_a_mark_that_cannot_be_read_is_not_passed_over(tmp_path: Path) -> None:
+    write_file(tmp_path, "trades", TRADES)
+    (tmp_path / "metadata.json").write_text("{bad")
+    _, (error,) = scan(tmp_path)
+    assert "metadata.json: cannot be read" in error.message
+
+
+def test_a_symbology_json_that_cannot_be_read_does_not_matter_beside_a_header(tmp_path: Path) -> None:
+    write_file(tmp_path, "trades", TRADES)
+    (tmp_path / "symbology.json").write_text("[]")
+    infos, unreadable = scan(tmp_path)
+    assert (len(infos), unreadable) == (1, [])
+
+
+def test_parts_that_share_a_packet_are_no_doubles(tmp_path: Path) -> None:
+    for number, times in enumerate([(0, 1), (1, 2)]):
+        records = [trade(T0 + i * MS) for i in times]
+        write_file(tmp_path, "trades", records, name=f"glbx-mdp3-20251216.trades.{number:04}.dbn")
+        write_file(tmp_path, "mbp-10", [book(T0 + i * MS) for i in times], name=f"mine-{number}.dbn")
+    assert overlaps(scan(tmp_path)[0]) == []
 
 
 def test_doubles_are_found_and_parts_are_not_doubles(tmp_path: Path) -> None:
