@@ -51,7 +51,7 @@ class NATSBus:
         await self._connection.jetstream_info()
         stream = await ensure_stream(self._connection)
         protocol = Windowed(self._connection, stream, SUBJECTS)
-        self._publisher = Publisher(protocol, f"{new_run_id()}{time.time_ns():x}")
+        self._publisher = Publisher(protocol, f"{new_run_id()}{time.time_ns():x}", anchor=(0, stream.last_seq))
         await self._publisher.open()
 
     async def publish(self, subject: str, event: Event) -> None:

@@ -84,7 +84,7 @@ def take_snapshot(replay: Replay, scene: Scene, clock_ns: int) -> Snapshot:
         behind_ns=pace.behind_ns,
         wall_ns=clock_ns - pace.started_ns if pace.first_ns is not None else None,
         by_subject=dict(replay.progress.by_subject),
-        read=replay.reading.read,
+        read=replay.read,
         held=replay.held,
         published=delivery.published,
         acked=delivery.acked,

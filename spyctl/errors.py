@@ -7,6 +7,7 @@
     ├── MergeLimitError             1  more events inside the reorder window than may be held
     ├── NoDataError                 6  no such date, schema or folder
     ├── PayloadError                1  a message that is none of ours
+    ├── ResumeError                 1  a run cannot be continued
     └── BusError                    5  NATS
         ├── UnreachableError           no server answers
         ├── NoJetStreamError           a server without JetStream
@@ -84,6 +85,10 @@ class NoDataError(SpyctlError):
 
 class PayloadError(SpyctlError):
     """A message does not have the shape that its subject promises."""
+
+
+class ResumeError(SpyctlError):
+    """A run cannot be continued exactly where it ended."""
 
 
 class BusError(SpyctlError):

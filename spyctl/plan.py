@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from spyctl.times import DAY, MAX_INSTANT, date_of, day_number, parse_date
 
 SCAN_BYTES = 64_000_000  # unpacked bytes up to which a plan counts exactly
 PAYLOAD_BYTES = {"trades": 192, "mbp-10": 748}
+_END_BYTES = 1 << 16
 _UNPACKED = {"trades": 4, "mbp-10": 18}  # what zstd saves on such files, roughly
 
 
@@ -181,6 +183,22 @@ def make_plan(
         exact=exact,
         missing=tuple(sorted(missing)),
     )
+
+
+def fingerprints(infos: Sequence[DBNFileInfo]) -> list[dict[str, object]]:
+    """Tell files from others of the same name: size, and a digest over both ends."""
+    return [
+        {"path": info.path.name, "schema": info.schema, "size": info.size, "ends": _digest_of_ends(info.path)}
+        for info in infos
+    ]
+
+
+def _digest_of_ends(path: Path) -> str:
+    with path.open("rb") as file:
+        digest = blake2b(file.read(_END_BYTES), digest_size=16)
+        file.seek(max(0, path.stat().st_size - _END_BYTES))
+        digest.update(file.read(_END_BYTES))
+    return digest.hexdigest()
 
 
 def _count(

@@ -12,6 +12,7 @@ import numpy as np
 
 from spyctl.bus.publisher import Delivery
 from spyctl.clock import MAX_SPEED, Clock, SystemClock
+from spyctl.columns import Batch
 from spyctl.encode import SUBJECTS, EncodedBatch, encode_batch
 from spyctl.errors import ExitCode, MergeLimitError, SpyctlError
 from spyctl.ingest import Reading, read_batches
@@ -38,7 +39,11 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ReplayOptions:
-    """How to play: ``speed`` 0 is as fast as acknowledged; ``count`` ends after so many events."""
+    """How to play.
+
+    ``speed`` 0 is as fast as acknowledged; ``count`` ends after so many events; ``skip`` leaves out the first
+    events, which an earlier process has published.
+    """
 
     speed: float = 1.0
     selection: Selection = field(default_factory=Selection)
@@ -47,6 +52,7 @@ class ReplayOptions:
     prefix: str = ""
     strict: bool = False
     digest: bool = True
+    skip: int = 0
 
 
 @dataclass(slots=True)
@@ -93,6 +99,7 @@ class Replay:
         self.progress = Progress()
         self.stopped_by: str | None = None
         self.complete = False
+        self.skipped = 0
         self._sink = sink
         self._clock = clock or SystemClock()
         self._pacer = Pacer(options.speed, self._clock, max_quiet_ns=options.max_quiet_ns)
@@ -112,7 +119,12 @@ class Replay:
     @property
     def held(self) -> int:
         """Events read and sorted, but not yet due."""
-        return self.reading.read - sum(self.reading.rejected.values()) - self.delivery.published
+        return self.read - sum(self.reading.rejected.values()) - self.delivery.published
+
+    @property
+    def read(self) -> int:
+        """Records read, without those whose events an earlier process has published."""
+        return self.reading.read - self.skipped
 
     def stop(self, by: str) -> None:
         """End the replay: nothing more is read, what is in flight is waited for."""
@@ -144,8 +156,11 @@ class Replay:
         self.complete = self.stopped_by is None and not self.reading.damage
 
     def _pieces(self) -> Iterator[EncodedBatch]:
-        left = self.options.count
+        left, skip = self.options.count, self.options.skip
         batches = read_batches(self.infos, self.options.selection, self.reading)
+        if skip:
+            batches = self._skipped(batches, skip)
+            left = max(0, left - skip) if left is not None else None
         for piece in chain.from_iterable(map(encode_batch, batches)):
             if left is not None:
                 piece = piece[:left]
@@ -154,6 +169,12 @@ class Replay:
             if left == 0:
                 self.stopped_by = self.stopped_by or "--count"
                 return
+
+    def _skipped(self, batches: Iterator[Batch], skip: int) -> Iterator[Batch]:
+        for batch in batches:
+            here = min(len(batch), skip - self.skipped)
+            self.skipped += here
+            yield batch[here:] if here else batch
 
     async def _publish(self, piece: EncodedBatch) -> None:
         progress = self.progress
@@ -180,7 +201,7 @@ class Replay:
             "run_id": self.run_id,
             "events": delivery.published,
             "by_subject": {subject: progress.by_subject[subject] for subject in self.subjects},
-            "read": self.reading.read,
+            "read": self.read,
             "published": delivery.published,
             "acked": delivery.acked,
             "duplicates": delivery.duplicates,
@@ -218,7 +239,7 @@ class Replay:
             "first_seq": delivery.first_seq,
             "last_seq": delivery.last_seq,
             "digest": self._digest.hexdigest() if self._digest is not None else None,
-            "resumed_at": None,
+            "resumed_at": self.options.skip or None,
             "complete": self.complete,
             "stopped_by": self.stopped_by,
         }

@@ -5,17 +5,25 @@ from collections.abc import Sequence
 from spyctl.bus.connection import Connection
 from spyctl.bus.fast_ingest import FLOW_FAST, FLOW_PACED, FastIngest
 from spyctl.bus.publisher import AckProtocol
+from spyctl.bus.runs import Run
 from spyctl.bus.stream import Stream
 from spyctl.bus.windowed import Windowed
 from spyctl.errors import UsageError
 
 
 def choose_protocol(
-    connection: Connection, stream: Stream, subjects: Sequence[str], *, asked: str = "auto", paced: bool = False
+    connection: Connection,
+    stream: Stream,
+    subjects: Sequence[str],
+    *,
+    asked: str = "auto",
+    paced: bool = False,
+    run: Run | None = None,
 ) -> AckProtocol:
     """Return fast ingest where server (2.14 or newer) and stream allow it, acknowledgements per message elsewhere.
 
-    ``asked`` is ``auto``, ``fast`` or ``message``; ``paced`` has every event acknowledged by itself. Raises
+    ``asked`` is ``auto``, ``fast`` or ``message``; ``paced`` has every event acknowledged by itself;
+    ``run`` writes down the batches. Raises
     :class:`UsageError` where fast ingest is asked for and not to be had.
     """
     possible = stream.batched and connection.server_at_least(2, 14)
@@ -24,4 +32,5 @@ def choose_protocol(
         raise UsageError(f"fast ingest is not to be had at {connection.url}: {why}", "--ack auto")
     if asked == "message" or not possible:
         return Windowed(connection, stream, subjects)
-    return FastIngest(connection, stream, subjects, flow=FLOW_PACED if paced else FLOW_FAST)
+    flow = FLOW_PACED if paced else FLOW_FAST
+    return FastIngest(connection, stream, subjects, flow=flow, on_batch=run.note_batch if run is not None else None)

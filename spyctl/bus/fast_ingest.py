@@ -11,8 +11,9 @@ was restarted, or away for long), the stream is asked how much it holds behind t
 """
 
 import asyncio
+import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -35,8 +36,8 @@ FLOW_PACED = 1
 MAX_REFUSALS = 5
 _REFUSAL_PAUSE_S = 0.25
 _RETRY_PAUSE_S = 0.02
-_START, _ADD, _LAST, _COMMIT, _PING = range(5)
-_UNKNOWN_BATCH = 10208
+START, ADD, LAST, COMMIT, PING = range(5)
+UNKNOWN_BATCH = 10208
 _LARGE = 1 << 16  # bytes; no payload of ours comes near it
 
 
@@ -52,8 +53,17 @@ class _Batch:
         self.closed: asyncio.Future[tuple[int, int] | None] = asyncio.get_running_loop().create_future()
 
 
+async def _unnoted(name: str, first: int, anchor: tuple[int, int]) -> bool:
+    return True
+
+
 class FastIngest:
-    """The batch acknowledgement protocol; ``flow`` is how many messages one acknowledgement covers."""
+    """The batch acknowledgement protocol.
+
+    ``flow`` is how many messages one acknowledgement covers. ``on_batch`` is told the name of each batch, the
+    position of its first event, and what is stored before it, ahead of its first message; where it returns
+    false, nothing is sent yet.
+    """
 
     name = "fast ingest"
 
@@ -64,6 +74,7 @@ class FastIngest:
         subjects: Sequence[str],
         *,
         flow: int = FLOW_FAST,
+        on_batch: Callable[[str, int, tuple[int, int]], Awaitable[bool]] | None = None,
         ack_deadline_s: float = ACK_DEADLINE_S,
         outage_s: float = OUTAGE_S,
     ) -> None:
@@ -71,10 +82,10 @@ class FastIngest:
         self._stream = stream
         self._subjects = tuple(subjects)
         self._flow = flow
+        self._on_batch = on_batch or _unnoted
         self._ack_deadline_s = ack_deadline_s
         self._outage_s = outage_s
         self._batch: _Batch | None = None
-        self._batches = 0
         self._broken = asyncio.Event()
         self._refusal = ""
         self._refusals = 0
@@ -84,7 +95,6 @@ class FastIngest:
     async def open(self, in_flight: InFlight, run_id: str) -> None:
         self._in_flight = in_flight
         self._run_id = run_id
-        in_flight.anchor = (in_flight.anchor[0], self._stream.last_seq)
         # An acknowledgement has to come before the bounds are reached.
         self._flow = max(1, min(self._flow, in_flight.max_messages // 4, in_flight.max_bytes // _LARGE))
         self._inbox = self._connection.inbox()
@@ -139,14 +149,16 @@ class FastIngest:
         # Writes events into the open batch, beginning one where there is none.
         start, length = 0, len(chunk.batch)
         if self._batch is None:
-            self._batches += 1
-            self._batch = _Batch(f"{self._run_id}-{self._batches}", chunk.first)
-            if not await self._write(self._batch, chunk, slice(0, 1), _START):
+            batch = _Batch(f"{self._run_id}-{secrets.token_hex(6)}", chunk.first)
+            if not await self._on_batch(batch.name, batch.first, self._in_flight.anchor):
+                return False
+            self._batch = batch
+            if not await self._write(self._batch, chunk, slice(0, 1), START):
                 return False
             if not await self._begun(self._batch):
                 return False
             start = 1
-        return start == length or await self._write(self._batch, chunk, slice(start, length), _ADD)
+        return start == length or await self._write(self._batch, chunk, slice(start, length), ADD)
 
     async def _write(self, batch: _Batch, chunk: Chunk, part: slice, op: int) -> bool:
         frames = pub_frames(
@@ -173,7 +185,7 @@ class FastIngest:
         if batch is None:
             return True
         if not batch.closed.done():
-            reply = f"{self._inbox}.{batch.name}.{self._flow}.fail.{batch.sent + 1}.{_COMMIT}.$FI"
+            reply = f"{self._inbox}.{batch.name}.{self._flow}.fail.{batch.sent + 1}.{COMMIT}.$FI"
             frame = f"PUB {self._subjects[0]} {reply} 0\r\n\r\n".encode()
             if not await self._connection.write(frame):
                 return False
@@ -205,7 +217,7 @@ class FastIngest:
         if batch is None or not batch.sent or time.monotonic_ns() - self._sent_ns < PING_S * SECOND:
             return
         self._sent_ns = time.monotonic_ns()
-        reply = f"{self._inbox}.{batch.name}.{self._flow}.fail.{batch.sent}.{_PING}.$FI"
+        reply = f"{self._inbox}.{batch.name}.{self._flow}.fail.{batch.sent}.{PING}.$FI"
         await self._connection.write(f"PUB {self._subjects[0]} {reply} 0\r\n\r\n".encode())
 
     # --- answers
@@ -224,7 +236,7 @@ class FastIngest:
                 self._in_flight.acknowledge_through(batch.first + reply["seq"] - 1)
         elif "count" in reply:
             self._close(batch, (reply["count"], reply["seq"]))
-        elif (error := reply.get("error")) is not None and error.get("err_code") == _UNKNOWN_BATCH:
+        elif (error := reply.get("error")) is not None and error.get("err_code") == UNKNOWN_BATCH:
             self._close(batch, None)
         elif error is not None:
             self._refusal = error.get("description") or "no stream takes them"

@@ -68,7 +68,7 @@ class Chunk:
 class InFlight:
     """The events that were sent and not yet acknowledged, oldest first; bounded in number and bytes."""
 
-    def __init__(self, max_messages: int, max_bytes: int, delivery: Delivery) -> None:
+    def __init__(self, max_messages: int, max_bytes: int, delivery: Delivery, anchor: tuple[int, int] = (0, 0)) -> None:
         self.max_messages = max_messages
         self.max_bytes = max_bytes
         self.delivery = delivery
@@ -77,9 +77,9 @@ class InFlight:
         self.moved = asyncio.Event()  # set when something was acknowledged, or waiting has become pointless
         self.progress_ns = time.monotonic_ns()
         # Every event up to this position is stored, the last of them at or before this sequence.
-        self.anchor: tuple[int, int | None] = (0, None)
+        self.anchor = anchor
         self._chunks: deque[Chunk] = deque()
-        self._newest = (0, 0)  # the highest position acknowledged, and its sequence
+        self._newest = anchor  # the highest position acknowledged, and its sequence
 
     def room(self, batch: EncodedBatch) -> int:
         """Return how many of these events may be sent now; the last one may exceed the bound on bytes."""
@@ -202,8 +202,9 @@ class AckProtocol(Protocol):
 class Publisher:
     """Publishes events in order and waits for their acknowledgement.
 
-    ``max_in_flight`` and ``max_bytes`` bound what is unacknowledged. Use :meth:`open` first, :meth:`drain`
-    and :meth:`close` last.
+    ``anchor`` is the position from which a run goes on (0 for a new one) and a sequence at or behind which the
+    stream holds it. ``max_in_flight`` and ``max_bytes`` bound what is unacknowledged. Use :meth:`open` first,
+    :meth:`drain` and :meth:`close` last.
     """
 
     def __init__(
@@ -211,13 +212,15 @@ class Publisher:
         protocol: AckProtocol,
         run_id: str,
         *,
+        anchor: tuple[int, int] = (0, 0),
         max_in_flight: int = MAX_IN_FLIGHT,
         max_bytes: int = MAX_IN_FLIGHT_BYTES,
     ) -> None:
         self.delivery = Delivery()
         self.run_id = run_id
         self._protocol = protocol
-        self._in_flight = InFlight(max_in_flight, max_bytes, self.delivery)
+        self._base = anchor[0]
+        self._in_flight = InFlight(max_in_flight, max_bytes, self.delivery, anchor)
         self._sending = asyncio.Lock()
         self._failure: Exception | None = None
         self._mender: asyncio.Task[None] | None = None
@@ -232,10 +235,12 @@ class Publisher:
         """How many events are sent and not yet acknowledged."""
         return self._in_flight.count
 
-    def checkpoint(self) -> tuple[int, int | None]:
-        """Return a position up to which every event is acknowledged, and the newest known sequence."""
-        oldest = self._in_flight.oldest
-        return (oldest - 1 if oldest is not None else self.delivery.published), self.delivery.last_seq
+    def checkpoint(self) -> tuple[int, int]:
+        """Return a position up to which every event is stored, and a sequence at or behind which the last one is.
+
+        No later event of the run has a sequence up to that one.
+        """
+        return self._in_flight.anchor
 
     async def open(self) -> None:
         """Get ready to publish."""
@@ -255,7 +260,7 @@ class Publisher:
                 piece, batch = batch[:count], batch[count:]
                 if not count:
                     continue
-                chunk = Chunk.of(delivery.published + 1, piece, time.monotonic_ns())
+                chunk = Chunk.of(self._base + delivery.published + 1, piece, time.monotonic_ns())
                 in_flight.add(chunk)
                 delivery.published += len(piece)
                 delivery.payload_bytes += int(piece.lengths.sum())

@@ -10,7 +10,7 @@ import os
 import platform
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -21,7 +21,7 @@ import orjson
 from nats.js.kv import KeyValue
 
 from spyctl.bus.connection import Connection
-from spyctl.errors import BusError, StreamBusyError
+from spyctl.errors import BusError, SpyctlError, StreamBusyError
 from spyctl.times import SECOND, duration_text
 
 BUCKET = "SPYCTL"
@@ -35,8 +35,11 @@ _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 class RunRecord:
     """What is known of a run; times are Unix ns.
 
-    ``position`` events are acknowledged for certain, the last of them under ``seq``; ``state`` is
-    ``running``, ``complete`` or what ended the run.
+    The stream holds its first ``position`` events, the last of them at or before the sequence ``seq``. While
+    the run is open it may hold more: those of ``batch``, whose first event has the position ``batch_first``, or
+    where that is ``None``, what lies behind ``seq`` on its subjects. ``settled`` says that it holds no more.
+    ``state`` is ``running``, ``complete`` or what ended the run; ``stream_born`` tells a stream from one that was
+    made anew under its name.
     """
 
     run_id: str
@@ -50,7 +53,11 @@ class RunRecord:
     pid: int = field(default_factory=os.getpid)
     state: str = "running"
     position: int = 0
-    seq: int | None = None
+    seq: int = 0
+    batch: str | None = None
+    batch_first: int = 0
+    settled: bool = False
+    stream_born: str = ""
     updated_ns: int = 0
 
 
@@ -59,14 +66,22 @@ def new_run_id() -> str:
     return "".join(secrets.choice(_ALPHABET) for _ in range(4))
 
 
-class Runs:
-    """The bucket on one server."""
+Settle = Callable[[RunRecord], Awaitable[None]]
 
-    def __init__(self, bucket: KeyValue) -> None:
+
+class Runs:
+    """The bucket on one server.
+
+    ``settle`` finds out what the stream holds of a run that ended without saying so, and notes it in its
+    record; a run is settled before another one publishes to its subjects.
+    """
+
+    def __init__(self, bucket: KeyValue, settle: Settle) -> None:
         self._bucket = bucket
+        self._settle = settle
 
     @classmethod
-    async def open(cls, connection: Connection) -> "Runs":
+    async def open(cls, connection: Connection, settle: Settle) -> "Runs":
         """Open the bucket, made where there is none. Raises :class:`BusError`."""
         jetstream = connection.jetstream()
         try:
@@ -76,7 +91,7 @@ class Runs:
                 bucket = await jetstream.create_key_value(bucket=BUCKET, ttl=_RECORD_TTL_S)
         except (nats.js.errors.Error, nats.errors.Error) as error:
             raise BusError(f"the bucket {BUCKET} at {connection.url} cannot be used: {error}") from None
-        return cls(bucket)
+        return cls(bucket, settle)
 
     async def begin(self, record: RunRecord, *, force: bool = False) -> "Run":
         """Register a run under an id that no other has, and lease its subjects.
@@ -93,31 +108,74 @@ class Runs:
         while True:
             record.updated_ns = time.time_ns()
             try:
-                revision = await self._bucket.create(f"run.{record.run_id}", orjson.dumps(record))
+                await self._bucket.create(f"run.{record.run_id}", orjson.dumps(record))
                 break
             except nats.js.errors.KeyWrongLastSequenceError:
                 record.run_id = new_run_id()
-        run = Run(self._bucket, record, revision)
         try:
-            for subject in record.subjects:
-                await run.lease(subject, force=force)
+            return await self._lease(record, force=force)
         except StreamBusyError:
-            await run.end("refused")
+            record.state = "refused"
+            await self._bucket.put(f"run.{record.run_id}", orjson.dumps(record))
             raise
+
+    async def reopen(self, record: RunRecord) -> "Run":
+        """Go on with a run that has ended, from ``record.position``; otherwise like :meth:`begin`."""
+        try:
+            run = await self._lease(record, force=False)
+            if not record.settled:
+                await self._settle(record)
+            record.host, record.pid, record.state, record.settled = platform.node(), os.getpid(), "running", False
+            await run.save()
+        except (nats.js.errors.Error, nats.errors.Error) as error:
+            raise BusError(f"the bucket {BUCKET} cannot be used: {error}", "nats kv info SPYCTL tells more") from None
         return run
+
+    async def _lease(self, record: RunRecord, *, force: bool) -> "Run":
+        run = Run(self._bucket, record)
+        orphans = {await run.lease(subject, force=force) for subject in record.subjects}
+        for run_id in orphans - {None, record.run_id}:
+            orphan = await self.find(str(run_id))
+            if orphan is not None and orphan.state == "running" and not orphan.settled and not force:
+                with suppress(SpyctlError):  # it can then not be resumed, which is no reason to stop us
+                    await self._settle(orphan)
+                orphan.state = "crashed"
+                await self._bucket.put(f"run.{orphan.run_id}", orjson.dumps(orphan))
+        return run
+
+    async def find(self, run_id: str) -> RunRecord | None:
+        """Return the record of a run."""
+        try:
+            entry = await self._bucket.get(f"run.{run_id}")
+            return RunRecord(**orjson.loads(entry.value or b"{}"))
+        except (nats.js.errors.KeyNotFoundError, TypeError):
+            return None
+
+    async def newest(self, command: str, stream: str) -> RunRecord | None:
+        """Return the record of the run of a command that was begun last."""
+        try:
+            keys = await self._bucket.keys()
+        except nats.js.errors.NoKeysError:
+            return None
+        records = [await self.find(key.removeprefix("run.")) for key in keys if key.startswith("run.")]
+        found = [one for one in records if one and (one.command, one.stream) == (command, stream)]
+        found = [one for one in found if one.state != "refused"]
+        return max(found, key=lambda one: one.started_ns, default=None)
 
 
 class Run:
     """A registered run: renews its leases and its checkpoint until it ends."""
 
-    def __init__(self, bucket: KeyValue, record: RunRecord, revision: int) -> None:
+    def __init__(self, bucket: KeyValue, record: RunRecord) -> None:
         self._bucket = bucket
         self.record = record
-        self._revision = revision
         self._leases: dict[str, int] = {}
 
-    async def lease(self, subject: str, *, force: bool = False) -> None:
-        """Take the lease on a subject. Raises :class:`StreamBusyError` where a living run holds it."""
+    async def lease(self, subject: str, *, force: bool = False) -> str | None:
+        """Take the lease on a subject; returns the run that held it and did not give it back.
+
+        Raises :class:`StreamBusyError` where a living run holds it.
+        """
         key = f"lease.{subject}"
         for _ in range(10):
             held, revision = await self._read(key)
@@ -135,10 +193,10 @@ class Run:
                     self._leases[subject] = await self._write(key, self._lease_value(), revision)
             except nats.js.errors.KeyWrongLastSequenceError:
                 continue  # somebody was faster; look again
-            return
+            return held["run_id"] if held is not None and held["renewed_ns"] else None
         raise StreamBusyError(f"the lease on {subject} changes hands too fast", "try again")
 
-    async def keep(self, checkpoint: Callable[[], tuple[int, int | None]]) -> None:
+    async def keep(self, checkpoint: Callable[[], tuple[int, int]]) -> None:
         """Renew leases and checkpoint every second, for ever; ``checkpoint`` gives position and sequence.
 
         Raises :class:`StreamBusyError` where another run took a lease from us.
@@ -148,19 +206,38 @@ class Run:
             with suppress(nats.errors.Error, nats.js.errors.Error, OSError):
                 await self._renew()
                 self.record.position, self.record.seq = checkpoint()
-                await self._save()
+                await self.save()
 
-    async def end(self, state: str, checkpoint: tuple[int, int | None] | None = None) -> None:
-        """Note how the run ended and give the leases back; never raises for a server that is gone."""
-        self.record.state = state
-        if checkpoint is not None:
-            self.record.position, self.record.seq = checkpoint
+    async def note_batch(self, name: str, first: int, anchor: tuple[int, int]) -> bool:
+        """Write down that a batch begins, before its first event is sent; returns whether that worked."""
+        record = self.record
+        record.batch, record.batch_first = name, first
+        record.position, record.seq = anchor
+        try:
+            await self.save()
+        except (nats.errors.Error, nats.js.errors.Error, OSError):
+            return False
+        return True
+
+    async def end(self, state: str, checkpoint: tuple[int, int], *, settled: bool) -> None:
+        """Note how the run ended and give the leases back; never raises for a server that is gone.
+
+        ``settled`` says that nothing was in flight.
+        """
+        record = self.record
+        record.state, record.settled = state, settled
+        record.position, record.seq = checkpoint
         with suppress(nats.errors.Error, nats.js.errors.Error, OSError):
-            await self._save()
+            await self.save()
             for subject, revision in self._leases.items():
                 with suppress(nats.js.errors.KeyWrongLastSequenceError):
                     await self._write(f"lease.{subject}", self._lease_value(renewed_ns=0), revision)
         self._leases.clear()
+
+    async def save(self) -> None:
+        """Write the record down."""
+        self.record.updated_ns = time.time_ns()
+        await self._bucket.put(f"run.{self.record.run_id}", orjson.dumps(self.record))
 
     async def _renew(self) -> None:
         for subject, revision in self._leases.items():
@@ -173,11 +250,6 @@ class Run:
                     continue
                 other = held["run_id"] if held else "another run"
                 raise StreamBusyError(f"run {other} took over {subject} (--force)", "end one of the two") from None
-
-    async def _save(self) -> None:
-        self.record.updated_ns = time.time_ns()
-        key = f"run.{self.record.run_id}"
-        self._revision = await self._bucket.put(key, orjson.dumps(self.record))
 
     async def _read(self, key: str) -> tuple[dict[str, Any] | None, int]:
         try:

@@ -41,6 +41,7 @@ class Stream:
     owned: bool
     created: bool
     batched: bool = False
+    born: str = ""
     warnings: tuple[str, ...] = ()
 
 
@@ -101,6 +102,7 @@ async def ensure_stream(connection: Connection, prefix: str = "") -> Stream:
         owned=owned,
         created=created,
         batched=bool(config.get("allow_batched")),
+        born=info.get("created", ""),
         warnings=tuple(_limits(config)),
     )
 

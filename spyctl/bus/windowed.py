@@ -159,7 +159,7 @@ class Windowed:
     async def _find_stored(self) -> None:
         # Reads what the stream got after what is certain, and takes our ids found there as acknowledged.
         prefix = f"{self._run_id}-"
-        seq = (self._in_flight.anchor[1] or self._stream.last_seq) + 1
+        seq = self._in_flight.anchor[1] + 1
         while True:
             try:
                 reply = await self._connection.api(

@@ -76,6 +76,7 @@ def run(arguments: list[str] | None = None) -> int:
     prepare_streams()
     talk = Talk()
     command: Any = typer.main.get_command(app)
+    arguments = _with_value(sys.argv[1:] if arguments is None else arguments, "--resume", replay.LAST_RUN)
     try:
         result = command.main(arguments, prog_name="spyctl", standalone_mode=False)
         return int(result or 0)
@@ -97,6 +98,15 @@ def run(arguments: list[str] | None = None) -> int:
         where = error.filename or "standard output"
         talk.error(f"{where}: {error.strerror or error}", "look at the path, its rights and the free space")
         return ExitCode.FAILED
+
+
+def _with_value(arguments: list[str], option: str, default: str) -> list[str]:
+    # Typer knows no option whose value may be left out.
+    found = list(arguments)
+    for i, argument in enumerate(arguments):
+        if argument == option and (i + 1 == len(arguments) or arguments[i + 1].startswith("-")):
+            found[i] = f"{option}={default}"
+    return found
 
 
 def _sentence(text: str) -> str:

@@ -23,10 +23,11 @@ from spyctl.cli.options import (
     schema_name,
 )
 from spyctl.cli.talk import Talk, drop_stdout, size_text
-from spyctl.errors import ExitCode, NoDataError, NoSpaceError, SpyctlError, UsageError
+from spyctl.errors import ExitCode, NoDataError, NoSpaceError, ResumeError, SpyctlError, UsageError
 
 if TYPE_CHECKING:
     from spyctl.bus.publisher import Publisher
+    from spyctl.bus.runs import RunRecord, Runs
     from spyctl.bus.stream import Stream
     from spyctl.bus.target import Reached, Target
     from spyctl.cli.signals import Interruption
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from spyctl.replay import ReplayOptions, Sink
 
 MIN_FREE_BYTES = 64_000_000
+LAST_RUN = "last"  # what --resume means without a name
 _ORDERS = ("event", "recv")
 _SINKS = ("nats", "stdout")
 _ACKS = ("auto", "fast", "message")
@@ -54,6 +56,7 @@ class _Request:
     target: "Target"
     sink: str
     ack: str
+    resume: str | None
     force: bool
     as_json: bool
 
@@ -161,6 +164,15 @@ def replay(
     force: Annotated[
         bool, typer.Option("--force", help="Publish even beside another run or source.", rich_help_panel=WHERE)
     ] = False,
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            "--resume",
+            metavar="[RUN]",
+            help="Go on after the last event that the stream holds, of RUN or of the newest run.",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and stop.", rich_help_panel=OUTPUT)
     ] = False,
@@ -191,6 +203,8 @@ def replay(
     _one_of("--ack", ack, _ACKS)
     if prefix and not prefix.replace("_", "").replace("-", "").isalnum():
         raise UsageError(f"--prefix {prefix!r} is no subject token", "letters, digits, - and _ alone")
+    if resume is not None and sink != "nats":
+        raise UsageError("--resume goes with NATS alone", "leave --sink out")
     if trading_day is not None and date and context.get_parameter_source("date").name == "COMMANDLINE":  # type: ignore[union-attr]
         raise UsageError("--trading-day and --date exclude each other", "--trading-day alone")
     source = context.get_parameter_source("date")
@@ -221,6 +235,7 @@ def replay(
         ),
         sink=sink,
         ack=ack,
+        resume=resume,
         force=force,
         as_json=as_json,
     )
@@ -428,14 +443,17 @@ async def _replay_to_nats(
 ) -> int:
     import asyncio
     import time
+    from functools import partial
 
     from spyctl.bus.acknowledgement import choose_protocol
     from spyctl.bus.publisher import Publisher
     from spyctl.bus.runs import RunRecord, Runs, new_run_id
+    from spyctl.bus.settle import settle
     from spyctl.bus.stream import ensure_stream, refuse_busy
     from spyctl.clock import MAX_SPEED
     from spyctl.encode import SUBJECTS
     from spyctl.events import EventSource
+    from spyctl.plan import fingerprints
     from spyctl.tasks import end_task
     from spyctl.wire import with_prefix
 
@@ -447,19 +465,30 @@ async def _replay_to_nats(
         talk.warn(warning)
     if reached.embedded is None and not request.force:
         await refuse_busy(connection, stream, EventSource.DIRECT_FEED, time.time_ns())
-    runs = await Runs.open(connection)
+    runs = await Runs.open(connection, partial(settle, connection))
     record = RunRecord(
         run_id=new_run_id(),
         command="replay",
         stream=stream.name,
         subjects=[with_prefix(subject, options.prefix) for subject in SUBJECTS],
-        inputs=[{"path": info.path.name, "size": info.size, "schema": info.schema} for info in plan.infos],
+        inputs=fingerprints(plan.infos),
         options=_content_options(request, plan),
         started_ns=time.time_ns(),
+        stream_born=stream.born,
     )
-    run = await runs.begin(record, force=request.force)
-    protocol = choose_protocol(connection, stream, record.subjects, asked=request.ack, paced=options.speed != MAX_SPEED)
-    publisher = Publisher(protocol, record.run_id)
+    if request.resume is None:
+        run = await runs.begin(record, force=request.force)
+        record.seq = (await ensure_stream(connection, options.prefix)).last_seq  # ours alone from here on
+    else:
+        record = await _former_run(runs, request.resume, record)
+        run = await runs.reopen(record)
+        options = replace(options, skip=record.position)
+        request = replace(request, options=options)
+        talk.block("resume", f"run {record.run_id}, {record.position:,} events of which are stored")
+    protocol = choose_protocol(
+        connection, stream, record.subjects, asked=request.ack, paced=options.speed != MAX_SPEED, run=run
+    )
+    publisher = Publisher(protocol, record.run_id, anchor=(record.position, record.seq))
     state = "failed"
     try:
         await publisher.open()
@@ -474,8 +503,39 @@ async def _replay_to_nats(
             await end_task(keeper)
     finally:
         await publisher.close()
-        await run.end(state, publisher.checkpoint())
+        await run.end(state, publisher.checkpoint(), settled=publisher.in_flight == 0)
     return code
+
+
+async def _former_run(runs: "Runs", asked: str, now: "RunRecord") -> "RunRecord":
+    # Finds the run to go on with, and refuses one whose events would not be these.
+    record = await (runs.newest(now.command, now.stream) if asked == LAST_RUN else runs.find(asked))
+    if record is None:
+        raise ResumeError(f"there is no run to resume in {now.stream}", "leave --resume out to begin one")
+    if record.state == "complete":
+        raise ResumeError(f"run {record.run_id} is complete", "leave --resume out to play it anew")
+    for what, former, present in (
+        ("files", record.inputs, now.inputs),
+        ("options", record.options, now.options),
+        ("stream", [record.stream, record.subjects], [now.stream, now.subjects]),
+    ):
+        if former != present:
+            raise ResumeError(
+                f"run {record.run_id} had other {what}: {_difference(former, present)}",
+                "the same files and options, or leave --resume out",
+            )
+    return record
+
+
+def _difference(former: Any, present: Any) -> str:
+    if isinstance(former, dict):
+        key = next(key for key in present if former.get(key) != present[key])
+        return f"{key} was {former.get(key)}, is {present[key]}"
+    if [one.get("path") if isinstance(one, dict) else one for one in former] != [
+        one.get("path") if isinstance(one, dict) else one for one in present
+    ]:
+        return f"{len(former)} then, {len(present)} now, or other names"
+    return next(f"{one['path']} has changed" for one, other in zip(former, present, strict=True) if one != other)
 
 
 def _content_options(request: _Request, plan: "Plan") -> dict[str, Any]:

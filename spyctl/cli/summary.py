@@ -32,9 +32,11 @@ def _blocks(replay: Replay, plan: Plan, stream: Stream | None) -> list[tuple[str
     if pace.first_ns is not None and pace.last_ns is not None:
         span = f"{clock_text(pace.first_ns, NEW_YORK)} → {clock_text(pace.last_ns, NEW_YORK)} New York"
         head = f"{dates}  {span}, run {replay.run_id}"
+    if replay.options.skip:
+        head += f", resumed after {replay.options.skip:,}"
     rejected = sum(replay.reading.rejected.values())
     held = replay.held
-    equation = f"{replay.reading.read:,} read = {delivery.published:,} published"
+    equation = f"{replay.read:,} read = {delivery.published:,} published"
     if rejected:
         equation += f" + {rejected:,} rejected"
     if held:

@@ -1,0 +1,192 @@
+"""``replay --resume`` after SIGKILL: the stream is that of an undisturbed run, whatever moment was hit."""
+
+import asyncio
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spyctl.bus.connection import Connection, connect
+from spyctl.encode import SUBJECTS, encode_batch
+from spyctl.ingest import DBNIngestor, Reading, read_batches
+from spyctl.normalize.dbn import Selection
+from spyctl.sample import write_day
+from spyctl.times import MINUTE
+from tests.conftest import Cli
+from tests.support.records import DAY, T0, trade, write_file
+from tests.support.servers import NatsServer
+from tests.support.stream import read_stream
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.integration
+KILLS = 10
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    root = tmp_path / "dbn-data"
+    write_day(root, DAY, T0 - MINUTE, T0 + 2 * MINUTE)
+    same = [trade(T0 + 3 * MINUTE) for _ in range(500)]  # equal payloads in a row
+    (path,) = root.glob("trades/*")
+    write_file(root, "trades", same, name=path.name.replace(".dbn.zst", ".0001.dbn"))
+    return root
+
+
+def expected(root: Path) -> list[tuple[str, bytes]]:
+    found = []
+    for batch in read_batches(DBNIngestor(root).discover_files(), Selection(), Reading()):
+        for piece in encode_batch(batch):
+            found += [(SUBJECTS[r], p) for r, p in zip(piece.ranks.tolist(), piece.payloads(), strict=True)]
+    return found
+
+
+async def stored(connection: Connection) -> int:
+    try:
+        return int((await connection.api("STREAM.INFO.MARKET_DATA"))["state"]["messages"])
+    except Exception:  # not made yet
+        return 0
+
+
+async def killed(environment: dict[str, str], folder: Path, url: str, how: str, target: int, *more: str) -> bool:
+    """Run a replay and kill it once the stream holds ``target`` messages; returns whether it was still running."""
+    connection = await connect([url])
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "spyctl", "replay", "-s", "max", "-q", "--ack", how, "--nats-url", url, *more,
+        env=environment, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        while process.returncode is None and await stored(connection) < target:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        if process.returncode is None:
+            process.kill()
+        return await process.wait() != 0
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize("how", ["fast", "message"])
+async def test_killed_at_random_moments_and_resumed_the_stream_is_that_of_one_run(
+    cli: Cli, environment: dict[str, str], data: Path, tmp_path: Path, nats_server: NatsServer, how: str
+) -> None:
+    rng = random.Random(how)
+    events = expected(data)
+    connection = await connect([nats_server.url])
+    kills = 0
+    more: list[str] = []
+    while kills < KILLS:
+        target = await stored(connection) + rng.randrange(1, len(events) // KILLS)
+        kills += await killed(environment, tmp_path, nats_server.url, how, target, *more)
+        more = ["--resume"]
+        if await stored(connection) >= len(events):
+            break
+    await connection.close()
+    assert kills >= KILLS // 2
+    result = await asyncio.to_thread(
+        cli, "replay", "-s", "max", "--json", "--ack", how, "--nats-url", nats_server.url, "--resume"
+    )
+    summary: dict[str, Any] = json.loads(result.stdout) if result.stdout else {}
+    assert result.returncode == 0 or "is complete" in result.stderr, result.stderr
+    if summary:
+        assert summary["read"] == summary["published"] == summary["acked"] == len(events) - (summary["resumed_at"] or 0)
+
+    found = [(subject, payload) for _, subject, payload, _ in await read_stream(nats_server.url)]
+    assert found == events
+
+
+async def test_resumed_with_other_data_behind_it(
+    cli: Cli, environment: dict[str, str], data: Path, tmp_path: Path, nats_server: NatsServer
+) -> None:
+    events = expected(data)
+    assert await killed(environment, tmp_path, nats_server.url, "fast", 2_000)
+    url = ("--nats-url", nats_server.url)
+    other = await asyncio.to_thread(cli, "replay", "-s", "max", "--count", "700", "--json", *url)
+    assert other.returncode == 0, other.stderr
+    first = [one for one in await records(nats_server.url) if one["state"] == "crashed"]
+    assert len(first) == 1
+    assert first[0]["settled"]
+    result = await asyncio.to_thread(cli, "replay", "-s", "max", "--json", *url, "--resume", first[0]["run_id"])
+    assert result.returncode == 0, result.stderr
+    found = [(subject, payload) for _, subject, payload, _ in await read_stream(nats_server.url)]
+    at = first[0]["position"]
+    assert found == events[:at] + events[:700] + events[at:]
+
+
+async def records(url: str) -> list[dict[str, Any]]:
+    connection = await connect([url])
+    bucket = await connection.jetstream().key_value("SPYCTL")
+    found = [
+        json.loads((await bucket.get(key)).value or b"{}") for key in await bucket.keys() if key.startswith("run.")
+    ]
+    await connection.close()
+    return found
+
+
+async def test_ended_by_ctrl_c_and_resumed(
+    cli: Cli, environment: dict[str, str], data: Path, tmp_path: Path, nats_server: NatsServer
+) -> None:
+    events = expected(data)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "spyctl", "replay", "-s", "20", "-q", "--nats-url", nats_server.url,
+        env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    blocks = nats_server.folder / "jetstream" / "$G" / "streams" / "MARKET_DATA" / "msgs"
+    await eventually(lambda: sum(path.stat().st_size for path in blocks.glob("*.blk")) > 100_000)
+    process.send_signal(2)
+    assert await process.wait() == 130
+    result = await asyncio.to_thread(cli, "replay", "-s", "max", "--json", "--nats-url", nats_server.url, "--resume")
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["resumed_at"] > 0
+    found = [(subject, payload) for _, subject, payload, _ in await read_stream(nats_server.url)]
+    assert found == events
+
+
+async def test_what_cannot_be_resumed_says_why(
+    cli: Cli, environment: dict[str, str], data: Path, tmp_path: Path, nats_server: NatsServer
+) -> None:
+    def refused(*arguments: str) -> str:
+        result = cli("replay", "-s", "max", "--nats-url", nats_server.url, *arguments)
+        assert result.returncode == 1, result.stderr
+        assert "Traceback" not in result.stderr
+        return result.stderr
+
+    run = asyncio.to_thread
+    assert "there is no run to resume" in await run(refused, "--resume")
+    await run(cli, "replay", "-s", "max", "--count", "5", "--nats-url", nats_server.url)
+    assert "is complete" in await run(refused, "--count", "5", "--resume")
+    assert await killed(environment, tmp_path, nats_server.url, "fast", 1_000)
+    assert "had other options: by_recv was False" in await run(refused, "--resume", "--order", "recv")
+    (path,) = data.glob("trades/*.zst")
+    content = path.read_bytes()
+    path.write_bytes(content + content[-9:])
+    assert "had other files" in await run(refused, "--resume", "--strict")
+    path.write_bytes(content)
+    connection = await connect([nats_server.url])
+    await connection.api("STREAM.PURGE.MARKET_DATA", {})
+    # The batch is still known to the server, so its fence tells; once it is forgotten, the messages would be missed.
+    (record,) = [one for one in await records(nats_server.url) if one["state"] == "running"]
+    bucket = await connection.jetstream().key_value("SPYCTL")
+    await bucket.put(f"run.{record['run_id']}", json.dumps(record | {"batch": "unknown"}).encode())
+    assert "have expired" in await run(refused, "--resume")
+    await connection.api("STREAM.DELETE.MARKET_DATA")
+    assert "was made anew" in await run(refused, "--resume")
+    await connection.close()
+
+
+async def test_a_living_run_is_not_resumed(
+    cli: Cli, environment: dict[str, str], data: Path, tmp_path: Path, nats_server: NatsServer
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "spyctl", "replay", "-s", "1", "-q", "--nats-url", nats_server.url,
+        env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    blocks = nats_server.folder / "jetstream" / "$G" / "streams" / "MARKET_DATA" / "msgs"
+    await eventually(lambda: any(path.stat().st_size for path in blocks.glob("*.blk")))
+    result = await asyncio.to_thread(cli, "replay", "-s", "1", "--nats-url", nats_server.url, "--resume")
+    process.kill()
+    await process.wait()
+    assert result.returncode == 5
+    assert "has been publishing" in result.stderr
