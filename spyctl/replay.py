@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import chain
@@ -56,6 +56,15 @@ class ReplayOptions:
 
 
 @dataclass(slots=True)
+class Verified:
+    """What a comparison of the stream with its input has found; ``first_difference`` is a sequence."""
+
+    stored: int = 0
+    differing: int = 0
+    first_difference: int | None = None
+
+
+@dataclass(slots=True)
 class Progress:
     """Counters of a replay while it runs; the display and the summary read them."""
 
@@ -100,6 +109,7 @@ class Replay:
         self.stopped_by: str | None = None
         self.complete = False
         self.skipped = 0
+        self.verified: Verified | None = None
         self._sink = sink
         self._clock = clock or SystemClock()
         self._pacer = Pacer(options.speed, self._clock, max_quiet_ns=options.max_quiet_ns)
@@ -140,7 +150,7 @@ class Replay:
         failure: SpyctlError | None = None
         try:
             try:
-                async for piece in self._pacer.play(self._pieces()):
+                async for piece in self._pacer.play(self._pieces(self.reading)):
                     await self._publish(piece)
             except MergeLimitError as error:
                 failure = error  # what was read before is not lost
@@ -155,10 +165,11 @@ class Replay:
             raise failure
         self.complete = self.stopped_by is None and not self.reading.damage
 
-    def _pieces(self) -> Iterator[EncodedBatch]:
+    def _pieces(self, reading: Reading) -> Iterator[EncodedBatch]:
         left, skip = self.options.count, self.options.skip
-        batches = read_batches(self.infos, self.options.selection, self.reading)
+        batches = read_batches(self.infos, self.options.selection, reading)
         if skip:
+            self.skipped = 0
             batches = self._skipped(batches, skip)
             left = max(0, left - skip) if left is not None else None
         for piece in chain.from_iterable(map(encode_batch, batches)):
@@ -185,6 +196,24 @@ class Replay:
             progress.by_subject[self.subjects[rank]] += count
         progress.late += int(piece.late.sum())
         progress.count_second(self._clock.now_ns(), len(piece))
+
+    async def verify(self, stored: AsyncIterator[list[tuple[int, str, bytes]]]) -> None:
+        """Compare what the stream holds of this replay with its events, read and encoded anew.
+
+        Sets ``verified`` to what was found.
+        """
+        published = self.delivery.published
+        self.verified = found = Verified()
+        anew = chain.from_iterable(
+            zip(piece.ranks.tolist(), piece.payloads(), strict=True) for piece in self._pieces(Reading())
+        )
+        async for batch in stored:
+            for seq, subject, payload in batch:
+                found.stored += 1
+                expected = next(anew, None) if found.stored <= published else None
+                if expected is None or (self.subjects[expected[0]], expected[1]) != (subject, payload):
+                    found.differing += 1
+                    found.first_difference = found.first_difference or seq
 
     def summary(self, stream: str | None = None) -> dict[str, Any]:
         """Return the summary of the run with the keys of the published contract.
@@ -234,6 +263,8 @@ class Replay:
             "peak_events_per_s": max(progress.peak_per_s, round(mean or 0)),
             "bytes": delivery.payload_bytes,
             "ack_ms": {"p50": ack.p50, "p99": ack.p99} if ack else None,
+            "stored": self.verified.stored if self.verified else None,
+            "differing": self.verified.differing if self.verified else None,
             "acknowledged": self._sink.protocol,
             "stream": stream,
             "first_seq": delivery.first_seq,
@@ -254,6 +285,8 @@ class Replay:
         if self.reading.damage and not self.reading.read:
             return ExitCode.FAILED
         missing = delivery.published - delivery.acked
+        if self.verified is not None and (self.verified.differing or self.verified.stored != delivery.published):
+            return ExitCode.INCOMPLETE
         if self.reading.damage or self.reading.rejected or self.progress.late or delivery.reordered or missing:
             return ExitCode.INCOMPLETE
         return ExitCode.OK

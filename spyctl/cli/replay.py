@@ -26,6 +26,8 @@ from spyctl.cli.talk import Talk, drop_stdout, size_text
 from spyctl.errors import ExitCode, NoDataError, NoSpaceError, ResumeError, SpyctlError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
     from spyctl.bus.publisher import Publisher
     from spyctl.bus.runs import RunRecord, Runs
     from spyctl.bus.stream import Stream
@@ -57,6 +59,7 @@ class _Request:
     sink: str
     ack: str
     resume: str | None
+    verify: bool
     force: bool
     as_json: bool
 
@@ -173,6 +176,9 @@ def replay(
             rich_help_panel=HOW,
         ),
     ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read the events back and compare each one.", rich_help_panel=OUTPUT)
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and stop.", rich_help_panel=OUTPUT)
     ] = False,
@@ -205,6 +211,8 @@ def replay(
         raise UsageError(f"--prefix {prefix!r} is no subject token", "letters, digits, - and _ alone")
     if resume is not None and sink != "nats":
         raise UsageError("--resume goes with NATS alone", "leave --sink out")
+    if verify and sink != "nats":
+        raise UsageError("--verify goes with NATS alone", "leave --sink out")
     if trading_day is not None and date and context.get_parameter_source("date").name == "COMMANDLINE":  # type: ignore[union-attr]
         raise UsageError("--trading-day and --date exclude each other", "--trading-day alone")
     source = context.get_parameter_source("date")
@@ -236,6 +244,7 @@ def replay(
         sink=sink,
         ack=ack,
         resume=resume,
+        verify=verify,
         force=force,
         as_json=as_json,
     )
@@ -447,6 +456,7 @@ async def _replay_to_nats(
 
     from spyctl.bus.acknowledgement import choose_protocol
     from spyctl.bus.publisher import Publisher
+    from spyctl.bus.reader import read_back
     from spyctl.bus.runs import RunRecord, Runs, new_run_id
     from spyctl.bus.settle import settle
     from spyctl.bus.stream import ensure_stream, refuse_busy
@@ -489,6 +499,12 @@ async def _replay_to_nats(
         connection, stream, record.subjects, asked=request.ack, paced=options.speed != MAX_SPEED, run=run
     )
     publisher = Publisher(protocol, record.run_id, anchor=(record.position, record.seq))
+
+    def stored() -> "AsyncIterator[list[tuple[int, str, bytes]]]":
+        last_seq = publisher.delivery.last_seq or 0
+        return read_back(connection, stream.name, record.subjects, began_after, last_seq)
+
+    began_after = record.seq
     state = "failed"
     try:
         await publisher.open()
@@ -496,8 +512,9 @@ async def _replay_to_nats(
         try:
             where = "embedded" if reached.embedded is not None else connection.url
             code = await _play(
-                request, plan, talk, publisher, record.run_id, interruption, where=where, stream=stream, beside=keeper
-            )
+                request, plan, talk, publisher, record.run_id, interruption,
+                where=where, stream=stream, beside=keeper, stored=stored if request.verify else None,
+            )  # fmt: skip
             state = "complete" if code in (ExitCode.OK, ExitCode.INCOMPLETE) else "ended"
         finally:
             await end_task(keeper)
@@ -597,6 +614,7 @@ async def _play(
     where: str,
     stream: "Stream | None",
     beside: "Any" = None,
+    stored: "Callable[[], AsyncIterator[list[tuple[int, str, bytes]]]] | None" = None,
 ) -> int:
     import asyncio
     import sys
@@ -637,6 +655,9 @@ async def _play(
             reason = beside.exception()
             failure = reason if isinstance(reason, SpyctlError) else SpyctlError(f"the run's lease is lost: {reason}")
         await player
+        if stored is not None:
+            talk.line("verifying: reading the events back")
+            await replay.verify(stored())
     except BrokenPipeError:
         drop_stdout()
         return ExitCode.OK  # whoever read our lines has had enough

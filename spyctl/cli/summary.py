@@ -73,6 +73,13 @@ def _blocks(replay: Replay, plan: Plan, stream: Stream | None) -> list[tuple[str
         span = f"seq {delivery.first_seq:,} to {delivery.last_seq:,}"
         size = size_text(delivery.payload_bytes)
         blocks.append(("stream", f"{stream.name}, {span}, {size}, acks {summary['acknowledged']}"))
+    if (verified := replay.verified) is not None:
+        verdict = "each equal to its event, encoded anew"
+        if verified.differing:
+            verdict = f"{verified.differing:,} differ, the first at seq {verified.first_difference:,}"
+        elif verified.stored != delivery.published:
+            verdict = f"{delivery.published:,} were published"
+        blocks.append(("verify", f"{verified.stored:,} stored, {verdict}"))
     if summary["digest"] is not None:
         blocks.append(("digest", f"{summary['digest']}, the same for the same input"))
     return blocks

@@ -75,6 +75,49 @@ def test_the_environment_alone_drives_a_bare_replay(cli: Cli, data: Path, nats_s
     assert f"nats     {nats_server.url}, nats-server" in result.stderr
 
 
+def test_verify_reads_every_event_back(cli: Cli, data: Path, nats_server: NatsServer) -> None:
+    url = ("--nats-url", nats_server.url)
+    for how in ("fast", "message"):
+        result = cli("replay", "-s", "max", "--verify", "--ack", how, *url)
+        assert result.returncode == 0, result.stderr
+        assert "verify   1,050 stored, each equal to its event, encoded anew" in result.stdout
+    found = summary(cli("replay", "-s", "max", "--verify", "--count", "100", "--json", *url))
+    assert (found["published"], found["stored"], found["differing"]) == (100, 100, 0)
+
+
+async def test_verify_tells_what_differs(data: Path) -> None:
+    import asyncio
+
+    from spyctl.cli.stdout_sink import StdoutSink
+    from spyctl.ingest import DBNIngestor
+    from spyctl.replay import Replay, ReplayOptions
+
+    class Sink(StdoutSink):
+        @staticmethod
+        def _write(data: bytes) -> None: ...
+
+    async def stored(change: int | None, drop: bool) -> Any:
+        lines = [(seq, "b" if rank else "t", payload) for seq, rank, payload in events if not (drop and seq == 7)]
+        yield [(seq, subject, b"{}" if seq == change else payload) for seq, subject, payload in lines]
+
+    infos = DBNIngestor(data).discover_files()
+    replay = Replay(infos, Sink(["t", "b"]), ReplayOptions(speed=0), run_id="x")
+    replay.subjects = ("t", "b")
+    await asyncio.wait_for(replay.run(), 30)
+    pieces = list(replay._pieces(replay.reading))
+    events = [
+        (seq, rank, payload)
+        for seq, (rank, payload) in enumerate(
+            ((r, p) for piece in pieces for r, p in zip(piece.ranks.tolist(), piece.payloads(), strict=True)), 1
+        )
+    ]
+    for change, drop, differing, first in ((None, False, 0, None), (9, False, 1, 9), (None, True, 1_043, 8)):
+        await replay.verify(stored(change, drop))
+        assert replay.verified is not None
+        assert (replay.verified.differing, replay.verified.first_difference) == (differing, first)
+        assert replay.exit_code() == (3 if differing else 0)
+
+
 async def test_an_older_server_acknowledges_per_message(cli: Cli, data: Path, old_server: NatsServer) -> None:
     result = cli("replay", "-s", "max", "--json", "--nats-url", old_server.url)
     assert (result.returncode, summary(result)["acknowledged"]) == (0, "per message"), result.stderr

@@ -23,7 +23,7 @@ from tests.support.stream import read_stream
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
-KILLS = 10
+KILLS = 20
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ async def test_resumed_with_other_data_behind_it(
     cli: Cli, environment: dict[str, str], data: Path, tmp_path: Path, nats_server: NatsServer
 ) -> None:
     events = expected(data)
-    assert await killed(environment, tmp_path, nats_server.url, "fast", 2_000)
+    assert await killed(environment, tmp_path, nats_server.url, "fast", 2_000, "-s", "100")
     url = ("--nats-url", nats_server.url)
     other = await asyncio.to_thread(cli, "replay", "-s", "max", "--count", "700", "--json", *url)
     assert other.returncode == 0, other.stderr
@@ -113,6 +113,19 @@ async def test_resumed_with_other_data_behind_it(
     found = [(subject, payload) for _, subject, payload, _ in await read_stream(nats_server.url)]
     at = first[0]["position"]
     assert found == events[:at] + events[:700] + events[at:]
+
+
+async def test_resumed_after_the_server_was_restarted_too(
+    cli: Cli, environment: dict[str, str], data: Path, tmp_path: Path, nats_server: NatsServer
+) -> None:
+    # The server has forgotten the batch, so the messages of the run are counted.
+    assert await killed(environment, tmp_path, nats_server.url, "fast", 2_000, "-s", "100")
+    await asyncio.to_thread(nats_server.restart, kill=True)
+    arguments = ("replay", "-s", "max", "--verify", "--json", "--nats-url", nats_server.url, "--resume")
+    result = await asyncio.to_thread(cli, *arguments)
+    assert result.returncode == 0, result.stderr
+    found = [(subject, payload) for _, subject, payload, _ in await read_stream(nats_server.url)]
+    assert found == expected(data)
 
 
 async def records(url: str) -> list[dict[str, Any]]:
@@ -157,7 +170,7 @@ async def test_what_cannot_be_resumed_says_why(
     assert "there is no run to resume" in await run(refused, "--resume")
     await run(cli, "replay", "-s", "max", "--count", "5", "--nats-url", nats_server.url)
     assert "is complete" in await run(refused, "--count", "5", "--resume")
-    assert await killed(environment, tmp_path, nats_server.url, "fast", 1_000)
+    assert await killed(environment, tmp_path, nats_server.url, "fast", 1_000, "-s", "100")
     assert "had other options: by_recv was False" in await run(refused, "--resume", "--order", "recv")
     (path,) = data.glob("trades/*.zst")
     content = path.read_bytes()
