@@ -203,19 +203,22 @@ class DBNIngestor:
         for info in infos:
             selection = of_file(info, Selection(days=frozenset({day_number(date)})))
             newest = 0
-            with closing(DBNFile(info.path).chunks()) as chunks:
+            with closing(DBNFile(info.path).views()) as chunks:
                 while (chunk := _next_chunk(chunks, damage)) is not None:
-                    times = index(chunk, newest, selection)
-                    newest = times.newest_ns
+                    if selection.days is not None:
+                        times = index(chunk, newest, selection)
+                        newest = times.newest_ns
+                        chunk = chunk[times.selected]
                     snapshot = (chunk["flags"] & F_SNAPSHOT) != 0
-                    records += int(times.selected.sum())
-                    snapshots += int((times.selected & snapshot).sum())
-                    received = times.ts_recv_ns[times.selected]
-                    if len(received):
-                        first_recv = min(first_recv, int(received.min()))
-                        last_recv = max(last_recv, int(received.max()))
-                    ts_event = chunk["ts_event"].view("i8")
-                    ts_event = ts_event[times.selected & ~snapshot & (ts_event >= 0)]
+                    ts_event, ts_recv = chunk["ts_event"].view("i8"), chunk["ts_recv"].view("i8")
+                    records += len(chunk)
+                    if snapshot.any() or len(chunk) == 0 or min(ts_event.min(), ts_recv.min()) < 0:
+                        snapshots += int(snapshot.sum())
+                        ts_recv = np.where(ts_recv < 0, ts_event, ts_recv)
+                        ts_event = ts_event[~snapshot & (ts_event >= 0)]
+                    if len(ts_recv):
+                        first_recv = min(first_recv, int(ts_recv.min()))
+                        last_recv = max(last_recv, int(ts_recv.max()))
                     if len(ts_event):
                         first = min(first, int(ts_event.min()))
                         last = max(last, int(ts_event.max()))

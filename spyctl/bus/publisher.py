@@ -21,6 +21,7 @@ from spyctl.tasks import end_task
 
 MAX_IN_FLIGHT = 4_096
 MAX_IN_FLIGHT_BYTES = 8 << 20
+MEASURE_NS = 100_000
 
 
 @dataclass(slots=True)
@@ -51,18 +52,16 @@ class Chunk:
     first: int
     batch: EncodedBatch
     sent_ns: int
-    waiting: "np.ndarray[tuple[int], np.dtype[np.bool_]]"
+    end: int  # the position behind the last event
+    waiting: bytearray  # 1 for each event that is not acknowledged
+    sizes: list[int]
     left: int
 
     @classmethod
     def of(cls, first: int, batch: EncodedBatch, sent_ns: int) -> "Chunk":
         """Make a chunk none of whose events is acknowledged yet."""
-        return cls(first, batch, sent_ns, np.ones(len(batch), np.bool_), len(batch))
-
-    @property
-    def end(self) -> int:
-        """The position behind the last event."""
-        return self.first + len(self.batch)
+        count = len(batch)
+        return cls(first, batch, sent_ns, first + count, bytearray(b"\1") * count, batch.lengths.tolist(), count)
 
 
 class InFlight:
@@ -79,6 +78,8 @@ class InFlight:
         # Every event up to this position is stored, the last of them at or before this sequence.
         self.anchor = anchor
         self._chunks: deque[Chunk] = deque()
+        self._measured = 0
+        self._measured_ns = 0
         self._newest = anchor  # the highest position acknowledged, and its sequence
 
     def room(self, batch: EncodedBatch) -> int:
@@ -93,7 +94,7 @@ class InFlight:
             self.progress_ns = chunk.sent_ns  # nothing was awaited until now
         self._chunks.append(chunk)
         self.count += len(chunk.batch)
-        self.size += int(chunk.batch.lengths.sum())
+        self.size += sum(chunk.sizes)
 
     @property
     def has_hole(self) -> bool:
@@ -108,13 +109,13 @@ class InFlight:
     @property
     def oldest(self) -> int | None:
         """The position of the event that has waited longest, if there is one."""
-        return self._chunks[0].first + int(self._chunks[0].waiting.argmax()) if self._chunks else None
+        return self._chunks[0].first + self._chunks[0].waiting.index(1) if self._chunks else None
 
     def unacknowledged(self) -> list[Chunk]:
         """Return all that is unacknowledged, in order, as chunks of consecutive events."""
         found = []
         for chunk in self._chunks:
-            edges = np.flatnonzero(np.diff(np.concatenate([[False], chunk.waiting, [False]]).astype(np.int8)))
+            edges = np.flatnonzero(np.diff(np.array([0, *chunk.waiting, 0])))
             for start, end in edges.reshape(-1, 2).tolist():
                 found.append(Chunk.of(chunk.first + start, chunk.batch[start:end], chunk.sent_ns))
         return found
@@ -126,29 +127,34 @@ class InFlight:
                 break
         else:
             return
-        if not chunk.waiting[position - chunk.first]:
+        i = position - chunk.first
+        if not chunk.waiting[i]:
             return
-        chunk.waiting[position - chunk.first] = False
+        chunk.waiting[i] = 0
         self.delivery.duplicates += duplicate
-        self._settled(chunk, 1, int(chunk.batch.lengths[position - chunk.first]))
+        self._settled(chunk, 1, chunk.sizes[i])
         newest_position, newest_seq = self._newest
         if (position > newest_position) != (seq > newest_seq):
             self.delivery.reordered += 1  # a later event was stored before this one
         if position > newest_position:
             self._newest = (position, seq)
         self.delivery.stored(seq, seq)
-        if self.oldest is None or self.oldest > self._newest[0]:
+        if self.anchor[0] == position - 1 == newest_position:
+            self.anchor = self._newest  # nearly always: in order, nothing missing before it
+        elif self.oldest is None or self.oldest > self._newest[0]:
             self.anchor = self._newest
 
     def acknowledge_through(self, position: int) -> None:
         """Note that the stream holds every event up to a position, in order."""
         while self._chunks and self._chunks[0].first <= position:
             chunk = self._chunks[0]
-            done = chunk.waiting[: position + 1 - chunk.first]
-            count = int(done.sum())
-            size = int(chunk.batch.lengths[: len(done)][done].sum())
-            done[:] = False
-            self._settled(chunk, count, size)
+            done = min(position + 1 - chunk.first, len(chunk.sizes))
+            start = max(0, chunk.waiting.find(1))
+            sizes = [
+                size for size, waits in zip(chunk.sizes[start:done], chunk.waiting[start:done], strict=True) if waits
+            ]
+            chunk.waiting[start:done] = bytes(max(0, done - start))
+            self._settled(chunk, len(sizes), sum(sizes))
             if chunk.left:
                 break
 
@@ -160,7 +166,11 @@ class InFlight:
         self.size -= size
         chunk.left -= count
         self.delivery.acked += count
-        self.delivery.ack_ns.add(self.progress_ns - chunk.sent_ns, count)
+        self._measured += count
+        if self.progress_ns - self._measured_ns > MEASURE_NS or not chunk.left:
+            # Acknowledgements that arrive together are measured together.
+            self.delivery.ack_ns.add(self.progress_ns - chunk.sent_ns, self._measured)
+            self._measured, self._measured_ns = 0, self.progress_ns
         if not chunk.left:
             self._chunks.remove(chunk)
         self.moved.set()

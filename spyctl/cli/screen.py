@@ -4,6 +4,9 @@ import asyncio
 import os
 import time
 
+from rich.console import Console
+from rich.live import Live
+
 from spyctl.cli.talk import Talk
 from spyctl.display import Scene, Snapshot, progress_line, render, take_snapshot
 from spyctl.replay import Replay
@@ -25,9 +28,6 @@ async def show_progress(replay: Replay, scene: Scene, talk: Talk) -> None:
 
 
 async def _redraw(replay: Replay, scene: Scene, talk: Talk) -> None:
-    from rich.console import Console
-    from rich.live import Live
-
     history: list[Snapshot] = []
     with Live(console=Console(file=talk.stream), auto_refresh=False, transient=True) as live:
         while True:

@@ -1,5 +1,6 @@
 """The whole path against Databento's own reader: what the stream holds is what an independent reading gives."""
 
+import asyncio
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from spyctl.events import MBP10, Aggressor, BidAskLevel, EventSource, FuturesTra
 from spyctl.ingest import DBNIngestor
 from spyctl.sample import write_day
 from spyctl.times import HOUR, MINUTE, SECOND, day_start
+from tests.conftest import Cli
 from tests.support.records import DAY, DAY_NS, MS, T0, book, trade, write_file
 from tests.support.servers import NatsServer
 from tests.support.stream import read_stream
@@ -109,6 +111,23 @@ async def test_disorder_late_records_and_snapshots(tmp_path: Path, nats_server: 
 
     assert found == oracle(tmp_path)
     assert [orjson.loads(payload)["seq"] for _, payload in found] == [6, 2, 8, 1, 3, 4, 5, 7]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("how", ["fast", "message", "older"])
+async def test_every_protocol_stores_what_the_oracle_reads(
+    how: str, tmp_path: Path, nats_server: NatsServer, cli: Cli, request: pytest.FixtureRequest
+) -> None:
+    server = request.getfixturevalue("old_server") if how == "older" else nats_server
+    root = tmp_path / "dbn-data"
+    next_day = date(2025, 12, 17)
+    write_day(root, DAY, DAY_NS + 24 * HOUR - MINUTE, DAY_NS + 24 * HOUR)
+    write_day(root, next_day, day_start(next_day), day_start(next_day) + MINUTE)
+    ack = "auto" if how == "older" else how
+    result = await asyncio.to_thread(cli, "replay", "-s", "max", "--ack", ack, "--nats-url", server.url)
+    assert result.returncode == 0, result.stderr
+    assert ("acks fast ingest" if how == "fast" else "acks per message") in result.stdout
+    assert [(subject, payload) for _, subject, payload, _ in await read_stream(server.url)] == oracle(root)
 
 
 async def test_the_python_api_counts_and_selects(tmp_path: Path, nats_server: NatsServer) -> None:

@@ -15,9 +15,9 @@ from spyctl.encode import SUBJECTS, encode_batch
 from spyctl.ingest import DBNIngestor, Reading, read_batches
 from spyctl.normalize.dbn import Selection
 from spyctl.sample import write_day
-from spyctl.times import MINUTE
+from spyctl.times import HOUR, MINUTE
 from tests.conftest import Cli
-from tests.support.records import DAY, T0, trade, write_file
+from tests.support.records import DAY, DAY_NS, T0, trade, write_file
 from tests.support.servers import NatsServer
 from tests.support.stream import read_stream
 from tests.support.waiting import eventually
@@ -30,8 +30,9 @@ KILLS = 20
 def data(tmp_path: Path) -> Path:
     root = tmp_path / "dbn-data"
     write_day(root, DAY, T0 - MINUTE, T0 + 2 * MINUTE)
+    write_day(root, DAY.replace(day=17), DAY_NS + 24 * HOUR, DAY_NS + 24 * HOUR + MINUTE)  # over dates too
     same = [trade(T0 + 3 * MINUTE) for _ in range(500)]  # equal payloads in a row
-    (path,) = root.glob("trades/*")
+    (path,) = root.glob("trades/*1216*")
     write_file(root, "trades", same, name=path.name.replace(".dbn.zst", ".0001.dbn"))
     return root
 
@@ -172,7 +173,7 @@ async def test_what_cannot_be_resumed_says_why(
     assert "is complete" in await run(refused, "--count", "5", "--resume")
     assert await killed(environment, tmp_path, nats_server.url, "fast", 1_000, "-s", "100")
     assert "had other options: by_recv was False" in await run(refused, "--resume", "--order", "recv")
-    (path,) = data.glob("trades/*.zst")
+    (path,) = data.glob("trades/*1216*.zst")
     content = path.read_bytes()
     path.write_bytes(content + content[-9:])
     assert "had other files" in await run(refused, "--resume", "--strict")
