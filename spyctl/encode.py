@@ -68,13 +68,13 @@ class EncodedBatch:
             self.rows[piece], self.lengths[piece], self.ranks[piece], self.sort_ns[piece], self.late[piece]
         )
 
-    def lines(self) -> bytes:
+    def lines(self) -> bytearray:
         """Return all payloads, each followed by a newline."""
-        return joined(self.rows, b"\n")
+        return joined(self.rows, end=b"\n")
 
     def payloads(self) -> list[bytes]:
         """Return the payloads one by one."""
-        return self.lines().split(b"\n")[:-1]
+        return bytes(self.lines()).split(b"\n")[:-1]
 
 
 def encode_batch(batch: Batch) -> Iterator[EncodedBatch]:
@@ -112,7 +112,9 @@ def _encode(batch: Batch) -> Bytes:
     is_book = batch.ranks().astype(bool)
     for (text, _), chosen, first in zip(encoded, (~is_book, is_book), (0, len(trades)), strict=True):
         if len(text):
-            rows[chosen, : text.shape[1]] = text[batch.order[chosen] - first]
+            in_order = batch.order[chosen] - first
+            whole = len(in_order) == len(text) and bool((np.diff(in_order) == 1).all())  # so pieces of a batch come
+            rows[chosen, : text.shape[1]] = text if whole else text[in_order]
     for i, payload in exact.items():
         rows[i] = 0
         rows[i, : len(payload)] = np.frombuffer(payload, np.uint8)

@@ -83,9 +83,15 @@ def matrix(rows: Rows) -> Bytes:
     return rows.view(np.uint8).reshape(len(rows), rows.dtype.itemsize)
 
 
-def joined(rows: Bytes, end: bytes) -> bytes:
-    """Return the text of all rows, each followed by ``end``."""
-    ended = np.empty((len(rows), rows.shape[1] + len(end)), np.uint8)
-    ended[:, : rows.shape[1]] = rows
-    ended[:, rows.shape[1] :] = np.frombuffer(end, np.uint8)
-    return ended.tobytes().translate(None, b"\0")
+def joined(*parts: Bytes, end: bytes) -> bytearray:
+    """Return the text of all rows, made of several parts side by side, each row followed by ``end``."""
+    widths = [part.shape[1] for part in parts]
+    count, width = len(parts[0]), sum(widths) + len(end)
+    buffer = bytearray(count * width)  # filled in place: each copy of a batch costs as much as encoding a field
+    rows = np.frombuffer(buffer, np.uint8).reshape(count, width)
+    at = 0
+    for part, size in zip(parts, widths, strict=True):
+        rows[:, at : at + size] = part
+        at += size
+    rows[:, at:] = np.frombuffer(end, np.uint8)
+    return buffer.translate(None, b"\0")

@@ -151,7 +151,7 @@ class Connection:
 
     # --- writing
 
-    async def write(self, frames: bytes) -> bool:
+    async def write(self, frames: bytes | bytearray) -> bool:
         """Write whole protocol messages and wait until the socket takes them (back-pressure).
 
         Returns whether the connection was up before and after; what was written to one that broke is lost.
@@ -160,7 +160,7 @@ class Connection:
         if not self.connected or transport is None:
             return False
         try:
-            transport.write(frames)
+            transport.write(frames)  # type: ignore[arg-type]
             async with asyncio.timeout(WRITE_TIMEOUT_S):
                 await transport.drain()  # type: ignore[no-untyped-call]
         except TimeoutError:

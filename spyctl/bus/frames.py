@@ -12,7 +12,7 @@ Ints = np.ndarray[tuple[int], np.dtype[np.int64]]
 _CRLF = b"\r\n"
 
 
-def pub_frames(batch: EncodedBatch, subjects: Sequence[str], reply: str, first: int, tail: str) -> bytes:
+def pub_frames(batch: EncodedBatch, subjects: Sequence[str], reply: str, first: int, tail: str) -> bytearray:
     """Frame events as ``PUB <subject> <reply><first, first + 1, …><tail> <size>``.
 
     ``subjects`` are indexed by the ranks of the events.
@@ -24,7 +24,7 @@ def pub_frames(batch: EncodedBatch, subjects: Sequence[str], reply: str, first: 
     return _framed(matrix(rows), batch)
 
 
-def hpub_frames(batch: EncodedBatch, subjects: Sequence[str], reply: str, first: int, message_id: str) -> bytes:
+def hpub_frames(batch: EncodedBatch, subjects: Sequence[str], reply: str, first: int, message_id: str) -> bytearray:
     """Frame events as ``HPUB <subject> <reply><first, …>`` with the header ``Nats-Msg-Id: <message_id><first, …>``."""
     before, behind = f"NATS/1.0\r\nNats-Msg-Id: {message_id}".encode(), b"\r\n\r\n"
     parts: list[Part] = [b" " + reply.encode(), *int_slots("number", True), b" ", *int_slots("head", True), b" "]
@@ -50,5 +50,5 @@ def _head(batch: EncodedBatch, verb: bytes, subjects: Sequence[str], parts: Sequ
     return rows
 
 
-def _framed(head: Bytes, batch: EncodedBatch) -> bytes:
-    return joined(np.concatenate([head, batch.rows], axis=1), _CRLF)
+def _framed(head: Bytes, batch: EncodedBatch) -> bytearray:
+    return joined(head, batch.rows, end=_CRLF)

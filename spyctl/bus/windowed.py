@@ -134,7 +134,7 @@ class Windowed:
 
     # --- sending
 
-    def _frames(self, chunk: Chunk) -> bytes:
+    def _frames(self, chunk: Chunk) -> bytearray:
         reply = f"{self._inbox}.{self._epoch}."
         return hpub_frames(chunk.batch, self._subjects, reply, chunk.first, f"{self._run_id}-")
 
