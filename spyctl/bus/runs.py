@@ -35,7 +35,8 @@ _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 class RunRecord:
     """What is known of a run; times are Unix ns.
 
-    The stream holds its first ``position`` events, the last of them at or before the sequence ``seq``. While
+    The stream holds its first ``position`` events, the last of them at or before the sequence ``seq`` (``None``
+    until anything can have been sent). While
     the run is open it may hold more: those of ``batch``, whose first event has the position ``batch_first``, or
     where that is ``None``, what lies behind ``seq`` on its subjects. ``settled`` says that it holds no more.
     ``state`` is ``running``, ``complete`` or what ended the run; ``stream_born`` tells a stream from one that was
@@ -53,7 +54,7 @@ class RunRecord:
     pid: int = field(default_factory=os.getpid)
     state: str = "running"
     position: int = 0
-    seq: int = 0
+    seq: int | None = None
     batch: str | None = None
     batch_first: int = 0
     settled: bool = False

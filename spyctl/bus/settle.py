@@ -30,6 +30,9 @@ async def settle(connection: Connection, record: RunRecord) -> None:
         raise _refusal(record, f"stream {record.stream} is gone ({error.description})") from None
     if record.stream_born and info.get("created") != record.stream_born:
         raise _refusal(record, f"stream {record.stream} was made anew since")
+    if record.seq is None:
+        record.seq, record.settled = info["state"]["last_seq"], True
+        return
     fenced = await _fence(connection, record) if record.batch is not None else None
     if fenced is not None:
         count, record.seq = fenced
@@ -40,7 +43,7 @@ async def settle(connection: Connection, record: RunRecord) -> None:
             raise _refusal(record, "messages after its checkpoint have expired")
         if state.get("num_deleted"):
             raise _refusal(record, f"messages were deleted from stream {record.stream}")
-        count, record.seq = await _stable_count(connection, record)
+        count, record.seq = await _stable_count(connection, record, record.seq)
         record.position += count
     record.batch = None
     record.settled = True
@@ -50,12 +53,12 @@ def _refusal(record: RunRecord, why: str) -> ResumeError:
     return ResumeError(f"run {record.run_id} cannot be continued: {why}", "leave --resume out to play it anew")
 
 
-async def _stable_count(connection: Connection, record: RunRecord) -> tuple[int, int]:
+async def _stable_count(connection: Connection, record: RunRecord, seq: int) -> tuple[int, int]:
     # What a dead connection still had in the server's buffers is stored within moments.
-    found = await count_after(connection, record.stream, record.subjects, record.seq)
+    found = await count_after(connection, record.stream, record.subjects, seq)
     while True:
         await asyncio.sleep(STABLE_S)
-        again = await count_after(connection, record.stream, record.subjects, record.seq)
+        again = await count_after(connection, record.stream, record.subjects, seq)
         if again == found:
             return found
         found = again
