@@ -131,7 +131,7 @@ def render(previous: Snapshot | None, current: Snapshot) -> RenderableType:
             f"rejected {current.rejected:,}",
             f"ack p50 {current.ack_ms.p50:.1f} ms  p99 {current.ack_ms.p99:.1f} ms" if current.ack_ms else "ack ·",
         ),
-        _pairs(f"stream {current.stream}   seq {current.first_seq or 0:,} to {current.last_seq or 0:,}"),
+        _pairs(f"stream {current.stream}", *_sequences(current)),
         Rule(style="dim", characters="─"),
         Text(" Ctrl-C ends the replay after what is in flight", style="dim"),
     )
@@ -192,6 +192,13 @@ def _subjects(previous: Snapshot | None, current: Snapshot, elapsed: float) -> T
         peak = f"{current.peak_per_s:,}" if subject == "all" else ""
         table.add_row(f" {subject.removeprefix('market.')}", f"{events:,}", rate, peak)
     return table
+
+
+def _sequences(current: Snapshot) -> list[str]:
+    # With fast ingest the server names sequences only when it is asked for the count, at the end.
+    if current.first_seq is None or current.last_seq is None:
+        return []
+    return [f"seq {current.first_seq:,} to {current.last_seq:,}"]
 
 
 def _pairs(*texts: str) -> Text:
