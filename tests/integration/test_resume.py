@@ -145,18 +145,20 @@ async def test_ended_by_ctrl_c_and_resumed(
     cli: Cli, environment: dict[str, str], data: Path, tmp_path: Path, nats_server: NatsServer
 ) -> None:
     events = expected(data)
+    said = tmp_path / "said"
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "spyctl", "replay", "-s", "20", "-q", "--nats-url", nats_server.url,
-        env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=said.open("wb"),
     )  # fmt: skip
     blocks = nats_server.folder / "jetstream" / "$G" / "streams" / "MARKET_DATA" / "msgs"
     await eventually(lambda: sum(path.stat().st_size for path in blocks.glob("*.blk")) > 100_000)
     process.send_signal(2)
-    assert await process.wait() == 130
+    assert await process.wait() == 130, said.read_text()
     result = await asyncio.to_thread(cli, "replay", "-s", "max", "--json", "--nats-url", nats_server.url, "--resume")
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout)["resumed_at"] > 0
     found = [(subject, payload) for _, subject, payload, _ in await read_stream(nats_server.url)]
+    assert len(found) == len(events), result.stdout
     assert found == events
 
 
