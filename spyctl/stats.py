@@ -30,12 +30,6 @@ class Histogram:
                 break
         return float(2 ** ((bucket + 0.5) / _PER_OCTAVE))
 
-    def copy(self) -> "Histogram":
-        """Return an independent copy."""
-        other = Histogram()
-        other.count, other._buckets = self.count, dict(self._buckets)
-        return other
-
 
 @dataclass(frozen=True, slots=True)
 class Percentiles:

@@ -22,7 +22,6 @@ from spyctl.events import (
 
 STREAM = "MARKET_DATA"
 STREAM_SUBJECTS = ("market.*", "market.*.*")
-RESETS = "market.resets"
 
 
 @dataclass(frozen=True, slots=True)
