@@ -24,13 +24,14 @@ from spyctl.bus.connection import Connection, refused
 from spyctl.bus.frames import pub_frames
 from spyctl.bus.publisher import Chunk, InFlight
 from spyctl.bus.stream import Stream, count_after
-from spyctl.errors import UnreachableError
+from spyctl.errors import BusError, UnreachableError
 from spyctl.times import SECOND
 
 ACK_DEADLINE_S = 5.0
 OUTAGE_S = 120.0
 PING_S = 2.0
 TEND_S = 0.5
+ANSWER_S = 1.0  # a server that has just come back may lose a question; it is asked again
 FLOW_FAST = 100
 FLOW_PACED = 1
 MAX_REFUSALS = 5
@@ -175,7 +176,7 @@ class FastIngest:
     async def _begun(self, batch: _Batch) -> bool:
         # The first acknowledgement says that the server takes batches; flooding before it would be lost labour.
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._ack_deadline_s):
+            async with asyncio.timeout(min(ANSWER_S, self._ack_deadline_s)):
                 await batch.settled.wait()
         return batch.begun and not self._broken.is_set()
 
@@ -190,14 +191,17 @@ class FastIngest:
             if not await self._connection.write(frame):
                 return False
             try:
-                async with asyncio.timeout(self._ack_deadline_s):
+                async with asyncio.timeout(min(ANSWER_S, self._ack_deadline_s)):
                     await asyncio.shield(batch.closed)
             except TimeoutError:
                 return False
         answer = batch.closed.result()
         if answer is None:
             position, seq = self._in_flight.anchor
-            count, last_seq = await count_after(self._connection, self._stream.name, self._subjects, seq or 0)
+            try:
+                count, last_seq = await count_after(self._connection, self._stream.name, self._subjects, seq)
+            except BusError:
+                return False  # not ready yet; the outage has a limit of its own
             stored, last = position + count, last_seq
         else:
             count, last = answer
