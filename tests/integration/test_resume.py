@@ -146,10 +146,11 @@ async def test_ended_by_ctrl_c_and_resumed(
 ) -> None:
     events = expected(data)
     said = tmp_path / "said"
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "spyctl", "replay", "-s", "20", "-q", "--nats-url", nats_server.url,
-        env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=said.open("wb"),
-    )  # fmt: skip
+    with said.open("wb") as stderr:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "spyctl", "replay", "-s", "20", "-q", "--nats-url", nats_server.url,
+            env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=stderr,
+        )  # fmt: skip
     blocks = nats_server.folder / "jetstream" / "$G" / "streams" / "MARKET_DATA" / "msgs"
     await eventually(lambda: sum(path.stat().st_size for path in blocks.glob("*.blk")) > 100_000)
     process.send_signal(2)
