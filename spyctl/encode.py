@@ -79,10 +79,11 @@ class EncodedBatch:
 
 def encode_batch(batch: Batch) -> Iterator[EncodedBatch]:
     """Yield the events of a batch as bytes, a bounded piece at a time; an empty batch gives an empty piece."""
+    ranks, sort_ns, late = batch.ranks(), batch.column("sort_ns"), batch.column("late")
     for start in range(0, max(1, len(batch)), PIECE):
-        piece = batch[start : start + PIECE]
-        rows = _encode(piece)
-        yield EncodedBatch(rows, _lengths(rows), piece.ranks(), piece.column("sort_ns"), piece.column("late"))
+        piece = slice(start, start + PIECE)
+        rows = _encode(batch, piece, ranks[piece].astype(bool))
+        yield EncodedBatch(rows, _lengths(rows), ranks[piece], sort_ns[piece], late[piece])
 
 
 def encoded_event(payload: bytes, rank: int) -> EncodedBatch:
@@ -97,28 +98,40 @@ def _lengths(rows: Bytes) -> NDArray[np.uint32]:
     return counts
 
 
-def _encode(batch: Batch) -> Bytes:
+def _encode(batch: Batch, piece: slice, is_book: NDArray[np.bool_]) -> Bytes:
     trades, books = batch.parts
+    order = batch.order[piece]
     symbols = [orjson.dumps(text) for text in batch.names.texts]
     width = max(map(len, symbols), default=1)
-    encoded = [_encode_trades(trades, symbols, width), _encode_books(books, symbols, width)]
-    odd = np.concatenate(
-        [_odd_times(part) | odd_prices for part, (_, odd_prices) in zip(batch.parts, encoded, strict=True)]
-    )
-    odd = odd[batch.order].nonzero()[0]
-    exact = {int(i): orjson.dumps(next(events(batch[i : i + 1]))) for i in odd}
-    widths = [text.shape[1] for text, _ in encoded if len(text)] + [len(payload) for payload in exact.values()]
-    rows = np.zeros((len(batch), max(widths, default=1)), np.uint8)
-    is_book = batch.ranks().astype(bool)
-    for (text, _), chosen, first in zip(encoded, (~is_book, is_book), (0, len(trades)), strict=True):
-        if len(text):
-            in_order = batch.order[chosen] - first
-            whole = len(in_order) == len(text) and bool((np.diff(in_order) == 1).all())  # so pieces of a batch come
-            rows[chosen, : text.shape[1]] = text if whole else text[in_order]
-    for i, payload in exact.items():
-        rows[i] = 0
-        rows[i, : len(payload)] = np.frombuffer(payload, np.uint8)
-    return rows
+    text, odd = np.zeros((len(order), 0), np.uint8), np.zeros(len(order), bool)
+    if len(order) and is_book.any():
+        # Where a trade stands, the book before it (or the first one) is written too, and then written over.
+        numbers = order[np.maximum.accumulate(np.where(is_book, np.arange(len(order)), is_book.argmax()))]
+        text, odd = _encode_books(_taken(books, numbers - len(trades)), symbols, width)
+    if not is_book.all():
+        trade_text, trade_odd = _encode_trades(_taken(trades, order[~is_book]), symbols, width)
+        text = _written(text, ~is_book, trade_text)
+        odd[~is_book] = trade_odd
+    for i in odd.nonzero()[0].tolist():
+        start = piece.start + i
+        exact = orjson.dumps(next(events(batch[start : start + 1])))
+        text = _written(text, slice(i, i + 1), np.frombuffer(exact, np.uint8))
+    return text
+
+
+def _taken(rows: Rows, numbers: Ints) -> Rows:
+    first, count = int(numbers[0]), len(numbers)
+    if int(numbers[-1]) - first == count - 1 and (np.diff(numbers) == 1).all():
+        return rows[first : first + count]  # nearly always for trades, and for books without a trade between them
+    return rows[numbers]
+
+
+def _written(text: Bytes, where: NDArray[np.bool_] | slice, instead: Bytes) -> Bytes:
+    if (more := instead.shape[-1] - text.shape[1]) > 0:
+        text = np.pad(text, ((0, 0), (0, more)))
+    text[where, : instead.shape[-1]] = instead
+    text[where, instead.shape[-1] :] = 0
+    return text
 
 
 # --- layouts
@@ -227,21 +240,19 @@ def _fill_prices(rows: Rows, name: str, px: Ints, wide: bool) -> None:
     rows[f"{name}.f0"] = decimals
 
 
-def _fill_head(rows: Rows, part: Rows, symbols: Sequence[bytes]) -> None:
+def _fill_head(rows: Rows, part: Rows, symbols: Sequence[bytes]) -> NDArray[np.bool_]:
+    # Returns which events have an instant that the slots cannot hold.
     for name in ("ts_event_ns", "ts_recv_ns"):
         _fill_times(rows, name, part[name])
     rows["symbol"] = symbols[0] if len(symbols) == 1 else np.array(symbols)[part["symbol"]]
     fill_ints(rows, "seq", part["seq"], True)
-
-
-def _odd_times(part: Rows) -> NDArray[np.bool_]:
     odd: NDArray[np.bool_] = (part["ts_event_ns"] < _FIRST_NS) | (part["ts_recv_ns"] < _FIRST_NS)
     return odd
 
 
 def _narrow(px: Ints) -> bool:
     # Prices that are multiples of 1e-4 from 0.001 up to 9999.9999, or zero; nearly every batch.
-    return bool(len(px) == 0 or (px.min() >= 0 and px.max() < 10_000 * _NS and not (px % 10**5).any() and _plain(px)))
+    return bool(px.min() >= 0 and px.max() < 10_000 * _NS and not (px % 10**5).any() and _plain(px))
 
 
 def _plain(px: Ints) -> bool:
@@ -256,15 +267,14 @@ def _odd_price(px: Ints) -> NDArray[np.bool_]:
 
 
 def _encode_trades(part: Rows, symbols: Sequence[bytes], width: int) -> tuple[Bytes, NDArray[np.bool_]]:
-    price = part["price"]
-    wide = not (_narrow(price) and (len(part) == 0 or part["size"].max() < 10_000))
+    price, size = part["price"], part["size"]
+    wide = not (_narrow(price) and size.max() < 10_000)
     rows = blank(len(part), _trade_layout(width, wide))
-    if len(part):
-        _fill_head(rows, part, symbols)
-        _fill_prices(rows, "price", price, wide)
-        fill_ints(rows, "size", part["size"], wide)
-        rows["aggressor"] = _AGGRESSORS[part["aggressor"]]
-    return matrix(rows), _odd_price(price) if wide else np.zeros(len(part), bool)
+    odd = _fill_head(rows, part, symbols)
+    _fill_prices(rows, "price", price, wide)
+    fill_ints(rows, "size", size, wide)
+    rows["aggressor"] = _AGGRESSORS[part["aggressor"]]
+    return matrix(rows), odd | _odd_price(price) if wide else odd
 
 
 def _encode_books(part: Rows, symbols: Sequence[bytes], width: int) -> tuple[Bytes, NDArray[np.bool_]]:
@@ -272,16 +282,13 @@ def _encode_books(part: Rows, symbols: Sequence[bytes], width: int) -> tuple[Byt
     columns = {name: np.ascontiguousarray(levels[name]) for name in ("bid_px", "bid_sz", "ask_px", "ask_sz")}
     sides = ("bid", "ask")
     defined = [np.where(columns[f"{side}_px"] == UNDEF_PRICE, 0, columns[f"{side}_px"]) for side in sides]
-    small = all(len(part) == 0 or columns[f"{side}_sz"].max() < 10_000 for side in sides)
-    wide = not (small and all(map(_narrow, defined)))
+    wide = not (all(columns[f"{side}_sz"].max() < 10_000 for side in sides) and all(map(_narrow, defined)))
     rows = blank(len(part), _book_layout(width, wide))
-    if len(part):
-        _fill_head(rows, part, symbols)
-        for side in sides:
-            _fill_prices(rows["levels"], f"{side}_px", columns[f"{side}_px"], wide)
-            fill_ints(rows["levels"], f"{side}_sz", columns[f"{side}_sz"], wide)
-        rows["is_snapshot"] = _BOOLEANS[part["is_snapshot"].astype("i1")]
-    if not wide:
-        return matrix(rows), np.zeros(len(part), bool)
-    odd = _odd_price(columns["bid_px"]) | _odd_price(columns["ask_px"])
-    return matrix(rows), np.logical_or.reduce(odd, axis=1)
+    odd = _fill_head(rows, part, symbols)
+    for side in sides:
+        _fill_prices(rows["levels"], f"{side}_px", columns[f"{side}_px"], wide)
+        fill_ints(rows["levels"], f"{side}_sz", columns[f"{side}_sz"], wide)
+    rows["is_snapshot"] = _BOOLEANS[part["is_snapshot"].astype("i1")]
+    if wide:
+        odd |= (_odd_price(columns["bid_px"]) | _odd_price(columns["ask_px"])).any(axis=1)
+    return matrix(rows), odd

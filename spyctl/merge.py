@@ -49,7 +49,7 @@ def merge(inputs: Sequence[Input], names: Names, max_held: int = MAX_HELD) -> It
             break
         rows = ranked[behind].read()
         if len(rows):
-            held[behind].append(rows)
+            held[behind].append(_sorted(rows))
         frontier = min(one.bound_ns for one in ranked)
         yield Batch(*_release(ranked, held, frontier), names)
         _check(held, frontier, max_held)
@@ -61,20 +61,18 @@ def _release(
 ) -> tuple[tuple[Rows, Rows], NDArray[np.intp]]:
     by_schema: dict[str, list[Rows]] = {schema: [] for schema in SCHEMAS}
     for i, one in enumerate(ranked):
-        kept = []
-        for rows in held[i]:
-            final = rows["sort_ns"] < frontier
-            if final.all():
-                by_schema[one.schema].append(rows)
-            elif final.any():
-                by_schema[one.schema].append(rows[final])
-                kept.append(rows[~final])
-            else:
-                kept.append(rows)
-        held[i] = kept
+        ends = [int(np.searchsorted(rows["sort_ns"], frontier)) for rows in held[i]]
+        by_schema[one.schema] += [rows[:end] for rows, end in zip(held[i], ends, strict=True) if end]
+        held[i] = [rows[end:] for rows, end in zip(held[i], ends, strict=True) if end < len(rows)]
     trades, books = (_join(by_schema[schema], schema) for schema in SCHEMAS)
     order = np.argsort(np.concatenate([trades["sort_ns"], books["sort_ns"]]), kind="stable")
     return (trades, books), order
+
+
+def _sorted(rows: Rows) -> Rows:
+    # What is final is then the front of each piece, which is cut off without a copy.
+    sort_ns = rows["sort_ns"]
+    return rows if (sort_ns[1:] >= sort_ns[:-1]).all() else rows[np.argsort(sort_ns, kind="stable")]
 
 
 def _join(pieces: list[Rows], schema: str) -> Rows:

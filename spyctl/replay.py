@@ -16,6 +16,7 @@ from spyctl.columns import Batch
 from spyctl.encode import SUBJECTS, EncodedBatch, encode_batch
 from spyctl.errors import ExitCode, MergeLimitError, SpyctlError
 from spyctl.ingest import Reading, read_batches
+from spyctl.memory import keep_freed_memory
 from spyctl.normalize.dbn import Selection
 from spyctl.pacing import MAX_QUIET_NS, Pace, Pacer
 from spyctl.sources.dbn_catalog import DBNFileInfo
@@ -146,6 +147,7 @@ class Replay:
 
         Raises what the sink raises, and with ``strict`` the first :class:`DamagedFileError`.
         """
+        keep_freed_memory()
         self.progress.started_ns = time.time_ns()
         failure: SpyctlError | None = None
         try:
