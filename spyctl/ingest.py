@@ -203,7 +203,7 @@ class DBNIngestor:
         for info in infos:
             selection = of_file(info, Selection(days=frozenset({day_number(date)})))
             newest = 0
-            with closing(DBNFile(info.path).views()) as chunks:
+            with closing(DBNFile(info.path).chunks()) as chunks:
                 while (chunk := _next_chunk(chunks, damage)) is not None:
                     if selection.days is not None:
                         times = index(chunk, newest, selection)

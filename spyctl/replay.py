@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from spyctl.bus.publisher import Delivery
+from spyctl.bus.in_flight import Delivery
 from spyctl.clock import MAX_SPEED, Clock, SystemClock
 from spyctl.columns import Batch
 from spyctl.encode import SUBJECTS, EncodedBatch, encode_batch

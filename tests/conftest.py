@@ -1,7 +1,6 @@
 """Fixtures: a real server, an environment that touches nothing of the user's, the program as a process."""
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.servers import NatsServer
+from tests.support.servers import NatsServer, unused_port
 
 ROOT = Path(__file__).parent.parent
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -38,9 +37,7 @@ def old_server(tmp_path: Path) -> Iterator[NatsServer]:
 
 @pytest.fixture
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return unused_port()
 
 
 @pytest.fixture

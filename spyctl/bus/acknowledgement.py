@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from spyctl.bus.ack_protocol import AckProtocol
 from spyctl.bus.connection import Connection
 from spyctl.bus.fast_ingest import FLOW_FAST, FLOW_PACED, FastIngest
-from spyctl.bus.publisher import AckProtocol
 from spyctl.bus.runs import Run
 from spyctl.bus.stream import Stream
 from spyctl.bus.windowed import Windowed

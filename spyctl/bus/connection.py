@@ -19,7 +19,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.client import JetStreamContext
 
-from spyctl.errors import NoJetStreamError, RefusedError, UnreachableError
+from spyctl.errors import NoJetStreamError, UnreachableError
 
 CONNECT_TIMEOUT_S = 2.0
 REQUEST_TIMEOUT_S = 5.0
@@ -252,8 +252,3 @@ def _connect_error(error: BaseException, shown: str) -> Exception:
         f"cannot connect to {shown}: {error or type(error).__name__}",
         "check the address, or start the server",
     )
-
-
-def refused(reason: str) -> RefusedError:
-    """Build the error for a message that the server will not store."""
-    return RefusedError(f"the server refuses to store events: {reason}", "nats stream info MARKET_DATA tells more")

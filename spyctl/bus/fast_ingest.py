@@ -20,23 +20,18 @@ from typing import Any
 import orjson
 from nats.aio.msg import Msg
 
-from spyctl.bus.connection import Connection, refused
+from spyctl.bus.ack_protocol import ACK_DEADLINE_S, OUTAGE_S, AckProtocol
+from spyctl.bus.connection import Connection
 from spyctl.bus.frames import pub_frames
-from spyctl.bus.publisher import Chunk, InFlight
+from spyctl.bus.in_flight import Chunk
 from spyctl.bus.stream import Stream, count_after
-from spyctl.errors import BusError, UnreachableError
+from spyctl.errors import BusError
 from spyctl.times import SECOND
 
-ACK_DEADLINE_S = 5.0
-OUTAGE_S = 120.0
 PING_S = 2.0
-TEND_S = 0.5
 ANSWER_S = 1.0  # a server that has just come back may lose a question; it is asked again
-FLOW_FAST = 100
+FLOW_FAST = 200
 FLOW_PACED = 1
-MAX_REFUSALS = 5
-_REFUSAL_PAUSE_S = 0.25
-_RETRY_PAUSE_S = 0.02
 START, ADD, LAST, COMMIT, PING = range(5)
 UNKNOWN_BATCH = 10208
 _LARGE = 1 << 16  # bytes; no payload of ours comes near it
@@ -58,7 +53,7 @@ async def _unnoted(name: str, first: int, anchor: tuple[int, int]) -> bool:
     return True
 
 
-class FastIngest:
+class FastIngest(AckProtocol):
     """The batch acknowledgement protocol.
 
     ``flow`` is how many messages one acknowledgement covers. ``on_batch`` is told the name of each batch, the
@@ -79,69 +74,21 @@ class FastIngest:
         ack_deadline_s: float = ACK_DEADLINE_S,
         outage_s: float = OUTAGE_S,
     ) -> None:
-        self._connection = connection
-        self._stream = stream
-        self._subjects = tuple(subjects)
+        super().__init__(connection, stream, subjects, ack_deadline_s=ack_deadline_s, outage_s=outage_s)
         self._flow = flow
         self._on_batch = on_batch or _unnoted
-        self._ack_deadline_s = ack_deadline_s
-        self._outage_s = outage_s
         self._batch: _Batch | None = None
-        self._broken = asyncio.Event()
-        self._refusal = ""
-        self._refusals = 0
-        self._attempt_ns = 0
         self._sent_ns = 0
 
-    async def open(self, in_flight: InFlight, run_id: str) -> None:
-        self._in_flight = in_flight
-        self._run_id = run_id
+    async def _listen(self) -> None:
         # An acknowledgement has to come before the bounds are reached.
-        self._flow = max(1, min(self._flow, in_flight.max_messages // 4, in_flight.max_bytes // _LARGE))
-        self._inbox = self._connection.inbox()
+        most = min(self._in_flight.max_messages // 4, self._in_flight.max_bytes // _LARGE)
+        self._flow = max(1, min(self._flow, most))
         await self._connection.subscribe(f"{self._inbox}.>", self._on_reply)
-        self._connection.on_disconnect(self._on_disconnect)
-
-    async def send(self, chunk: Chunk) -> None:
-        if self._broken.is_set() or not await self._send(chunk):
-            self._broken.set()
-
-    async def trouble(self) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(min(TEND_S, self._ack_deadline_s)):
-                await self._broken.wait()
-
-    async def repair(self) -> None:
-        if not self._broken.is_set() and not self._overdue(self._ack_deadline_s):
-            await self._keep_alive()
-            return
-        self._broken.set()
-        await self._connection.wait_connected(self._outage_s)
-        if self._overdue(self._outage_s, since_attempt=False):
-            raise UnreachableError(
-                f"{self._connection.url} has acknowledged nothing for {self._outage_s:g} s",
-                f"nats stream info {self._stream.name} tells more",
-            )
-        self._attempt_ns = time.monotonic_ns()
-        if not await self._fence():
-            await asyncio.sleep(_RETRY_PAUSE_S)
-            return
-        if self._refusal:
-            self._refusals += 1
-            if self._refusals > MAX_REFUSALS:
-                raise refused(self._refusal)
-            await asyncio.sleep(_REFUSAL_PAUSE_S * self._refusals)
-        self._refusal = ""
-        self._broken.clear()
-        for chunk in self._in_flight.unacknowledged():
-            if not await self._send(chunk):
-                self._broken.set()
-                break
-            self._in_flight.delivery.resent += len(chunk.batch)
 
     async def finish(self) -> None:
         """Commit, which proves the count; where that fails, :meth:`repair` will fence and go on."""
-        if self._batch is not None and not self._broken.is_set() and not await self._fence():
+        if self._batch is not None and not self._broken.is_set() and not await self._settle():
             self._broken.set()
 
     # --- batches
@@ -180,7 +127,7 @@ class FastIngest:
                 await batch.settled.wait()
         return batch.begun and not self._broken.is_set()
 
-    async def _fence(self) -> bool:
+    async def _settle(self) -> bool:
         # Ends the open batch; afterwards it is known exactly which events are stored.
         batch = self._batch
         if batch is None:
@@ -243,10 +190,9 @@ class FastIngest:
         elif (error := reply.get("error")) is not None and error.get("err_code") == UNKNOWN_BATCH:
             self._close(batch, None)
         elif error is not None:
-            self._refusal = error.get("description") or "no stream takes them"
+            self._refused(error.get("description"))
             if reply.get("type") != "err":
                 self._close(batch, None)  # it never began
-            self._broken.set()
 
     def _close(self, batch: _Batch, answer: tuple[int, int] | None) -> None:
         batch.settled.set()
@@ -256,11 +202,6 @@ class FastIngest:
             self._broken.set()  # closed by the server, not by our commit
 
     def _on_disconnect(self) -> None:
-        self._in_flight.delivery.reconnects += 1
-        self._broken.set()
+        super()._on_disconnect()
         if self._batch is not None:
             self._batch.settled.set()
-
-    def _overdue(self, limit_s: float, *, since_attempt: bool = True) -> bool:
-        since = max(self._in_flight.progress_ns, self._attempt_ns if since_attempt else 0)
-        return self._in_flight.count > 0 and time.monotonic_ns() - since > limit_s * SECOND

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from spyctl.bus.publisher import Delivery
+from spyctl.bus.in_flight import Delivery
 from spyctl.encode import EncodedBatch
 
 

@@ -24,7 +24,6 @@ Records = NDArray[np.void]
 MAX_VERSION = 3
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 CHUNK_RECORDS = 2048
-VIEW_RECORDS = 1 << 14
 _ZSTD_READ = 1 << 14  # compressed bytes at a time; keeps what one step can expand to small
 _MAX_METADATA = 64 << 20
 _UNDEF = (1 << 64) - 1
@@ -225,31 +224,6 @@ class DBNFile:
             except DamagedFileError as error:
                 error.records = done
                 raise
-
-    def views(self, size: int = VIEW_RECORDS) -> Generator[Records, None, None]:
-        """Yield the records like :meth:`chunks`, but of a plain file as views of its pages, without a copy.
-
-        For those who read a few fields of each record only.
-        """
-        if self.compressed:
-            yield from self.chunks()
-            return
-        dtype = self.dtype
-        whole, rest = divmod(self.path.stat().st_size - self.header.size, dtype.itemsize)
-        with closing(self._open()) as file:
-            reader = _PlainReader(file)
-            records = np.memmap(file, dtype, "r", self.header.size, (whole,)) if whole else np.empty(0, dtype)
-            for start in range(0, whole, size):
-                part = records[start : start + size]
-                good = self._good(part)
-                if good:
-                    yield part[:good]
-                if good < len(part):
-                    offset = self.header.size + (start + good) * dtype.itemsize
-                    raise self._damage(f"no {self.header.schema} record", reader, offset)
-        if rest:
-            offset = self.header.size + whole * dtype.itemsize
-            raise self._damage(f"cut short inside record {whole + 1:,}", reader, offset)
 
     def _good(self, records: Records) -> int:
         # How many records at the start are what the file says it holds.

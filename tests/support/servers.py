@@ -1,11 +1,18 @@
 """A real nats-server on a free port, with a store of its own."""
 
 import json
+import socket
 import subprocess
 import time
 from pathlib import Path
 
 from spyctl.bus.embedded import find_nats_server
+
+
+def unused_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 class NatsServer:

@@ -1,0 +1,165 @@
+"""What was sent and is not yet acknowledged, in order, and what delivery has come to."""
+
+import asyncio
+import time
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from spyctl.encode import EncodedBatch
+from spyctl.stats import Histogram
+
+MEASURE_NS = 100_000
+
+
+@dataclass(slots=True)
+class Delivery:
+    """What has been delivered so far; written by the publisher alone."""
+
+    published: int = 0
+    acked: int = 0
+    duplicates: int = 0
+    reordered: int = 0
+    resent: int = 0
+    reconnects: int = 0
+    payload_bytes: int = 0
+    first_seq: int | None = None
+    last_seq: int | None = None
+    ack_ns: Histogram = field(default_factory=Histogram)
+
+    def stored(self, first_seq: int, last_seq: int) -> None:
+        """Widen the span of sequences under which events were stored."""
+        self.first_seq = min(self.first_seq or first_seq, first_seq)
+        self.last_seq = max(self.last_seq or 0, last_seq)
+
+
+@dataclass(slots=True, eq=False)
+class Chunk:
+    """Events sent together: the position of the first, their bytes, when they were first sent (monotonic ns)."""
+
+    first: int
+    batch: EncodedBatch
+    sent_ns: int
+    end: int  # the position behind the last event
+    waiting: bytearray  # 1 for each event that is not acknowledged
+    sizes: list[int]
+    left: int
+
+    @classmethod
+    def of(cls, first: int, batch: EncodedBatch, sent_ns: int) -> "Chunk":
+        """Make a chunk none of whose events is acknowledged yet."""
+        count = len(batch)
+        return cls(first, batch, sent_ns, first + count, bytearray(b"\1") * count, batch.lengths.tolist(), count)
+
+
+class InFlight:
+    """The events that were sent and not yet acknowledged, oldest first; bounded in number and bytes."""
+
+    def __init__(self, max_messages: int, max_bytes: int, delivery: Delivery, anchor: tuple[int, int] = (0, 0)) -> None:
+        self.max_messages = max_messages
+        self.max_bytes = max_bytes
+        self.delivery = delivery
+        self.count = 0
+        self.size = 0
+        self.moved = asyncio.Event()  # set when something was acknowledged, or waiting has become pointless
+        self.progress_ns = time.monotonic_ns()
+        # Every event up to this position is stored, the last of them at or before this sequence.
+        self.anchor = anchor
+        self._chunks: deque[Chunk] = deque()
+        self._measured = 0
+        self._measured_ns = 0
+        self._newest = anchor  # the highest position acknowledged, and its sequence
+
+    def room(self, batch: EncodedBatch) -> int:
+        """Return how many of these events may be sent now; the last one may exceed the bound on bytes."""
+        count = max(0, min(len(batch), self.max_messages - self.count))
+        sizes = self.size + np.cumsum(batch.lengths[:count], dtype=np.int64)
+        return min(count, int(np.searchsorted(sizes, self.max_bytes)) + 1) if self.size < self.max_bytes else 0
+
+    def add(self, chunk: Chunk) -> None:
+        """Keep events until they are acknowledged."""
+        if not self._chunks:
+            self.progress_ns = chunk.sent_ns  # nothing was awaited until now
+        self._chunks.append(chunk)
+        self.count += len(chunk.batch)
+        self.size += sum(chunk.sizes)
+
+    @property
+    def has_hole(self) -> bool:
+        """Whether a later event is acknowledged than one that is still waited for."""
+        return self.oldest is not None and self.oldest < self._newest[0]
+
+    @property
+    def oldest_ns(self) -> int | None:
+        """When the event that has waited longest was first sent, if there is one."""
+        return self._chunks[0].sent_ns if self._chunks else None
+
+    @property
+    def oldest(self) -> int | None:
+        """The position of the event that has waited longest, if there is one."""
+        return self._chunks[0].first + self._chunks[0].waiting.index(1) if self._chunks else None
+
+    def unacknowledged(self) -> list[Chunk]:
+        """Return all that is unacknowledged, in order, as chunks of consecutive events."""
+        found = []
+        for chunk in self._chunks:
+            edges = np.flatnonzero(np.diff(np.array([0, *chunk.waiting, 0])))
+            for start, end in edges.reshape(-1, 2).tolist():
+                found.append(Chunk.of(chunk.first + start, chunk.batch[start:end], chunk.sent_ns))
+        return found
+
+    def acknowledge(self, position: int, seq: int, *, duplicate: bool = False) -> None:
+        """Note that the stream holds an event under ``seq``; saying so twice changes nothing."""
+        for chunk in self._chunks:
+            if chunk.first <= position < chunk.end:
+                break
+        else:
+            return
+        i = position - chunk.first
+        if not chunk.waiting[i]:
+            return
+        chunk.waiting[i] = 0
+        self.delivery.duplicates += duplicate
+        self._settled(chunk, 1, chunk.sizes[i])
+        newest_position, newest_seq = self._newest
+        if (position > newest_position) != (seq > newest_seq):
+            self.delivery.reordered += 1  # a later event was stored before this one
+        if position > newest_position:
+            self._newest = (position, seq)
+        self.delivery.stored(seq, seq)
+        if self.anchor[0] == position - 1 == newest_position:
+            self.anchor = self._newest  # nearly always: in order, nothing missing before it
+        elif self.oldest is None or self.oldest > self._newest[0]:
+            self.anchor = self._newest
+
+    def acknowledge_through(self, position: int) -> None:
+        """Note that the stream holds every event up to a position, in order."""
+        while self._chunks and self._chunks[0].first <= position:
+            chunk = self._chunks[0]
+            done = min(position + 1 - chunk.first, len(chunk.sizes))
+            start = max(0, chunk.waiting.find(1))
+            sizes = [
+                size for size, waits in zip(chunk.sizes[start:done], chunk.waiting[start:done], strict=True) if waits
+            ]
+            chunk.waiting[start:done] = bytes(max(0, done - start))
+            self._settled(chunk, len(sizes), sum(sizes))
+            if chunk.left:
+                break
+
+    def _settled(self, chunk: Chunk, count: int, size: int) -> None:
+        if not count:
+            return
+        self.progress_ns = time.monotonic_ns()
+        self.count -= count
+        self.size -= size
+        chunk.left -= count
+        self.delivery.acked += count
+        self._measured += count
+        if self.progress_ns - self._measured_ns > MEASURE_NS or not chunk.left:
+            # Acknowledgements that arrive together are measured together.
+            self.delivery.ack_ns.add(self.progress_ns - chunk.sent_ns, self._measured)
+            self._measured, self._measured_ns = 0, self.progress_ns
+        if not chunk.left:
+            self._chunks.remove(chunk)
+        self.moved.set()
