@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import date
 from importlib.metadata import version
@@ -180,10 +181,12 @@ def median(times: int, measure: Callable[[], float]) -> float:
 
 
 def interleaved(times: int, measures: dict[str, Callable[[], float]]) -> dict[str, list[float]]:
-    """Measure everything in turn, again and again: a noisy machine is as noisy for each."""
+    """Measure everything in turn, again and again, in another order: a noisy machine is as noisy for each."""
     found: dict[str, list[float]] = {name: [] for name in measures}
-    for _ in range(times):
-        for name, measure in measures.items():
+    for turn in range(times):
+        rotated = deque(measures.items())
+        rotated.rotate(turn)
+        for name, measure in rotated:
             os.sync()  # what the one before has written is not the next one's burden
             found[name].append(measure())
     return found
