@@ -10,7 +10,7 @@ from spyctl.bus.publisher import Publisher
 from spyctl.bus.runs import new_run_id
 from spyctl.bus.stream import ensure_stream
 from spyctl.bus.windowed import Windowed
-from spyctl.encode import encoded_event
+from spyctl.encode import encoded_events
 from spyctl.errors import UsageError
 from spyctl.events import MBP10, Event, FuturesTrade
 from spyctl.ingest import DBNIngestor
@@ -62,7 +62,7 @@ class NATSBus:
         """
         if subject != subject_of(event):
             raise UsageError(f"a {type(event).__name__} belongs on {subject_of(event)}, not on {subject}")
-        await self.publisher.publish(encoded_event(encode(event), SUBJECTS.index(subject)))
+        await self.publisher.publish(encoded_events([encode(event)], [SUBJECTS.index(subject)]))
 
     async def close(self) -> None:
         """Wait until all is acknowledged, then disconnect."""

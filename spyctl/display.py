@@ -3,6 +3,8 @@
 :func:`render` draws a snapshot for a terminal, :func:`progress_line` says the same in one plain line.
 """
 
+import time
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -65,6 +67,27 @@ class Scene:
     stream: str
     first_ns: int
     last_ns: int
+
+
+class View:
+    """Looks at a replay; :meth:`draw` and :meth:`line` show it as it is now."""
+
+    def __init__(self, replay: Replay, scene: Scene) -> None:
+        self._replay = replay
+        self._scene = scene
+        self._history: deque[Snapshot] = deque()
+
+    def draw(self, height: int) -> RenderableType:
+        """Draw the replay, with rates over the last second."""
+        current = take_snapshot(self._replay, self._scene, time.monotonic_ns())
+        self._history.append(current)
+        while current.clock_ns - self._history[0].clock_ns > SECOND:
+            self._history.popleft()
+        return render(self._history[0] if len(self._history) > 1 else None, current)
+
+    def line(self) -> str:
+        """Say where the replay is."""
+        return progress_line(take_snapshot(self._replay, self._scene, time.monotonic_ns()))
 
 
 def take_snapshot(replay: Replay, scene: Scene, clock_ns: int) -> Snapshot:

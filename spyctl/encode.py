@@ -51,7 +51,8 @@ class EncodedBatch:
 
     ``rows`` is the byte matrix: row i without its ``\\0`` is the JSON of event i. ``ranks`` index
     :data:`SUBJECTS`, ``sort_ns`` are the times the pacing goes by and ``late`` marks events whose ``ts_event``
-    lies outside the reorder window.
+    lies outside the reorder window. ``ids`` are message ids, a byte matrix likewise, where events bring their own;
+    ``received_ns`` (monotonic) is when the oldest of them arrived, 0 where they come from a file.
     """
 
     rows: Bytes
@@ -59,13 +60,21 @@ class EncodedBatch:
     ranks: NDArray[np.uint8]
     sort_ns: NDArray[np.int64]
     late: NDArray[np.bool_]
+    ids: Bytes | None = None
+    received_ns: int = 0
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, piece: slice) -> "EncodedBatch":
         return EncodedBatch(
-            self.rows[piece], self.lengths[piece], self.ranks[piece], self.sort_ns[piece], self.late[piece]
+            self.rows[piece],
+            self.lengths[piece],
+            self.ranks[piece],
+            self.sort_ns[piece],
+            self.late[piece],
+            self.ids[piece] if self.ids is not None else None,
+            self.received_ns,
         )
 
     def lines(self) -> bytearray:
@@ -86,11 +95,26 @@ def encode_batch(batch: Batch) -> Iterator[EncodedBatch]:
         yield EncodedBatch(rows, _lengths(rows), ranks[piece], sort_ns[piece], late[piece])
 
 
-def encoded_event(payload: bytes, rank: int) -> EncodedBatch:
-    """Wrap the bytes of a single event."""
-    rows = np.frombuffer(payload, np.uint8)[None, :]
-    zero = np.zeros(1, np.int64)
-    return EncodedBatch(rows, _lengths(rows), np.array([rank], np.uint8), zero, zero.astype(bool))
+def encoded_events(
+    payloads: Sequence[bytes], ranks: Sequence[int], ids: Sequence[bytes] | None = None, received_ns: int = 0
+) -> EncodedBatch:
+    """Wrap the bytes of single events; nothing is late, and nothing is paced."""
+    rows = _byte_rows(payloads)
+    none = np.zeros(len(payloads), np.int64)
+    return EncodedBatch(
+        rows,
+        _lengths(rows),
+        np.array(ranks, np.uint8),
+        none,
+        none.astype(bool),
+        _byte_rows(ids) if ids is not None else None,
+        received_ns,
+    )
+
+
+def _byte_rows(texts: Sequence[bytes]) -> Bytes:
+    width = max(map(len, texts), default=0)
+    return np.frombuffer(b"".join(text.ljust(width, b"\0") for text in texts), np.uint8).reshape(len(texts), width)
 
 
 def _lengths(rows: Bytes) -> NDArray[np.uint32]:

@@ -8,6 +8,8 @@
     ├── NoDataError                 6  no such date, schema or folder
     ├── PayloadError                1  a message that is none of ours
     ├── ResumeError                 1  a run cannot be continued
+    ├── KeyRefusedError             4  the vendor refuses the key, or the plan lacks the data
+    ├── UnreachableFeedError        1  the vendor does not answer
     └── BusError                    5  NATS
         ├── UnreachableError           no server answers
         ├── NoJetStreamError           a server without JetStream
@@ -89,6 +91,16 @@ class PayloadError(SpyctlError):
 
 class ResumeError(SpyctlError):
     """A run cannot be continued exactly where it ended."""
+
+
+class KeyRefusedError(SpyctlError):
+    """No key, a wrong one, or one whose plan lacks what is asked for."""
+
+    exit_code = ExitCode.KEY
+
+
+class UnreachableFeedError(SpyctlError):
+    """The vendor's server does not answer."""
 
 
 class BusError(SpyctlError):

@@ -25,17 +25,27 @@ def pub_frames(batch: EncodedBatch, subjects: Sequence[str], reply: str, first: 
 
 
 def hpub_frames(batch: EncodedBatch, subjects: Sequence[str], reply: str, first: int, message_id: str) -> bytearray:
-    """Frame events as ``HPUB <subject> <reply><first, …>`` with the header ``Nats-Msg-Id: <message_id><first, …>``."""
-    before, behind = f"NATS/1.0\r\nNats-Msg-Id: {message_id}".encode(), b"\r\n\r\n"
-    parts: list[Part] = [b" " + reply.encode(), *int_slots("number", True), b" ", *int_slots("head", True), b" "]
-    rows = _head(
-        batch, b"HPUB ", subjects, [*parts, *int_slots("size", True), _CRLF + before, *int_slots("id", True), behind]
-    )
+    """Frame events as ``HPUB <subject> <reply><first, …>`` with the header ``Nats-Msg-Id``.
+
+    That is the event's own id where the batch brings ids, else ``<message_id><first, …>``.
+    """
     numbers = _numbers(batch, first)
-    digits = np.searchsorted(10 ** np.arange(1, 10), numbers, side="right") + 1
-    head = len(before) + digits + len(behind)
-    for name, values in (("number", numbers), ("head", head), ("size", head + batch.lengths), ("id", numbers)):
+    if batch.ids is None:
+        prefix, id_slots = message_id.encode(), int_slots("id", True)
+        id_lengths = np.searchsorted(10 ** np.arange(1, 10), numbers, side="right") + 1
+    else:
+        prefix, id_slots = b"", [("id", f"S{batch.ids.shape[1]}")]
+        id_lengths = (batch.ids != 0).sum(axis=1)
+    before, behind = b"NATS/1.0\r\nNats-Msg-Id: " + prefix, b"\r\n\r\n"
+    parts: list[Part] = [b" " + reply.encode(), *int_slots("number", True), b" ", *int_slots("head", True), b" "]
+    rows = _head(batch, b"HPUB ", subjects, [*parts, *int_slots("size", True), _CRLF + before, *id_slots, behind])
+    head = len(before) + id_lengths + len(behind)
+    for name, values in (("number", numbers), ("head", head), ("size", head + batch.lengths)):
         fill_ints(rows, name, values, True)
+    if batch.ids is None:
+        fill_ints(rows, "id", numbers, True)
+    else:
+        rows["id"] = batch.ids.view(f"S{batch.ids.shape[1]}").ravel()
     return _framed(matrix(rows), batch)
 
 

@@ -23,6 +23,7 @@ class Delivery:
     reordered: int = 0
     resent: int = 0
     reconnects: int = 0
+    known: int = 0  # not stored again, since an earlier run has stored the same event
     payload_bytes: int = 0
     first_seq: int | None = None
     last_seq: int | None = None
@@ -45,6 +46,11 @@ class Chunk:
     waiting: bytearray  # 1 for each event that is not acknowledged
     sizes: list[int]
     left: int
+
+    @property
+    def since_ns(self) -> int:
+        """From when on its acknowledgement is measured: its arrival, where it came from a feed."""
+        return self.batch.received_ns or self.sent_ns
 
     @classmethod
     def of(cls, first: int, batch: EncodedBatch, sent_ns: int) -> "Chunk":
@@ -69,6 +75,7 @@ class InFlight:
         self._chunks: deque[Chunk] = deque()
         self._measured = 0
         self._measured_ns = 0
+        self._began_after = anchor[1]
         self._newest = anchor  # the highest position acknowledged, and its sequence
 
     def room(self, batch: EncodedBatch) -> int:
@@ -122,6 +129,9 @@ class InFlight:
         chunk.waiting[i] = 0
         self.delivery.duplicates += duplicate
         self._settled(chunk, 1, chunk.sizes[i])
+        if duplicate and seq <= self._began_after:
+            self.delivery.known += 1
+            return
         newest_position, newest_seq = self._newest
         if (position > newest_position) != (seq > newest_seq):
             self.delivery.reordered += 1  # a later event was stored before this one
@@ -158,7 +168,7 @@ class InFlight:
         self._measured += count
         if self.progress_ns - self._measured_ns > MEASURE_NS or not chunk.left:
             # Acknowledgements that arrive together are measured together.
-            self.delivery.ack_ns.add(self.progress_ns - chunk.sent_ns, self._measured)
+            self.delivery.ack_ns.add(self.progress_ns - chunk.since_ns, self._measured)
             self._measured, self._measured_ns = 0, self.progress_ns
         if not chunk.left:
             self._chunks.remove(chunk)

@@ -80,7 +80,11 @@ class Windowed(AckProtocol):
 
     async def _find_stored(self) -> bool:
         # Reads what the stream got after what is certain, and takes our ids found there as acknowledged.
-        prefix = f"{self._run_id}-"
+        positions = {
+            self._identity(chunk, i): chunk.first + i
+            for chunk in self._in_flight.unacknowledged()
+            for i in range(len(chunk.batch))
+        }
         seq = self._in_flight.anchor[1] + 1
         while True:
             try:
@@ -94,6 +98,11 @@ class Windowed(AckProtocol):
                 return False
             stored = StoredMessage.of(reply["message"])
             seq = stored.seq + 1
-            message_id = stored.header("Nats-Msg-Id") or ""
-            if message_id.startswith(prefix):
-                self._in_flight.acknowledge(int(message_id[len(prefix) :]), stored.seq)
+            position = positions.get(stored.header("Nats-Msg-Id") or "")
+            if position is not None:
+                self._in_flight.acknowledge(position, stored.seq)
+
+    def _identity(self, chunk: Chunk, i: int) -> str:
+        if chunk.batch.ids is None:
+            return f"{self._run_id}-{chunk.first + i}"
+        return bytes(chunk.batch.ids[i]).rstrip(b"\0").decode()

@@ -7,7 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from spyctl import __version__
-from spyctl.cli import catalog, events, replay, sample, server
+from spyctl.cli import catalog, events, live, replay, sample, server
 from spyctl.cli.talk import Talk, drop_stdout, prepare_streams
 from spyctl.errors import ExitCode, SpyctlError
 
@@ -57,12 +57,15 @@ def spyctl(
 
     [dim]spyctl replay --date 2025-12-16 --speed 10[/]    a day at ten times real time
 
+    [dim]spyctl live --sim[/]                             the live side, no key needed
+
     [dim]spyctl discover[/]                               what the data folder holds
     """
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
 
+app.command("live", rich_help_panel=BRING)(live.live)
 app.command("replay", rich_help_panel=BRING)(replay.replay)
 app.command("discover", rich_help_panel=LOOK)(catalog.discover)
 app.command("time-range", rich_help_panel=LOOK)(catalog.time_range)

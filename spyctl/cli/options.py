@@ -1,12 +1,18 @@
 """The options that several commands share, with their environment variables."""
 
+import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
 import typer
 
-from spyctl.errors import UsageError
+from spyctl.errors import KeyRefusedError, UsageError
+
+if TYPE_CHECKING:
+    from spyctl.bus.target import Target
+
+API_KEYS = ("POLYGON_API_KEY", "MASSIVE_API_KEY")
 
 SCHEMA_NAMES = {"trades": "trades", "trade": "trades", "mbp10": "mbp-10"}
 
@@ -42,6 +48,37 @@ def nats_urls(text: str | None, context: Any) -> tuple[str, ...]:
             shown = url if "@" not in url else "(with credentials)"
             raise UsageError(f"{shown!r} is not a NATS URL", "nats://HOST:4222")
     return urls
+
+
+def nats_target(
+    context: Any, nats_url: str | None, embedded: bool, port: int, store: Path | None, *, may_embed: bool = True
+) -> "Target":
+    """Put the options about NATS together; raises :class:`UsageError` where they contradict each other."""
+    from spyctl.bus.embedded import default_store
+    from spyctl.bus.target import Target
+
+    if embedded and nats_url and context.get_parameter_source("nats_url").name == "COMMANDLINE":
+        raise UsageError("--embedded and --nats-url exclude each other", "one of the two")
+    urls = nats_urls(nats_url, context)
+    return Target(urls=urls, embedded=embedded, may_embed=may_embed, port=port, store=store or default_store())
+
+
+def checked_prefix(prefix: str) -> str:
+    """Check that a prefix is one token of a subject; raises :class:`UsageError`."""
+    if prefix and not prefix.replace("_", "").replace("-", "").isalnum():
+        raise UsageError(f"--prefix {prefix!r} is no subject token", "letters, digits, - and _ alone")
+    return prefix
+
+
+def api_key() -> str:
+    """Return the vendor's key from the environment; raises :class:`KeyRefusedError` where there is none."""
+    for name in API_KEYS:
+        if found := os.environ.get(name, "").strip():
+            return found
+    raise KeyRefusedError(
+        f"no API key: {' and '.join(API_KEYS)} are not set",
+        f"export {API_KEYS[0]}=…, or spyctl live --sim, which needs none",
+    )
 
 
 WHAT, HOW, WHERE, OUTPUT = "What to play", "How to play it", "Where to", "What to show"
@@ -84,6 +121,17 @@ Port = Annotated[
         max=65535,
         help="The embedded server's first choice of port.",
         rich_help_panel=WHERE,
+    ),
+]
+Prefix = Annotated[
+    str,
+    typer.Option(
+        "--prefix",
+        envvar="SPYCTL_PREFIX",
+        metavar="P",
+        help="Publish as P.market.… into P_MARKET_DATA.",
+        rich_help_panel=WHERE,
+        callback=checked_prefix,
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.", rich_help_panel=OUTPUT)]

@@ -14,10 +14,11 @@ from spyctl.cli.options import (
     Json,
     NatsUrl,
     Port,
+    Prefix,
     Quiet,
     Schema,
     Store,
-    nats_urls,
+    nats_target,
     schema_name,
 )
 from spyctl.cli.talk import Talk
@@ -106,16 +107,7 @@ def replay(
     embedded: Embedded = False,
     store: Store = None,
     port: Port = 4222,
-    prefix: Annotated[
-        str,
-        typer.Option(
-            "--prefix",
-            envvar="SPYCTL_PREFIX",
-            metavar="P",
-            help="Publish as P.market.… into P_MARKET_DATA.",
-            rich_help_panel=WHERE,
-        ),
-    ] = "",
+    prefix: Prefix = "",
     sink: Annotated[
         str, typer.Option("--sink", metavar="SINK", help="nats, or stdout for JSON lines.", rich_help_panel=WHERE)
     ] = "nats",
@@ -163,8 +155,6 @@ def replay(
     """
     import orjson
 
-    from spyctl.bus.embedded import default_store
-    from spyctl.bus.target import Target
     from spyctl.cli.replay_plan import Request, plan_document, plan_request, show_plan
     from spyctl.clock import parse_speed, precise_loop
     from spyctl.columns import SCHEMAS
@@ -175,8 +165,6 @@ def replay(
     _one_of("--order", order, _ORDERS)
     _one_of("--sink", sink, _SINKS)
     _one_of("--ack", ack, _ACKS)
-    if prefix and not prefix.replace("_", "").replace("-", "").isalnum():
-        raise UsageError(f"--prefix {prefix!r} is no subject token", "letters, digits, - and _ alone")
     if resume is not None and sink != "nats":
         raise UsageError("--resume goes with NATS alone", "leave --sink out")
     if verify and sink != "nats":
@@ -203,12 +191,7 @@ def replay(
             strict=strict,
             digest=not no_digest,
         ),
-        target=Target(
-            urls=nats_urls(nats_url, context),
-            embedded=embedded,
-            port=port,
-            store=store or default_store(),
-        ),
+        target=nats_target(context, nats_url, embedded, port, store),
         sink=sink,
         ack=ack,
         resume=resume,
@@ -218,8 +201,6 @@ def replay(
     )
     talk = Talk(quiet)
     if embedded and nats_url:
-        if context.get_parameter_source("nats_url").name == "COMMANDLINE":  # type: ignore[union-attr]
-            raise UsageError("--embedded and --nats-url exclude each other", "one of the two")
         talk.line("note: --embedded sets NATS_URL aside")
     plan = plan_request(request)
     show_plan(talk, plan, request)

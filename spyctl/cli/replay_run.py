@@ -24,7 +24,7 @@ from spyctl.cli.stdout_sink import StdoutSink
 from spyctl.cli.summary import print_summary
 from spyctl.cli.talk import Talk, drop_stdout, size_text
 from spyctl.clock import MAX_SPEED
-from spyctl.display import Scene
+from spyctl.display import Scene, View
 from spyctl.encode import SUBJECTS
 from spyctl.errors import ExitCode, NoSpaceError, ResumeError, SpyctlError
 from spyctl.events import EventSource
@@ -60,7 +60,7 @@ async def _replay_to_nats(
     request: Request, plan: Plan, talk: Talk, reached: Reached, interruption: Interruption
 ) -> int:
     connection, options = reached.connection, request.options
-    _show_server(talk, reached)
+    show_server(talk, reached)
     await _check_space(plan, request, reached)
     stream = await ensure_stream(connection, options.prefix)
     for warning in stream.warnings:
@@ -161,7 +161,7 @@ def _content_options(request: Request, plan: Plan) -> dict[str, Any]:
     }
 
 
-def _show_server(talk: Talk, reached: Reached) -> None:
+def show_server(talk: Talk, reached: Reached) -> None:
     version = reached.connection.server_version
     embedded = reached.embedded
     if embedded is None or embedded.state is None:
@@ -229,7 +229,8 @@ async def _play(
     # Events that scroll by on the same terminal leave no place for a display.
     watched = Talk(quiet=talk.quiet or (request.sink == "stdout" and sys.stdout.isatty()))
     failure: SpyctlError | None = None
-    viewer = asyncio.create_task(show_progress(replay, scene, watched))
+    view = View(replay, scene)
+    viewer = asyncio.create_task(show_progress(view.draw, view.line, watched))
     player = asyncio.create_task(replay.run())
     try:
         await asyncio.wait({player, *([beside] if beside is not None else [])}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,15 +1,17 @@
 """The summary of a replay: seven lines for a person, or one JSON document."""
 
 import sys
+from typing import TextIO
 
 import orjson
 
 from spyctl.bus.stream import Stream
 from spyctl.cli.talk import colours, labelled, size_text
 from spyctl.clock import achieved_text, speed_text
+from spyctl.live import Live
 from spyctl.plan import Plan
 from spyctl.replay import Replay
-from spyctl.times import NEW_YORK, clock_text, duration_text
+from spyctl.times import NEW_YORK, SECOND, clock_text, duration_text
 
 
 def print_summary(replay: Replay, plan: Plan, stream: Stream | None, *, as_json: bool, to_stderr: bool) -> None:
@@ -83,3 +85,41 @@ def _blocks(replay: Replay, plan: Plan, stream: Stream | None) -> list[tuple[str
     if summary["digest"] is not None:
         blocks.append(("digest", f"{summary['digest']}, the same for the same input"))
     return blocks
+
+
+def print_live_summary(live: Live, title: str, stream: Stream, *, as_json: bool, out: TextIO) -> None:
+    """Print what a live run came to."""
+    summary = live.summary(stream.name)
+    if as_json:
+        print(orjson.dumps(summary, option=orjson.OPT_INDENT_2).decode(), file=out, flush=True)
+        return
+    manager, delivery = live.window.manager, live.delivery
+    head = f"{title}, {manager.underlying} ±{manager.strike_range}, {duration_text(round(summary['wall_s']) * SECOND)}"
+    equation = f"{live.received:,} received = {live.published:,} published"
+    for name in ("rejected", "duplicates", "dropped", "queued"):
+        if summary[name]:
+            equation += f" + {summary[name]:,} {name}"
+    unacked = delivery.published - delivery.acked
+    counts = zip(summary["by_subject"].values(), ("trades", "quotes", "option trades"), strict=False)
+    trouble = [f"{live.gaps.count:,} gap{'' if live.gaps.count == 1 else 's'}"]
+    trouble += [f"{summary[name]:,} {name}" for name in ("rejected", "dropped")]
+    trouble += [f"{summary[name]:,} {name}" for name in ("reordered", "reconnects") if summary[name]]
+    ack, latency = summary["ack_ms"], summary["latency_ms"]
+    rate = f"mean {summary['events_per_s'] or 0:,.0f} events/s"
+    if latency is not None and ack is not None:
+        rate += f"   event to received p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms"
+    blocks: list[tuple[str, ...]] = [
+        ("done", f"{head}, run {live.run_id}, ended by {live.stopped_by}"),
+        ("events", equation + ("; all acked" if not unacked else f"; {unacked:,} not acked"),
+         " + ".join(f"{count:,} {name}" for count, name in counts)),
+        ("trouble", "   ".join(trouble)),
+        ("rate", rate, *([f"received to acked p50 {ack['p50']:.1f} ms, p99 {ack['p99']:.1f} ms"] if ack else [])),
+    ]  # fmt: skip
+    if delivery.first_seq is not None:
+        records = f" (with {summary['gap_records']:,} gap records)" if summary["gap_records"] else ""
+        blocks.append(("stream", f"{stream.name}, seq {delivery.first_seq:,} to {delivery.last_seq:,}{records}"))
+    for ns, text in list(live.notes)[-10:]:
+        blocks.append(("note", f"{clock_text(ns, NEW_YORK, 0)}  {text}"))
+    colour = colours(out)
+    for label, *lines in blocks:
+        print(labelled(label, *lines, colour=colour), file=out, flush=True)

@@ -1,0 +1,135 @@
+"""``spyctl live``: the feeds of the vendor, or of the simulator, onto JetStream."""
+
+from typing import Annotated
+
+import typer
+
+from spyctl.cli.options import HOW, WHERE, Embedded, Json, NatsUrl, Port, Prefix, Quiet, Store, api_key, nats_target
+from spyctl.cli.talk import Talk
+from spyctl.errors import UsageError
+
+WHAT = "What to take in"
+
+
+def live(
+    context: typer.Context,
+    symbol: Annotated[
+        str, typer.Option("--symbol", envvar="SPYCTL_SYMBOL", metavar="NAME", help="The underlying.")
+    ] = "SPY",
+    strike_range: Annotated[
+        int,
+        typer.Option(
+            "--strike-range", envvar="STRIKE_RANGE", metavar="R", help="Whole dollars on either side: 4R+2 contracts."
+        ),
+    ] = 5,
+    expiry: Annotated[
+        str | None,
+        typer.Option("--expiry", metavar="DAY", help="Options of this date; unless named, today's, else the next."),
+    ] = None,
+    require_options: Annotated[
+        bool, typer.Option("--require-options", help="End with 4 where the plan has no options.")
+    ] = False,
+    backfill: Annotated[
+        bool, typer.Option("--backfill", envvar="SPYCTL_BACKFILL", help="Fetch the trades of a gap over REST.")
+    ] = False,
+    sim: Annotated[
+        bool, typer.Option("--sim", help="Take a simulated market, which needs no key.", rich_help_panel=HOW)
+    ] = False,
+    sim_rate: Annotated[
+        float,
+        typer.Option("--sim-rate", metavar="N", min=0, help="Its events a second, about.", rich_help_panel=HOW),
+    ] = 200.0,
+    sim_seed: Annotated[
+        int, typer.Option("--sim-seed", metavar="N", help="The same seed walks the same way.", rich_help_panel=HOW)
+    ] = 7,
+    feed_url: Annotated[
+        str | None,
+        typer.Option(
+            "--feed-url",
+            envvar="SPYCTL_FEED_URL",
+            metavar="URL",
+            help="The WebSocket; wss://socket.massive.com unless named.",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
+    rest_url: Annotated[
+        str | None,
+        typer.Option(
+            "--rest-url",
+            envvar="SPYCTL_REST_URL",
+            metavar="URL",
+            help="The REST API; https://api.massive.com unless named.",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
+    delayed: Annotated[
+        bool,
+        typer.Option(
+            "--delayed", envvar="SPYCTL_DELAYED", help="The feed of plans without real time.", rich_help_panel=HOW
+        ),
+    ] = False,
+    lasting: Annotated[
+        str | None,
+        typer.Option("--for", metavar="TIME", help="End after this long, as Ctrl-C would.", rich_help_panel=HOW),
+    ] = None,
+    nats_url: NatsUrl = None,
+    embedded: Embedded = False,
+    store: Store = None,
+    port: Port = 4222,
+    prefix: Prefix = "",
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Publish beside other data, or take over a lease.", rich_help_panel=WHERE),
+    ] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Publish SPY trades, quotes and 0DTE option trades from Massive as they happen.
+
+    [dim]POLYGON_API_KEY=… spyctl live[/]            the real feed
+
+    [dim]spyctl live --sim[/]                        a simulated market, no key needed
+
+    [dim]spyctl live --sim --sim-rate 2000 --for 1m --json[/]
+    """
+    from spyctl.cli.live_run import LiveRequest, run_live
+    from spyctl.sources.massive_feed import DELAYED_URL, FEED_URL
+    from spyctl.sources.massive_rest import REST_URL
+    from spyctl.strikes import StrikeManager
+    from spyctl.times import parse_date, parse_duration
+
+    for other, given in (("--feed-url", feed_url is not None), ("--delayed", delayed)):
+        if sim and given and context.get_parameter_source(other[2:].replace("-", "_")).name == "COMMANDLINE":  # type: ignore[union-attr]
+            raise UsageError(f"--sim and {other} exclude each other", "one of the two")
+    if not symbol.isalpha() or len(symbol) > 6:
+        raise UsageError(f"--symbol {symbol!r} is no stock symbol", "--symbol SPY")
+    manager = StrikeManager(strike_range, symbol.upper())
+    request = LiveRequest(
+        manager=manager,
+        expiry=parse_date(expiry) if expiry else None,
+        sim=sim,
+        sim_rate=sim_rate,
+        sim_seed=sim_seed,
+        api_key="" if sim else api_key(),
+        feed_url=_ws_url(feed_url or (DELAYED_URL if delayed else FEED_URL)),
+        rest_url=rest_url or REST_URL,
+        backfill=backfill and (not sim or rest_url is not None),
+        require_options=require_options,
+        lasting_ns=parse_duration(lasting) if lasting else None,
+        target=nats_target(context, nats_url, embedded, port, store, may_embed=sim or embedded),
+        prefix=prefix,
+        force=force,
+        as_json=as_json,
+    )
+    import asyncio
+
+    return asyncio.run(run_live(request, Talk(quiet)))
+
+
+def _ws_url(url: str) -> str:
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(url)
+    if parts.scheme not in ("ws", "wss") or not parts.hostname or parts.path.strip("/"):
+        raise UsageError(f"--feed-url {url!r} is no WebSocket host", "wss://socket.massive.com")
+    return url

@@ -1,0 +1,194 @@
+"""Running the live side: find the server, register the run, connect the feeds, show it, say what came of it."""
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+from hashlib import blake2b
+
+from spyctl.backfill import Backfill
+from spyctl.bus.publisher import Publisher
+from spyctl.bus.runs import Run, RunRecord, Runs, new_run_id
+from spyctl.bus.settle import settle
+from spyctl.bus.stream import Stream, ensure_stream, refuse_busy
+from spyctl.bus.target import Reached, Target, reach
+from spyctl.bus.windowed import Windowed
+from spyctl.cli.replay_run import show_server
+from spyctl.cli.screen import show_progress
+from spyctl.cli.signals import Interruption
+from spyctl.cli.summary import print_live_summary
+from spyctl.cli.talk import Talk
+from spyctl.errors import SpyctlError
+from spyctl.events import EventSource
+from spyctl.live import SUBJECTS, Live, LiveOptions
+from spyctl.live_display import View
+from spyctl.normalize.massive import OPTIONS, STOCKS
+from spyctl.simulator import KEY, Simulator
+from spyctl.sources.massive_feed import Feed
+from spyctl.sources.massive_rest import MassiveRest
+from spyctl.strikes import StrikeManager
+from spyctl.tasks import end_task
+from spyctl.times import SECOND
+from spyctl.wire import with_prefix
+
+FOREVER_S = 10.0**9
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRequest:
+    """What the command line asks for."""
+
+    manager: StrikeManager
+    expiry: date | None
+    sim: bool
+    sim_rate: float
+    sim_seed: int
+    api_key: str
+    feed_url: str
+    rest_url: str
+    backfill: bool
+    require_options: bool
+    lasting_ns: int | None
+    target: Target
+    prefix: str
+    force: bool
+    as_json: bool
+
+    @property
+    def title(self) -> str:
+        """What it is called on the screen."""
+        return "live --sim" if self.sim else "live"
+
+
+async def run_live(request: LiveRequest, talk: Talk) -> int:
+    """Take in what the feeds bring until told to end, and return the exit code. Raises :class:`SpyctlError`."""
+    interruption = Interruption()
+    try:
+        async with AsyncExitStack() as stack:
+            reached = await stack.enter_async_context(reach(request.target, tell=talk.line))
+            show_server(talk, reached)
+            return await _with_server(request, talk, reached, interruption)
+    except asyncio.CancelledError:
+        if interruption.code is None:
+            raise
+        return interruption.code
+
+
+async def _with_server(request: LiveRequest, talk: Talk, reached: Reached, interruption: Interruption) -> int:
+    connection = reached.connection
+    stream = await ensure_stream(connection, request.prefix)
+    for warning in stream.warnings:
+        talk.warn(warning)
+    source = EventSource.SIM if request.sim else EventSource.POLYGON_WS
+    if request.sim and reached.embedded is None and not request.force:
+        await refuse_busy(connection, stream, source, time.time_ns())
+    runs = await Runs.open(connection, partial(settle, connection))
+    subjects = [with_prefix(subject, request.prefix) for subject in SUBJECTS]
+    record = RunRecord(
+        run_id=new_run_id(),
+        command="live",
+        stream=stream.name,
+        subjects=subjects[:-1],  # gap records of several runs may stand side by side
+        inputs=[],
+        options={"symbol": request.manager.underlying, "sim": request.sim, "key_hash": key_hash(request.api_key)},
+        started_ns=time.time_ns(),
+        stream_born=stream.born,
+        seq=stream.last_seq,
+    )
+    run = await runs.begin(record, force=request.force)
+    protocol = Windowed(connection, stream, subjects, outage_s=FOREVER_S)
+    publisher = Publisher(protocol, record.run_id, anchor=(0, stream.last_seq))
+    options = LiveOptions(
+        symbol=request.manager.underlying,
+        expiry=request.expiry,
+        source=source,
+        prefix=request.prefix,
+        require_options=request.require_options,
+        has_sessions=not request.sim,
+    )
+    rest = MassiveRest(request.api_key, request.rest_url)
+    live = Live(
+        publisher, request.manager, options, run_id=record.run_id,
+        connected=lambda: connection.connected, backfill=Backfill(rest) if request.backfill else None,
+    )  # fmt: skip
+    where = "embedded" if reached.embedded is not None else connection.url
+    state = "failed"
+    try:
+        await publisher.open()
+        async with _feeds(request, live) as feeds:
+            code = await _play(request, talk, live, feeds, run, publisher, interruption, where, stream)
+        state = "ended"
+    finally:
+        await publisher.close()
+        await run.end(state, publisher.checkpoint(), settled=publisher.in_flight == 0)
+    return code
+
+
+def key_hash(api_key: str) -> str:
+    """Return what tells whether two runs use the same key, without telling the key."""
+    return blake2b(api_key.encode(), key=b"spyctl lease", digest_size=16).hexdigest() if api_key else ""
+
+
+@asynccontextmanager
+async def _feeds(request: LiveRequest, live: Live) -> AsyncIterator[list[Feed]]:
+    if not request.sim:
+        yield [Feed(market, request.api_key, live, url=request.feed_url) for market in (STOCKS, OPTIONS)]
+        return
+    async with Simulator(request.sim_rate, request.sim_seed).serving() as simulator:
+        yield [Feed(market, KEY, live, url=simulator.url) for market in (STOCKS, OPTIONS)]
+
+
+async def _play(
+    request: LiveRequest,
+    talk: Talk,
+    live: Live,
+    feeds: list[Feed],
+    run: Run,
+    publisher: Publisher,
+    interruption: Interruption,
+    where: str,
+    stream: Stream,
+) -> int:
+    def end(name: str) -> None:
+        live.stop(name)
+        waiting = live.queued + live.delivery.published - live.delivery.acked
+        talk.line(f"\nstopping: {waiting:,} acks to come ({name} again leaves at once)")
+
+    interruption.hand_to(end)
+    if request.lasting_ns is not None:
+        asyncio.get_running_loop().call_later(request.lasting_ns / SECOND, live.stop, "--for")
+    manager = live.window.manager
+    when = "0DTE" if live.window.is_0dte else "the next there is"
+    talk.block(
+        "live", f"{manager.underlying} trades and quotes, options ±{manager.strike_range} of {manager.expiry}, {when}"
+    )
+    talk.line()
+    view = View(live, request.title, where, stream.name)
+    viewer = asyncio.create_task(show_progress(view.draw, view.line, talk))
+    keeper = asyncio.create_task(run.keep(publisher.checkpoint))
+    player = asyncio.create_task(live.run(feeds))
+    failure: SpyctlError | None = None
+    try:
+        await asyncio.wait({player, keeper}, return_when=asyncio.FIRST_COMPLETED)
+        if keeper.done() and not player.done():
+            live.stop("another run")
+            reason = keeper.exception()
+            failure = reason if isinstance(reason, SpyctlError) else SpyctlError(f"the run's lease is lost: {reason}")
+        await player
+    except SpyctlError as error:
+        failure = error
+    finally:
+        await end_task(viewer)
+        await end_task(keeper)
+    if live.received or failure is None:
+        print_live_summary(live, request.title, stream, as_json=request.as_json, out=sys.stdout)
+    if failure is not None:
+        talk.error(failure.message, failure.remedy)
+        return failure.exit_code
+    for refusal in live.refused.values():
+        talk.error(refusal.message, refusal.remedy)
+    return live.exit_code()

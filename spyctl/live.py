@@ -1,0 +1,516 @@
+"""The live path: frames → events → backlog → acknowledged, beside it the strike window and the gaps.
+
+The feeds only hand over frames, stamped on arrival. Parsing and publishing run in batches of their own, so that a
+slow server never holds up the reading; what waits in between is bounded.
+"""
+
+import asyncio
+import time
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Protocol
+
+from spyctl.backfill import Backfill
+from spyctl.backlog import MAX_EVENTS, Backlog, Pending
+from spyctl.bus.in_flight import Delivery
+from spyctl.encode import EncodedBatch, encoded_events
+from spyctl.errors import ExitCode, KeyRefusedError, SpyctlError
+from spyctl.events import EventSource, Gap, OptionTrade, StockQuote, StockTrade
+from spyctl.gaps import Gaps
+from spyctl.normalize.massive import OPTIONS, STOCKS, LiveEvent, Parsed, normalize, parse_frame
+from spyctl.sources.massive_feed import Feed
+from spyctl.stats import Histogram, Percentiles
+from spyctl.strikes import StrikeManager
+from spyctl.tasks import end_task
+from spyctl.times import SECOND, utc_text
+from spyctl.trading_days import in_regular_hours
+from spyctl.window import Window
+from spyctl.wire import encode, subject_of, with_prefix
+
+SUBJECTS = tuple(map(subject_of, (StockTrade, StockQuote, OptionTrade, Gap)))
+BATCH = 512
+FRAMES_AT_ONCE = 64
+MAX_FRAMES = 4_096
+TICK_S = 0.05
+STALL_S = 15.0
+REMEMBERED = 65_536
+MAX_FAILURES = 100  # exceptions of our own in a minute
+SKEW_NS = 2 * SECOND
+_NOTES = 50
+
+
+class Sink(Protocol):
+    """Where events go: the publisher."""
+
+    delivery: Delivery
+
+    @property
+    def protocol(self) -> str: ...
+
+    async def publish(self, batch: EncodedBatch) -> None: ...
+
+    async def drain(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LiveOptions:
+    """What to take in. ``expiry`` fixes the options' date; ``has_sessions`` is false for a market without hours."""
+
+    symbol: str = "SPY"
+    expiry: date | None = None
+    source: EventSource = EventSource.POLYGON_WS
+    prefix: str = ""
+    require_options: bool = False
+    has_sessions: bool = True
+    max_events: int = MAX_EVENTS
+
+
+class Seen:
+    """The identities met last, bounded."""
+
+    def __init__(self, most: int = REMEMBERED) -> None:
+        self._most = most
+        self._found: OrderedDict[str, None] = OrderedDict()
+
+    def add(self, identity: str) -> bool:
+        """Remember an identity; returns whether it is new."""
+        if identity in self._found:
+            return False
+        self._found[identity] = None
+        if len(self._found) > self._most:
+            self._found.popitem(last=False)
+        return True
+
+
+class Live:
+    """One run of the live side; :meth:`run` goes on until :meth:`stop`. Counters may be read at any time.
+
+    ``connected`` tells whether the NATS connection is up.
+    """
+
+    def __init__(
+        self,
+        sink: Sink,
+        manager: StrikeManager,
+        options: LiveOptions,
+        *,
+        run_id: str,
+        connected: Callable[[], bool] = lambda: True,
+        backfill: Backfill | None = None,
+        observer: Callable[[LiveEvent], None] | None = None,
+        subjects: Sequence[str] = SUBJECTS,
+    ) -> None:
+        self.options = options
+        self.run_id = run_id
+        self.window = Window(manager, time.time_ns(), options.expiry)
+        self.feeds: dict[str, Feed] = {}
+        self.gaps = Gaps(options.source)
+        self.backlog = Backlog(options.max_events)
+        self.subjects = tuple(with_prefix(subject, options.prefix) for subject in SUBJECTS)
+        self.received = 0
+        self.by_subject: Counter[str] = Counter()
+        self.rejected: Counter[str] = Counter()
+        self.samples: dict[str, str] = {}
+        self.noted: Counter[str] = Counter()
+        self.duplicates = 0
+        self.backfilled = 0
+        self.notes: deque[tuple[int, str]] = deque(maxlen=_NOTES)
+        self.warnings = 0
+        self.latency_ns = Histogram()
+        self.last_quote: StockQuote | None = None
+        self.last_prints: dict[str, OptionTrade] = {}
+        self.volumes: Counter[str] = Counter()
+        self.prints: Counter[str] = Counter()
+        self.refused: dict[str, KeyRefusedError] = {}
+        self.stopped_by: str | None = None
+        self.started_ns = self.ended_ns = 0
+        self._sink = sink
+        self._ranks = {subject: subjects.index(subject) for subject in SUBJECTS}
+        self._connected = connected
+        self._backfill = backfill
+        self._observer = observer
+        self._frames: deque[tuple[str, str | bytes, int, int]] = deque()
+        self._arrived = asyncio.Event()
+        self._filled = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._trades_seen, self._quotes_seen = Seen(), Seen()
+        self._gap_records = 0
+        self._failures: deque[float] = deque(maxlen=MAX_FAILURES)
+        self._skews: deque[int] = deque(maxlen=1_000)
+        self._skewed = False
+        self._filling: set[asyncio.Task[None]] = set()
+        self._publishing = 0
+
+    # --- counts
+
+    @property
+    def delivery(self) -> Delivery:
+        """What was sent and acknowledged, gap records included."""
+        return self._sink.delivery
+
+    @property
+    def published(self) -> int:
+        """Events sent, without gap records and without those that an earlier run had stored."""
+        return self.delivery.published - self._gap_records - self.delivery.known
+
+    @property
+    def acked(self) -> int:
+        """Those of them that the stream holds."""
+        return max(0, self.published - (self.delivery.published - self.delivery.acked))
+
+    @property
+    def dropped(self) -> int:
+        """Events that had to go because the server took too long."""
+        return sum(self.backlog.dropped.values())
+
+    @property
+    def queued(self) -> int:
+        """Events that wait to be sent."""
+        return self.received - self.published - sum(self.rejected.values()) - self.doubles - self.dropped
+
+    @property
+    def doubles(self) -> int:
+        """Events that had been received, or stored by an earlier run, before."""
+        return self.duplicates + self.delivery.known
+
+    # --- running
+
+    def stop(self, by: str) -> None:
+        """End the run: reading stops, what was received is published and waited for."""
+        self.stopped_by = self.stopped_by or by
+        self._stop.set()
+        for feed in self.feeds.values():
+            feed.stop()
+
+    async def run(self, feeds: Sequence[Feed]) -> None:
+        """Take in what the feeds bring.
+
+        Raises :class:`KeyRefusedError` where the key is refused for the stocks (with ``require_options`` for any
+        of them), and what the sink raises.
+        """
+        self.started_ns = time.time_ns()
+        self.feeds = {feed.market: feed for feed in feeds}
+        if STOCKS in self.feeds:
+            self.feeds[STOCKS].set_desired([f"T.{self.options.symbol}", f"Q.{self.options.symbol}"])
+        parser, ticker = asyncio.create_task(self._parse_all()), asyncio.create_task(self._tick_all())
+        publisher = asyncio.create_task(self._publish_all())
+        readers = [asyncio.create_task(self._read(feed)) for feed in feeds]
+        stop = asyncio.create_task(self._stop.wait())
+        try:
+            watched = {parser, ticker, publisher, *readers}
+            while not self._stop.is_set() and watched:
+                done, _ = await asyncio.wait({*watched, stop}, return_when=asyncio.FIRST_COMPLETED)
+                for task in done - {stop}:
+                    task.result()
+                watched -= done
+        finally:
+            self.stopped_by = self.stopped_by or "error"
+            for feed in feeds:
+                feed.stop()
+            await asyncio.wait(readers)
+            for task in (stop, ticker, parser, *readers, *self._filling):
+                await end_task(task)
+            self._parse(len(self._frames))
+            self._close_gaps()
+            await self._finish(publisher)
+            self.ended_ns = time.time_ns()
+
+    async def _finish(self, publisher: "asyncio.Task[None]") -> None:
+        failed = publisher.done() and publisher.exception() is not None
+        while not failed and (len(self.backlog) or self._publishing) and not publisher.done():
+            self._filled.set()
+            await asyncio.sleep(TICK_S / 10)
+        await end_task(publisher)
+        if not failed:
+            await self._sink.drain()
+
+    async def _read(self, feed: Feed) -> None:
+        try:
+            await feed.run()
+        except KeyRefusedError as error:
+            self.refused[feed.market] = error
+            if feed.market == STOCKS or self.options.require_options:
+                raise
+            self._note(error.message, warning=True)
+
+    # --- what the feeds say (see sources.massive_feed.Watcher)
+
+    def frame(self, feed: Feed, frame: str | bytes, ts_recv_ns: int) -> None:
+        """Take a frame."""
+        self._frames.append((feed.market, frame, ts_recv_ns, time.monotonic_ns()))
+        self._arrived.set()
+        if len(self._frames) > MAX_FRAMES:
+            self._parse(FRAMES_AT_ONCE)  # reading waits for parsing, not the other way round
+
+    def lost(self, feed: Feed, from_ns: int, reason: str) -> None:
+        """Open a gap."""
+        self._tell(self.gaps.open(feed.market, from_ns, time.time_ns(), reason))
+
+    def back(self, feed: Feed, to_ns: int) -> None:
+        """Close a gap, and have it filled where that was asked for."""
+        closed = self.gaps.close(feed.market, to_ns, time.time_ns())
+        self._tell(closed)
+        if self._backfill is not None and closed is not None:
+            task = asyncio.create_task(self._fill(self._backfill, feed, closed))
+            self._filling.add(task)
+            task.add_done_callback(self._filling.discard)
+
+    def note(self, feed: Feed, text: str) -> None:
+        """Keep a note."""
+        self._note(text, warning=True)
+
+    def _note(self, text: str, *, warning: bool = False) -> None:
+        self.notes.append((time.time_ns(), text))
+        self.warnings += warning
+
+    def _tell(self, gap: Gap | None) -> None:
+        if gap is None:
+            return
+        state = "open" if gap.to_ns is None else "closed"
+        length = f" {(gap.to_ns - gap.from_ns) / SECOND:.3f} s" if gap.to_ns is not None else ""
+        self._note(f"gap {gap.feed}{length}: {state} ({gap.reason})", warning=gap.to_ns is None)
+        self._gap_records += 1
+        self._append(encode(gap), f"G.{gap.gap_id}.{state}", gap, "", time.monotonic_ns(), None)
+
+    def _close_gaps(self) -> None:
+        # Open gaps stay open: nobody knows what comes after the end.
+        for feed in [feed for feed in self.gaps.open_now if feed.startswith(("nats", "overflow"))]:
+            self._tell(self.gaps.close(feed, time.time_ns(), time.time_ns()))
+
+    # --- frames → events
+
+    async def _parse_all(self) -> None:
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            while self._frames:
+                self._parse(FRAMES_AT_ONCE)
+                await asyncio.sleep(0)
+
+    def _parse(self, count: int) -> None:
+        for _ in range(min(count, len(self._frames))):
+            market, frame, ts_recv_ns, clock_ns = self._frames.popleft()
+            try:
+                self._take(parse_frame(frame, market, ts_recv_ns, self.options.source), market, clock_ns)
+            except Exception as error:  # one odd frame must not end the day; many end it loudly
+                self._failed(error, str(frame)[:200])
+
+    def _failed(self, error: Exception, sample: str) -> None:
+        self.received += 1
+        self._reject("internal", f"{type(error).__name__}: {error}: {sample}")
+        now_s = time.monotonic()
+        self._failures.append(now_s)
+        if len(self._failures) == MAX_FAILURES and now_s - self._failures[0] < 60:
+            raise SpyctlError(
+                f"{MAX_FAILURES} internal errors within a minute, the last: {error}", "report it"
+            ) from error
+
+    def _reject(self, reason: str, sample: str) -> None:
+        self.rejected[reason] += 1
+        if reason not in self.samples:
+            self.samples[reason] = sample
+            self._note(f"rejected, {reason}: {sample[:100]}", warning=True)
+
+    def _take(self, parsed: Parsed, market: str, clock_ns: int) -> None:
+        for status in parsed.statuses:
+            if market in self.feeds:
+                self.feeds[market].status(status.status, status.message)
+        self.received += len(parsed.rejects) + len(parsed.events)
+        for reject in parsed.rejects:
+            self._reject(reject.reason, reject.sample)
+        self.noted.update(parsed.notes)
+        for event, identity in parsed.events:
+            if not self._is_ours(event):
+                self._reject("unexpected", identity)
+            elif not (self._quotes_seen if isinstance(event, StockQuote) else self._trades_seen).add(identity):
+                self.duplicates += 1
+            else:
+                self._look(event)
+                conflates = identity.split(".")[1] if isinstance(event, StockQuote) else None
+                self._append(encode(event), identity, event, market, clock_ns, conflates)
+
+    def _is_ours(self, event: LiveEvent) -> bool:
+        if isinstance(event, OptionTrade):
+            return self.window.expects(event.option_symbol, event.ts_recv_ns)
+        return event.symbol == self.options.symbol
+
+    def _look(self, event: LiveEvent) -> None:
+        latency_ns = event.ts_recv_ns - event.ts_event_ns
+        self.latency_ns.add(latency_ns)
+        self._skews.append(latency_ns)
+        if isinstance(event, StockQuote):
+            self.last_quote = event
+            self.window.spot.quote(event.bid_px, event.ask_px, event.ts_recv_ns)
+        elif isinstance(event, StockTrade):
+            self.window.spot.trade(event.price, event.conditions, event.ts_recv_ns)
+        else:
+            self.last_prints[event.option_symbol] = event
+            self.volumes[event.option_symbol] += event.size
+            self.prints[event.option_symbol] += 1
+        if self._observer is not None:
+            self._observer(event)
+
+    def _append(
+        self, payload: bytes, identity: str, event: LiveEvent | Gap, feed: str, clock_ns: int, conflates: str | None
+    ) -> None:
+        dropped = self.dropped
+        self.backlog.append(Pending(payload, identity, subject_of(event), feed, clock_ns, conflates))
+        if self.dropped > dropped:
+            self._tell(self.gaps.open("overflow", event.ts_recv_ns, time.time_ns(), "the server was too slow"))
+        self._filled.set()
+
+    def messages(self, messages: Sequence[object], market: str, ts_recv_ns: int) -> None:
+        """Take messages in wire form that came in another way than through a feed of ours."""
+        self._take(normalize(messages, market, ts_recv_ns, self.options.source), market, time.monotonic_ns())
+
+    # --- events → the server
+
+    async def _publish_all(self) -> None:
+        while True:
+            await self._filled.wait()
+            self._filled.clear()
+            while batch := self.backlog.take(BATCH):
+                self._publishing = len(batch)
+                await self._sink.publish(
+                    encoded_events(
+                        [event.payload for event in batch],
+                        [self._ranks[event.subject] for event in batch],
+                        [event.identity.encode() for event in batch],
+                        batch[0].received_ns,
+                    )
+                )
+                self.by_subject.update(event.subject for event in batch)
+                self._publishing = 0
+
+    # --- now and then
+
+    async def _tick_all(self) -> None:
+        next_skew_s = time.monotonic()
+        while True:
+            now_ns = time.time_ns()
+            if self.window.tick(now_ns) and OPTIONS in self.feeds:
+                self.feeds[OPTIONS].set_desired(self.window.topics)
+            self._watch_stall(now_ns)
+            self._watch_server(now_ns)
+            if time.monotonic() >= next_skew_s:
+                next_skew_s += 10
+                self._watch_skew()
+            await asyncio.sleep(TICK_S)
+
+    def _watch_stall(self, now_ns: int) -> None:
+        # Quiet is normal for options, and for stocks outside the regular session.
+        feed = self.feeds.get(STOCKS)
+        if feed is None or feed.state != "up" or time.monotonic() - feed.last_frame_s < STALL_S:
+            return
+        if not self.options.has_sessions or in_regular_hours(now_ns):
+            feed.reconnect(f"nothing for {STALL_S:.0f} s")
+
+    def _watch_server(self, now_ns: int) -> None:
+        if not self._connected():
+            self._tell(self.gaps.open("nats", now_ns, now_ns, "NATS is away"))
+        else:
+            self._tell(self.gaps.close("nats", now_ns, now_ns))
+        if "overflow" in self.gaps.open_now and not len(self.backlog):
+            self._tell(self.gaps.close("overflow", now_ns, now_ns, self.dropped))
+
+    def _watch_skew(self) -> None:
+        if len(self._skews) < 100:
+            return
+        median = sorted(self._skews)[len(self._skews) // 2]
+        skewed = median < 0 or median > SKEW_NS
+        if skewed and not self._skewed:
+            late = "the feed is delayed" if median > 600 * SECOND else "look at this machine's clock, or the network"
+            self._note(f"events arrive {median / SECOND:+.3f} s after their time: {late}", warning=True)
+        self._skewed = skewed
+
+    # --- what a gap left out
+
+    async def _fill(self, backfill: Backfill, feed: Feed, gap: Gap) -> None:
+        symbols = sorted({topic.removeprefix("T.") for topic in feed.desired if topic.startswith("T.")})
+        try:
+            messages = await backfill.trades(symbols, gap.from_ns, gap.to_ns or time.time_ns())
+        except SpyctlError as error:
+            self._note(f"backfill: {error.message}", warning=True)
+            return
+        parsed = normalize(messages, feed.market, time.time_ns(), EventSource.POLYGON_REST)
+        before = self.duplicates
+        self._take(parsed, feed.market, time.monotonic_ns())
+        filled = len(parsed.events) - (self.duplicates - before)
+        self.backfilled += filled
+        self._note(f"backfill: {filled:,} trades of the {feed.market} gap")
+
+    # --- results
+
+    def summary(self, stream: str | None = None) -> dict[str, Any]:
+        """Return the summary of the run with the keys of the published contract; see :meth:`Replay.summary`."""
+        delivery = self.delivery
+        wall_ns = max(0, (self.ended_ns or time.time_ns()) - self.started_ns)
+        ack, latency = Percentiles.of(delivery.ack_ns), Percentiles.of(self.latency_ns)
+        mean = self.published / (wall_ns / SECOND) if wall_ns else None
+        return {
+            "run_id": self.run_id,
+            "events": self.published,
+            "by_subject": {
+                shown: self.by_subject[subject] for subject, shown in zip(SUBJECTS, self.subjects, strict=True)
+            },
+            "read": self.received,
+            "received": self.received,
+            "published": self.published,
+            "acked": self.acked,
+            "duplicates": self.doubles,
+            "queued": self.queued,
+            "rejected": sum(self.rejected.values()),
+            "rejected_by_reason": dict(self.rejected),
+            "noted": dict(self.noted),
+            "late": 0,
+            "reordered": delivery.reordered,
+            "dropped": self.dropped,
+            "gaps": self.gaps.count,
+            "gap_records": self._gap_records,
+            "open_gaps": sorted(self.gaps.open_now),
+            "backfilled": self.backfilled,
+            "unresolved": 0,
+            "resent": delivery.resent,
+            "reconnects": delivery.reconnects,
+            "feed_reconnects": {market: feed.reconnects for market, feed in self.feeds.items()},
+            "refused": sorted(self.refused),
+            "missing": sorted(topic for feed in self.feeds.values() for topic in feed.missing),
+            "started_ns": self.started_ns or None,
+            "started_utc": utc_text(self.started_ns) if self.started_ns else None,
+            "ended_ns": self.ended_ns or None,
+            "ended_utc": utc_text(self.ended_ns) if self.ended_ns else None,
+            "wall_s": wall_ns / SECOND,
+            "event_s": wall_ns / SECOND,
+            "quiet_skipped_s": 0.0,
+            "stalls": 0,
+            "stalled_s": 0.0,
+            "speed_asked": 1.0,
+            "speed_achieved": 1.0 if wall_ns else None,
+            "events_per_s": mean,
+            "bytes": delivery.payload_bytes,
+            "latency_ms": {"p50": latency.p50, "p99": latency.p99} if latency else None,
+            "ack_ms": {"p50": ack.p50, "p99": ack.p99} if ack else None,
+            "acknowledged": self._sink.protocol,
+            "expiry": str(self.window.manager.expiry),
+            "strike_range": self.window.manager.strike_range,
+            "centre": self.window.manager.centre,
+            "stream": stream,
+            "first_seq": delivery.first_seq,
+            "last_seq": delivery.last_seq,
+            "digest": None,
+            "resumed_at": None,
+            "complete": self.stopped_by in ("Ctrl-C", "SIGTERM", "--for") and not self.queued,
+            "stopped_by": self.stopped_by,
+        }
+
+    def exit_code(self) -> ExitCode:
+        """Return what the process ends with: 3 where anything is missing."""
+        if self.stopped_by == "Ctrl-C":
+            return ExitCode.INTERRUPTED
+        if self.stopped_by == "SIGTERM":
+            return ExitCode.TERMINATED
+        delivery = self.delivery
+        missing = self.rejected or self.dropped or self.gaps.count or delivery.reordered or self.refused
+        return ExitCode.INCOMPLETE if missing or delivery.published != delivery.acked else ExitCode.OK

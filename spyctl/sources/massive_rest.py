@@ -1,0 +1,80 @@
+"""Massive's REST API, as far as it is needed: one GET with a deadline, told apart by its status code.
+
+The vendor's own REST clients retry for long and hide the status code; see
+https://massive.com/docs/rest/quickstart for the paths.
+"""
+
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import certifi
+import orjson
+import urllib3
+
+from spyctl.errors import UnreachableFeedError
+
+REST_URL = "https://api.massive.com"
+CONNECT_S, READ_S = 3.0, 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a GET brought: the HTTP status, the document (empty where it was no JSON), the server's clock as text."""
+
+    code: int
+    document: dict[str, Any]
+    date: str | None
+    retry_after_s: float | None
+
+    @property
+    def words(self) -> str:
+        """The server's own words about a failure."""
+        return str(self.document.get("error") or self.document.get("message") or f"HTTP {self.code}")
+
+
+class MassiveRest:
+    """GETs with a key in a header; blocking, so call it in a thread."""
+
+    def __init__(self, api_key: str, url: str = REST_URL) -> None:
+        self.host = urlsplit(url).netloc
+        self._url = url.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {api_key}", "User-Agent": "spyctl"}
+        timeout = urllib3.Timeout(connect=CONNECT_S, read=READ_S)
+        context = ssl.create_default_context(cafile=certifi.where())
+        self._pool = urllib3.PoolManager(timeout=timeout, retries=False, ssl_context=context)
+
+    def get(self, path: str, **query: str | int) -> Answer:
+        """Return the answer to a GET. Raises :class:`UnreachableFeedError` where there is none."""
+        url = path if path.startswith(self._url) else self._url + path
+        if query:
+            url += "?" + urlencode(query)
+        try:
+            response = self._pool.request("GET", url, headers=self._headers)
+        except urllib3.exceptions.HTTPError as error:
+            reason = type(error).__name__.removesuffix("Error")
+            raise UnreachableFeedError(
+                f"{self.host} cannot be reached ({reason})", "check network, proxy and --rest-url"
+            ) from None
+        try:
+            document = orjson.loads(response.data)
+        except orjson.JSONDecodeError:
+            document = {}
+        after = response.headers.get("Retry-After", "")
+        return Answer(
+            response.status,
+            document if isinstance(document, dict) else {},
+            response.headers.get("Date"),
+            float(after) if after.isdigit() else None,
+        )
+
+    def pages(self, path: str, **query: str | int) -> Iterator[Answer]:
+        """Yield the answers to a GET and to what it names as its next pages; ends after one that failed."""
+        answer = self.get(path, **query)
+        yield answer
+        while answer.code == 200 and (following := answer.document.get("next_url")):
+            parts = urlsplit(str(following))  # only the path is followed: the key goes to no other host
+            answer = self.get(f"{parts.path}?{parts.query}")
+            yield answer

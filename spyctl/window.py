@@ -1,0 +1,81 @@
+"""The strike window while it is live: decided by the manager, eased by a grace, rolled with the expiry."""
+
+from collections.abc import Collection
+from datetime import date
+
+from spyctl.strikes import Spot, StrikeManager, parse_option_ticker
+from spyctl.times import SECOND
+from spyctl.trading_days import current_expiry
+
+RECENTRE_EVERY_NS = SECOND
+GRACE_NS = 30 * SECOND
+MEMORY_NS = 60 * SECOND
+
+
+class Window:
+    """Which option topics to hold now; ``expiry`` fixes the date instead of the trading calendar.
+
+    All times are Unix ns and come from outside. A strike that leaves stays subscribed for 30 s, in case it comes
+    back.
+    """
+
+    def __init__(self, manager: StrikeManager, now_ns: int, expiry: date | None = None) -> None:
+        self.manager = manager
+        self.spot = Spot()
+        self.is_0dte = True
+        self.added: dict[str, int] = {}
+        self.leaving: dict[str, int] = {}  # topic → when it goes
+        self._fixed = expiry
+        self._recentred_ns = 0
+        self._left: dict[str, int] = {}  # topic → when it went
+        manager.expiry, self.is_0dte = self._expiry(now_ns)
+
+    @property
+    def topics(self) -> frozenset[str]:
+        """What the feed should hold: the window, and what is on its way out."""
+        return self.manager.held | self.leaving.keys()
+
+    def _expiry(self, now_ns: int) -> tuple[date, bool]:
+        found, is_today = current_expiry(now_ns)
+        if self._fixed is None:
+            return found, is_today
+        return self._fixed, is_today and self._fixed == found
+
+    def tick(self, now_ns: int) -> bool:
+        """Follow spot and calendar; returns whether :attr:`topics` changed."""
+        before = self.topics
+        expiry, self.is_0dte = self._expiry(now_ns)
+        if expiry != self.manager.expiry:
+            self.manager.roll(expiry)
+            self.leaving.clear()  # expired contracts trade no more
+            self._left.update(dict.fromkeys(before - self.manager.held, now_ns))
+        price = self.spot.price
+        due = now_ns - self._recentred_ns >= RECENTRE_EVERY_NS
+        if price is not None and due and self.manager.should_update(price):
+            self._recentred_ns = now_ns
+            self._move(*self.manager.get_target_strikes(price), now_ns)
+        for topic in [topic for topic, until_ns in self.leaving.items() if until_ns <= now_ns]:
+            del self.leaving[topic]
+            self._left[topic] = now_ns
+        return self.topics != before
+
+    def relist(self, listed: Collection[int] | None, now_ns: int) -> None:
+        """Take the strikes (in thousandths) that are listed for the expiry."""
+        self.manager.listed = listed
+        if self.spot.price is not None:
+            self._move(*self.manager.get_target_strikes(self.spot.price), now_ns)
+
+    def expects(self, ticker: str, now_ns: int) -> bool:
+        """Tell whether a contract belongs to us: of our underlying and expiry, or held within the last minute."""
+        option = parse_option_ticker(ticker)
+        if (option.root, option.expiry) == (self.manager.underlying, self.manager.expiry):
+            return True
+        return now_ns - self._left.get(f"T.{ticker}", -MEMORY_NS) < MEMORY_NS
+
+    def _move(self, add: Collection[str], remove: Collection[str], now_ns: int) -> None:
+        for topic in add:
+            self.leaving.pop(topic, None)
+            self.added[topic] = now_ns
+        for topic in remove:
+            self.added.pop(topic, None)
+            self.leaving[topic] = now_ns + GRACE_NS
