@@ -11,7 +11,7 @@ import math
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,7 +32,7 @@ Message = dict[str, Any]
 
 
 class Walk:
-    """A plausible SPY: each call of :meth:`step` gives the messages of a moment, for those who subscribe.
+    """A plausible SPY: each call of :meth:`step` gives the messages of a moment.
 
     Trade ids and sequences count up from ``first_id``.
     """
@@ -43,17 +43,16 @@ class Walk:
         self._trade_id = first_id
 
     def step(self, count: int, ms: int, topics: Iterable[str]) -> list[Message]:
-        """Return about ``count`` messages at a time (Unix ms), of what is subscribed."""
-        held = frozenset(topics)
-        options = [ticker for topic in held if (ticker := _ticker(topic)) is not None]
+        """Return ``count`` messages at a time (Unix ms); of options those among the topics that somebody holds."""
+        options = [ticker for topic in topics if (ticker := _ticker(topic)) is not None]
         found: list[Message] = []
         for _ in range(count):
             dice = self._random.random()
-            if dice < 0.7 and "Q.SPY" in held:
+            if dice < 0.7:
                 found.append(self._quote(ms))
-            elif dice < 0.9 and "T.SPY" in held:
+            elif dice < 0.9 or not options:
                 found.append(self._trade(ms))
-            elif options and (dice >= 0.9 or "T.SPY" not in held):
+            else:
                 found.append(self._option_trade(ms, self._near(options)))
         return found
 
@@ -223,14 +222,11 @@ class Simulator:
             due += (now_s - last_s) * self.rate * busy
             last_s = now_s
             count, due = int(due), due - int(due)
+            topics = {topic for peer in self.peers for topic in peer.topics}
+            messages = self.walk.step(count, time.time_ns() // 1_000_000, topics)
             for peer in list(self.peers):
-                share = 0.9 if peer.market == "stocks" else 0.1
-                wanted = count * share
-                number = int(wanted) + (self.walk._random.random() < wanted % 1)
-                messages = self.walk.step(number, time.time_ns() // 1_000_000, peer.topics)
-                if messages:
-                    self.sent += len(messages)
-                    try:
-                        await peer.say(*messages)
-                    except ConnectionClosed:
-                        continue
+                theirs = [message for message in messages if f"{message['ev']}.{message['sym']}" in peer.topics]
+                if theirs:
+                    self.sent += len(theirs)
+                    with suppress(ConnectionClosed):
+                        await peer.say(*theirs)
