@@ -7,7 +7,9 @@ if TYPE_CHECKING:
     from spyctl.api import NATSBus as NATSBus
     from spyctl.api import ReplayPublisher as ReplayPublisher
     from spyctl.api import ReplayStats as ReplayStats
+    from spyctl.api import StreamIngestor as StreamIngestor
     from spyctl.ingest import DBNIngestor as DBNIngestor
+    from spyctl.strikes import StrikeManager as StrikeManager
 
 __version__ = "0.1.0"
 
@@ -17,8 +19,10 @@ _WHERE = {
     "NATSBus": "spyctl.api",
     "ReplayPublisher": "spyctl.api",
     "ReplayStats": "spyctl.api",
+    "StreamIngestor": "spyctl.api",
+    "StrikeManager": "spyctl.strikes",
 }
-__all__ = ["DBNIngestor", "NATSBus", "ReplayPublisher", "ReplayStats", "__version__"]
+__all__ = ["DBNIngestor", "NATSBus", "ReplayPublisher", "ReplayStats", "StreamIngestor", "StrikeManager", "__version__"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,9 +1,12 @@
 """The Python API for programs that embed spyctl; no logic of its own."""
 
+import asyncio
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 from spyctl.bus.connection import Connection, connect
 from spyctl.bus.publisher import Publisher
@@ -14,8 +17,12 @@ from spyctl.encode import encoded_events
 from spyctl.errors import UsageError
 from spyctl.events import MBP10, Event, FuturesTrade
 from spyctl.ingest import DBNIngestor
+from spyctl.live import Live, LiveOptions
 from spyctl.normalize.dbn import Selection
+from spyctl.normalize.massive import OPTIONS, STOCKS, LiveEvent, from_model
 from spyctl.replay import Replay, ReplayOptions
+from spyctl.sources.massive_feed import FEED_URL, Feed
+from spyctl.strikes import StrikeManager
 from spyctl.times import MAX_INSTANT, day_number
 from spyctl.wire import KINDS, encode, subject_of
 
@@ -81,6 +88,73 @@ class NATSBus:
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.close()
+
+
+class StreamIngestor:
+    """Takes in the live feeds and publishes them through a connected :class:`NATSBus`.
+
+    ``strike_manager`` decides the option contracts; its expiry follows the trading calendar. ``queue`` also receives
+    each event; it is deprecated: read the stream instead.
+    """
+
+    def __init__(
+        self,
+        api_key: str,
+        bus: NATSBus,
+        strike_manager: StrikeManager,
+        queue: "asyncio.Queue[LiveEvent] | None" = None,
+        *,
+        feed_url: str = FEED_URL,
+    ) -> None:
+        if queue is not None:
+            warnings.warn("StreamIngestor(queue=…) is deprecated: read the stream", DeprecationWarning, stacklevel=2)
+        publisher = bus.publisher
+        self._api_key = api_key
+        self._feed_url = feed_url
+        self._running = False
+        options = LiveOptions(symbol=strike_manager.underlying)
+        observer = queue.put_nowait if queue is not None else None
+        self._live = Live(
+            publisher, strike_manager, options, run_id=publisher.run_id, observer=observer, subjects=SUBJECTS
+        )
+
+    async def run_async(self) -> None:
+        """Take in both feeds until :meth:`stop`.
+
+        Raises :class:`KeyRefusedError` where the key is refused, and what :meth:`NATSBus.publish` raises.
+        """
+        feeds = [Feed(market, self._api_key, self._live, url=self._feed_url) for market in (STOCKS, OPTIONS)]
+        self._running = True
+        try:
+            await self._live.run(feeds)
+        finally:
+            self._running = False
+
+    def stop(self) -> None:
+        """End :meth:`run_async`, which returns when all is acknowledged."""
+        self._live.stop("stop()")
+
+    async def handle_msg_async(self, msgs: Sequence[object]) -> None:
+        """Publish option messages: as on the wire, or as the client library parsed them."""
+        await self._handle(msgs, OPTIONS)
+
+    async def handle_stock_msg_async(self, msgs: Sequence[object]) -> None:
+        """Publish stock messages, likewise."""
+        await self._handle(msgs, STOCKS)
+
+    def update_subs(self, add: Sequence[str], remove: Sequence[str]) -> None:
+        """Hold some option topics (``T.O:SPY…``) whatever the window does, and others no more."""
+        self._live.window.pinned |= set(add)
+        self._live.window.pinned -= set(remove)
+
+    def summary(self) -> dict[str, Any]:
+        """Return the counts so far, with the keys of a live summary."""
+        return self._live.summary()
+
+    async def _handle(self, msgs: Sequence[object], market: str) -> None:
+        self._live.messages([from_model(message) for message in msgs], market, time.time_ns())
+        if not self._running:
+            await self._live.publish_waiting()
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ slow server never holds up the reading; what waits in between is bounded.
 import asyncio
 import time
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Protocol
@@ -87,7 +87,8 @@ class Seen:
 class Live:
     """One run of the live side; :meth:`run` goes on until :meth:`stop`. Counters may be read at any time.
 
-    ``connected`` tells whether the NATS connection is up.
+    ``connected`` tells whether the NATS connection is up, ``listed`` which strikes (in thousandths) of an underlying
+    exist for an expiry, ``None`` where that is not to be had; ``observer`` is shown each event.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class Live:
         run_id: str,
         connected: Callable[[], bool] = lambda: True,
         backfill: Backfill | None = None,
+        listed: Callable[[str, date], Awaitable[frozenset[int] | None]] | None = None,
         observer: Callable[[LiveEvent], None] | None = None,
         subjects: Sequence[str] = SUBJECTS,
     ) -> None:
@@ -130,6 +132,8 @@ class Live:
         self._ranks = {subject: subjects.index(subject) for subject in SUBJECTS}
         self._connected = connected
         self._backfill = backfill
+        self._listed = listed
+        self._listed_for: date | None = None
         self._observer = observer
         self._frames: deque[tuple[str, str | bytes, int, int]] = deque()
         self._arrived = asyncio.Event()
@@ -140,7 +144,7 @@ class Live:
         self._failures: deque[float] = deque(maxlen=MAX_FAILURES)
         self._skews: deque[int] = deque(maxlen=1_000)
         self._skewed = False
-        self._filling: set[asyncio.Task[None]] = set()
+        self._errands: set[asyncio.Task[None]] = set()
         self._publishing = 0
 
     # --- counts
@@ -210,7 +214,7 @@ class Live:
             for feed in feeds:
                 feed.stop()
             await asyncio.wait(readers)
-            for task in (stop, ticker, parser, *readers, *self._filling):
+            for task in (stop, ticker, parser, *readers, *self._errands):
                 await end_task(task)
             self._parse(len(self._frames))
             self._close_gaps()
@@ -253,9 +257,7 @@ class Live:
         closed = self.gaps.close(feed.market, to_ns, time.time_ns())
         self._tell(closed)
         if self._backfill is not None and closed is not None:
-            task = asyncio.create_task(self._fill(self._backfill, feed, closed))
-            self._filling.add(task)
-            task.add_done_callback(self._filling.discard)
+            self._beside(self._fill(self._backfill, feed, closed))
 
     def note(self, feed: Feed, text: str) -> None:
         """Keep a note."""
@@ -371,18 +373,22 @@ class Live:
         while True:
             await self._filled.wait()
             self._filled.clear()
-            while batch := self.backlog.take(BATCH):
-                self._publishing = len(batch)
-                await self._sink.publish(
-                    encoded_events(
-                        [event.payload for event in batch],
-                        [self._ranks[event.subject] for event in batch],
-                        [event.identity.encode() for event in batch],
-                        batch[0].received_ns,
-                    )
+            await self.publish_waiting()
+
+    async def publish_waiting(self) -> None:
+        """Publish what waits; returns when all of it is sent."""
+        while batch := self.backlog.take(BATCH):
+            self._publishing = len(batch)
+            await self._sink.publish(
+                encoded_events(
+                    [event.payload for event in batch],
+                    [self._ranks[event.subject] for event in batch],
+                    [event.identity.encode() for event in batch],
+                    batch[0].received_ns,
                 )
-                self.by_subject.update(event.subject for event in batch)
-                self._publishing = 0
+            )
+            self.by_subject.update(event.subject for event in batch)
+            self._publishing = 0
 
     # --- now and then
 
@@ -390,14 +396,39 @@ class Live:
         next_skew_s = time.monotonic()
         while True:
             now_ns = time.time_ns()
-            if self.window.tick(now_ns) and OPTIONS in self.feeds:
-                self.feeds[OPTIONS].set_desired(self.window.topics)
+            self._follow(now_ns)
             self._watch_stall(now_ns)
             self._watch_server(now_ns)
             if time.monotonic() >= next_skew_s:
                 next_skew_s += 10
                 self._watch_skew()
             await asyncio.sleep(TICK_S)
+
+    def _follow(self, now_ns: int) -> None:
+        expiry = self.window.manager.expiry
+        if self.window.tick(now_ns) and self.window.manager.expiry != expiry:
+            self._note(f"options now of {self.window.manager.expiry}")
+        if OPTIONS in self.feeds and self.feeds[OPTIONS].desired != self.window.topics:
+            self.feeds[OPTIONS].set_desired(self.window.topics)
+        if self._listed is not None and self._listed_for != self.window.manager.expiry:
+            self._listed_for = self.window.manager.expiry
+            self._beside(self._list(self._listed_for))
+
+    async def _list(self, expiry: date | None) -> None:
+        if expiry is None or self._listed is None:
+            return
+        strikes = await self._listed(self.window.manager.underlying, expiry)
+        if expiry != self.window.manager.expiry:
+            return
+        if strikes is None:
+            self._note("the list of contracts is not to be had: whole dollars are taken")
+        else:
+            self.window.relist(strikes, time.time_ns())
+
+    def _beside(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
 
     def _watch_stall(self, now_ns: int) -> None:
         # Quiet is normal for options, and for stocks outside the regular session.

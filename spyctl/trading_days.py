@@ -64,3 +64,17 @@ def current_expiry(ns: int) -> tuple[date, bool]:
     if is_trading_day(today) and now.time() < end:
         return today, True
     return next_trading_day(today), False
+
+
+def session_text(ns: int, vendor: str = "") -> str:
+    """Say what the market does at an instant (Unix ns); ``vendor`` is the vendor's own word for it."""
+    now = datetime.fromtimestamp(ns // SECOND, NEW_YORK)
+    today = now.date()
+    if in_regular_hours(ns):
+        early = closes_early(today)
+        close, options = (EARLY_CLOSE, OPTIONS_EARLY_CLOSE) if early else (CLOSE, OPTIONS_CLOSE)
+        text = f"open: regular session to {close:%H:%M}, options to {options:%H:%M} New York"
+        return text if vendor in ("", "open") else f"{text}; the vendor says {vendor}"
+    following = today if is_trading_day(today) and now.time() < OPEN else next_trading_day(today)
+    state = vendor if vendor in ("extended-hours", "early_trading", "late_trading") else "closed"
+    return f"{state}: the regular session opens {following:%a} {following} {OPEN:%H:%M} New York"

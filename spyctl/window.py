@@ -25,6 +25,7 @@ class Window:
         self.is_0dte = True
         self.added: dict[str, int] = {}
         self.leaving: dict[str, int] = {}  # topic → when it goes
+        self.pinned: set[str] = set()  # held whatever the spot does
         self._fixed = expiry
         self._recentred_ns = 0
         self._left: dict[str, int] = {}  # topic → when it went
@@ -32,8 +33,8 @@ class Window:
 
     @property
     def topics(self) -> frozenset[str]:
-        """What the feed should hold: the window, and what is on its way out."""
-        return self.manager.held | self.leaving.keys()
+        """What the feed should hold: the window, what is on its way out, what is pinned."""
+        return self.manager.held | self.leaving.keys() | self.pinned
 
     def _expiry(self, now_ns: int) -> tuple[date, bool]:
         found, is_today = current_expiry(now_ns)

@@ -164,6 +164,18 @@ class Runs:
         return max(found, key=lambda one: one.started_ns, default=None)
 
 
+async def find_living(connection: Connection, subject: str) -> RunRecord | None:
+    """Return the record of the run that publishes to a subject now; makes no bucket where there is none."""
+    try:
+        bucket = await connection.jetstream().key_value(BUCKET)
+        entry = await bucket.get(f"lease.{subject}")
+        lease = orjson.loads(entry.value or b"{}")
+        found = await bucket.get(f"run.{lease['run_id']}")
+        return RunRecord(**orjson.loads(found.value or b"{}")) if _alive(lease) else None
+    except (nats.js.errors.Error, nats.errors.Error, KeyError, TypeError):
+        return None
+
+
 class Run:
     """A registered run: renews its leases and its checkpoint until it ends."""
 

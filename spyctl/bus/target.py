@@ -66,6 +66,14 @@ async def reach(target: Target, *, tell: Callable[[str], None] = lambda _: None)
         yield Reached(connection, embedded, why)
 
 
+def would_start(target: Target) -> bool:
+    """Tell whether reaching a target now would start the embedded server."""
+    store = Store(target.store)
+    if (target.urls and not target.embedded) or store.state() is not None or store.locked():
+        return False
+    return target.embedded or not _listens(target.port)
+
+
 def _choice(target: Target, tell: Callable[[str], None]) -> tuple[EmbeddedServer | None, str]:
     server = EmbeddedServer(Store(target.store), target.port, tell=tell)
     if target.embedded:

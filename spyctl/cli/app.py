@@ -7,7 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from spyctl import __version__
-from spyctl.cli import catalog, events, live, replay, sample, server
+from spyctl.cli import catalog, events, live, probe, replay, sample, server
 from spyctl.cli.talk import Talk, drop_stdout, prepare_streams
 from spyctl.errors import ExitCode, SpyctlError
 
@@ -70,6 +70,7 @@ app.command("replay", rich_help_panel=BRING)(replay.replay)
 app.command("discover", rich_help_panel=LOOK)(catalog.discover)
 app.command("time-range", rich_help_panel=LOOK)(catalog.time_range)
 app.command("events", rich_help_panel=LOOK)(events.events)
+app.command("probe", rich_help_panel=SET_UP)(probe.probe)
 app.add_typer(server.app, name="server", rich_help_panel=SET_UP)
 app.command("sample", rich_help_panel=SET_UP)(sample.sample)
 

@@ -11,11 +11,41 @@ from spyctl.errors import UsageError
 WHAT = "What to take in"
 
 
+def _stock_symbol(text: str) -> str:
+    if not text.isalpha() or not text.isascii() or len(text) > 6:
+        raise UsageError(f"--symbol {text!r} is no stock symbol", "--symbol SPY")
+    return text.upper()
+
+
+Symbol = Annotated[
+    str,
+    typer.Option("--symbol", envvar="SPYCTL_SYMBOL", metavar="NAME", help="The underlying.", callback=_stock_symbol),
+]
+FeedUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--feed-url",
+        envvar="SPYCTL_FEED_URL",
+        metavar="URL",
+        help="The WebSocket; wss://socket.massive.com unless named.",
+        rich_help_panel=HOW,
+    ),
+]
+RestUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--rest-url",
+        envvar="SPYCTL_REST_URL",
+        metavar="URL",
+        help="The REST API; https://api.massive.com unless named.",
+        rich_help_panel=HOW,
+    ),
+]
+
+
 def live(
     context: typer.Context,
-    symbol: Annotated[
-        str, typer.Option("--symbol", envvar="SPYCTL_SYMBOL", metavar="NAME", help="The underlying.")
-    ] = "SPY",
+    symbol: Symbol = "SPY",
     strike_range: Annotated[
         int,
         typer.Option(
@@ -42,26 +72,8 @@ def live(
     sim_seed: Annotated[
         int, typer.Option("--sim-seed", metavar="N", help="The same seed walks the same way.", rich_help_panel=HOW)
     ] = 7,
-    feed_url: Annotated[
-        str | None,
-        typer.Option(
-            "--feed-url",
-            envvar="SPYCTL_FEED_URL",
-            metavar="URL",
-            help="The WebSocket; wss://socket.massive.com unless named.",
-            rich_help_panel=HOW,
-        ),
-    ] = None,
-    rest_url: Annotated[
-        str | None,
-        typer.Option(
-            "--rest-url",
-            envvar="SPYCTL_REST_URL",
-            metavar="URL",
-            help="The REST API; https://api.massive.com unless named.",
-            rich_help_panel=HOW,
-        ),
-    ] = None,
+    feed_url: FeedUrl = None,
+    rest_url: RestUrl = None,
     delayed: Annotated[
         bool,
         typer.Option(
@@ -101,9 +113,7 @@ def live(
     for other, given in (("--feed-url", feed_url is not None), ("--delayed", delayed)):
         if sim and given and context.get_parameter_source(other[2:].replace("-", "_")).name == "COMMANDLINE":  # type: ignore[union-attr]
             raise UsageError(f"--sim and {other} exclude each other", "one of the two")
-    if not symbol.isalpha() or len(symbol) > 6:
-        raise UsageError(f"--symbol {symbol!r} is no stock symbol", "--symbol SPY")
-    manager = StrikeManager(strike_range, symbol.upper())
+    manager = StrikeManager(strike_range, symbol)
     request = LiveRequest(
         manager=manager,
         expiry=parse_date(expiry) if expiry else None,
@@ -111,7 +121,7 @@ def live(
         sim_rate=sim_rate,
         sim_seed=sim_seed,
         api_key="" if sim else api_key(),
-        feed_url=_ws_url(feed_url or (DELAYED_URL if delayed else FEED_URL)),
+        feed_url=ws_url(feed_url or (DELAYED_URL if delayed else FEED_URL)),
         rest_url=rest_url or REST_URL,
         backfill=backfill and (not sim or rest_url is not None),
         require_options=require_options,
@@ -126,7 +136,8 @@ def live(
     return asyncio.run(run_live(request, Talk(quiet)))
 
 
-def _ws_url(url: str) -> str:
+def ws_url(url: str) -> str:
+    """Check that a URL names a WebSocket server alone; raises :class:`UsageError`."""
     from urllib.parse import urlsplit
 
     parts = urlsplit(url)

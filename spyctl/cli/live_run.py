@@ -29,8 +29,8 @@ from spyctl.live_display import View
 from spyctl.normalize.massive import OPTIONS, STOCKS
 from spyctl.simulator import KEY, Simulator
 from spyctl.sources.massive_feed import Feed
-from spyctl.sources.massive_rest import MassiveRest
-from spyctl.strikes import StrikeManager
+from spyctl.sources.massive_rest import MassiveRest, listed_contracts
+from spyctl.strikes import StrikeManager, parse_option_ticker
 from spyctl.tasks import end_task
 from spyctl.times import SECOND
 from spyctl.wire import with_prefix
@@ -114,6 +114,7 @@ async def _with_server(request: LiveRequest, talk: Talk, reached: Reached, inter
     live = Live(
         publisher, request.manager, options, run_id=record.run_id,
         connected=lambda: connection.connected, backfill=Backfill(rest) if request.backfill else None,
+        listed=None if request.sim else partial(_listed, rest),
     )  # fmt: skip
     where = "embedded" if reached.embedded is not None else connection.url
     state = "failed"
@@ -126,6 +127,16 @@ async def _with_server(request: LiveRequest, talk: Talk, reached: Reached, inter
         await publisher.close()
         await run.end(state, publisher.checkpoint(), settled=publisher.in_flight == 0)
     return code
+
+
+async def _listed(rest: MassiveRest, underlying: str, expiry: date) -> frozenset[int] | None:
+    try:
+        answer, tickers = await asyncio.to_thread(listed_contracts, rest, underlying, expiry)
+    except SpyctlError:
+        return None
+    options = [parse_option_ticker(ticker) for ticker in tickers]
+    strikes = frozenset(option.strike_milli for option in options if option.root == underlying)
+    return strikes if answer.code == 200 and strikes else None
 
 
 def key_hash(api_key: str) -> str:

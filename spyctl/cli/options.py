@@ -70,15 +70,23 @@ def checked_prefix(prefix: str) -> str:
     return prefix
 
 
-def api_key() -> str:
-    """Return the vendor's key from the environment; raises :class:`KeyRefusedError` where there is none."""
+def found_api_key() -> tuple[str | None, str | None]:
+    """Return the variable that holds the vendor's key, and the key; twice ``None`` where there is none."""
     for name in API_KEYS:
         if found := os.environ.get(name, "").strip():
-            return found
-    raise KeyRefusedError(
-        f"no API key: {' and '.join(API_KEYS)} are not set",
-        f"export {API_KEYS[0]}=…, or spyctl live --sim, which needs none",
-    )
+            return name, found
+    return None, None
+
+
+def api_key() -> str:
+    """Return the vendor's key from the environment; raises :class:`KeyRefusedError` where there is none."""
+    _, found = found_api_key()
+    if found is None:
+        raise KeyRefusedError(
+            f"no API key: {' and '.join(API_KEYS)} are not set",
+            f"export {API_KEYS[0]}=…, or spyctl live --sim, which needs none",
+        )
+    return found
 
 
 WHAT, HOW, WHERE, OUTPUT = "What to play", "How to play it", "Where to", "What to show"

@@ -7,6 +7,7 @@ https://massive.com/docs/rest/quickstart for the paths.
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -78,3 +79,14 @@ class MassiveRest:
             parts = urlsplit(str(following))  # only the path is followed: the key goes to no other host
             answer = self.get(f"{parts.path}?{parts.query}")
             yield answer
+
+
+def listed_contracts(rest: MassiveRest, underlying: str, expiry: date) -> tuple[Answer, list[str]]:
+    """Return the last answer, and the tickers of the contracts of an underlying that expire on a day.
+
+    Raises :class:`UnreachableFeedError`.
+    """
+    query: dict[str, str | int] = {"underlying_ticker": underlying, "expiration_date": str(expiry), "limit": 1000}
+    answers = list(rest.pages("/v3/reference/options/contracts", **query))
+    found = (one for answer in answers for one in answer.document.get("results") or () if isinstance(one, dict))
+    return answers[-1], [str(one.get("ticker")) for one in found]

@@ -1,0 +1,126 @@
+"""``spyctl probe``: named checks of key, feed, NATS and data."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spyctl.cli.live import FeedUrl, RestUrl, Symbol, ws_url
+from spyctl.cli.options import (
+    API_KEYS,
+    DataDir,
+    Embedded,
+    Json,
+    NatsUrl,
+    Port,
+    Prefix,
+    Quiet,
+    Store,
+    found_api_key,
+    nats_target,
+)
+from spyctl.cli.talk import Talk, colours
+from spyctl.errors import ExitCode
+
+if TYPE_CHECKING:
+    from spyctl.checks import CheckResult, ProbeRequest
+
+_GLYPHS = {"pass": ("✓", "32"), "warn": ("!", "33"), "fail": ("✗", "31"), "skip": ("–", "2")}
+_NAME_WIDTH, _TEXT_WIDTH = 11, 56
+
+
+def probe(
+    context: typer.Context,
+    symbol: Symbol = "SPY",
+    rest_only: Annotated[
+        bool, typer.Option("--rest-only", help="Open no WebSocket: that would cut off a running live on this key.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Open them even where a live run uses this key.")] = False,
+    feed_url: FeedUrl = None,
+    rest_url: RestUrl = None,
+    data_dir: DataDir = Path("dbn-data"),
+    nats_url: NatsUrl = None,
+    embedded: Embedded = False,
+    store: Store = None,
+    port: Port = 4222,
+    prefix: Prefix = "",
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Check key, plan, clock, sockets, NATS, stream and data; say what to do about what fails.
+
+    [dim]spyctl probe[/]                 everything
+
+    [dim]spyctl probe --rest-only[/]     without touching a running live
+    """
+    import asyncio
+
+    from spyctl.checks import ProbeRequest
+    from spyctl.cli.live_run import key_hash
+    from spyctl.sources.massive_feed import FEED_URL
+    from spyctl.sources.massive_rest import REST_URL
+
+    name, key = found_api_key()
+    request = ProbeRequest(
+        api_key=key,
+        key_name=name or " and ".join(API_KEYS),
+        key_hash=key_hash(key or ""),
+        target=nats_target(context, nats_url, embedded, port, store),
+        data_dir=data_dir,
+        feed_url=ws_url(feed_url or FEED_URL),
+        rest_url=rest_url or REST_URL,
+        symbol=symbol,
+        prefix=prefix,
+        rest_only=rest_only,
+        force=force,
+    )
+    talk = Talk(quiet)
+    if key and not rest_only:
+        talk.line("note: the ws checks cut off a spyctl live on this key; --rest-only spares it")
+    return asyncio.run(_show(request, as_json=as_json))
+
+
+async def _show(request: "ProbeRequest", *, as_json: bool) -> int:
+    import sys
+    import time
+    from dataclasses import asdict
+
+    import orjson
+
+    from spyctl.checks import probe as checks
+
+    begun_s, results = time.monotonic(), []
+    colour = colours(sys.stdout)
+    async for result in checks(request):
+        results.append(result)
+        if not as_json:
+            typer.echo("\n".join(_lines(result, colour)))
+    counts = {
+        verdict: sum(len(one.name.split(", ")) for one in results if one.verdict == verdict) for verdict in _GLYPHS
+    }
+    took_s = time.monotonic() - begun_s
+    failures = [result.code for result in results if result.verdict == "fail"]
+    if as_json:
+        document = {"checks": [asdict(result) for result in results], "counts": counts, "took_s": took_s}
+        typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+    else:
+        texts = [f"{counts[verdict]} {'skipped' if verdict == 'skip' else verdict}" for verdict in _GLYPHS]
+        typer.echo(f" {'   '.join(texts):<{_NAME_WIDTH + _TEXT_WIDTH + 2}}{_duration(took_s):>7}")
+    return failures[0] if failures else ExitCode.OK
+
+
+def _lines(result: "CheckResult", colour: bool) -> list[str]:
+    glyph, code = _GLYPHS[result.verdict]
+    mark = f"\x1b[{code}m{glyph}\x1b[0m" if colour else glyph
+    if result.verdict == "skip":
+        lines = [f" {mark} {result.name}: {result.text}"]
+    else:
+        took = f"{_duration(result.took_s):>7}" if result.took_s is not None else ""
+        lines = [f" {mark} {result.name:<{_NAME_WIDTH}} {result.text:<{_TEXT_WIDTH}} {took}".rstrip()]
+    if result.remedy:
+        lines.append(f"{'':<{_NAME_WIDTH + 4}}try: {result.remedy}")
+    return lines
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
