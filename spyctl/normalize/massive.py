@@ -22,7 +22,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any
+from typing import Any, TypeGuard
 
 import orjson
 
@@ -261,14 +261,18 @@ def _trade_size(message: dict[str, Any], notes: list[str]) -> int:
 
 def _optional_int(message: dict[str, Any], key: str) -> int | None:
     value = message.get(key)
-    return value if type(value) is int else None
+    return value if _is_int(value) else None
 
 
 def _conditions(message: dict[str, Any]) -> list[int] | None:
     value = message.get("c")
     if isinstance(value, list):
-        return [one for one in value if type(one) is int]
-    return [value] if type(value) is int else None
+        return [one for one in value if _is_int(one)]
+    return [value] if _is_int(value) else None
+
+
+def _is_int(value: object) -> TypeGuard[int]:
+    return type(value) is int and -(1 << 63) <= value < 1 << 63
 
 
 def _identity(text: str) -> str:

@@ -277,7 +277,10 @@ class Feed:
         return json.dumps(message)
 
     def loads(self, text: str | bytes) -> Any:
-        """Read the answer to the authentication; the client asks for it, and this is the one place that sees it."""
+        """Read the answer to the authentication; the client asks for it, and this is the one place that sees it.
+
+        ``massive`` has the hello read as well; ``polygon`` has not.
+        """
         try:
             found = json.loads(text)
         except ValueError:
@@ -293,6 +296,8 @@ class Feed:
             if status == "max_connections":
                 self._evicted(message)
                 raise _NotAuthenticatedError(status)
+            if status == "connected":
+                return [item]
         raise _NotAuthenticatedError("no authentication")
 
     def _up(self) -> None:

@@ -8,10 +8,12 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent.parent
 COMMANDS = (
     "",
+    "live",
     "replay",
     "discover",
     "time-range",
     "events",
+    "probe",
     "sample",
     "server",
     "server run",
@@ -25,8 +27,8 @@ EXIT_CODES = """\
 | 0 | done, nothing to complain about |
 | 1 | failed: nothing could be read, or `--strict` met damage |
 | 2 | usage: a wrong option, or options that contradict each other |
-| 3 | finished, but late, rejected or reordered events, or a file that was cut short or damaged |
-| 4 | key or entitlement (live data) |
+| 3 | finished, but late, rejected, reordered or dropped events, gaps, or a file that was cut short or damaged |
+| 4 | key or entitlement: none, refused, a plan that lacks the data, or a key that another process uses |
 | 5 | NATS: unreachable, without JetStream, a stream that does not fit or is in use, too little room |
 | 6 | no such data: folder, date, schema or range |
 | 130 | Ctrl-C: the first drains what is in flight and sums up, the second leaves at once |

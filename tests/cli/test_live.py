@@ -1,0 +1,332 @@
+"""``spyctl live`` and ``spyctl probe`` as their users run them."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spyctl.simulator import Peer, Script, Simulator
+from tests.conftest import Cli
+from tests.support.rest import BAD_KEY, NO_PLAN, serving
+from tests.support.servers import NatsServer, unused_port
+from tests.support.stream import read_stream
+from tests.support.terminal import Terminal
+from tests.support.waiting import eventually
+
+KEY = "not-a-real-key-9f3a"
+
+
+def live(cli: Cli, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    return cli("live", *arguments, **environment)
+
+
+# --- live --sim
+
+
+def test_the_simulator_needs_no_key_and_no_server(cli: Cli) -> None:
+    result = live(cli, "--sim", "--sim-rate", "500", "--for", "2s")
+    assert result.returncode == 0, result.stderr
+    assert "starting nats-server" in result.stderr
+    assert re.search(r"^events   [\d,]+ received = [\d,]+ published; all acked$", result.stdout, re.M)
+    assert re.search(r"^stream   MARKET_DATA, seq 1 to [\d,]+$", result.stdout, re.M)
+
+
+async def test_the_summary_as_json_agrees_with_the_stream(cli: Cli, nats_server: NatsServer) -> None:
+    arguments = ("--sim", "--for", "1s", "--json", "--nats-url", nats_server.url, "--strike-range", "3")
+    result = await asyncio.to_thread(live, cli, *arguments)
+    assert result.returncode == 0, result.stderr
+    summary = json.loads(result.stdout)
+    found = await read_stream(nats_server.url)
+    assert summary["received"] == summary["published"] == summary["acked"] == len(found) > 50
+    assert (summary["stopped_by"], summary["complete"], summary["strike_range"]) == ("--for", True, 3)
+    assert sum(summary["by_subject"].values()) == summary["published"]
+
+
+async def test_a_rehearsal_keeps_to_its_own_stream(cli: Cli, nats_server: NatsServer) -> None:
+    result = await asyncio.to_thread(
+        live, cli, "--sim", "--sim-rate", "500", "--for", "3s", "-q", "--nats-url", nats_server.url, "--prefix", "TEST"
+    )
+    assert result.returncode == 0, result.stderr
+    subjects = {subject for _, subject, _, _ in await read_stream(nats_server.url, "TEST_MARKET_DATA")}
+    assert subjects == {"TEST.market.stocks.trades", "TEST.market.stocks.quotes", "TEST.market.options.trades"}
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_the_first_signal_sums_up(environment: dict[str, str], tmp_path: Path, number: int, code: int) -> None:
+    command = [sys.executable, "-m", "spyctl", "live", "--sim", "--json"]
+    with subprocess.Popen(
+        command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        while "live " not in process.stderr.readline():
+            assert process.poll() is None
+        time.sleep(0.5)
+        process.send_signal(number)
+        out, said = process.communicate(timeout=30)
+    assert process.returncode == code, said
+    assert "stopping: " in said
+    assert json.loads(out)["acked"] > 0
+
+
+def test_a_second_live_run_is_refused(cli: Cli, environment: dict[str, str], tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "spyctl", "live", "--sim", "-q"]
+    with subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL) as first:
+        result = live(cli, "--sim", "--for", "1s")
+        deadline = time.monotonic() + 20
+        while result.returncode == 0 and time.monotonic() < deadline:  # it was faster than the first
+            result = live(cli, "--sim", "--for", "1s")
+        first.send_signal(signal.SIGINT)
+    assert result.returncode == 5
+    assert re.search(r"error: run \w{4} .* has been publishing to market\.stocks\.trades", result.stderr)
+
+
+@pytest.mark.parametrize(("columns", "lines"), [(80, 24), (140, 40)])
+def test_the_display_shows_feeds_spot_and_window(
+    environment: dict[str, str], tmp_path: Path, columns: int, lines: int
+) -> None:
+    command = [sys.executable, "-m", "spyctl", "live", "--sim", "--sim-rate", "1000"]
+    terminal = Terminal(command, environment, tmp_path, columns, lines)
+    seen = terminal.wait_for(
+        lambda text: "22 of 22 subscribed" in text and "option trades" in text and re.search(r"\d/s", text) is not None
+    )
+    assert "● streaming" in seen
+    assert re.search(r"stocks   ● up \d", seen)
+    assert re.search(r"window  \d+ to \d+, ±5 of \d+\.00", seen)
+    assert re.search(r"► \d+ ◄", seen)
+    rows = [line for line in seen.splitlines() if re.search(r"(\d|·) +[►+]? ?\d{3}( ◄)? +(\d|·)", line)]
+    assert len(rows) >= 11
+    assert "received to acked" in seen
+    assert all(len(line) <= columns for line in seen.splitlines())
+    terminal.type(b"\x03")
+    assert terminal.finish() == 130
+    assert "ended by Ctrl-C" in terminal.text()
+
+
+# --- keys and wrong options
+
+
+def test_no_key_says_how_to_go_on(cli: Cli) -> None:
+    result = live(cli)
+    assert result.returncode == 4
+    assert result.stderr == (
+        "error: no API key: POLYGON_API_KEY and MASSIVE_API_KEY are not set\n"
+        "  try: export POLYGON_API_KEY=…, or spyctl live --sim, which needs none\n"
+    )
+    assert live(cli, POLYGON_API_KEY="  ").returncode == 4
+
+
+def test_the_real_feed_starts_no_server_unasked(cli: Cli) -> None:
+    result = live(cli, POLYGON_API_KEY=KEY)
+    assert result.returncode == 5
+    assert "--embedded" in result.stderr
+    assert KEY not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--sim", "--strike-range", "500"), "a strike range of 500 is out of bounds"),
+        (("--sim", "--expiry", "tomorrow"), "'tomorrow' is not a date"),
+        (("--sim", "--symbol", "../x"), "is no stock symbol"),
+        (("--sim", "--feed-url", "ws://127.0.0.1:1"), "--sim and --feed-url exclude each other"),
+        (("--feed-url", "http://127.0.0.1:1"), "is no WebSocket host"),
+        (("--sim", "--for", "soon"), "'soon' is not a duration"),
+    ],
+)
+def test_a_wrong_option_is_one_sentence(cli: Cli, arguments: tuple[str, ...], said: str) -> None:
+    result = live(cli, *arguments, POLYGON_API_KEY=KEY)
+    assert result.returncode == 2
+    assert said in result.stderr
+    assert len(result.stderr.splitlines()) == 2
+
+
+class Refusing(Script):
+    async def authenticate(self, peer: Peer, key: str) -> bool:
+        await peer.status("auth_failed", "authentication failed")
+        peer.abort()
+        return False
+
+
+async def test_a_refused_key_ends_it_with_4_and_is_never_shown(cli: Cli, nats_server: NatsServer) -> None:
+    async with Simulator(0, script=Refusing()).serving() as simulator:
+        result = await asyncio.to_thread(
+            live, cli, "--feed-url", simulator.url, "--nats-url", nats_server.url, POLYGON_API_KEY=KEY
+        )
+    assert result.returncode == 4
+    assert "error: the stocks feed refuses the key: authentication failed" in result.stderr
+    assert KEY not in result.stdout + result.stderr
+
+
+# --- probe
+
+GOOD: dict[str, Any] = {
+    "/v1/marketstatus/now": (200, {"market": "open", "serverTime": "2025-12-16T10:14:07-05:00"}),
+    "/v2/last/trade/SPY": (200, {"results": {"p": 680.3}}),
+    "/v2/last/nbbo/SPY": (200, {"results": {"p": 680.3}}),
+    "/v3/reference/options/contracts": (200, {"results": [{"ticker": "O:SPY251216C00680000"}] * 3}),
+    "/v3/trades/": (200, {"results": []}),
+}
+
+
+@asynccontextmanager
+async def vendor(script: Script | None = None, **changes: Any) -> AsyncIterator[dict[str, str]]:
+    """Serve REST and WebSocket; yields the environment that names them."""
+    with serving(GOOD | {f"/{path.replace('__', '/')}": answer for path, answer in changes.items()}) as rest:
+        async with Simulator(100, script=script).serving() as simulator:
+            yield {"SPYCTL_REST_URL": rest.url, "SPYCTL_FEED_URL": simulator.url, "POLYGON_API_KEY": KEY}
+
+
+def verdicts(document: dict[str, Any]) -> dict[str, str]:
+    return {name: check["verdict"] for check in document["checks"] for name in check["name"].split(", ")}
+
+
+async def probe(cli: Cli, *arguments: str, **environment: str) -> tuple[int, dict[str, str], dict[str, Any]]:
+    result = await asyncio.to_thread(cli, "probe", "--json", *arguments, **environment)
+    assert KEY not in result.stdout + result.stderr
+    document = json.loads(result.stdout)
+    return result.returncode, verdicts(document), document
+
+
+def remedy(document: dict[str, Any], name: str) -> str:
+    return next(f"{check['text']} / {check['remedy']}" for check in document["checks"] if check["name"] == name)
+
+
+async def test_all_is_well(cli: Cli, nats_server: NatsServer) -> None:
+    async with vendor() as environment:
+        result = await asyncio.to_thread(cli, "probe", "--nats-url", nats_server.url, **environment)
+        assert result.returncode == 0, result.stdout
+        lines = result.stdout.splitlines()
+        names = [line[3:15].strip() for line in lines if line.startswith((" ✓", " !", " ✗"))]
+        assert names == ["key", "clock", "market", "stocks", "options", "stocks ws", "options ws", "nats", "jetstream",
+                         "stream", "data"]  # fmt: skip
+        assert " ✓ key         POLYGON_API_KEY (…9f3a) accepted by 127.0.0.1" in result.stdout
+        assert "trades; 3 SPY contracts expire" in result.stdout
+        assert "authenticated; T.SPY, Q.SPY subscribed" in result.stdout
+        assert "MARKET_DATA will be made by the first run" in result.stdout
+        assert lines[-1].startswith(" 10 pass   1 warn   0 fail   0 skipped")
+        assert "note: the ws checks cut off a spyctl live" in result.stderr
+        assert KEY not in result.stdout + result.stderr
+
+
+async def test_a_bad_key(cli: Cli, nats_server: NatsServer) -> None:
+    async with vendor(v1__marketstatus__now=BAD_KEY) as environment:
+        code, found, document = await probe(cli, "--nats-url", nats_server.url, **environment)
+    assert code == 4
+    assert found["key"] == "fail"
+    assert {found[name] for name in ("market", "stocks", "options", "stocks ws", "options ws")} == {"skip"}
+    assert {found[name] for name in ("clock", "nats", "jetstream", "stream")} == {"pass"}
+    assert "refused: 401 Unknown API Key" in remedy(document, "key")
+
+
+async def test_no_key_at_all(cli: Cli) -> None:
+    code, found, _ = await probe(cli)
+    assert (code, found["key"], found["stocks ws"], found["nats"]) == (4, "fail", "skip", "warn")
+
+
+async def test_no_options_plan(cli: Cli) -> None:
+    class NoOptions(Script):
+        async def authenticate(self, peer: Peer, key: str) -> bool:
+            if peer.market == "stocks":
+                return await super().authenticate(peer, key)
+            await peer.status("auth_failed", "Your plan doesn't include websocket access.")
+            peer.abort()
+            return False
+
+    async with vendor(NoOptions(), v3__trades__=NO_PLAN) as environment:
+        code, found, document = await probe(cli, **environment)
+    assert code == 4
+    assert [name for name, verdict in found.items() if verdict == "fail"] == ["options", "options ws"]
+    assert "trades refused: 403 You are not entitled to this data" in remedy(document, "options")
+    assert "doesn't include websocket access" in remedy(document, "options ws")
+
+
+async def test_a_subscription_that_is_not_entitled(cli: Cli) -> None:
+    class NoQuotes(Script):
+        async def subscribe(self, peer: Peer, topics: list[str]) -> None:
+            await peer.status("error", "not authorized")
+            await super().subscribe(peer, [topic for topic in topics if topic != "Q.SPY"])
+
+    async with vendor(NoQuotes()) as environment:
+        code, found, document = await probe(cli, **environment)
+    assert (code, found["stocks ws"]) == (4, "fail")
+    assert "Q.SPY not acknowledged: not authorized" in remedy(document, "stocks ws")
+
+
+async def test_no_network(cli: Cli) -> None:
+    nowhere = f"127.0.0.1:{unused_port()}"
+    code, found, document = await probe(
+        cli, POLYGON_API_KEY=KEY, SPYCTL_REST_URL=f"http://{nowhere}", SPYCTL_FEED_URL=f"ws://{nowhere}"
+    )
+    assert (code, found["key"], found["market"]) == (1, "fail", "skip")
+    assert f"{nowhere} cannot be reached" in remedy(document, "key")
+
+
+async def test_too_many_questions(cli: Cli) -> None:
+    async with vendor(v1__marketstatus__now=(429, b"")) as environment:
+        code, found, _ = await probe(cli, **environment)
+    assert (code, found["key"]) == (0, "warn")
+
+
+async def test_nats_is_down(cli: Cli) -> None:
+    async with vendor() as environment:
+        code, found, document = await probe(
+            cli, "--rest-only", **environment, NATS_URL=f"nats://127.0.0.1:{unused_port()}"
+        )
+    assert code == 5
+    assert (found["nats"], found["jetstream"], found["stream"]) == ("fail", "skip", "skip")
+    assert (found["key"], found["stocks ws"]) == ("pass", "skip")
+    assert "no NATS server answers on nats://127.0.0.1" in remedy(document, "nats")
+
+
+async def test_a_stream_that_does_not_fit(cli: Cli, nats_server: NatsServer) -> None:
+    from spyctl.bus.connection import connect
+    from spyctl.bus.stream import desired_config
+
+    connection = await connect([nats_server.url])
+    await connection.api("STREAM.CREATE.MARKET_DATA", desired_config() | {"storage": "memory"})
+    await connection.close()
+    async with vendor() as environment:
+        code, found, document = await probe(cli, "--rest-only", "--nats-url", nats_server.url, **environment)
+    assert (code, found["stream"]) == (5, "fail")
+    assert "keeps messages in memory" in remedy(document, "stream")
+
+
+async def test_a_running_live_on_the_same_key_is_left_alone(
+    cli: Cli, nats_server: NatsServer, environment: dict[str, str], tmp_path: Path
+) -> None:
+    async with vendor() as names:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "spyctl", "live", "-q", "--nats-url", nats_server.url,
+            env=environment | names, cwd=tmp_path, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        await eventually(lambda: (nats_server.folder / "jetstream" / "$G" / "streams" / "KV_SPYCTL").exists())
+        deadline = time.monotonic() + 15
+        while True:
+            _, found, document = await probe(cli, "--nats-url", nats_server.url, **names)
+            if found["stocks ws"] == "skip" or time.monotonic() > deadline:
+                break
+        assert "uses this key, and would be cut off" in remedy(document, "stocks ws, options ws")
+        _, found, _ = await probe(cli, "--nats-url", nats_server.url, **names | {"POLYGON_API_KEY": "another-key-1"})
+        assert found["stocks ws"] == "pass"  # another key has connections of its own
+        _, found, _ = await probe(cli, "--force", "--nats-url", nats_server.url, **names)
+        assert found["stocks ws"] == "pass"
+        process.send_signal(signal.SIGINT)
+        assert await process.wait() == 130
+
+
+def test_importing_the_cli_brings_no_vendor_library() -> None:
+    code = (
+        "import sys, spyctl.cli.app; print([m for m in ('polygon','massive','websockets','nats') if m in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ, check=True)
+    assert result.stdout.strip() == "[]"

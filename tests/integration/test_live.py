@@ -1,0 +1,476 @@
+"""The live path from the vendor's socket to the stream: everything once, what is missing told, whatever breaks."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
+
+import orjson
+import pytest
+
+import spyctl.live
+from spyctl import NATSBus, StreamIngestor, StrikeManager
+from spyctl.backfill import Backfill
+from spyctl.bus.connection import Connection, connect
+from spyctl.bus.publisher import Publisher
+from spyctl.bus.stream import ensure_stream
+from spyctl.bus.windowed import Windowed
+from spyctl.errors import ExitCode, KeyRefusedError, RefusedError, SpyctlError
+from spyctl.events import EventSource, Gap, OptionTrade, StockTrade
+from spyctl.live import SUBJECTS, Live, LiveOptions
+from spyctl.simulator import Peer, Script, Simulator
+from spyctl.sources.massive_feed import Feed
+from spyctl.sources.massive_rest import MassiveRest
+from spyctl.tasks import end_task
+from spyctl.trading_days import current_expiry
+from spyctl.wire import decode, subject_of
+from tests.support.feeds import QUICK
+from tests.support.proxy import Proxy
+from tests.support.rest import NO_PLAN, serving
+from tests.support.servers import NatsServer
+from tests.support.stream import read_stream
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.integration
+OPTIONS = LiveOptions(source=EventSource.SIM, has_sessions=False)
+
+
+@dataclass
+class Running:
+    live: Live
+    task: "asyncio.Task[None]"
+    simulator: Simulator
+    connection: Connection
+
+    def peer(self, market: str) -> Peer:
+        return next(peer for peer in self.simulator.peers if peer.market == market)
+
+    def is_up(self, *markets: str) -> bool:
+        feeds = [self.live.feeds[market] for market in markets or ("stocks", "options") if self.live.feeds]
+        return bool(feeds) and all(feed.state == "up" and feed.desired and feed.desired <= feed.held for feed in feeds)
+
+    async def say(self, market: str, *messages: Any) -> None:
+        """Have the vendor send messages, and wait until they were taken in."""
+        before = self.live.received
+        await self.peer(market).say(*messages)
+        await eventually(lambda: self.live.received >= before + len(messages))
+
+    async def end(self) -> dict[str, Any]:
+        self.live.stop("Ctrl-C")
+        await self.task
+        summary = self.live.summary("MARKET_DATA")
+        assert summary["queued"] == 0
+        assert summary["received"] == (
+            summary["published"] + summary["rejected"] + summary["duplicates"] + summary["dropped"]
+        )
+        return summary
+
+
+@asynccontextmanager
+async def running(
+    url: str,
+    *,
+    rate: float = 0.0,
+    script: Script | None = None,
+    options: LiveOptions = OPTIONS,
+    max_in_flight: int = 4_096,
+    **more: Any,
+) -> AsyncIterator[Running]:
+    async with Simulator(rate, script=script).serving() as simulator:
+        connection = await connect([url])
+        stream = await ensure_stream(connection)
+        publisher = Publisher(
+            Windowed(connection, stream, SUBJECTS, outage_s=1e9, ack_deadline_s=1.0),
+            "run1", anchor=(0, stream.last_seq), max_in_flight=max_in_flight,
+        )  # fmt: skip
+        await publisher.open()
+        live = Live(publisher, StrikeManager(2), options, run_id="run1", connected=lambda: connection.connected, **more)
+        feeds = [Feed(market, "k", live, url=simulator.url, timing=QUICK) for market in ("stocks", "options")]
+        task = asyncio.create_task(live.run(feeds))
+        try:
+            yield Running(live, task, simulator, connection)
+        finally:
+            live.stop("test")
+            await asyncio.wait({task}, timeout=5)
+            await end_task(task)
+            await publisher.close()
+            await connection.close()
+
+
+_count = iter(range(10**9))
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def quote(price: float = 680.0, **change: Any) -> dict[str, Any]:
+    return {"ev": "Q", "sym": "SPY", "bp": price, "bs": 1, "ap": price + 0.01, "as": 1, "t": now_ms(),
+            "q": next(_count)} | change  # fmt: skip
+
+
+def trade(**change: Any) -> dict[str, Any]:
+    number = next(_count)
+    return {"ev": "T", "sym": "SPY", "x": 4, "i": str(number), "p": 680.0, "s": 1, "t": now_ms(), "q": number} | change
+
+
+def option_trade(strike: int = 680, expiry: date | None = None, root: str = "SPY", **change: Any) -> dict[str, Any]:
+    day = expiry or current_expiry(time.time_ns())[0]
+    return {"ev": "T", "sym": f"O:{root}{day:%y%m%d}C{1000 * strike:08d}", "x": 300, "p": 2.0, "s": 1, "t": now_ms(),
+            "q": next(_count)} | change  # fmt: skip
+
+
+async def stored(url: str) -> list[Any]:
+    return [decode(subject, payload) for _, subject, payload, _ in await read_stream(url)]
+
+
+def gaps(events: list[Any]) -> list[Gap]:
+    return [event for event in events if isinstance(event, Gap)]
+
+
+async def test_all_that_is_sent_is_stored_once_and_in_order(nats_server: NatsServer) -> None:
+    async with running(nats_server.url, rate=2_000) as run:
+        await eventually(lambda: run.live.received > 3_000 and len(run.live.prints) > 3)
+        run.simulator.rate = 0
+        await eventually(lambda: run.live.received == run.simulator.sent)
+        summary = await run.end()
+    found = await read_stream(nats_server.url)
+    assert len(found) == summary["published"] == summary["acked"] == run.simulator.sent
+    ids = [message_id for *_, message_id in found]
+    assert len(set(ids)) == len(ids)
+    events = [decode(subject, payload) for _, subject, payload, _ in found]
+    assert {event.source for event in events} == {EventSource.SIM}
+    stocks = [event.seq for event in events if not isinstance(event, OptionTrade)]
+    assert stocks == sorted(stocks)
+    assert (summary["gaps"], summary["rejected"], summary["reordered"]) == (0, 0, 0)
+    assert summary["ack_ms"]["p50"] > 0
+    assert run.live.exit_code() == ExitCode.INTERRUPTED
+
+
+@pytest.mark.parametrize("market", ["stocks", "options"])
+async def test_a_disconnect_opens_and_closes_a_gap_under_one_id(nats_server: NatsServer, market: str) -> None:
+    async with running(nats_server.url) as run:
+        await eventually(lambda: run.is_up("stocks"))
+        await run.say("stocks", quote())
+        await eventually(run.is_up)
+        before = time.time_ns()
+        run.peer(market).abort()
+        await eventually(lambda: run.live.gaps.count == 1 and not run.live.gaps.open_now)
+        await run.say("stocks", trade())
+        summary = await run.end()
+    opened, closed = gaps(await stored(nats_server.url))
+    assert opened.gap_id == closed.gap_id
+    assert (opened.feed, opened.to_ns, opened.ts_event_ns) == (market, None, opened.from_ns)
+    assert closed == replace(opened, ts_recv_ns=closed.ts_recv_ns, to_ns=closed.to_ns)
+    assert opened.from_ns <= before + 10**9 <= (closed.to_ns or 0) + 10**9
+    assert (summary["gaps"], summary["gap_records"], summary["published"]) == (1, 2, 2)
+
+
+async def test_what_arrives_again_falls_away(nats_server: NatsServer) -> None:
+    async with running(nats_server.url) as run:
+        await eventually(lambda: run.is_up("stocks"))
+        one, other, third = quote(), trade(), option_trade()
+        await run.say("stocks", one, other)
+        await eventually(run.is_up)
+        await run.say("options", third)
+        await run.say("stocks", one, other, one)
+        await run.say("options", third)
+        summary = await run.end()
+    assert (summary["duplicates"], summary["published"]) == (4, 3)
+    assert len(await stored(nats_server.url)) == 3
+
+
+async def test_what_an_earlier_run_has_stored_is_not_stored_again(nats_server: NatsServer) -> None:
+    same = trade()
+    for _ in range(2):
+        async with running(nats_server.url) as run:
+            await eventually(lambda run=run: run.is_up("stocks"))
+            await run.say("stocks", same, trade())
+            summary = await run.end()
+    assert (summary["duplicates"], summary["published"], summary["reordered"]) == (1, 1, 0)
+    assert len(await stored(nats_server.url)) == 3
+
+
+async def test_bad_frames_and_messages_cost_themselves_alone(nats_server: NatsServer) -> None:
+    async with running(nats_server.url) as run:
+        await eventually(lambda: run.is_up("stocks"))
+        await run.say("stocks", quote(), 5, {"ev": "ZZ"}, trade(p=-1), trade())
+        for frame in ("garbage", "", "[", "null", b"\xff"):
+            await run.peer("stocks").socket.send(frame)
+        await run.say("stocks", trade())
+        summary = await run.end()
+    assert summary["published"] == 3
+    assert summary["rejected_by_reason"] == {"no_object": 1, "unknown_ev": 1, "bad_price": 1, "bad_frame": 4}
+    assert run.live.samples["bad_frame"] == "garbage"  # an empty frame never reaches us
+    assert run.live.feeds["stocks"].reconnects == 0
+
+
+async def test_events_of_others_are_counted_and_left_out(nats_server: NatsServer) -> None:
+    async with running(nats_server.url) as run:
+        await eventually(lambda: run.is_up("stocks"))
+        await run.say("stocks", quote(), trade(sym="QQQ"))
+        await eventually(run.is_up)
+        await run.say("options", option_trade(expiry=date(2020, 1, 17)), option_trade(root="SPY1"), option_trade(900))
+        summary = await run.end()
+    assert summary["rejected_by_reason"] == {"unexpected": 3}
+    assert summary["published"] == 2
+
+
+async def test_the_window_follows_the_spot_on_the_wire(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spyctl.window.GRACE_NS", 10**9)
+
+    def held(run: Running) -> set[int]:
+        return {int(topic[-8:]) // 1000 for topic in run.peer("options").topics}
+
+    async with running(nats_server.url) as run:
+        await eventually(lambda: run.is_up("stocks"))
+        assert run.peer("options").topics == []
+        await run.say("stocks", quote(680.0))
+        await eventually(lambda: held(run) == {678, 679, 680, 681, 682})
+        await run.say("stocks", quote(680.6))
+        await eventually(lambda: held(run) == {678, 679, 680, 681, 682, 683})
+        await eventually(lambda: held(run) == {679, 680, 681, 682, 683})
+        await run.say("stocks", quote(600.0), quote(681.2, bp=681.4), quote(690.0, bp=0))
+        assert run.live.window.spot.price == pytest.approx(680.605)
+        actions = [
+            (m["action"], len(m["params"].split(","))) for m in run.peer("options").heard if m["action"] != "auth"
+        ]
+        assert actions == [("subscribe", 10), ("subscribe", 2), ("unsubscribe", 2)]
+
+
+async def test_a_restart_of_nats_loses_nothing_and_is_told(nats_server: NatsServer) -> None:
+    async with running(nats_server.url, rate=1_000) as run:
+        await eventually(lambda: run.live.received > 500)
+        for kill in (True, False):
+            before = run.live.received
+            await asyncio.to_thread(nats_server.stop, kill=kill)
+            await eventually(lambda before=before: run.live.received > before + 500)
+            await asyncio.to_thread(nats_server.start)
+            await eventually(lambda: "nats" not in run.live.gaps.open_now and not len(run.live.backlog))
+        run.simulator.rate = 0
+        await eventually(lambda: run.live.received == run.simulator.sent)
+        summary = await run.end()
+    events = await stored(nats_server.url)
+    told = gaps(events)
+    assert len(events) - len(told) == summary["published"] == summary["acked"] == run.simulator.sent
+    assert [gap.feed for gap in told if gap.to_ns is None] == ["nats", "nats"]
+    assert (summary["gaps"], summary["reordered"], summary["reconnects"]) == (2, 0, 2)
+    identities = {(subject_of(event), event.seq) for event in events if not isinstance(event, Gap)}
+    assert len(identities) == run.simulator.sent
+
+
+async def test_when_the_server_is_too_slow_quotes_give_way_and_it_is_told(nats_server: NatsServer) -> None:
+    tight = replace(OPTIONS, max_events=1_000)
+    async with Proxy(nats_server.port) as proxy, running(proxy.url, options=tight, max_in_flight=100) as run:
+        await eventually(lambda: run.is_up("stocks"))
+        proxy.replies.clear()
+        trades = [trade() for _ in range(400)]
+        for i in range(40):
+            await run.say("stocks", *(quote() for _ in range(100)), *trades[10 * i : 10 * i + 10])
+        assert run.live.dropped > 2_000
+        assert len(run.live.backlog) <= 1_000
+        proxy.replies.set()
+        await eventually(lambda: not run.live.gaps.open_now)
+        summary = await run.end()
+    events = await stored(nats_server.url)
+    opened, closed = (gap for gap in gaps(events) if gap.feed == "overflow")
+    assert (opened.to_ns, closed.events) == (None, summary["dropped"])
+    assert sum(isinstance(event, StockTrade) for event in events) == 400  # not one trade was dropped
+    assert summary["published"] + summary["dropped"] == 4_400
+
+
+async def test_silence_in_regular_hours_makes_a_new_connection(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spyctl.live.STALL_S", 0.3)
+    in_session = False
+    monkeypatch.setattr("spyctl.live.in_regular_hours", lambda ns: in_session)
+    async with running(nats_server.url, options=replace(OPTIONS, has_sessions=True)) as run:
+        await eventually(lambda: run.is_up("stocks"))
+        since = time.monotonic()
+        await eventually(lambda: time.monotonic() - since > 0.6)
+        assert run.live.feeds["stocks"].reconnects == 0  # quiet is normal off hours
+        in_session = True
+        await eventually(lambda: run.live.feeds["stocks"].reconnects == 1)
+        assert run.live.feeds["options"].reconnects == 0
+        assert any("nothing for" in text for _, text in run.live.notes)
+
+
+class NoOptions(Script):
+    async def authenticate(self, peer: Peer, key: str) -> bool:
+        if peer.market == "stocks":
+            return await super().authenticate(peer, key)
+        await peer.status("auth_failed", "Your plan doesn't include websocket access.")
+        peer.abort()
+        return False
+
+
+async def test_half_a_plan_runs_with_half_the_data(nats_server: NatsServer) -> None:
+    async with running(nats_server.url, script=NoOptions()) as run:
+        await eventually(lambda: run.is_up("stocks") and "options" in run.live.refused)
+        await run.say("stocks", trade())
+        summary = await run.end()
+        run.live.stopped_by = "--for"
+        assert run.live.exit_code() == ExitCode.INCOMPLETE
+    assert (summary["published"], summary["refused"]) == (1, ["options"])
+
+
+async def test_or_not_at_all_where_options_are_required(nats_server: NatsServer) -> None:
+    options = replace(OPTIONS, require_options=True)
+    async with running(nats_server.url, script=NoOptions(), options=options) as run:
+        await eventually(run.task.done)
+        with pytest.raises(KeyRefusedError, match="options feed refuses the key: Your plan"):
+            run.task.result()
+
+
+async def test_the_delayed_feed_and_a_wrong_clock_are_noticed(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(nats_server.url) as run:
+        await eventually(lambda: run.is_up("stocks"))
+        await run.say("stocks", *(trade(t=now_ms() - 900_000) for _ in range(150)))
+        run.live._watch_skew()
+        assert "the feed is delayed" in run.live.notes[-1][1]
+        noted = len(run.live.notes)
+        run.live._watch_skew()
+        assert len(run.live.notes) == noted  # said once
+        await run.say("stocks", *(trade(t=now_ms() + 5_000) for _ in range(1_000)))
+        run.live._watch_skew()
+        run.live._skewed = False
+        run.live._watch_skew()
+        assert "clock" in run.live.notes[-1][1]
+
+
+async def test_a_bug_of_ours_costs_one_event_and_many_end_it_loudly(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def buggy(event: Any) -> None:
+        if isinstance(event, StockTrade) and event.price > 700:
+            raise ZeroDivisionError("of all things")
+
+    async with running(nats_server.url, observer=buggy) as run:
+        await eventually(lambda: run.is_up("stocks"))
+        await run.say("stocks", trade(p=701))
+        await run.say("stocks", trade())
+        assert run.live.rejected == {"internal": 1}
+        assert "ZeroDivisionError: of all things" in run.live.samples["internal"]
+        for _ in range(100):
+            await run.peer("stocks").say(trade(p=701))
+        await eventually(run.task.done)
+        with pytest.raises(SpyctlError, match="100 internal errors within a minute"):
+            run.task.result()
+
+
+async def test_a_stream_that_is_taken_away_ends_it_with_the_reason(nats_server: NatsServer) -> None:
+    async with running(nats_server.url, rate=500) as run:
+        await eventually(lambda: run.live.received > 100)
+        other = await connect([nats_server.url])
+        await other.api("STREAM.DELETE.MARKET_DATA")
+        await other.close()
+        await eventually(run.task.done)
+        with pytest.raises(RefusedError, match="refuses to store events"):
+            run.task.result()
+
+
+async def test_trades_of_a_gap_come_over_rest_once_and_after_its_end(nats_server: NatsServer) -> None:
+    seen_before, seen_after = trade(), trade()
+
+    def rest_trade(message: dict[str, Any]) -> dict[str, Any]:
+        return {"sip_timestamp": message["t"] * 10**6, "price": message["p"], "size": message["s"], "exchange": 4,
+                "id": message["i"], "sequence_number": message["q"]}  # fmt: skip
+
+    missed = [trade() for _ in range(3)]
+    pages = [
+        (429, {"status": "ERROR", "error": "You've exceeded the maximum requests per minute"}),
+        (
+            200,
+            {"results": [rest_trade(seen_before), rest_trade(missed[0])], "next_url": "https://elsewhere/v3/more?x=1"},
+        ),
+    ]
+    answers = {
+        "/v3/trades/SPY": pages,
+        "/v3/more": (200, {"results": [rest_trade(missed[2]), rest_trade(missed[1]), rest_trade(seen_after)]}),
+    }
+    with serving(answers) as rest:
+        backfill = Backfill(MassiveRest("secret", rest.url), pause_s=0.05)
+        async with running(nats_server.url, backfill=backfill) as run:
+            await eventually(lambda: run.is_up("stocks"))
+            await run.say("stocks", seen_before)
+            run.peer("stocks").abort()
+            await eventually(lambda: run.live.gaps.count == 1 and not run.live.gaps.open_now)
+            await run.say("stocks", seen_after)
+            await eventually(lambda: run.live.backfilled == 3)
+            summary = await run.end()
+    events = await stored(nats_server.url)
+    filled = [event for event in events if event.source == EventSource.POLYGON_REST]
+    assert [event.seq for event in filled] == [message["q"] for message in missed]
+    closing = next(i for i, event in enumerate(events) if isinstance(event, Gap) and event.to_ns is not None)
+    assert closing < events.index(filled[0])
+    assert len(events) == 5 + 2
+    assert (summary["backfilled"], summary["duplicates"]) == (3, 2)
+    assert {authorization for *_, authorization in rest.asked} == {"Bearer secret"}
+
+
+async def test_a_plan_without_rest_trades_is_told_and_does_no_harm(nats_server: NatsServer) -> None:
+    with serving({"/v3/trades": NO_PLAN}) as rest:
+        async with running(nats_server.url, backfill=Backfill(MassiveRest("secret", rest.url))) as run:
+            await eventually(lambda: run.is_up("stocks"))
+            run.peer("stocks").abort()
+            await eventually(lambda: any("not entitled" in text for _, text in run.live.notes))
+            await eventually(lambda: run.is_up("stocks"))
+            await run.say("stocks", trade())
+            assert (await run.end())["published"] == 1
+
+
+async def test_only_listed_contracts_are_held(nats_server: NatsServer) -> None:
+    asked: list[tuple[str, date]] = []
+
+    async def listed(underlying: str, expiry: date) -> frozenset[int] | None:
+        asked.append((underlying, expiry))
+        return frozenset({679_000, 680_000})
+
+    async with running(nats_server.url, listed=listed) as run:
+        await eventually(lambda: run.is_up("stocks"))
+        await run.say("stocks", quote(680.0))
+        await eventually(lambda: {topic[-8:-3] for topic in run.peer("options").topics} == {"00679", "00680"})
+    assert asked == [("SPY", current_expiry(time.time_ns())[0])]
+
+
+async def test_the_python_api(nats_server: NatsServer) -> None:
+    seen: asyncio.Queue[Any] = asyncio.Queue()
+    async with Simulator(500).serving() as simulator, NATSBus(nats_server.url) as bus:
+        with pytest.deprecated_call():
+            ingestor = StreamIngestor("k", bus, StrikeManager(1), seen, feed_url=simulator.url)
+        task = asyncio.create_task(ingestor.run_async())
+        await eventually(lambda: seen.qsize() > 100)
+        ingestor.stop()
+        await task
+        running_before = ingestor.summary()["published"]
+        await ingestor.handle_stock_msg_async([trade(), quote()])
+        await ingestor.handle_msg_async([option_trade()])
+        ingestor.update_subs(["T.O:SPY251216C00680000"], [])
+    events = await stored(nats_server.url)
+    assert len(events) == running_before + 3
+    assert seen.qsize() == len(events)
+
+
+def test_the_reader_never_waits_for_the_server() -> None:
+    assert not asyncio.iscoroutinefunction(spyctl.live.Live.frame)
+
+
+async def test_identities_are_the_message_ids(nats_server: NatsServer) -> None:
+    async with running(nats_server.url) as run:
+        await eventually(lambda: run.is_up("stocks"))
+        message = trade(i="77")
+        await run.say("stocks", message)
+        await run.end()
+    ((_, _, payload, message_id),) = await read_stream(nats_server.url)
+    assert message_id == f"T.SPY.4.0.77.{message['t'] // 86_400_000}"
+    assert orjson.loads(payload)["price"] == 680.0
+    assert json.loads(payload)["conditions"] is None

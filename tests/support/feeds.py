@@ -1,0 +1,51 @@
+"""Listening to a feed, and how fast things happen in tests."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from spyctl.events import EventSource
+from spyctl.normalize.massive import parse_frame
+from spyctl.sources.massive_feed import Feed, Timing
+from spyctl.tasks import end_task
+
+QUICK = Timing(
+    authenticate=0.5, acknowledge=0.2, ask_again=1.0, first_wait=0.02, longest_wait=0.1, stable=0.3, cool_down=0.2,
+    refusals=0.5, ping=0.3,
+)  # fmt: skip
+
+
+class Listener:
+    """Remembers what a feed says, and hands statuses back to it."""
+
+    def __init__(self) -> None:
+        self.frames: list[str | bytes] = []
+        self.losses: list[str] = []
+        self.returns = 0
+        self.notes: list[str] = []
+
+    def frame(self, feed: Feed, frame: str | bytes, ts_recv_ns: int) -> None:
+        self.frames.append(frame)
+        for status in parse_frame(frame, feed.market, ts_recv_ns, EventSource.POLYGON_WS).statuses:
+            feed.status(status.status, status.message)
+
+    def lost(self, feed: Feed, from_ns: int, reason: str) -> None:
+        self.losses.append(reason)
+
+    def back(self, feed: Feed, to_ns: int) -> None:
+        self.returns += 1
+
+    def note(self, feed: Feed, text: str) -> None:
+        self.notes.append(text)
+
+
+@asynccontextmanager
+async def running(feed: Feed) -> AsyncIterator["asyncio.Task[None]"]:
+    """Run a feed meanwhile; the task tells how it ended."""
+    task = asyncio.create_task(feed.run())
+    try:
+        yield task
+    finally:
+        feed.stop()
+        await asyncio.wait({task}, timeout=10)
+        await end_task(task)

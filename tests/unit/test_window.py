@@ -1,0 +1,104 @@
+"""The window while it is live: at most one move a second, a grace for what leaves, a roll at the session's end."""
+
+from datetime import UTC, date, datetime
+
+from spyctl.strikes import StrikeManager
+from spyctl.times import SECOND
+from spyctl.window import Window
+
+
+def at(text: str) -> int:
+    return int(datetime.fromisoformat(text).astimezone(UTC).timestamp()) * SECOND
+
+
+NOON = at("2025-12-16T12:00-05:00")
+
+
+def strikes(window: Window) -> list[int]:
+    return sorted({int(topic[-8:]) // 1000 for topic in window.topics})
+
+
+def window_at(price: float, now_ns: int = NOON, strike_range: int = 1) -> Window:
+    window = Window(StrikeManager(strike_range), now_ns)
+    window.spot.quote(price, price, now_ns)
+    assert window.tick(now_ns)
+    return window
+
+
+def test_nothing_is_guessed_before_the_first_spot() -> None:
+    window = Window(StrikeManager(5), NOON)
+    assert not window.tick(NOON)
+    assert window.topics == frozenset()
+
+
+def test_what_leaves_stays_for_thirty_seconds() -> None:
+    window = window_at(680.0)
+    window.spot.quote(681.0, 681.0, NOON + SECOND)
+    assert window.tick(NOON + SECOND)
+    assert strikes(window) == [679, 680, 681, 682]
+    assert not window.tick(NOON + 30 * SECOND)
+    assert window.tick(NOON + 31 * SECOND)
+    assert strikes(window) == [680, 681, 682]
+
+
+def test_a_strike_that_comes_back_is_not_removed() -> None:
+    window = window_at(680.0)
+    for second, price in ((1, 681.0), (10, 680.0)):
+        window.spot.quote(price, price, NOON + second * SECOND)
+        window.tick(NOON + second * SECOND)
+    window.tick(NOON + 35 * SECOND)
+    assert 679 in strikes(window)
+    window.tick(NOON + 45 * SECOND)
+    assert strikes(window) == [679, 680, 681]
+
+
+def test_at_most_one_move_a_second() -> None:
+    window = window_at(680.0)
+    window.spot.quote(682.0, 682.0, NOON + SECOND // 2)
+    assert not window.tick(NOON + SECOND // 2)
+    assert window.tick(NOON + SECOND)
+
+
+def test_a_missing_or_frozen_spot_freezes_the_window() -> None:
+    window = window_at(680.0)
+    before = window.topics
+    for second in range(1, 600):
+        assert not window.tick(NOON + second * SECOND)
+    assert window.topics == before
+
+
+def test_the_expiry_rolls_at_the_end_of_the_session_and_takes_everything_along() -> None:
+    end = at("2025-12-16T16:15-05:00")
+    window = window_at(680.0, end - SECOND)
+    assert window.is_0dte
+    assert window.tick(end)
+    assert window.manager.expiry == date(2025, 12, 17)
+    assert not window.is_0dte
+    assert all("251217" in topic for topic in window.topics)
+
+
+def test_a_fixed_expiry_stays() -> None:
+    window = Window(StrikeManager(1), NOON, date(2026, 1, 16))
+    window.spot.quote(680, 680, NOON)
+    window.tick(NOON)
+    assert all("260116" in topic for topic in window.topics)
+    assert not window.is_0dte
+
+
+def test_what_is_expected() -> None:
+    window = window_at(680.0)
+    assert window.expects("O:SPY251216C00700000", NOON)  # ours, if not in the window
+    assert not window.expects("O:SPY251217C00680000", NOON)
+    assert not window.expects("O:SPXW251216C06800000", NOON)
+    end = at("2025-12-16T16:15-05:00")
+    window.tick(end)
+    assert window.expects("O:SPY251216C00680000", end + 59 * SECOND)  # held within the last minute
+    assert not window.expects("O:SPY251216C00680000", end + 60 * SECOND)
+
+
+def test_a_list_of_contracts_narrows_the_window() -> None:
+    window = window_at(680.0, strike_range=2)
+    window.relist({679_000, 680_000}, NOON + SECOND)
+    assert strikes(window) == [678, 679, 680, 681, 682]  # the others are leaving
+    window.tick(NOON + 31 * SECOND)
+    assert strikes(window) == [679, 680]
