@@ -4,11 +4,11 @@ from typing import Annotated
 
 import typer
 
-from spyctl.cli.options import HOW, WHERE, Embedded, Json, NatsUrl, Port, Prefix, Quiet, Store, api_key, nats_target
+from spyctl.cli.options import WHERE, Embedded, Json, NatsUrl, Port, Prefix, Quiet, Store, api_key, nats_target
 from spyctl.cli.talk import Talk
 from spyctl.errors import UsageError
 
-WHAT = "What to take in"
+FEED = "Which feed"
 
 
 def _stock_symbol(text: str) -> str:
@@ -28,7 +28,7 @@ FeedUrl = Annotated[
         envvar="SPYCTL_FEED_URL",
         metavar="URL",
         help="The WebSocket; wss://socket.massive.com unless named.",
-        rich_help_panel=HOW,
+        rich_help_panel=FEED,
     ),
 ]
 RestUrl = Annotated[
@@ -38,7 +38,7 @@ RestUrl = Annotated[
         envvar="SPYCTL_REST_URL",
         metavar="URL",
         help="The REST API; https://api.massive.com unless named.",
-        rich_help_panel=HOW,
+        rich_help_panel=FEED,
     ),
 ]
 
@@ -63,26 +63,26 @@ def live(
         bool, typer.Option("--backfill", envvar="SPYCTL_BACKFILL", help="Fetch the trades of a gap over REST.")
     ] = False,
     sim: Annotated[
-        bool, typer.Option("--sim", help="Take a simulated market, which needs no key.", rich_help_panel=HOW)
+        bool, typer.Option("--sim", help="Take a simulated market, which needs no key.", rich_help_panel=FEED)
     ] = False,
     sim_rate: Annotated[
         float,
-        typer.Option("--sim-rate", metavar="N", min=0, help="Its events a second, about.", rich_help_panel=HOW),
+        typer.Option("--sim-rate", metavar="N", min=0, help="Its events a second, about.", rich_help_panel=FEED),
     ] = 200.0,
     sim_seed: Annotated[
-        int, typer.Option("--sim-seed", metavar="N", help="The same seed walks the same way.", rich_help_panel=HOW)
+        int, typer.Option("--sim-seed", metavar="N", help="The same seed walks the same way.", rich_help_panel=FEED)
     ] = 7,
     feed_url: FeedUrl = None,
     rest_url: RestUrl = None,
     delayed: Annotated[
         bool,
         typer.Option(
-            "--delayed", envvar="SPYCTL_DELAYED", help="The feed of plans without real time.", rich_help_panel=HOW
+            "--delayed", envvar="SPYCTL_DELAYED", help="The feed of plans without real time.", rich_help_panel=FEED
         ),
     ] = False,
     lasting: Annotated[
         str | None,
-        typer.Option("--for", metavar="TIME", help="End after this long, as Ctrl-C would.", rich_help_panel=HOW),
+        typer.Option("--for", metavar="TIME", help="End after this long, as Ctrl-C would.", rich_help_panel=FEED),
     ] = None,
     nats_url: NatsUrl = None,
     embedded: Embedded = False,
@@ -103,6 +103,8 @@ def live(
     [dim]spyctl live --sim[/]                        a simulated market, no key needed
 
     [dim]spyctl live --sim --sim-rate 2000 --for 1m --json[/]
+
+    The key comes from POLYGON_API_KEY or MASSIVE_API_KEY, never from an option.
     """
     from spyctl.cli.live_run import LiveRequest, run_live
     from spyctl.sources.massive_feed import DELAYED_URL, FEED_URL

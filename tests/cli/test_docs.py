@@ -41,6 +41,17 @@ def test_the_event_table_names_every_subject_and_schema() -> None:
         assert f"`{kind.schema_id}`" in README
 
 
+def test_every_test_that_the_table_of_faults_names_exists() -> None:
+    rows = [line for line in (ROOT / "docs" / "faults.md").read_text().splitlines() if re.match(r"\| \d+ \|", line)]
+    assert [int(row.split("|")[1]) for row in rows] == list(range(1, 42))
+    code = "".join(path.read_text() for path in (ROOT / "tests").glob("*/test_*.py"))
+    for row in rows:
+        names = re.findall(r"`(test_\w+)`", row)
+        assert names, row
+        for name in names:
+            assert f"def {name}(" in code, name
+
+
 def masked(text: str) -> list[str]:
     # Run ids, digests, figures and the spaces that align them differ from run to run.
     text = re.sub(r"run \w{4}\b", "run ####", text)
