@@ -6,10 +6,11 @@ slow server never holds up the reading; what waits in between is bounded.
 
 import asyncio
 import time
-from collections import Counter, OrderedDict, deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import Any, Protocol
 
 from spyctl.backfill import Backfill
@@ -19,9 +20,10 @@ from spyctl.encode import EncodedBatch, encoded_events
 from spyctl.errors import ExitCode, KeyRefusedError, SpyctlError
 from spyctl.events import EventSource, Gap, OptionTrade, StockQuote, StockTrade
 from spyctl.gaps import Gaps
+from spyctl.intake import Intake
 from spyctl.normalize.massive import OPTIONS, STOCKS, LiveEvent, Parsed, normalize, parse_frame
 from spyctl.sources.massive_feed import Feed
-from spyctl.stats import Histogram, Percentiles
+from spyctl.stats import Percentiles
 from spyctl.strikes import StrikeManager
 from spyctl.tasks import end_task
 from spyctl.times import SECOND, utc_text
@@ -35,9 +37,6 @@ FRAMES_AT_ONCE = 64
 MAX_FRAMES = 4_096
 TICK_S = 0.05
 STALL_S = 15.0
-REMEMBERED = 65_536
-MAX_FAILURES = 100  # exceptions of our own in a minute
-SKEW_NS = 2 * SECOND
 _NOTES = 50
 
 
@@ -67,23 +66,6 @@ class LiveOptions:
     max_events: int = MAX_EVENTS
 
 
-class Seen:
-    """The identities met last, bounded."""
-
-    def __init__(self, most: int = REMEMBERED) -> None:
-        self._most = most
-        self._found: OrderedDict[str, None] = OrderedDict()
-
-    def add(self, identity: str) -> bool:
-        """Remember an identity; returns whether it is new."""
-        if identity in self._found:
-            return False
-        self._found[identity] = None
-        if len(self._found) > self._most:
-            self._found.popitem(last=False)
-        return True
-
-
 class Live:
     """One run of the live side; :meth:`run` goes on until :meth:`stop`. Counters may be read at any time.
 
@@ -107,24 +89,15 @@ class Live:
         self.options = options
         self.run_id = run_id
         self.window = Window(manager, time.time_ns(), options.expiry)
+        self.intake = Intake(options.symbol, self.window, partial(self._note, warning=True), observer)
         self.feeds: dict[str, Feed] = {}
         self.gaps = Gaps(options.source)
         self.backlog = Backlog(options.max_events)
         self.subjects = tuple(with_prefix(subject, options.prefix) for subject in SUBJECTS)
-        self.received = 0
         self.by_subject: Counter[str] = Counter()
-        self.rejected: Counter[str] = Counter()
-        self.samples: dict[str, str] = {}
-        self.noted: Counter[str] = Counter()
-        self.duplicates = 0
         self.backfilled = 0
         self.notes: deque[tuple[int, str]] = deque(maxlen=_NOTES)
         self.warnings = 0
-        self.latency_ns = Histogram()
-        self.last_quote: StockQuote | None = None
-        self.last_prints: dict[str, OptionTrade] = {}
-        self.volumes: Counter[str] = Counter()
-        self.prints: Counter[str] = Counter()
         self.refused: dict[str, KeyRefusedError] = {}
         self.stopped_by: str | None = None
         self.started_ns = self.ended_ns = 0
@@ -134,16 +107,11 @@ class Live:
         self._backfill = backfill
         self._listed = listed
         self._listed_for: date | None = None
-        self._observer = observer
         self._frames: deque[tuple[str, str | bytes, int, int]] = deque()
         self._arrived = asyncio.Event()
         self._filled = asyncio.Event()
         self._stop = asyncio.Event()
-        self._trades_seen, self._quotes_seen = Seen(), Seen()
         self._gap_records = 0
-        self._failures: deque[float] = deque(maxlen=MAX_FAILURES)
-        self._skews: deque[int] = deque(maxlen=1_000)
-        self._skewed = False
         self._errands: set[asyncio.Task[None]] = set()
         self._publishing = 0
 
@@ -172,12 +140,13 @@ class Live:
     @property
     def queued(self) -> int:
         """Events that wait to be sent."""
-        return self.received - self.published - sum(self.rejected.values()) - self.doubles - self.dropped
+        intake = self.intake
+        return intake.received - self.published - sum(intake.rejected.values()) - self.doubles - self.dropped
 
     @property
     def doubles(self) -> int:
         """Events that had been received, or stored by an earlier run, before."""
-        return self.duplicates + self.delivery.known
+        return self.intake.duplicates + self.delivery.known
 
     # --- running
 
@@ -274,7 +243,7 @@ class Live:
         length = f" {(gap.to_ns - gap.from_ns) / SECOND:.3f} s" if gap.to_ns is not None else ""
         self._note(f"gap {gap.feed}{length}: {state} ({gap.reason})", warning=gap.to_ns is None)
         self._gap_records += 1
-        self._append(encode(gap), f"G.{gap.gap_id}.{state}", gap, "", time.monotonic_ns(), None)
+        self._append(Pending(encode(gap), f"G.{gap.gap_id}.{state}", subject_of(gap), "", time.monotonic_ns()))
 
     def _close_gaps(self) -> None:
         # Open gaps stay open: nobody knows what comes after the end.
@@ -294,74 +263,21 @@ class Live:
     def _parse(self, count: int) -> None:
         for _ in range(min(count, len(self._frames))):
             market, frame, ts_recv_ns, clock_ns = self._frames.popleft()
-            try:
-                self._take(parse_frame(frame, market, ts_recv_ns, self.options.source), market, clock_ns)
-            except Exception as error:  # one odd frame must not end the day; many end it loudly
-                self._failed(error, str(frame)[:200])
-
-    def _failed(self, error: Exception, sample: str) -> None:
-        self.received += 1
-        self._reject("internal", f"{type(error).__name__}: {error}: {sample}")
-        now_s = time.monotonic()
-        self._failures.append(now_s)
-        if len(self._failures) == MAX_FAILURES and now_s - self._failures[0] < 60:
-            raise SpyctlError(
-                f"{MAX_FAILURES} internal errors within a minute, the last: {error}", "report it"
-            ) from error
-
-    def _reject(self, reason: str, sample: str) -> None:
-        self.rejected[reason] += 1
-        if reason not in self.samples:
-            self.samples[reason] = sample
-            self._note(f"rejected, {reason}: {sample[:100]}", warning=True)
+            self._take(parse_frame(frame, market, ts_recv_ns, self.options.source), market, clock_ns)
 
     def _take(self, parsed: Parsed, market: str, clock_ns: int) -> None:
-        for status in parsed.statuses:
-            if market in self.feeds:
-                self.feeds[market].status(status.status, status.message)
-        self.received += len(parsed.rejects) + len(parsed.events)
-        for reject in parsed.rejects:
-            self._reject(reject.reason, reject.sample)
-        self.noted.update(parsed.notes)
-        for event, identity in parsed.events:
-            if not self._is_ours(event):
-                self._reject("unexpected", identity)
-            elif not (self._quotes_seen if isinstance(event, StockQuote) else self._trades_seen).add(identity):
-                self.duplicates += 1
-            else:
-                self._look(event)
-                conflates = identity.split(".")[1] if isinstance(event, StockQuote) else None
-                self._append(encode(event), identity, event, market, clock_ns, conflates)
+        for status in parsed.statuses if market in self.feeds else ():
+            self.feeds[market].status(status.status, status.message)
+        for event in self.intake.take(parsed, market, clock_ns):
+            self._append(event)
 
-    def _is_ours(self, event: LiveEvent) -> bool:
-        if isinstance(event, OptionTrade):
-            return self.window.expects(event.option_symbol, event.ts_recv_ns)
-        return event.symbol == self.options.symbol
-
-    def _look(self, event: LiveEvent) -> None:
-        latency_ns = event.ts_recv_ns - event.ts_event_ns
-        self.latency_ns.add(latency_ns)
-        self._skews.append(latency_ns)
-        if isinstance(event, StockQuote):
-            self.last_quote = event
-            self.window.spot.quote(event.bid_px, event.ask_px, event.ts_recv_ns)
-        elif isinstance(event, StockTrade):
-            self.window.spot.trade(event.price, event.conditions, event.ts_recv_ns)
-        else:
-            self.last_prints[event.option_symbol] = event
-            self.volumes[event.option_symbol] += event.size
-            self.prints[event.option_symbol] += 1
-        if self._observer is not None:
-            self._observer(event)
-
-    def _append(
-        self, payload: bytes, identity: str, event: LiveEvent | Gap, feed: str, clock_ns: int, conflates: str | None
-    ) -> None:
+    def _append(self, event: Pending) -> None:
         dropped = self.dropped
-        self.backlog.append(Pending(payload, identity, subject_of(event), feed, clock_ns, conflates))
-        if self.dropped > dropped:
-            self._tell(self.gaps.open("overflow", event.ts_recv_ns, time.time_ns(), "the server was too slow"))
+        self.backlog.append(event)
         self._filled.set()
+        if self.dropped > dropped:
+            now_ns = time.time_ns()
+            self._tell(self.gaps.open("overflow", now_ns, now_ns, "the server was too slow"))
 
     def messages(self, messages: Sequence[object], market: str, ts_recv_ns: int) -> None:
         """Take messages in wire form that came in another way than through a feed of ours."""
@@ -401,7 +317,7 @@ class Live:
             self._watch_server(now_ns)
             if time.monotonic() >= next_skew_s:
                 next_skew_s += 10
-                self._watch_skew()
+                self.intake.watch_skew()
             await asyncio.sleep(TICK_S)
 
     def _follow(self, now_ns: int) -> None:
@@ -446,16 +362,6 @@ class Live:
         if "overflow" in self.gaps.open_now and not len(self.backlog):
             self._tell(self.gaps.close("overflow", now_ns, now_ns, self.dropped))
 
-    def _watch_skew(self) -> None:
-        if len(self._skews) < 100:
-            return
-        median = sorted(self._skews)[len(self._skews) // 2]
-        skewed = median < 0 or median > SKEW_NS
-        if skewed and not self._skewed:
-            late = "the feed is delayed" if median > 600 * SECOND else "look at this machine's clock, or the network"
-            self._note(f"events arrive {median / SECOND:+.3f} s after their time: {late}", warning=True)
-        self._skewed = skewed
-
     # --- what a gap left out
 
     async def _fill(self, backfill: Backfill, feed: Feed, gap: Gap) -> None:
@@ -466,9 +372,9 @@ class Live:
             self._note(f"backfill: {error.message}", warning=True)
             return
         parsed = normalize(messages, feed.market, time.time_ns(), EventSource.POLYGON_REST)
-        before = self.duplicates
+        before = self.intake.duplicates
         self._take(parsed, feed.market, time.monotonic_ns())
-        filled = len(parsed.events) - (self.duplicates - before)
+        filled = len(parsed.events) - (self.intake.duplicates - before)
         self.backfilled += filled
         self._note(f"backfill: {filled:,} trades of the {feed.market} gap")
 
@@ -476,9 +382,9 @@ class Live:
 
     def summary(self, stream: str | None = None) -> dict[str, Any]:
         """Return the summary of the run with the keys of the published contract; see :meth:`Replay.summary`."""
-        delivery = self.delivery
+        delivery, intake = self.delivery, self.intake
         wall_ns = max(0, (self.ended_ns or time.time_ns()) - self.started_ns)
-        ack, latency = Percentiles.of(delivery.ack_ns), Percentiles.of(self.latency_ns)
+        ack, latency = Percentiles.of(delivery.ack_ns), Percentiles.of(intake.latency_ns)
         mean = self.published / (wall_ns / SECOND) if wall_ns else None
         return {
             "run_id": self.run_id,
@@ -486,15 +392,15 @@ class Live:
             "by_subject": {
                 shown: self.by_subject[subject] for subject, shown in zip(SUBJECTS, self.subjects, strict=True)
             },
-            "read": self.received,
-            "received": self.received,
+            "read": intake.received,
+            "received": intake.received,
             "published": self.published,
             "acked": self.acked,
             "duplicates": self.doubles,
             "queued": self.queued,
-            "rejected": sum(self.rejected.values()),
-            "rejected_by_reason": dict(self.rejected),
-            "noted": dict(self.noted),
+            "rejected": sum(intake.rejected.values()),
+            "rejected_by_reason": dict(intake.rejected),
+            "noted": dict(intake.noted),
             "late": 0,
             "reordered": delivery.reordered,
             "dropped": self.dropped,
@@ -543,5 +449,5 @@ class Live:
         if self.stopped_by == "SIGTERM":
             return ExitCode.TERMINATED
         delivery = self.delivery
-        missing = self.rejected or self.dropped or self.gaps.count or delivery.reordered or self.refused
+        missing = self.intake.rejected or self.dropped or self.gaps.count or delivery.reordered or self.refused
         return ExitCode.INCOMPLETE if missing or delivery.published != delivery.acked else ExitCode.OK

@@ -195,7 +195,7 @@ async def _play(
     finally:
         await end_task(viewer)
         await end_task(keeper)
-    if live.received or failure is None:
+    if live.intake.received or failure is None:
         print_live_summary(live, request.title, stream, as_json=request.as_json, out=sys.stdout)
     if failure is not None:
         talk.error(failure.message, failure.remedy)

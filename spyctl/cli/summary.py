@@ -95,7 +95,7 @@ def print_live_summary(live: Live, title: str, stream: Stream, *, as_json: bool,
         return
     manager, delivery = live.window.manager, live.delivery
     head = f"{title}, {manager.underlying} ±{manager.strike_range}, {duration_text(round(summary['wall_s']) * SECOND)}"
-    equation = f"{live.received:,} received = {live.published:,} published"
+    equation = f"{live.intake.received:,} received = {live.published:,} published"
     for name in ("rejected", "duplicates", "dropped", "queued"):
         if summary[name]:
             equation += f" + {summary[name]:,} {name}"

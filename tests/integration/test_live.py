@@ -55,9 +55,9 @@ class Running:
 
     async def say(self, market: str, *messages: Any) -> None:
         """Have the vendor send messages, and wait until they were taken in."""
-        before = self.live.received
+        before = self.live.intake.received
         await self.peer(market).say(*messages)
-        await eventually(lambda: self.live.received >= before + len(messages))
+        await eventually(lambda: self.live.intake.received >= before + len(messages))
 
     async def end(self) -> dict[str, Any]:
         self.live.stop("Ctrl-C")
@@ -134,9 +134,9 @@ def gaps(events: list[Any]) -> list[Gap]:
 
 async def test_all_that_is_sent_is_stored_once_and_in_order(nats_server: NatsServer) -> None:
     async with running(nats_server.url, rate=2_000) as run:
-        await eventually(lambda: run.live.received > 3_000 and len(run.live.prints) > 3)
+        await eventually(lambda: run.live.intake.received > 3_000 and len(run.live.intake.prints) > 3)
         run.simulator.rate = 0
-        await eventually(lambda: run.live.received == run.simulator.sent)
+        await eventually(lambda: run.live.intake.received == run.simulator.sent)
         summary = await run.end()
     found = await read_stream(nats_server.url)
     assert len(found) == summary["published"] == summary["acked"] == run.simulator.sent
@@ -205,7 +205,7 @@ async def test_bad_frames_and_messages_cost_themselves_alone(nats_server: NatsSe
         summary = await run.end()
     assert summary["published"] == 3
     assert summary["rejected_by_reason"] == {"no_object": 1, "unknown_ev": 1, "bad_price": 1, "bad_frame": 4}
-    assert run.live.samples["bad_frame"] == "garbage"  # an empty frame never reaches us
+    assert run.live.intake.samples["bad_frame"] == "garbage"  # an empty frame never reaches us
     assert run.live.feeds["stocks"].reconnects == 0
 
 
@@ -246,15 +246,15 @@ async def test_the_window_follows_the_spot_on_the_wire(
 
 async def test_a_restart_of_nats_loses_nothing_and_is_told(nats_server: NatsServer) -> None:
     async with running(nats_server.url, rate=1_000) as run:
-        await eventually(lambda: run.live.received > 500)
+        await eventually(lambda: run.live.intake.received > 500)
         for kill in (True, False):
-            before = run.live.received
+            before = run.live.intake.received
             await asyncio.to_thread(nats_server.stop, kill=kill)
-            await eventually(lambda before=before: run.live.received > before + 500)
+            await eventually(lambda before=before: run.live.intake.received > before + 500)
             await asyncio.to_thread(nats_server.start)
             await eventually(lambda: "nats" not in run.live.gaps.open_now and not len(run.live.backlog))
         run.simulator.rate = 0
-        await eventually(lambda: run.live.received == run.simulator.sent)
+        await eventually(lambda: run.live.intake.received == run.simulator.sent)
         summary = await run.end()
     events = await stored(nats_server.url)
     told = gaps(events)
@@ -335,15 +335,15 @@ async def test_the_delayed_feed_and_a_wrong_clock_are_noticed(
     async with running(nats_server.url) as run:
         await eventually(lambda: run.is_up("stocks"))
         await run.say("stocks", *(trade(t=now_ms() - 900_000) for _ in range(150)))
-        run.live._watch_skew()
+        run.live.intake.watch_skew()
         assert "the feed is delayed" in run.live.notes[-1][1]
         noted = len(run.live.notes)
-        run.live._watch_skew()
+        run.live.intake.watch_skew()
         assert len(run.live.notes) == noted  # said once
         await run.say("stocks", *(trade(t=now_ms() + 5_000) for _ in range(1_000)))
-        run.live._watch_skew()
-        run.live._skewed = False
-        run.live._watch_skew()
+        run.live.intake.watch_skew()
+        run.live.intake._skewed = False
+        run.live.intake.watch_skew()
         assert "clock" in run.live.notes[-1][1]
 
 
@@ -358,8 +358,8 @@ async def test_a_bug_of_ours_costs_one_event_and_many_end_it_loudly(
         await eventually(lambda: run.is_up("stocks"))
         await run.say("stocks", trade(p=701))
         await run.say("stocks", trade())
-        assert run.live.rejected == {"internal": 1}
-        assert "ZeroDivisionError: of all things" in run.live.samples["internal"]
+        assert run.live.intake.rejected == {"internal": 1}
+        assert "ZeroDivisionError: of all things" in run.live.intake.samples["internal"]
         for _ in range(100):
             await run.peer("stocks").say(trade(p=701))
         await eventually(run.task.done)
@@ -369,7 +369,7 @@ async def test_a_bug_of_ours_costs_one_event_and_many_end_it_loudly(
 
 async def test_a_stream_that_is_taken_away_ends_it_with_the_reason(nats_server: NatsServer) -> None:
     async with running(nats_server.url, rate=500) as run:
-        await eventually(lambda: run.live.received > 100)
+        await eventually(lambda: run.live.intake.received > 100)
         other = await connect([nats_server.url])
         await other.api("STREAM.DELETE.MARKET_DATA")
         await other.close()

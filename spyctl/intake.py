@@ -1,0 +1,137 @@
+"""Parsed messages → events to publish: whose they are, whether they are new, and what they say about the market."""
+
+import time
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Iterator
+
+from spyctl.backlog import Pending
+from spyctl.errors import SpyctlError
+from spyctl.events import OptionTrade, StockQuote, StockTrade
+from spyctl.normalize.massive import LiveEvent, Parsed
+from spyctl.stats import Histogram
+from spyctl.times import SECOND
+from spyctl.window import Window
+from spyctl.wire import encode, subject_of
+
+REMEMBERED = 65_536
+MAX_FAILURES = 100  # exceptions of our own in a minute
+SKEW_NS = 2 * SECOND
+DELAYED_NS = 600 * SECOND
+
+
+class Seen:
+    """The identities met last, bounded."""
+
+    def __init__(self, most: int = REMEMBERED) -> None:
+        self._most = most
+        self._found: OrderedDict[str, None] = OrderedDict()
+
+    def add(self, identity: str) -> bool:
+        """Remember an identity; returns whether it is new."""
+        if identity in self._found:
+            return False
+        self._found[identity] = None
+        if len(self._found) > self._most:
+            self._found.popitem(last=False)
+        return True
+
+
+class Intake:
+    """Takes what frames held and counts it; ``note`` is told what somebody should look at, ``observer`` each event.
+
+    The spot of ``window`` follows the quotes and trades. ``symbol`` is the underlying.
+    """
+
+    def __init__(
+        self,
+        symbol: str,
+        window: Window,
+        note: Callable[[str], None],
+        observer: Callable[[LiveEvent], None] | None = None,
+    ) -> None:
+        self.received = 0
+        self.duplicates = 0
+        self.rejected: Counter[str] = Counter()
+        self.samples: dict[str, str] = {}
+        self.noted: Counter[str] = Counter()
+        self.latency_ns = Histogram()
+        self.last_quote: StockQuote | None = None
+        self.last_prints: dict[str, OptionTrade] = {}
+        self.volumes: Counter[str] = Counter()
+        self.prints: Counter[str] = Counter()
+        self._symbol = symbol
+        self._window = window
+        self._note = note
+        self._observer = observer
+        self._trades_seen, self._quotes_seen = Seen(), Seen()
+        self._failures: deque[float] = deque(maxlen=MAX_FAILURES)
+        self._skews: deque[int] = deque(maxlen=1_000)
+        self._skewed = False
+
+    def take(self, parsed: Parsed, market: str, clock_ns: int) -> Iterator[Pending]:
+        """Yield what is to be published of a frame that arrived at ``clock_ns`` (monotonic).
+
+        Raises :class:`SpyctlError` after many errors of our own.
+        """
+        self.received += len(parsed.rejects) + len(parsed.events)
+        self.noted.update(parsed.notes)
+        for reject in parsed.rejects:
+            self._reject(reject.reason, reject.sample)
+        for event, identity in parsed.events:
+            try:
+                if not self._is_ours(event):
+                    self._reject("unexpected", identity)
+                elif not (self._quotes_seen if isinstance(event, StockQuote) else self._trades_seen).add(identity):
+                    self.duplicates += 1
+                else:
+                    self._look(event)
+                    conflates = event.symbol if isinstance(event, StockQuote) else None
+                    yield Pending(encode(event), identity, subject_of(event), market, clock_ns, conflates)
+            except Exception as error:  # one odd event must not end the day; many end it loudly
+                self._failed(error, identity)
+
+    def _is_ours(self, event: LiveEvent) -> bool:
+        if isinstance(event, OptionTrade):
+            return self._window.expects(event.option_symbol, event.ts_recv_ns)
+        return event.symbol == self._symbol
+
+    def _look(self, event: LiveEvent) -> None:
+        latency_ns = event.ts_recv_ns - event.ts_event_ns
+        self.latency_ns.add(latency_ns)
+        self._skews.append(latency_ns)
+        if isinstance(event, StockQuote):
+            self.last_quote = event
+            self._window.spot.quote(event.bid_px, event.ask_px, event.ts_recv_ns)
+        elif isinstance(event, StockTrade):
+            self._window.spot.trade(event.price, event.conditions, event.ts_recv_ns)
+        else:
+            self.last_prints[event.option_symbol] = event
+            self.volumes[event.option_symbol] += event.size
+            self.prints[event.option_symbol] += 1
+        if self._observer is not None:
+            self._observer(event)
+
+    def _reject(self, reason: str, sample: str) -> None:
+        self.rejected[reason] += 1
+        if reason not in self.samples:
+            self.samples[reason] = sample
+            self._note(f"rejected, {reason}: {sample[:100]}")
+
+    def _failed(self, error: Exception, sample: str) -> None:
+        self._reject("internal", f"{type(error).__name__}: {error}: {sample}")
+        now_s = time.monotonic()
+        self._failures.append(now_s)
+        if len(self._failures) == MAX_FAILURES and now_s - self._failures[0] < 60:
+            text = f"{MAX_FAILURES} internal errors within a minute, the last: {error}"
+            raise SpyctlError(text, "report it with this sentence") from error
+
+    def watch_skew(self) -> None:
+        """Note once where events arrive before their time, or long after it."""
+        if len(self._skews) < 100:
+            return
+        median = sorted(self._skews)[len(self._skews) // 2]
+        skewed = median < 0 or median > SKEW_NS
+        if skewed and not self._skewed:
+            why = "the feed is delayed" if median > DELAYED_NS else "look at this machine's clock, or the network"
+            self._note(f"events arrive {median / SECOND:+.3f} s after their time: {why}")
+        self._skewed = skewed
