@@ -1,7 +1,7 @@
 """Parsed messages → events to publish: whose they are, whether they are new, and what they say about the market."""
 
 import time
-from collections import Counter, OrderedDict, deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 
 from spyctl.backlog import Pending
@@ -13,26 +13,28 @@ from spyctl.times import SECOND
 from spyctl.window import Window
 from spyctl.wire import encode, subject_of
 
-REMEMBERED = 65_536
+TRADES_REMEMBERED, QUOTES_REMEMBERED = 65_536, 16_384
 MAX_FAILURES = 100  # exceptions of our own in a minute
 SKEW_NS = 2 * SECOND
 DELAYED_NS = 600 * SECOND
 
 
 class Seen:
-    """The identities met last, bounded."""
+    """The identities met last, at most ``most``."""
 
-    def __init__(self, most: int = REMEMBERED) -> None:
+    def __init__(self, most: int) -> None:
         self._most = most
-        self._found: OrderedDict[str, None] = OrderedDict()
+        self._found: set[str] = set()
+        self._order: deque[str] = deque()
 
     def add(self, identity: str) -> bool:
         """Remember an identity; returns whether it is new."""
         if identity in self._found:
             return False
-        self._found[identity] = None
-        if len(self._found) > self._most:
-            self._found.popitem(last=False)
+        self._found.add(identity)
+        self._order.append(identity)
+        if len(self._order) > self._most:
+            self._found.remove(self._order.popleft())
         return True
 
 
@@ -63,7 +65,7 @@ class Intake:
         self._window = window
         self._note = note
         self._observer = observer
-        self._trades_seen, self._quotes_seen = Seen(), Seen()
+        self._trades_seen, self._quotes_seen = Seen(TRADES_REMEMBERED), Seen(QUOTES_REMEMBERED)
         self._failures: deque[float] = deque(maxlen=MAX_FAILURES)
         self._skews: deque[int] = deque(maxlen=1_000)
         self._skewed = False

@@ -36,6 +36,7 @@ BATCH = 512
 FRAMES_AT_ONCE = 64
 MAX_FRAMES = 4_096
 TICK_S = 0.05
+LINGER_S = 0.001
 STALL_S = 15.0
 _NOTES = 50
 
@@ -290,6 +291,7 @@ class Live:
             await self._filled.wait()
             self._filled.clear()
             await self.publish_waiting()
+            await asyncio.sleep(LINGER_S)  # what arrives meanwhile goes together, which costs a fraction
 
     async def publish_waiting(self) -> None:
         """Publish what waits; returns when all of it is sent."""

@@ -107,6 +107,7 @@ def live(
     The key comes from POLYGON_API_KEY or MASSIVE_API_KEY, never from an option.
     """
     from spyctl.cli.live_run import LiveRequest, run_live
+    from spyctl.clock import precise_loop
     from spyctl.sources.massive_feed import DELAYED_URL, FEED_URL
     from spyctl.sources.massive_rest import REST_URL
     from spyctl.strikes import StrikeManager
@@ -135,7 +136,8 @@ def live(
     )
     import asyncio
 
-    return asyncio.run(run_live(request, Talk(quiet)))
+    with asyncio.Runner(loop_factory=precise_loop) as runner:
+        return runner.run(run_live(request, Talk(quiet)))
 
 
 def ws_url(url: str) -> str:

@@ -23,6 +23,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import date
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ from spyctl.ingest import DBNIngestor, Reading, read_batches
 from spyctl.normalize.dbn import Selection
 from spyctl.sample import write_day
 from spyctl.times import HOUR, MINUTE, day_start
+from tests.benchmarks import live
 from tests.support.servers import NatsServer
 
 DAY = date(2025, 12, 16)
@@ -294,7 +296,7 @@ def main() -> None:
     print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     print(", ".join(f"{name} {version(name)}" for name in names))
     with tempfile.TemporaryDirectory() as folder:
-        for row in rows(Path(folder), options.minutes, options.times):
+        for row in chain(rows(Path(folder), options.minutes, options.times), live.rows(a_server, Path(folder))):
             print(f"{row[0]:<36}{row[1]:>14}  {row[2]}", flush=True)
 
 
