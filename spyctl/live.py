@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -17,7 +18,7 @@ from spyctl.backfill import Backfill
 from spyctl.backlog import MAX_EVENTS, Backlog, Pending
 from spyctl.bus.in_flight import Delivery
 from spyctl.encode import EncodedBatch, encoded_events
-from spyctl.errors import ExitCode, KeyRefusedError, SpyctlError
+from spyctl.errors import ExitCode, KeyRefusedError, SpyctlError, UnreachableError
 from spyctl.events import EventSource, Gap, OptionTrade, StockQuote, StockTrade
 from spyctl.gaps import Gaps
 from spyctl.intake import Intake
@@ -37,6 +38,7 @@ FRAMES_AT_ONCE = 64
 MAX_FRAMES = 4_096
 TICK_S = 0.05
 LINGER_S = 0.001
+FINISH_S = 30.0
 STALL_S = 15.0
 _NOTES = 50
 
@@ -186,18 +188,33 @@ class Live:
             await asyncio.wait(readers)
             for task in (stop, ticker, parser, *readers, *self._errands):
                 await end_task(task)
-            self._parse(len(self._frames))
+            with suppress(SpyctlError):  # it is on its way out already
+                self._parse(len(self._frames))
             self._close_gaps()
             await self._finish(publisher)
             self.ended_ns = time.time_ns()
 
     async def _finish(self, publisher: "asyncio.Task[None]") -> None:
-        failed = publisher.done() and publisher.exception() is not None
-        while not failed and (len(self.backlog) or self._publishing) and not publisher.done():
+        # Waits for what was received to be stored, but not for ever for a server that stays away.
+        drained = asyncio.create_task(self._drain(publisher))
+        acked, since_s = -1, time.monotonic()
+        while not drained.done() and time.monotonic() - since_s < FINISH_S:
+            if self.delivery.acked != acked:
+                acked, since_s = self.delivery.acked, time.monotonic()
+            await asyncio.wait({drained}, timeout=TICK_S)
+        await end_task(publisher)
+        if drained.done():
+            drained.result()
+        else:
+            await end_task(drained)
+            missing = self.queued + self.delivery.published - self.delivery.acked
+            raise UnreachableError(f"{missing:,} events could not be stored: NATS stays away", "see what it says there")
+
+    async def _drain(self, publisher: "asyncio.Task[None]") -> None:
+        while (len(self.backlog) or self._publishing) and not publisher.done():
             self._filled.set()
             await asyncio.sleep(TICK_S / 10)
-        await end_task(publisher)
-        if not failed:
+        if not publisher.done():
             await self._sink.drain()
 
     async def _read(self, feed: Feed) -> None:

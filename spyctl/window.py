@@ -57,7 +57,7 @@ class Window:
             self._move(*self.manager.get_target_strikes(price), now_ns)
         for topic in [topic for topic, until_ns in self.leaving.items() if until_ns <= now_ns]:
             del self.leaving[topic]
-            self._left[topic] = now_ns
+            self._left = {one: ns for one, ns in self._left.items() if now_ns - ns < MEMORY_NS} | {topic: now_ns}
         return self.topics != before
 
     def relist(self, listed: Collection[int] | None, now_ns: int) -> None:

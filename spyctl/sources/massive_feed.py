@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 from spyctl.errors import KeyRefusedError, UsageError
 from spyctl.tasks import end_task
+from spyctl.times import SECOND
 
 FEED_URL, DELAYED_URL = "wss://socket.massive.com", "wss://delayed.massive.com"
 LIBRARIES = ("polygon", "massive")  # the same code under two names
@@ -349,7 +350,9 @@ class Feed:
     def _lose(self, reason: str) -> None:
         if not self._lost and self.up_since_s:
             self._lost = True
-            self._watcher.lost(self, self.last_frame_ns or time.time_ns(), reason)
+            # A quiet connection was alive when its last ping was answered.
+            alive_ns = time.time_ns() - round(2 * self._timing.ping * SECOND)
+            self._watcher.lost(self, max(self.last_frame_ns, alive_ns), reason)
 
     def _check_found(self) -> None:
         if self._lost and self._authenticated and self.desired - self.missing <= self.held:

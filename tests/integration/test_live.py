@@ -19,7 +19,7 @@ from spyctl.bus.connection import Connection, connect
 from spyctl.bus.publisher import Publisher
 from spyctl.bus.stream import ensure_stream
 from spyctl.bus.windowed import Windowed
-from spyctl.errors import ExitCode, KeyRefusedError, RefusedError, SpyctlError
+from spyctl.errors import ExitCode, KeyRefusedError, RefusedError, SpyctlError, UnreachableError
 from spyctl.events import EventSource, Gap, OptionTrade, StockTrade
 from spyctl.live import SUBJECTS, Live, LiveOptions
 from spyctl.simulator import Peer, Script, Simulator
@@ -263,6 +263,21 @@ async def test_a_restart_of_nats_loses_nothing_and_is_told(nats_server: NatsServ
     assert (summary["gaps"], summary["reordered"], summary["reconnects"]) == (2, 0, 2)
     identities = {(subject_of(event), event.seq) for event in events if not isinstance(event, Gap)}
     assert len(identities) == run.simulator.sent
+
+
+async def test_the_end_does_not_wait_for_ever_for_a_server_that_stays_away(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spyctl.live.FINISH_S", 0.3)
+    async with running(nats_server.url) as run:
+        await eventually(lambda: run.is_up("stocks"))
+        await asyncio.to_thread(nats_server.stop, kill=True)
+        await run.say("stocks", trade(), trade())
+        run.live.stop("SIGTERM")
+        await eventually(run.task.done)
+        with pytest.raises(UnreachableError, match="events could not be stored"):
+            run.task.result()
+        assert not run.live.summary()["complete"]
 
 
 async def test_when_the_server_is_too_slow_quotes_give_way_and_it_is_told(nats_server: NatsServer) -> None:
