@@ -43,6 +43,13 @@ class NATSBus:
         self._publisher: Publisher | None = None
 
     @property
+    def connection(self) -> Connection:
+        """The connection of this bus. Raises :class:`UsageError` before :meth:`connect`."""
+        if self._connection is None:
+            raise UsageError("the bus is not connected", "await bus.connect() first")
+        return self._connection
+
+    @property
     def publisher(self) -> Publisher:
         """The one publisher of this bus. Raises :class:`UsageError` before :meth:`connect`."""
         if self._publisher is None:
@@ -108,15 +115,16 @@ class StreamIngestor:
     ) -> None:
         if queue is not None:
             warnings.warn("StreamIngestor(queue=…) is deprecated: read the stream", DeprecationWarning, stacklevel=2)
-        publisher = bus.publisher
+        publisher, connection = bus.publisher, bus.connection
         self._api_key = api_key
         self._feed_url = feed_url
         self._running = False
         options = LiveOptions(symbol=strike_manager.underlying)
-        observer = queue.put_nowait if queue is not None else None
+        observer = queue.put_nowait if queue is not None else None  # a full one misses events, the stream does not
         self._live = Live(
-            publisher, strike_manager, options, run_id=publisher.run_id, observer=observer, subjects=SUBJECTS
-        )
+            publisher, strike_manager, options, run_id=publisher.run_id, observer=observer, subjects=SUBJECTS,
+            connected=lambda: connection.connected,
+        )  # fmt: skip
 
     async def run_async(self) -> None:
         """Take in both feeds until :meth:`stop`.

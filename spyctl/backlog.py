@@ -22,11 +22,15 @@ class Pending:
 
 
 class Backlog:
-    """A queue of at most ``max_events`` events; ``dropped`` counts by feed what had to go."""
+    """A queue of at most ``max_events`` events.
+
+    ``dropped`` counts by feed what had to go; ``dropped_from_ns`` is when the oldest of it was received (monotonic).
+    """
 
     def __init__(self, max_events: int = MAX_EVENTS) -> None:
         self.max_events = max_events
         self.dropped: Counter[str] = Counter()
+        self.dropped_from_ns = 0
         self.high_water = 0
         self._events: deque[Pending] = deque()
 
@@ -58,4 +62,5 @@ class Backlog:
                 stale.add(i)
                 excess -= 1
         self.dropped.update(self._events[i].feed for i in stale)
+        self.dropped_from_ns = min((self._events[i].received_ns for i in stale), default=0)
         self._events = deque(event for i, event in enumerate(self._events) if i not in stale)

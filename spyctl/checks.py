@@ -121,8 +121,8 @@ async def _vendor_checks(request: ProbeRequest, seen: _Seen) -> AsyncIterator[Ch
     yield _clock_check(answer, begun_ns, took_s)
     seen.market = str(answer.document.get("market", ""))
     yield CheckResult("market", "pass", session_text(time.time_ns(), seen.market))
-    yield await _timed("stocks", lambda: _stocks(rest, request, seen))
-    yield await _timed("options", lambda: _options(rest, request, seen))
+    yield await _timed("stocks", rest.host, lambda: _stocks(rest, request, seen))
+    yield await _timed("options", rest.host, lambda: _options(rest, request, seen))
     async for result in _sockets(request, seen):
         yield result
 
@@ -143,12 +143,15 @@ def _clock_check(answer: Answer, begun_ns: int, took_s: float) -> CheckResult:
     )
 
 
-async def _timed(name: str, check: Callable[[], CheckResult]) -> CheckResult:
+async def _timed(name: str, rest_host: str, check: Callable[[], CheckResult]) -> CheckResult:
     begun_s = time.monotonic()
     try:
         found = await asyncio.to_thread(check)
     except SpyctlError as error:
         found = CheckResult(name, "fail", error.message, None, error.remedy, ExitCode.FAILED)
+    except (AttributeError, TypeError, ValueError) as error:
+        text = f"an answer of {rest_host} that makes no sense ({error})"
+        found = CheckResult(name, "fail", text, None, "try again later", ExitCode.FAILED)
     return CheckResult(found.name, found.verdict, found.text, time.monotonic() - begun_s, found.remedy, found.code)
 
 

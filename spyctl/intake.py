@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from spyctl.backlog import Pending
 from spyctl.errors import SpyctlError
-from spyctl.events import OptionTrade, StockQuote, StockTrade
+from spyctl.events import EventSource, OptionTrade, StockQuote, StockTrade
 from spyctl.normalize.massive import LiveEvent, Parsed
 from spyctl.stats import Histogram
 from spyctl.times import SECOND
@@ -81,37 +81,51 @@ class Intake:
             self._reject(reject.reason, reject.sample)
         for event, identity in parsed.events:
             try:
-                if not self._is_ours(event):
+                if not self._is_ours(event, clock_ns):
                     self._reject("unexpected", identity)
                 elif not (self._quotes_seen if isinstance(event, StockQuote) else self._trades_seen).add(identity):
                     self.duplicates += 1
                 else:
-                    self._look(event)
                     conflates = event.symbol if isinstance(event, StockQuote) else None
-                    yield Pending(encode(event), identity, subject_of(event), market, clock_ns, conflates)
+                    pending = Pending(encode(event), identity, subject_of(event), market, clock_ns, conflates)
+                    self._look(event, clock_ns)
+                    yield pending
             except Exception as error:  # one odd event must not end the day; many end it loudly
                 self._failed(error, identity)
 
-    def _is_ours(self, event: LiveEvent) -> bool:
+    def _is_ours(self, event: LiveEvent, clock_ns: int) -> bool:
         if isinstance(event, OptionTrade):
-            return self._window.expects(event.option_symbol, event.ts_recv_ns)
+            return self._window.expects(event.option_symbol, clock_ns)
         return event.symbol == self._symbol
 
-    def _look(self, event: LiveEvent) -> None:
-        latency_ns = event.ts_recv_ns - event.ts_event_ns
-        self.latency_ns.add(latency_ns)
-        self._skews.append(latency_ns)
-        if isinstance(event, StockQuote):
-            self.last_quote = event
-            self._window.spot.quote(event.bid_px, event.ask_px, event.ts_recv_ns)
-        elif isinstance(event, StockTrade):
-            self._window.spot.trade(event.price, event.conditions, event.ts_recv_ns)
-        else:
-            self.last_prints[event.option_symbol] = event
+    def _look(self, event: LiveEvent, clock_ns: int) -> None:
+        if isinstance(event, OptionTrade):
             self.volumes[event.option_symbol] += event.size
             self.prints[event.option_symbol] += 1
+        if event.source != EventSource.POLYGON_REST:  # what a gap left out says nothing about now
+            latency_ns = event.ts_recv_ns - event.ts_event_ns
+            self.latency_ns.add(latency_ns)
+            self._skews.append(latency_ns)
+            if isinstance(event, StockQuote):
+                self.last_quote = event
+                self._window.spot.quote(event.bid_px, event.ask_px, clock_ns)
+            elif isinstance(event, StockTrade):
+                self._window.spot.trade(event.price, event.conditions, clock_ns)
+            else:
+                self.last_prints[event.option_symbol] = event
         if self._observer is not None:
-            self._observer(event)
+            try:
+                self._observer(event)
+            except Exception as error:  # theirs; it costs them the event, not the stream
+                self.noted["observer"] += 1
+                if self.noted["observer"] == 1:
+                    self._note(f"an observer of the events failed: {type(error).__name__}: {error}")
+
+    def forget_prints(self) -> None:
+        """Forget what the options have traded: they have expired."""
+        self.last_prints.clear()
+        self.volumes.clear()
+        self.prints.clear()
 
     def _reject(self, reason: str, sample: str) -> None:
         self.rejected[reason] += 1

@@ -58,14 +58,14 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LiveOptions:
-    """What to take in. ``expiry`` fixes the options' date; ``has_sessions`` is false for a market without hours."""
+    """What to take in. ``expiry`` fixes the options' date; ``is_strange`` tells whether silence at an instant is."""
 
     symbol: str = "SPY"
     expiry: date | None = None
     source: EventSource = EventSource.POLYGON_WS
     prefix: str = ""
     require_options: bool = False
-    has_sessions: bool = True
+    is_strange: Callable[[int], bool] = in_regular_hours
     max_events: int = MAX_EVENTS
 
 
@@ -115,6 +115,7 @@ class Live:
         self._filled = asyncio.Event()
         self._stop = asyncio.Event()
         self._gap_records = 0
+        self._dropped_before = 0
         self._errands: set[asyncio.Task[None]] = set()
         self._publishing = 0
 
@@ -188,7 +189,7 @@ class Live:
             await asyncio.wait(readers)
             for task in (stop, ticker, parser, *readers, *self._errands):
                 await end_task(task)
-            with suppress(SpyctlError):  # it is on its way out already
+            with suppress(Exception):  # it is on its way out already
                 self._parse(len(self._frames))
             self._close_gaps()
             await self._finish(publisher)
@@ -264,9 +265,13 @@ class Live:
         self._append(Pending(encode(gap), f"G.{gap.gap_id}.{state}", subject_of(gap), "", time.monotonic_ns()))
 
     def _close_gaps(self) -> None:
-        # Open gaps stay open: nobody knows what comes after the end.
-        for feed in [feed for feed in self.gaps.open_now if feed.startswith(("nats", "overflow"))]:
-            self._tell(self.gaps.close(feed, time.time_ns(), time.time_ns()))
+        # Those of the feeds stay open: nobody knows what comes after the end.
+        self._tell(self.gaps.close("nats", time.time_ns(), time.time_ns()))
+        self._close_overflow()
+
+    def _close_overflow(self) -> None:
+        now_ns = time.time_ns()
+        self._tell(self.gaps.close("overflow", now_ns, now_ns, self.dropped - self._dropped_before))
 
     # --- frames → events
 
@@ -295,7 +300,10 @@ class Live:
         self._filled.set()
         if self.dropped > dropped:
             now_ns = time.time_ns()
-            self._tell(self.gaps.open("overflow", now_ns, now_ns, "the server was too slow"))
+            from_ns = now_ns - (time.monotonic_ns() - self.backlog.dropped_from_ns)
+            if gap := self.gaps.open("overflow", from_ns, now_ns, "the server was too slow"):
+                self._dropped_before = dropped
+            self._tell(gap)
 
     def messages(self, messages: Sequence[object], market: str, ts_recv_ns: int) -> None:
         """Take messages in wire form that came in another way than through a feed of ours."""
@@ -333,6 +341,7 @@ class Live:
             now_ns = time.time_ns()
             self._follow(now_ns)
             self._watch_stall(now_ns)
+            self._watch_options()
             self._watch_server(now_ns)
             if time.monotonic() >= next_skew_s:
                 next_skew_s += 10
@@ -341,7 +350,8 @@ class Live:
 
     def _follow(self, now_ns: int) -> None:
         expiry = self.window.manager.expiry
-        if self.window.tick(now_ns) and self.window.manager.expiry != expiry:
+        if self.window.tick(now_ns, time.monotonic_ns()) and self.window.manager.expiry != expiry:
+            self.intake.forget_prints()
             self._note(f"options now of {self.window.manager.expiry}")
         if OPTIONS in self.feeds and self.feeds[OPTIONS].desired != self.window.topics:
             self.feeds[OPTIONS].set_desired(self.window.topics)
@@ -358,28 +368,41 @@ class Live:
         if strikes is None:
             self._note("the list of contracts is not to be had: whole dollars are taken")
         else:
-            self.window.relist(strikes, time.time_ns())
+            self.window.relist(strikes, time.monotonic_ns())
 
     def _beside(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._errands.add(task)
-        task.add_done_callback(self._errands.discard)
+        task.add_done_callback(self._errand_done)
+
+    def _errand_done(self, task: "asyncio.Task[None]") -> None:
+        self._errands.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._note(f"an answer of the vendor makes no sense: {type(error).__name__}: {error}", warning=True)
 
     def _watch_stall(self, now_ns: int) -> None:
         # Quiet is normal for options, and for stocks outside the regular session.
         feed = self.feeds.get(STOCKS)
         if feed is None or feed.state != "up" or time.monotonic() - feed.last_frame_s < STALL_S:
             return
-        if not self.options.has_sessions or in_regular_hours(now_ns):
+        if self.options.is_strange(now_ns):
             feed.reconnect(f"nothing for {STALL_S:.0f} s")
+
+    def _watch_options(self) -> None:
+        feed = self.feeds.get(OPTIONS)
+        if self.options.require_options and feed is not None and feed.desired and feed.missing >= feed.desired:
+            raise KeyRefusedError(
+                f"the options feed acknowledges no contract: {feed.words or 'not authorized'}",
+                "spyctl probe tells what the key is good for",
+            )
 
     def _watch_server(self, now_ns: int) -> None:
         if not self._connected():
             self._tell(self.gaps.open("nats", now_ns, now_ns, "NATS is away"))
         else:
             self._tell(self.gaps.close("nats", now_ns, now_ns))
-        if "overflow" in self.gaps.open_now and not len(self.backlog):
-            self._tell(self.gaps.close("overflow", now_ns, now_ns, self.dropped))
+        if "overflow" in self.gaps.open_now and len(self.backlog) < self.options.max_events // 2:
+            self._close_overflow()
 
     # --- what a gap left out
 
@@ -390,10 +413,15 @@ class Live:
         except SpyctlError as error:
             self._note(f"backfill: {error.message}", warning=True)
             return
-        parsed = normalize(messages, feed.market, time.time_ns(), EventSource.POLYGON_REST)
-        before = self.intake.duplicates
-        self._take(parsed, feed.market, time.monotonic_ns())
-        filled = len(parsed.events) - (self.intake.duplicates - before)
+        filled = 0
+        for start in range(0, len(messages), BATCH):
+            while len(self.backlog) > self.options.max_events // 2:  # what is live goes first
+                await asyncio.sleep(TICK_S)
+            some = normalize(messages[start : start + BATCH], feed.market, time.time_ns(), EventSource.POLYGON_REST)
+            before = self.intake.duplicates
+            self._take(some, feed.market, time.monotonic_ns())
+            filled += len(some.events) - (self.intake.duplicates - before)
+            await asyncio.sleep(0)
         self.backfilled += filled
         self._note(f"backfill: {filled:,} trades of the {feed.market} gap")
 
@@ -469,4 +497,5 @@ class Live:
             return ExitCode.TERMINATED
         delivery = self.delivery
         missing = self.intake.rejected or self.dropped or self.gaps.count or delivery.reordered or self.refused
+        missing = missing or any(feed.missing for feed in self.feeds.values())
         return ExitCode.INCOMPLETE if missing or delivery.published != delivery.acked else ExitCode.OK

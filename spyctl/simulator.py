@@ -37,9 +37,10 @@ class Walk:
     Trade ids and sequences count up from ``first_id``.
     """
 
-    def __init__(self, seed: int = SEED, price: float = START_PRICE, first_id: int = 0) -> None:
+    def __init__(self, seed: int = SEED, price: float = START_PRICE, first_id: int = 0, symbol: str = "SPY") -> None:
         self._random = random.Random(seed)
         self.price = price
+        self.symbol = symbol
         self._trade_id = first_id
 
     def step(self, count: int, ms: int, topics: Iterable[str]) -> list[Message]:
@@ -64,7 +65,7 @@ class Walk:
         self.price = max(1.0, self.price + self._random.gauss(0, 0.004))
         bid = math.floor(self.price * 100) / 100
         return {
-            "ev": "Q", "sym": "SPY", "bx": 11, "bp": bid, "bs": 100 * self._random.randint(1, 12), "ax": 12,
+            "ev": "Q", "sym": self.symbol, "bx": 11, "bp": bid, "bs": 100 * self._random.randint(1, 12), "ax": 12,
             "ap": round(bid + 0.01 * self._random.choice((1, 1, 1, 2)), 2), "as": 100 * self._random.randint(1, 12),
             "c": 1, "t": ms, "q": self._next_id(), "z": 2,
         }  # fmt: skip
@@ -72,7 +73,7 @@ class Walk:
     def _trade(self, ms: int) -> Message:
         size = self._random.choice((1, 5, 10, 50, 100, 100, 100, 200, 500))
         return {
-            "ev": "T", "sym": "SPY", "x": self._random.choice((4, 11, 12, 19)), "i": str(self._next_id()), "z": 2,
+            "ev": "T", "sym": self.symbol, "x": self._random.choice((4, 11, 12, 19)), "i": str(self._next_id()), "z": 2,
             "p": round(self.price + self._random.choice((-0.01, 0.0, 0.01)), 2), "s": size,
             "c": [14] if size >= 100 else [14, 37], "t": ms, "q": self._next_id(),
         }  # fmt: skip
@@ -156,14 +157,14 @@ class Script:
 class Simulator:
     """The server. ``rate`` is events a second over both markets, 0 for silence; ``peers`` are the connections now."""
 
-    def __init__(self, rate: float = RATE, seed: int = SEED, script: Script | None = None) -> None:
+    def __init__(self, rate: float = RATE, seed: int = SEED, script: Script | None = None, symbol: str = "SPY") -> None:
         self.rate = rate
         self.peers: list[Peer] = []
         self.connections = 0
         self.sent = 0
         self.script = script or Script()
         # Another run on the same day has other ids, as at the vendor.
-        self.walk = Walk(seed, first_id=time.time_ns() // 1_000)
+        self.walk = Walk(seed, first_id=time.time_ns() // 1_000, symbol=symbol)
         self._server: Server | None = None
 
     @property

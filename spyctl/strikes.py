@@ -133,7 +133,7 @@ class Spot:
         self._doubted: deque[float] = deque(maxlen=REPEATS)
 
     def quote(self, bid_px: float, ask_px: float, ns: int) -> None:
-        """Note a quote at an instant."""
+        """Note a quote at an instant (ns, of any clock that never goes back)."""
         if 0 < bid_px <= ask_px and ask_px - bid_px <= MAX_SPREAD * bid_px:
             self._quote_ns = ns
             self._note((bid_px + ask_px) / 2, ns)

@@ -15,8 +15,8 @@ MEMORY_NS = 60 * SECOND
 class Window:
     """Which option topics to hold now; ``expiry`` fixes the date instead of the trading calendar.
 
-    All times are Unix ns and come from outside. A strike that leaves stays subscribed for 30 s, in case it comes
-    back.
+    All times come from outside: ``now_ns`` is Unix ns and drives the calendar, ``clock_ns`` is monotonic and drives the
+    rest. A strike that leaves stays subscribed for 30 s, in case it comes back.
     """
 
     def __init__(self, manager: StrikeManager, now_ns: int, expiry: date | None = None) -> None:
@@ -27,7 +27,7 @@ class Window:
         self.leaving: dict[str, int] = {}  # topic → when it goes
         self.pinned: set[str] = set()  # held whatever the spot does
         self._fixed = expiry
-        self._recentred_ns = 0
+        self._recentred_ns = -RECENTRE_EVERY_NS
         self._left: dict[str, int] = {}  # topic → when it went
         manager.expiry, self.is_0dte = self._expiry(now_ns)
 
@@ -42,41 +42,43 @@ class Window:
             return found, is_today
         return self._fixed, is_today and self._fixed == found
 
-    def tick(self, now_ns: int) -> bool:
+    def tick(self, now_ns: int, clock_ns: int) -> bool:
         """Follow spot and calendar; returns whether :attr:`topics` changed."""
         before = self.topics
         expiry, self.is_0dte = self._expiry(now_ns)
         if expiry != self.manager.expiry:
-            self.manager.roll(expiry)
+            add, _ = self.manager.roll(expiry)
+            self.added = dict.fromkeys(add, clock_ns)
             self.leaving.clear()  # expired contracts trade no more
-            self._left.update(dict.fromkeys(before - self.manager.held, now_ns))
+            self._left = dict.fromkeys(before - self.manager.held, clock_ns)
         price = self.spot.price
-        due = now_ns - self._recentred_ns >= RECENTRE_EVERY_NS
+        due = clock_ns - self._recentred_ns >= RECENTRE_EVERY_NS
         if price is not None and due and self.manager.should_update(price):
-            self._recentred_ns = now_ns
-            self._move(*self.manager.get_target_strikes(price), now_ns)
-        for topic in [topic for topic, until_ns in self.leaving.items() if until_ns <= now_ns]:
+            self._recentred_ns = clock_ns
+            self._move(*self.manager.get_target_strikes(price), clock_ns)
+        for topic in [topic for topic, until_ns in self.leaving.items() if until_ns <= clock_ns]:
             del self.leaving[topic]
-            self._left = {one: ns for one, ns in self._left.items() if now_ns - ns < MEMORY_NS} | {topic: now_ns}
+            self._left = {one: ns for one, ns in self._left.items() if clock_ns - ns < MEMORY_NS} | {topic: clock_ns}
         return self.topics != before
 
-    def relist(self, listed: Collection[int] | None, now_ns: int) -> None:
+    def relist(self, listed: Collection[int] | None, clock_ns: int) -> None:
         """Take the strikes (in thousandths) that are listed for the expiry."""
         self.manager.listed = listed
         if self.spot.price is not None:
-            self._move(*self.manager.get_target_strikes(self.spot.price), now_ns)
+            self._move(*self.manager.get_target_strikes(self.spot.price), clock_ns)
 
-    def expects(self, ticker: str, now_ns: int) -> bool:
-        """Tell whether a contract belongs to us: of our underlying and expiry, or held within the last minute."""
+    def expects(self, ticker: str, clock_ns: int) -> bool:
+        """Tell whether a contract belongs to us: of our underlying and expiry, pinned, or held a minute ago."""
         option = parse_option_ticker(ticker)
         if (option.root, option.expiry) == (self.manager.underlying, self.manager.expiry):
             return True
-        return now_ns - self._left.get(f"T.{ticker}", -MEMORY_NS) < MEMORY_NS
+        topic = f"T.{ticker}"
+        return topic in self.pinned or (topic in self._left and clock_ns - self._left[topic] < MEMORY_NS)
 
-    def _move(self, add: Collection[str], remove: Collection[str], now_ns: int) -> None:
+    def _move(self, add: Collection[str], remove: Collection[str], clock_ns: int) -> None:
         for topic in add:
             self.leaving.pop(topic, None)
-            self.added[topic] = now_ns
+            self.added[topic] = clock_ns
         for topic in remove:
             self.added.pop(topic, None)
-            self.leaving[topic] = now_ns + GRACE_NS
+            self.leaving[topic] = clock_ns + GRACE_NS

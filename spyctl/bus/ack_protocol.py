@@ -14,7 +14,7 @@ from spyctl.times import SECOND
 
 ACK_DEADLINE_S = 5.0
 OUTAGE_S = 120.0
-MAX_REFUSALS = 5
+REFUSAL_S = 4.0
 _TEND_S = 0.5
 _REFUSAL_PAUSE_S = 0.25
 _RETRY_PAUSE_S = 0.02
@@ -23,7 +23,8 @@ _RETRY_PAUSE_S = 0.02
 class AckProtocol(ABC):
     """A way to send events and to learn that they are stored.
 
-    ``ack_deadline_s`` is how long an acknowledgement may take, ``outage_s`` how long a server may be away. A
+    ``ack_deadline_s`` is how long an acknowledgement may take, ``outage_s`` how long a server may be away,
+    ``refusal_s`` how long it may refuse to store anything. A
     broken connection, a missed deadline and a refusal all stop the sending; then :meth:`repair` finds out what
     is stored and sends the rest again, in order.
     """
@@ -38,15 +39,18 @@ class AckProtocol(ABC):
         *,
         ack_deadline_s: float = ACK_DEADLINE_S,
         outage_s: float = OUTAGE_S,
+        refusal_s: float = REFUSAL_S,
     ) -> None:
         self._connection = connection
         self._stream = stream
         self._subjects = tuple(subjects)
         self._ack_deadline_s = ack_deadline_s
         self._outage_s = outage_s
+        self._refusal_s = refusal_s
         self._broken = asyncio.Event()
         self._refusal = ""
-        self._refusals = 0
+        self._refusals = 0  # in a row
+        self._refused_ns = 0  # since when
         self._attempt_ns = 0
 
     async def open(self, in_flight: InFlight, run_id: str) -> None:
@@ -93,12 +97,14 @@ class AckProtocol(ABC):
             return
         if self._refusal:
             self._refusals += 1
-            if self._refusals > MAX_REFUSALS:
+            if self._refusals == 1:
+                self._refused_ns = time.monotonic_ns()
+            elif time.monotonic_ns() - self._refused_ns > self._refusal_s * SECOND:
                 raise RefusedError(
                     f"the server refuses to store events: {self._refusal}",
                     f"nats stream info {self._stream.name} tells more",
                 )
-            await asyncio.sleep(_REFUSAL_PAUSE_S * self._refusals)
+            await asyncio.sleep(_REFUSAL_PAUSE_S * min(self._refusals, 8))
         self._refusal = ""
         self._broken.clear()
         for chunk in self._in_flight.unacknowledged():

@@ -1,13 +1,14 @@
-"""Reading a stream back, in order."""
+"""Reading a stream in order: one ordered consumer for all subjects, which mends gaps and reconnects by itself."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from contextlib import suppress
+from typing import Any
 
 import nats.errors
 import nats.js.errors
 from nats.aio.msg import Msg
-from nats.js.api import ConsumerConfig, DeliverPolicy
+from nats.js.api import ConsumerConfig
 
 from spyctl.bus.connection import Connection
 from spyctl.errors import UnreachableError
@@ -17,51 +18,62 @@ _BATCH = 1_000
 _AHEAD = 16
 
 
+async def follow(connection: Connection, stream: str, start: dict[str, Any]) -> AsyncGenerator[list[Msg], None]:
+    """Yield the messages of a stream in its order, in batches as they come, for ever; nothing is changed there.
+
+    ``start`` holds the fields of a consumer's configuration that say where to begin (``deliver_policy``,
+    ``opt_start_seq``, ``opt_start_time``). Raises :class:`UnreachableError` where it cannot be read.
+    """
+    batches: asyncio.Queue[list[Msg]] = asyncio.Queue(_AHEAD)
+    gathered: list[Msg] = []
+
+    async def on_message(message: Msg) -> None:
+        nonlocal gathered
+        gathered.append(message)
+        if len(gathered) == _BATCH or subscription is None or not subscription.pending_msgs:
+            await batches.put(gathered)  # a slow reader holds the server up, by flow control
+            gathered = []
+
+    subscription = None
+    try:
+        subscription = await connection.jetstream().subscribe(
+            ">", stream=stream, ordered_consumer=True, cb=on_message, config=ConsumerConfig(**start)
+        )
+    except (nats.errors.Error, nats.js.errors.Error) as error:
+        raise UnreachableError(f"stream {stream} at {connection.url} cannot be read: {error}") from None
+    try:
+        while True:
+            yield await batches.get()
+    finally:
+        with suppress(nats.errors.Error, nats.js.errors.Error):
+            await subscription.unsubscribe()
+
+
 async def read_back(
-    connection: Connection, stream: str, subjects: Sequence[str], after_seq: int, last_seq: int
+    connection: Connection, stream: str, subjects: Collection[str], after_seq: int, last_seq: int
 ) -> AsyncIterator[list[tuple[int, str, bytes]]]:
     """Yield ``(seq, subject, payload)`` of what a stream holds on some subjects, in its order.
 
     Only messages with ``after_seq < seq <= last_seq`` count. Raises :class:`UnreachableError` where the server
     falls silent before the last one.
     """
-    wanted = frozenset(subjects)
-    batches: asyncio.Queue[list[tuple[int, str, bytes]] | None] = asyncio.Queue(_AHEAD)
-    gathered: list[tuple[int, str, bytes]] = []
-
-    async def on_message(message: Msg) -> None:
-        nonlocal gathered
-        seq = message.metadata.sequence.stream
-        if seq <= last_seq and message.subject in wanted:
-            gathered.append((seq, message.subject, message.data))
-        if len(gathered) == _BATCH or seq >= last_seq:
-            await batches.put(gathered)
-            gathered = []
-        if seq >= last_seq:
-            await batches.put(None)
-
     if after_seq >= last_seq:
         return
+    wanted, seq = frozenset(subjects), 0
+    batches = follow(connection, stream, {"deliver_policy": "by_start_sequence", "opt_start_seq": after_seq + 1})
     try:
-        subscription = await connection.jetstream().subscribe(
-            ">",
-            stream=stream,
-            ordered_consumer=True,
-            cb=on_message,
-            config=ConsumerConfig(deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=after_seq + 1),
-        )
-    except (nats.errors.Error, nats.js.errors.Error) as error:
-        raise UnreachableError(f"stream {stream} at {connection.url} cannot be read: {error}") from None
-    try:
-        while True:
+        while seq < last_seq:
             try:
                 async with asyncio.timeout(SILENCE_S):
-                    batch = await batches.get()
+                    batch = await anext(batches)
             except TimeoutError:
                 raise UnreachableError(f"stream {stream} at {connection.url} fell silent while it was read") from None
-            if batch is None:
-                return
-            yield batch
+            found = [(message.metadata.sequence.stream, message) for message in batch]
+            seq = found[-1][0]
+            yield [
+                (n, message.subject, message.data)
+                for n, message in found
+                if n <= last_seq and message.subject in wanted
+            ]
     finally:
-        with suppress(nats.errors.Error, nats.js.errors.Error):
-            await subscription.unsubscribe()
+        await batches.aclose()

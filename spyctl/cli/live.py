@@ -125,7 +125,7 @@ def live(
         sim_seed=sim_seed,
         api_key="" if sim else api_key(),
         feed_url=ws_url(feed_url or (DELAYED_URL if delayed else FEED_URL)),
-        rest_url=rest_url or REST_URL,
+        rest_url=http_url(rest_url or REST_URL),
         backfill=backfill and (not sim or rest_url is not None),
         require_options=require_options,
         lasting_ns=parse_duration(lasting) if lasting else None,
@@ -142,9 +142,26 @@ def live(
 
 def ws_url(url: str) -> str:
     """Check that a URL names a WebSocket server alone; raises :class:`UsageError`."""
+    return _vendor_url(url, "--feed-url", ("wss", "ws"), "wss://socket.massive.com")
+
+
+def http_url(url: str) -> str:
+    """Check that a URL names an HTTP server alone; raises :class:`UsageError`."""
+    return _vendor_url(url, "--rest-url", ("https", "http"), "https://api.massive.com")
+
+
+def _vendor_url(url: str, option: str, schemes: tuple[str, ...], example: str) -> str:
     from urllib.parse import urlsplit
 
-    parts = urlsplit(url)
-    if parts.scheme not in ("ws", "wss") or not parts.hostname or parts.path.strip("/"):
-        raise UsageError(f"--feed-url {url!r} is no WebSocket host", "wss://socket.massive.com")
+    if "@" in url:
+        raise UsageError(
+            f"{option} holds a user or password", f"the key comes from the environment; {option} {example}"
+        )
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in schemes and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        good = False
+    if not good or parts.path.strip("/") or parts.query:
+        raise UsageError(f"{option} {url!r} names no server of its kind", f"{option} {example}")
     return url

@@ -3,8 +3,8 @@
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -22,7 +22,7 @@ from spyctl.cli.screen import show_progress
 from spyctl.cli.signals import Interruption
 from spyctl.cli.summary import print_live_summary
 from spyctl.cli.talk import Talk
-from spyctl.errors import SpyctlError
+from spyctl.errors import PayloadError, SpyctlError
 from spyctl.events import EventSource
 from spyctl.live import SUBJECTS, Live, LiveOptions
 from spyctl.live_display import View
@@ -33,9 +33,11 @@ from spyctl.sources.massive_rest import MassiveRest, listed_contracts
 from spyctl.strikes import StrikeManager, parse_option_ticker
 from spyctl.tasks import end_task
 from spyctl.times import SECOND
+from spyctl.trading_days import in_regular_hours
 from spyctl.wire import with_prefix
 
 FOREVER_S = 10.0**9
+REFUSAL_S = 60.0  # an election, or a store that is being made room in
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ async def _with_server(request: LiveRequest, talk: Talk, reached: Reached, inter
         seq=stream.last_seq,
     )
     run = await runs.begin(record, force=request.force)
-    protocol = Windowed(connection, stream, subjects, outage_s=FOREVER_S)
+    protocol = Windowed(connection, stream, subjects, outage_s=FOREVER_S, refusal_s=REFUSAL_S)
     publisher = Publisher(protocol, record.run_id, anchor=(0, stream.last_seq))
     options = LiveOptions(
         symbol=request.manager.underlying,
@@ -108,7 +110,7 @@ async def _with_server(request: LiveRequest, talk: Talk, reached: Reached, inter
         source=source,
         prefix=request.prefix,
         require_options=request.require_options,
-        has_sessions=not request.sim,
+        is_strange=_silence_is_strange(request),
     )
     rest = MassiveRest(request.api_key, request.rest_url)
     live = Live(
@@ -129,13 +131,24 @@ async def _with_server(request: LiveRequest, talk: Talk, reached: Reached, inter
     return code
 
 
+def _silence_is_strange(request: LiveRequest) -> Callable[[int], bool]:
+    # A thinly traded stock may well be silent for a while, and SPY outside its session.
+    if request.sim:
+        return lambda _: request.sim_rate >= 10
+    return in_regular_hours if request.manager.underlying == "SPY" else lambda _: False
+
+
 async def _listed(rest: MassiveRest, underlying: str, expiry: date) -> frozenset[int] | None:
     try:
         answer, tickers = await asyncio.to_thread(listed_contracts, rest, underlying, expiry)
     except SpyctlError:
         return None
-    options = [parse_option_ticker(ticker) for ticker in tickers]
-    strikes = frozenset(option.strike_milli for option in options if option.root == underlying)
+    found = set()
+    for ticker in tickers:
+        with suppress(PayloadError):
+            option = parse_option_ticker(ticker)
+            found |= {option.strike_milli} if option.root == underlying else set()
+    strikes = frozenset(found)
     return strikes if answer.code == 200 and strikes else None
 
 
@@ -149,7 +162,7 @@ async def _feeds(request: LiveRequest, live: Live) -> AsyncIterator[list[Feed]]:
     if not request.sim:
         yield [Feed(market, request.api_key, live, url=request.feed_url) for market in (STOCKS, OPTIONS)]
         return
-    async with Simulator(request.sim_rate, request.sim_seed).serving() as simulator:
+    async with Simulator(request.sim_rate, request.sim_seed, symbol=request.manager.underlying).serving() as simulator:
         yield [Feed(market, KEY, live, url=simulator.url) for market in (STOCKS, OPTIONS)]
 
 

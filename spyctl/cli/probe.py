@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spyctl.cli.live import FeedUrl, RestUrl, Symbol, ws_url
+from spyctl.cli.live import FeedUrl, RestUrl, Symbol, http_url, ws_url
 from spyctl.cli.options import (
     API_KEYS,
     DataDir,
@@ -68,7 +68,7 @@ def probe(
         target=nats_target(context, nats_url, embedded, port, store),
         data_dir=data_dir,
         feed_url=ws_url(feed_url or FEED_URL),
-        rest_url=rest_url or REST_URL,
+        rest_url=http_url(rest_url or REST_URL),
         symbol=symbol,
         prefix=prefix,
         rest_only=rest_only,

@@ -35,9 +35,9 @@ LiveEvent = StockTrade | StockQuote | OptionTrade
 STOCKS, OPTIONS = "stocks", "options"
 SAMPLE_BYTES = 200
 # (below, factor to ns): seconds, milliseconds, microseconds, nanoseconds up to the year 2100.
-_UNITS = ((10**11, 10**9), (10**14, 10**6), (10**17, 10**3), (4 * 10**18, 1))
+_UNITS = ((10**11, 10**9), (10**14, 10**6), (10**17, 10**3), (1 << 63, 1))
 _MS = 10**6
-_EARLIEST_NS = 10**18
+_EARLIEST_NS, _LATEST_NS = 10**18, 4 * 10**18
 _MAX_ID = 120
 # Attributes of the client libraries' parsed messages → the names on the wire.
 _MODEL_FIELDS = {
@@ -120,6 +120,8 @@ def normalize(messages: Iterable[object], market: str, ts_recv_ns: int, source: 
                 parsed.rejects.append(Reject("no_ev" if kind is None else "unknown_ev", _sample(message)))
         except _RejectedError as reason:
             parsed.rejects.append(Reject(str(reason), _sample(message)))
+        except (ArithmeticError, ValueError, TypeError):  # numbers of absurd length
+            parsed.rejects.append(Reject("absurd", _sample(message)))
     return parsed
 
 
@@ -137,8 +139,12 @@ def from_rest(symbol: str, trade: dict[str, Any]) -> dict[str, Any]:
 
 
 def _sample(found: object) -> str:
-    text = found if isinstance(found, str) else repr(found)
-    return text[:SAMPLE_BYTES]
+    if isinstance(found, str):
+        return found[:SAMPLE_BYTES]
+    try:
+        return repr(found)[:SAMPLE_BYTES]
+    except (RecursionError, ValueError):
+        return f"a {type(found).__name__}"
 
 
 # --- the three messages
@@ -215,7 +221,7 @@ def _time(message: dict[str, Any], notes: list[str]) -> int:
             if factor != _MS:
                 notes.append("time_unit")
             ns = value * factor
-            if ns >= _EARLIEST_NS:
+            if _EARLIEST_NS <= ns < _LATEST_NS:
                 return ns
             break
     raise _RejectedError("bad_t")
@@ -247,7 +253,7 @@ def _trade_size(message: dict[str, Any], notes: list[str]) -> int:
         whole, _, fraction = exact.partition(".")
         if fraction.strip("0"):
             notes.append("fractional")
-        if message.get("s") is None and whole.isascii() and whole.isdigit():
+        if message.get("s") is None and whole.isascii() and whole.isdigit() and len(whole) < 16:
             return int(whole)
     size = message.get("s")
     if type(size) is float and math.isfinite(size) and not size.is_integer() and size > 0:

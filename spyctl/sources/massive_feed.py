@@ -29,6 +29,7 @@ MAX_FRAME = 16 << 20
 _SUBSCRIBED, _UNSUBSCRIBED = "subscribed to: ", "unsubscribed to: "
 _EVICTIONS_WITHIN_S = 600.0
 _CLOSE_S = 2.0
+_ASLEEP_NS = 5 * SECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,8 @@ class Feed:
         self._broken = ""
         self._authenticated = False
         self._lost = False
+        self._begun_ns = self._alive_ns = self._noticed_ns = time.time_ns()
+        self._slept_ns = 0
         self._evictions: deque[float] = deque(maxlen=self._timing.max_evictions)
         self._first_refusal_s: float | None = None
 
@@ -165,6 +168,7 @@ class Feed:
         Raises :class:`KeyRefusedError` where the key is refused, for good.
         """
         wait_s = self._timing.first_wait
+        self._alive_ns = self._begun_ns = time.time_ns()
         while not self._stopping:
             begun_s = time.monotonic()
             was_up = False
@@ -174,9 +178,9 @@ class Feed:
                 was_up = self._authenticated
                 self._authenticated = False
                 self.held.clear()
-                self.missing = frozenset()
             if self._stopping:
                 break
+            self.missing = frozenset()
             self._lose(self._broken)
             self.reconnects += 1
             self.state = "reconnecting"
@@ -230,6 +234,7 @@ class Feed:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(left_s):
                         await self._wake.wait()
+            self._noticed_ns = time.time_ns()
             if task.done() and not self._broken:
                 self._broken = self._why(task)
         finally:
@@ -304,6 +309,7 @@ class Feed:
     def _up(self) -> None:
         self._authenticated = True
         self._first_refusal_s = None
+        self._slept_ns = 0
         self.state = "up"
         self.up_since_s = self.last_frame_s = time.monotonic()
         self._wake.set()
@@ -318,6 +324,10 @@ class Feed:
         times: dict[str, int] = {}
         while True:
             await asyncio.sleep(self._timing.acknowledge / 10)
+            now_ns = time.time_ns()
+            if now_ns - self._alive_ns > _ASLEEP_NS:  # this process was stopped, or the machine slept
+                self._slept_ns = self._alive_ns
+            self._alive_ns = now_ns
             if not self._authenticated:
                 continue
             now_s = time.monotonic()
@@ -348,11 +358,14 @@ class Feed:
     # --- gaps
 
     def _lose(self, reason: str) -> None:
-        if not self._lost and self.up_since_s:
-            self._lost = True
-            # A quiet connection was alive when its last ping was answered.
-            alive_ns = time.time_ns() - round(2 * self._timing.ping * SECOND)
-            self._watcher.lost(self, max(self.last_frame_ns, alive_ns), reason)
+        # A quiet connection was alive when its last ping was answered; before the first one nothing was.
+        if self._lost:
+            return
+        self._lost = True
+        alive_ns = self._begun_ns
+        if self.up_since_s:
+            alive_ns = min(self._noticed_ns - round(2 * self._timing.ping * SECOND), self._slept_ns or self._noticed_ns)
+        self._watcher.lost(self, max(self.last_frame_ns, alive_ns), reason)
 
     def _check_found(self) -> None:
         if self._lost and self._authenticated and self.desired - self.missing <= self.held:

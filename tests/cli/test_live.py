@@ -61,6 +61,17 @@ async def test_a_rehearsal_keeps_to_its_own_stream(cli: Cli, nats_server: NatsSe
     assert subjects == {"TEST.market.stocks.trades", "TEST.market.stocks.quotes", "TEST.market.options.trades"}
 
 
+def test_simulated_events_do_not_mix_with_others_on_a_named_server(
+    cli: Cli, nats_server: NatsServer, tmp_path: Path
+) -> None:
+    assert cli("sample", "--length", "5s").returncode == 0
+    assert cli("replay", "--speed", "max", "-q", "--nats-url", nats_server.url).returncode == 0
+    result = live(cli, "--sim", "--for", "1s", "--nats-url", nats_server.url)
+    assert result.returncode == 5
+    assert "received events of direct_feed within the last minute" in result.stderr
+    assert live(cli, "--sim", "--for", "1s", "--nats-url", nats_server.url, "--force").returncode == 0
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_the_first_signal_sums_up(environment: dict[str, str], tmp_path: Path, number: int, code: int) -> None:
     command = [sys.executable, "-m", "spyctl", "live", "--sim", "--json"]
@@ -139,7 +150,9 @@ def test_the_real_feed_starts_no_server_unasked(cli: Cli) -> None:
         (("--sim", "--expiry", "tomorrow"), "'tomorrow' is not a date"),
         (("--sim", "--symbol", "../x"), "is no stock symbol"),
         (("--sim", "--feed-url", "ws://127.0.0.1:1"), "--sim and --feed-url exclude each other"),
-        (("--feed-url", "http://127.0.0.1:1"), "is no WebSocket host"),
+        (("--feed-url", "http://127.0.0.1:1"), "names no server of its kind"),
+        (("--feed-url", "wss://user:s3cret@127.0.0.1:1"), "--feed-url holds a user or password"),
+        (("--rest-url", "https://user:s3cret@127.0.0.1:1"), "--rest-url holds a user or password"),
         (("--sim", "--for", "soon"), "'soon' is not a duration"),
     ],
 )
@@ -148,6 +161,7 @@ def test_a_wrong_option_is_one_sentence(cli: Cli, arguments: tuple[str, ...], sa
     assert result.returncode == 2
     assert said in result.stderr
     assert len(result.stderr.splitlines()) == 2
+    assert "s3cret" not in result.stderr
 
 
 class Refusing(Script):

@@ -27,7 +27,7 @@ from spyctl.sources.massive_feed import Feed
 from spyctl.sources.massive_rest import MassiveRest
 from spyctl.tasks import end_task
 from spyctl.trading_days import current_expiry
-from spyctl.wire import decode, subject_of
+from spyctl.wire import decode, encode, subject_of
 from tests.support.feeds import QUICK
 from tests.support.proxy import Proxy
 from tests.support.rest import NO_PLAN, serving
@@ -36,7 +36,7 @@ from tests.support.stream import read_stream
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
-OPTIONS = LiveOptions(source=EventSource.SIM, has_sessions=False)
+OPTIONS = LiveOptions(source=EventSource.SIM, is_strange=lambda _: False)
 
 
 @dataclass
@@ -84,7 +84,7 @@ async def running(
         connection = await connect([url])
         stream = await ensure_stream(connection)
         publisher = Publisher(
-            Windowed(connection, stream, SUBJECTS, outage_s=1e9, ack_deadline_s=1.0),
+            Windowed(connection, stream, SUBJECTS, outage_s=1e9, ack_deadline_s=1.0, refusal_s=1.0),
             "run1", anchor=(0, stream.last_seq), max_in_flight=max_in_flight,
         )  # fmt: skip
         await publisher.open()
@@ -296,6 +296,7 @@ async def test_when_the_server_is_too_slow_quotes_give_way_and_it_is_told(nats_s
     events = await stored(nats_server.url)
     opened, closed = (gap for gap in gaps(events) if gap.feed == "overflow")
     assert (opened.to_ns, closed.events) == (None, summary["dropped"])
+    assert opened.from_ns < opened.ts_recv_ns  # from the oldest that had to go
     assert sum(isinstance(event, StockTrade) for event in events) == 400  # not one trade was dropped
     assert summary["published"] + summary["dropped"] == 4_400
 
@@ -305,8 +306,7 @@ async def test_silence_in_regular_hours_makes_a_new_connection(
 ) -> None:
     monkeypatch.setattr("spyctl.live.STALL_S", 0.3)
     in_session = False
-    monkeypatch.setattr("spyctl.live.in_regular_hours", lambda ns: in_session)
-    async with running(nats_server.url, options=replace(OPTIONS, has_sessions=True)) as run:
+    async with running(nats_server.url, options=replace(OPTIONS, is_strange=lambda _: in_session)) as run:
         await eventually(lambda: run.is_up("stocks"))
         since = time.monotonic()
         await eventually(lambda: time.monotonic() - since > 0.6)
@@ -365,11 +365,13 @@ async def test_the_delayed_feed_and_a_wrong_clock_are_noticed(
 async def test_a_bug_of_ours_costs_one_event_and_many_end_it_loudly(
     nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def buggy(event: Any) -> None:
+    def buggy(event: Any) -> bytes:
         if isinstance(event, StockTrade) and event.price > 700:
             raise ZeroDivisionError("of all things")
+        return encode(event)
 
-    async with running(nats_server.url, observer=buggy) as run:
+    monkeypatch.setattr("spyctl.intake.encode", buggy)
+    async with running(nats_server.url) as run:
         await eventually(lambda: run.is_up("stocks"))
         await run.say("stocks", trade(p=701))
         await run.say("stocks", trade())
@@ -380,6 +382,70 @@ async def test_a_bug_of_ours_costs_one_event_and_many_end_it_loudly(
         await eventually(run.task.done)
         with pytest.raises(SpyctlError, match="100 internal errors within a minute"):
             run.task.result()
+
+
+async def test_an_observer_that_fails_costs_the_stream_nothing(nats_server: NatsServer) -> None:
+    full: asyncio.Queue[Any] = asyncio.Queue(1)
+    async with running(nats_server.url, observer=full.put_nowait) as run:
+        await eventually(lambda: run.is_up("stocks"))
+        await run.say("stocks", *(trade() for _ in range(200)))
+        summary = await run.end()
+    assert (summary["published"], summary["rejected"], summary["noted"]) == (200, 0, {"observer": 199})
+
+
+async def test_a_feed_that_never_comes_up_is_a_gap_from_the_start(nats_server: NatsServer) -> None:
+    class Mute(Script):
+        async def greet(self, peer: Peer) -> None:
+            peer.abort()
+
+    async with running(nats_server.url, script=Mute()) as run:
+        await eventually(lambda: run.live.gaps.count == 2)
+        summary = await run.end()
+        assert run.live.gaps.open_now["stocks"].from_ns - summary["started_ns"] < 10**9
+    assert summary["open_gaps"] == ["options", "stocks"]
+
+
+async def test_topics_that_are_never_acknowledged_are_told_at_the_end(nats_server: NatsServer) -> None:
+    class NoOptionTopics(Script):
+        async def subscribe(self, peer: Peer, topics: list[str]) -> None:
+            if peer.market == "stocks":
+                await super().subscribe(peer, topics)
+            else:
+                await peer.status("error", "not authorized")
+
+    for required in (False, True):
+        options = replace(OPTIONS, require_options=required)
+        async with running(nats_server.url, script=NoOptionTopics(), options=options) as run:
+            await eventually(lambda run=run: run.is_up("stocks"))
+            await run.say("stocks", quote())
+            if required:
+                await eventually(run.task.done)
+                with pytest.raises(KeyRefusedError, match="acknowledges no contract: not authorized"):
+                    run.task.result()
+            else:
+                await eventually(lambda run=run: len(run.live.feeds["options"].missing) == 10)
+                assert len((await run.end())["missing"]) == 10
+                run.live.stopped_by = "--for"
+                assert run.live.exit_code() == ExitCode.INCOMPLETE
+
+
+async def test_a_long_backfill_leaves_room_for_what_is_live(nats_server: NatsServer) -> None:
+    results = [
+        {"sip_timestamp": (now_ms() - 600_000 + n) * 10**6, "price": 500.0, "size": 1, "exchange": 4, "id": f"b{n}"}
+        for n in range(5_000)
+    ]
+    with serving({"/v3/trades/SPY": (200, {"results": results})}) as rest:
+        backfill = Backfill(MassiveRest("secret", rest.url))
+        small = replace(OPTIONS, max_events=1_000)
+        async with running(nats_server.url, backfill=backfill, options=small) as run:
+            await eventually(lambda: run.is_up("stocks"))
+            await run.say("stocks", quote())
+            run.peer("stocks").abort()
+            await eventually(lambda: run.live.backfilled == 5_000)
+            summary = await run.end()
+    assert (summary["dropped"], summary["published"], summary["gaps"]) == (0, 5_001, 1)
+    assert summary["latency_ms"]["p99"] < 60_000  # old trades say nothing about now
+    assert run.live.window.spot.price == pytest.approx(680.005)
 
 
 async def test_a_stream_that_is_taken_away_ends_it_with_the_reason(nats_server: NatsServer) -> None:

@@ -261,6 +261,19 @@ def test_messages_that_the_client_library_has_parsed_come_to_the_same(library: s
         assert only(found) == only(parsed(message, market=market))
 
 
+def test_numbers_and_nestings_of_absurd_size_are_rejects() -> None:
+    deep: Any = []
+    for _ in range(2_000):
+        deep = [deep]
+    for change in ({"p": 10**400}, {"s": None, "ds": "9" * 5_000}, {"t": 64 * 10**12}, {"s": None, "ds": "9" * 30}):
+        found = normalize([TRADE | change, TRADE], "stocks", RECV, WS)
+        assert (len(found.events), len(found.rejects)) == (1, 1), change
+    assert [one.reason for one in normalize([deep, {"ev": deep}], "stocks", RECV, WS).rejects] == [
+        "no_object",
+        "unknown_ev",
+    ]
+
+
 def test_rejects_carry_a_sample() -> None:
     (reject,) = parsed(TRADE | {"p": -1}).rejects
     assert isinstance(reject, Reject)

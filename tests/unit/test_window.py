@@ -14,6 +14,10 @@ def at(text: str) -> int:
 NOON = at("2025-12-16T12:00-05:00")
 
 
+def tick(window: Window, ns: int) -> bool:
+    return window.tick(ns, ns)  # both clocks agree here
+
+
 def strikes(window: Window) -> list[int]:
     return sorted({int(topic[-8:]) // 1000 for topic in window.topics})
 
@@ -21,23 +25,23 @@ def strikes(window: Window) -> list[int]:
 def window_at(price: float, now_ns: int = NOON, strike_range: int = 1) -> Window:
     window = Window(StrikeManager(strike_range), now_ns)
     window.spot.quote(price, price, now_ns)
-    assert window.tick(now_ns)
+    assert tick(window, now_ns)
     return window
 
 
 def test_nothing_is_guessed_before_the_first_spot() -> None:
     window = Window(StrikeManager(5), NOON)
-    assert not window.tick(NOON)
+    assert not tick(window, NOON)
     assert window.topics == frozenset()
 
 
 def test_what_leaves_stays_for_thirty_seconds() -> None:
     window = window_at(680.0)
     window.spot.quote(681.0, 681.0, NOON + SECOND)
-    assert window.tick(NOON + SECOND)
+    assert tick(window, NOON + SECOND)
     assert strikes(window) == [679, 680, 681, 682]
-    assert not window.tick(NOON + 30 * SECOND)
-    assert window.tick(NOON + 31 * SECOND)
+    assert not tick(window, NOON + 30 * SECOND)
+    assert tick(window, NOON + 31 * SECOND)
     assert strikes(window) == [680, 681, 682]
 
 
@@ -45,25 +49,39 @@ def test_a_strike_that_comes_back_is_not_removed() -> None:
     window = window_at(680.0)
     for second, price in ((1, 681.0), (10, 680.0)):
         window.spot.quote(price, price, NOON + second * SECOND)
-        window.tick(NOON + second * SECOND)
-    window.tick(NOON + 35 * SECOND)
+        tick(window, NOON + second * SECOND)
+    tick(window, NOON + 35 * SECOND)
     assert 679 in strikes(window)
-    window.tick(NOON + 45 * SECOND)
+    tick(window, NOON + 45 * SECOND)
     assert strikes(window) == [679, 680, 681]
 
 
 def test_at_most_one_move_a_second() -> None:
     window = window_at(680.0)
     window.spot.quote(682.0, 682.0, NOON + SECOND // 2)
-    assert not window.tick(NOON + SECOND // 2)
-    assert window.tick(NOON + SECOND)
+    assert not tick(window, NOON + SECOND // 2)
+    assert tick(window, NOON + SECOND)
+
+
+def test_a_wall_clock_that_steps_back_does_not_hold_the_window_up() -> None:
+    window = window_at(680.0)
+    window.spot.quote(683.0, 683.0, NOON + 2 * SECOND)
+    assert window.tick(NOON - 3_600 * SECOND, NOON + 2 * SECOND)
+    assert 684 in strikes(window)
+
+
+def test_what_is_pinned_is_held_and_expected() -> None:
+    window = window_at(680.0)
+    window.pinned.add("T.O:SPY260116C00500000")
+    assert "T.O:SPY260116C00500000" in window.topics
+    assert window.expects("O:SPY260116C00500000", NOON)
 
 
 def test_a_missing_or_frozen_spot_freezes_the_window() -> None:
     window = window_at(680.0)
     before = window.topics
     for second in range(1, 600):
-        assert not window.tick(NOON + second * SECOND)
+        assert not tick(window, NOON + second * SECOND)
     assert window.topics == before
 
 
@@ -71,7 +89,7 @@ def test_the_expiry_rolls_at_the_end_of_the_session_and_takes_everything_along()
     end = at("2025-12-16T16:15-05:00")
     window = window_at(680.0, end - SECOND)
     assert window.is_0dte
-    assert window.tick(end)
+    assert tick(window, end)
     assert window.manager.expiry == date(2025, 12, 17)
     assert not window.is_0dte
     assert all("251217" in topic for topic in window.topics)
@@ -80,7 +98,7 @@ def test_the_expiry_rolls_at_the_end_of_the_session_and_takes_everything_along()
 def test_a_fixed_expiry_stays() -> None:
     window = Window(StrikeManager(1), NOON, date(2026, 1, 16))
     window.spot.quote(680, 680, NOON)
-    window.tick(NOON)
+    tick(window, NOON)
     assert all("260116" in topic for topic in window.topics)
     assert not window.is_0dte
 
@@ -91,7 +109,7 @@ def test_what_is_expected() -> None:
     assert not window.expects("O:SPY251217C00680000", NOON)
     assert not window.expects("O:SPXW251216C06800000", NOON)
     end = at("2025-12-16T16:15-05:00")
-    window.tick(end)
+    tick(window, end)
     assert window.expects("O:SPY251216C00680000", end + 59 * SECOND)  # held within the last minute
     assert not window.expects("O:SPY251216C00680000", end + 60 * SECOND)
 
@@ -100,5 +118,5 @@ def test_a_list_of_contracts_narrows_the_window() -> None:
     window = window_at(680.0, strike_range=2)
     window.relist({679_000, 680_000}, NOON + SECOND)
     assert strikes(window) == [678, 679, 680, 681, 682]  # the others are leaving
-    window.tick(NOON + 31 * SECOND)
+    tick(window, NOON + 31 * SECOND)
     assert strikes(window) == [679, 680]
