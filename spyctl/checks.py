@@ -5,7 +5,7 @@ The checks use the very code of the other commands to connect, so that one that 
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -31,6 +31,7 @@ from spyctl.wire import STREAM_SUBJECTS, stream_name, subject_of, with_prefix
 WS_S = 15.0
 SKEW_WARN_S = 2.0
 DELAY_WARN_S = 60.0
+_SOCKETS = ("stocks ws", "options ws")
 UPGRADE = "a plan that includes it: massive.com/pricing"
 
 
@@ -93,7 +94,8 @@ async def _vendor_checks(request: ProbeRequest, seen: _Seen) -> AsyncIterator[Ch
     if request.api_key is None:
         remedy = f"export {request.key_name.split(' ')[0]}=…; spyctl live --sim needs none"
         yield CheckResult("key", "fail", f"none: {request.key_name} not set", None, remedy, ExitCode.KEY)
-        yield CheckResult(", ".join(names), "skip", "they need a key")
+        for skipped in _skipped(names, "they need a key"):
+            yield skipped
         return
     rest = MassiveRest(request.api_key, request.rest_url)
     shown = f"{request.key_name} (…{request.api_key[-4:]})" if len(request.api_key) >= 8 else request.key_name
@@ -102,20 +104,23 @@ async def _vendor_checks(request: ProbeRequest, seen: _Seen) -> AsyncIterator[Ch
         answer = await asyncio.to_thread(rest.get, "/v1/marketstatus/now")
     except SpyctlError as error:
         yield CheckResult("key", "fail", error.message, time.monotonic() - begun_s, error.remedy, ExitCode.FAILED)
-        yield CheckResult(", ".join(names), "skip", f"they need {rest.host}")
+        for skipped in _skipped(names, f"they need {rest.host}"):
+            yield skipped
         return
     took_s = time.monotonic() - begun_s
     if answer.code == 401:
         text = f"{shown} refused: 401 {answer.words}"
         yield CheckResult("key", "fail", text, took_s, "copy it again from the dashboard at massive.com", ExitCode.KEY)
-        yield CheckResult(", ".join(names[1:]), "skip", "they need a good key")
         yield _clock_check(answer, begun_ns, took_s)
+        for skipped in _skipped(names[1:], "they need a good key"):
+            yield skipped
         return
     if answer.code != 200:
         busy = answer.code == 429
         text = f"{rest.host} answers {answer.code}: {answer.words}"
         yield CheckResult("key", "warn" if busy else "fail", text, took_s, "try again in a minute", ExitCode.FAILED)
-        yield CheckResult(", ".join(names), "skip", f"they need {rest.host}")
+        for skipped in _skipped(names, f"they need {rest.host}"):
+            yield skipped
         return
     yield CheckResult("key", "pass", f"{shown} accepted by {rest.host}", took_s)
     yield _clock_check(answer, begun_ns, took_s)
@@ -153,6 +158,10 @@ async def _timed(name: str, rest_host: str, check: Callable[[], CheckResult]) ->
         text = f"an answer of {rest_host} that makes no sense ({error})"
         found = CheckResult(name, "fail", text, None, "try again later", ExitCode.FAILED)
     return CheckResult(found.name, found.verdict, found.text, time.monotonic() - begun_s, found.remedy, found.code)
+
+
+def _skipped(names: Sequence[str], why: str, remedy: str = "") -> list[CheckResult]:
+    return [CheckResult(name, "skip", why, remedy=remedy) for name in names]
 
 
 def _refusal(name: str, what: str, answer: Answer) -> CheckResult:
@@ -194,11 +203,13 @@ def _options(rest: MassiveRest, request: ProbeRequest, seen: _Seen) -> CheckResu
 
 async def _sockets(request: ProbeRequest, seen: _Seen) -> AsyncIterator[CheckResult]:
     if request.rest_only:
-        yield CheckResult("stocks ws, options ws", "skip", "--rest-only")
+        for skipped in _skipped(_SOCKETS, "--rest-only"):
+            yield skipped
         return
     if seen.living is not None and not request.force:
         text = f"run {seen.living} uses this key, and would be cut off"
-        yield CheckResult("stocks ws, options ws", "skip", text, remedy="--force does it all the same")
+        for skipped in _skipped(_SOCKETS, text, "--force does it all the same"):
+            yield skipped
         return
     expiry, _ = current_expiry(time.time_ns())
     contract = next(
@@ -260,17 +271,20 @@ async def _socket(request: ProbeRequest, market: str, topics: list[str]) -> Chec
 
 
 async def _bus_checks(request: ProbeRequest, seen: _Seen, stack: AsyncExitStack) -> list[CheckResult]:
-    target, needs = request.target, CheckResult("jetstream, stream", "skip", "they need NATS")
+    target, needs = request.target, _skipped(("jetstream", "stream"), "they need NATS")
     if would_start(target):
-        text = f"none on localhost:{target.port}: replay and tail use the embedded server"
-        return [CheckResult("nats", "warn", text), needs]
+        text = f"none on localhost:{target.port}: replay and live --sim start the embedded server"
+        if target.embedded:
+            text = "the embedded server does not run; the first command that needs it starts it"
+        remedy = "name one with --nats-url or NATS_URL for live, or give it --embedded"
+        return [CheckResult("nats", "warn", text, remedy="" if target.embedded else remedy), *needs]
     begun_s = time.monotonic()
     try:
         reached: Reached = await stack.enter_async_context(reach(target))
     except SpyctlError as error:
         return [
             CheckResult("nats", "fail", error.message, time.monotonic() - begun_s, error.remedy, ExitCode.NATS),
-            needs,
+            *needs,
         ]
     connection = reached.connection
     where = "embedded server" if reached.embedded is not None else connection.url

@@ -112,10 +112,10 @@ class Live:
         self._listed_for: date | None = None
         self._frames: deque[tuple[str, str | bytes, int, int]] = deque()
         self._arrived = asyncio.Event()
-        self._filled = asyncio.Event()
+        self._filled, self._taken = asyncio.Event(), asyncio.Event()
         self._stop = asyncio.Event()
         self._gap_records = 0
-        self._dropped_before = 0
+        self._dropped_before = self._dropped_before_outage = 0
         self._errands: set[asyncio.Task[None]] = set()
         self._publishing = 0
 
@@ -209,7 +209,9 @@ class Live:
         else:
             await end_task(drained)
             missing = self.queued + self.delivery.published - self.delivery.acked
-            raise UnreachableError(f"{missing:,} events could not be stored: NATS stays away", "see what it says there")
+            raise UnreachableError(
+                f"{missing:,} events could not be stored: NATS stays away", "look at its log, and at the network"
+            )
 
     async def _drain(self, publisher: "asyncio.Task[None]") -> None:
         while (len(self.backlog) or self._publishing) and not publisher.done():
@@ -266,7 +268,7 @@ class Live:
 
     def _close_gaps(self) -> None:
         # Those of the feeds stay open: nobody knows what comes after the end.
-        self._tell(self.gaps.close("nats", time.time_ns(), time.time_ns()))
+        self._watch_server(time.time_ns())
         self._close_overflow()
 
     def _close_overflow(self) -> None:
@@ -322,6 +324,7 @@ class Live:
         """Publish what waits; returns when all of it is sent."""
         while batch := self.backlog.take(BATCH):
             self._publishing = len(batch)
+            self._taken.set()
             await self._sink.publish(
                 encoded_events(
                     [event.payload for event in batch],
@@ -366,7 +369,7 @@ class Live:
         if expiry != self.window.manager.expiry:
             return
         if strikes is None:
-            self._note("the list of contracts is not to be had: whole dollars are taken")
+            self._note("no list of contracts over REST: every whole dollar is subscribed")
         else:
             self.window.relist(strikes, time.monotonic_ns())
 
@@ -398,9 +401,11 @@ class Live:
 
     def _watch_server(self, now_ns: int) -> None:
         if not self._connected():
-            self._tell(self.gaps.open("nats", now_ns, now_ns, "NATS is away"))
+            if gap := self.gaps.open("nats", now_ns, now_ns, "NATS is away"):
+                self._dropped_before_outage = self.dropped
+            self._tell(gap)
         else:
-            self._tell(self.gaps.close("nats", now_ns, now_ns))
+            self._tell(self.gaps.close("nats", now_ns, now_ns, self.dropped - self._dropped_before_outage))
         if "overflow" in self.gaps.open_now and len(self.backlog) < self.options.max_events // 2:
             self._close_overflow()
 
@@ -416,7 +421,8 @@ class Live:
         filled = 0
         for start in range(0, len(messages), BATCH):
             while len(self.backlog) > self.options.max_events // 2:  # what is live goes first
-                await asyncio.sleep(TICK_S)
+                self._taken.clear()
+                await self._taken.wait()
             some = normalize(messages[start : start + BATCH], feed.market, time.time_ns(), EventSource.POLYGON_REST)
             before = self.intake.duplicates
             self._take(some, feed.market, time.monotonic_ns())
@@ -454,6 +460,7 @@ class Live:
             "gaps": self.gaps.count,
             "gap_records": self._gap_records,
             "open_gaps": sorted(self.gaps.open_now),
+            "notes": [{"ns": ns, "text": text} for ns, text in self.notes],
             "backfilled": self.backfilled,
             "unresolved": 0,
             "resent": delivery.resent,

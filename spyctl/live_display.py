@@ -177,7 +177,9 @@ def _state(live: Live) -> str:
     if live.stopped_by:
         return "■ finishing"
     states = {feed.state for feed in live.feeds.values()}
-    return "● streaming" if states <= {"up", "refused"} else "◌ reconnecting"
+    if "reconnecting" in states:
+        return "◌ reconnecting"
+    return "● streaming" if "up" in states and "connecting" not in states else "◌ connecting"
 
 
 def _feed_view(live: Live, market: str) -> FeedView:
@@ -237,7 +239,7 @@ def _feed_line(feed: FeedView) -> RenderableType:
     left = Text.assemble(f" {feed.market:<8} ", (glyph, colour), f" {what:<13} {feed.topics}")
     ago = f"{_short(feed.quiet_s)} ago" if feed.quiet_s is not None else "·"
     enough = "" if feed.held == feed.desired else "yellow"
-    line.add_row(left, Text.assemble((f"{feed.held} of {feed.desired} subscribed", enough), f"  {ago:>9} "))
+    line.add_row(left, Text.assemble((f"{feed.held} of {feed.desired} subscribed", enough), f"  {ago:>10} "))
     return line
 
 
@@ -315,7 +317,15 @@ def _strikes_table(current: LiveSnapshot, lines: int) -> Table:
                 f"{calls:,}", f"{call_count:,}", f"{call.price:.2f}" if call else "·", Text(mark, style),
                 f"{put.price:.2f}" if put else "·", f"{put_count:,}", f"{puts:,}",
             )  # fmt: skip
-    total = (f"{sums[0]:,}", f"{sums[1]:,}", "", "in the window", "", f"{sums[3]:,}", f"{sums[2]:,}")
+    total = (
+        f"{sums[0]:,}",
+        f"{sums[1]:,}",
+        "",
+        "in the window" if len(shown) == len(current.strikes) else f"all {len(current.strikes)} strikes",
+        "",
+        f"{sums[3]:,}",
+        f"{sums[2]:,}",
+    )
     table.add_row(*(Text(cell, style="dim") for cell in total))
     return table
 

@@ -17,6 +17,7 @@ RECENTRE_BY = 0.50
 MAX_RANGE = 100
 MAX_SPREAD = 0.005
 MAX_JUMP = 0.02
+LAST_YEAR = 2099  # a ticker has two digits for it
 REPEATS = 3  # so many prints in a row prove a jump
 QUOTE_AGE_NS = 5 * SECOND
 # Sale conditions of Massive's stock trades that do not update the last price: average price, cash, derivatively

@@ -243,12 +243,12 @@ def _connect_error(error: BaseException, shown: str) -> Exception:
     if isinstance(error, ConnectionRefusedError | nats.errors.NoServersError) or "refused" in text:
         return UnreachableError(
             f"no NATS server answers on {shown}",
-            "start one, or leave --nats-url out to use the embedded server",
+            "start one, or name none (--nats-url, NATS_URL) to use the embedded server",
         )
     silent = TimeoutError | nats.errors.TimeoutError | nats.errors.ProtocolError | ValueError
     if isinstance(error, silent) or "expecting info" in text:
         return NoJetStreamError(f"what answers on {shown} does not speak NATS", "name another server with --nats-url")
     return UnreachableError(
-        f"cannot connect to {shown}: {error or type(error).__name__}",
+        f"cannot connect to {shown}: {getattr(error, 'strerror', None) or error or type(error).__name__}",
         "check the address, or start the server",
     )

@@ -1,12 +1,15 @@
 """``spyctl live``: the feeds of the vendor, or of the simulator, onto JetStream."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from spyctl.cli.options import WHERE, Embedded, Json, NatsUrl, Port, Prefix, Quiet, Store, api_key, nats_target
 from spyctl.cli.talk import Talk
 from spyctl.errors import UsageError
+
+if TYPE_CHECKING:
+    from datetime import date
 
 FEED = "Which feed"
 
@@ -49,7 +52,12 @@ def live(
     strike_range: Annotated[
         int,
         typer.Option(
-            "--strike-range", envvar="STRIKE_RANGE", metavar="R", help="Whole dollars on either side: 4R+2 contracts."
+            "--strike-range",
+            envvar="STRIKE_RANGE",
+            metavar="R",
+            min=0,
+            max=100,
+            help="Whole dollars on either side: 4R+2 contracts.",
         ),
     ] = 5,
     expiry: Annotated[
@@ -67,10 +75,10 @@ def live(
     ] = False,
     sim_rate: Annotated[
         float,
-        typer.Option("--sim-rate", metavar="N", min=0, help="Its events a second, about.", rich_help_panel=FEED),
+        typer.Option("--sim-rate", metavar="N", min=0, help="Its events a second, on average.", rich_help_panel=FEED),
     ] = 200.0,
     sim_seed: Annotated[
-        int, typer.Option("--sim-seed", metavar="N", help="The same seed walks the same way.", rich_help_panel=FEED)
+        int, typer.Option("--sim-seed", metavar="N", help="Seed of its random walk.", rich_help_panel=FEED)
     ] = 7,
     feed_url: FeedUrl = None,
     rest_url: RestUrl = None,
@@ -82,7 +90,7 @@ def live(
     ] = False,
     lasting: Annotated[
         str | None,
-        typer.Option("--for", metavar="TIME", help="End after this long, as Ctrl-C would.", rich_help_panel=FEED),
+        typer.Option("--for", metavar="TIME", help="End after this long, in order.", rich_help_panel=FEED),
     ] = None,
     nats_url: NatsUrl = None,
     embedded: Embedded = False,
@@ -111,7 +119,7 @@ def live(
     from spyctl.sources.massive_feed import DELAYED_URL, FEED_URL
     from spyctl.sources.massive_rest import REST_URL
     from spyctl.strikes import StrikeManager
-    from spyctl.times import parse_date, parse_duration
+    from spyctl.times import parse_duration
 
     for other, given in (("--feed-url", feed_url is not None), ("--delayed", delayed)):
         if sim and given and context.get_parameter_source(other[2:].replace("-", "_")).name == "COMMANDLINE":  # type: ignore[union-attr]
@@ -119,7 +127,7 @@ def live(
     manager = StrikeManager(strike_range, symbol)
     request = LiveRequest(
         manager=manager,
-        expiry=parse_date(expiry) if expiry else None,
+        expiry=option_date(expiry) if expiry else None,
         sim=sim,
         sim_rate=sim_rate,
         sim_seed=sim_seed,
@@ -138,6 +146,22 @@ def live(
 
     with asyncio.Runner(loop_factory=precise_loop) as runner:
         return runner.run(run_live(request, Talk(quiet)))
+
+
+def option_date(text: str) -> "date":
+    """Read an expiry: a trading day that has not passed; raises :class:`UsageError`."""
+    import time
+
+    from spyctl.strikes import LAST_YEAR
+    from spyctl.times import parse_date
+    from spyctl.trading_days import current_expiry, is_trading_day
+
+    day, (first, _) = parse_date(text), current_expiry(time.time_ns())
+    if day < first:
+        raise UsageError(f"the options of {day} have expired", f"--expiry {first}, or leave it out")
+    if day.year > LAST_YEAR or not is_trading_day(day):
+        raise UsageError(f"no options expire on {day:%A} {day}", f"--expiry {first}")
+    return day
 
 
 def ws_url(url: str) -> str:

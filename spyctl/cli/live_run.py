@@ -186,7 +186,7 @@ async def _play(
     if request.lasting_ns is not None:
         asyncio.get_running_loop().call_later(request.lasting_ns / SECOND, live.stop, "--for")
     manager = live.window.manager
-    when = "0DTE" if live.window.is_0dte else "the next there is"
+    when = "0DTE" if live.window.is_0dte else "as asked" if request.expiry else "the next there is"
     talk.block(
         "live", f"{manager.underlying} trades and quotes, options ±{manager.strike_range} of {manager.expiry}, {when}"
     )

@@ -83,21 +83,33 @@ def probe(
 async def _show(request: "ProbeRequest", *, as_json: bool) -> int:
     import sys
     import time
-    from dataclasses import asdict
+    from dataclasses import asdict, replace
 
     import orjson
 
     from spyctl.checks import probe as checks
 
-    begun_s, results = time.monotonic(), []
+    begun_s = time.monotonic()
+    results: list[CheckResult] = []
+    skipped: list[CheckResult] = []
     colour = colours(sys.stdout)
+
+    def show_skipped() -> None:
+        if skipped and not as_json:
+            together = replace(skipped[0], name=", ".join(one.name for one in skipped))
+            typer.echo("\n".join(_lines(together, colour)))
+        skipped.clear()
+
     async for result in checks(request):
         results.append(result)
-        if not as_json:
+        if skipped and (result.verdict, result.text) != ("skip", skipped[0].text):
+            show_skipped()
+        if result.verdict == "skip":
+            skipped.append(result)
+        elif not as_json:
             typer.echo("\n".join(_lines(result, colour)))
-    counts = {
-        verdict: sum(len(one.name.split(", ")) for one in results if one.verdict == verdict) for verdict in _GLYPHS
-    }
+    show_skipped()
+    counts = {verdict: sum(one.verdict == verdict for one in results) for verdict in _GLYPHS}
     took_s = time.monotonic() - begun_s
     failures = [result.code for result in results if result.verdict == "fail"]
     if as_json:

@@ -103,7 +103,11 @@ def print_live_summary(live: Live, title: str, stream: Stream, *, as_json: bool,
     counts = zip(summary["by_subject"].values(), ("trades", "quotes", "option trades"), strict=False)
     trouble = [f"{live.gaps.count:,} gap{'' if live.gaps.count == 1 else 's'}"]
     trouble += [f"{summary[name]:,} {name}" for name in ("rejected", "dropped")]
-    trouble += [f"{summary[name]:,} {name}" for name in ("reordered", "reconnects") if summary[name]]
+    trouble += [f"{summary['reordered']:,} reordered"] if summary["reordered"] else []
+    if summary["open_gaps"]:
+        trouble[0] += f" (open: {', '.join(summary['open_gaps'])})"
+    if summary["missing"]:
+        trouble.append(f"{len(summary['missing']):,} topics never acknowledged")
     ack, latency = summary["ack_ms"], summary["latency_ms"]
     rate = f"mean {summary['events_per_s'] or 0:,.0f} events/s"
     if latency is not None and ack is not None:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol
 from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from spyctl.errors import KeyRefusedError, UsageError
 from spyctl.tasks import end_task
@@ -29,6 +30,8 @@ MAX_FRAME = 16 << 20
 _SUBSCRIBED, _UNSUBSCRIBED = "subscribed to: ", "unsubscribed to: "
 _EVICTIONS_WITHIN_S = 600.0
 _CLOSE_S = 2.0
+_DOUBT_S = 1.0
+_PORTS = {"wss": 443, "ws": 80}
 _ASLEEP_NS = 5 * SECOND
 
 
@@ -224,6 +227,7 @@ class Feed:
         task.add_done_callback(lambda _: self._wake.set())
         deadline_s = time.monotonic() + self._timing.authenticate
         watch = asyncio.create_task(self._watch_topics())
+        doubt = asyncio.create_task(self._look_for_server(client))
         try:
             while not (task.done() or self._stopping or self._broken):
                 left_s = None if self._authenticated else deadline_s - time.monotonic()
@@ -240,10 +244,27 @@ class Feed:
         finally:
             self._client = None
             await end_task(watch)
+            await end_task(doubt)
             closing = asyncio.create_task(client.close())
             await asyncio.wait({closing}, timeout=_CLOSE_S)
             await end_task(closing)
             await end_task(task)
+
+    async def _look_for_server(self, client: Any) -> None:
+        # The library tries for ever where nothing listens, and does not say so.
+        await asyncio.sleep(min(_DOUBT_S, self._timing.authenticate / 4))
+        if client.websocket is not None or getproxies():
+            return
+        parts = urlsplit(self._url)
+        where = parts.netloc
+        try:
+            async with asyncio.timeout(self._timing.authenticate):
+                _, writer = await asyncio.open_connection(parts.hostname, parts.port or _PORTS[parts.scheme])
+                writer.close()
+        except ConnectionRefusedError:
+            self.reconnect(f"{where} refuses the connection")
+        except OSError as error:
+            self.reconnect(f"{where} cannot be reached ({error.strerror or type(error).__name__})")
 
     def _why(self, task: "asyncio.Task[Any]") -> str:
         error = None if task.cancelled() else task.exception()

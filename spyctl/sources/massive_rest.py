@@ -19,6 +19,10 @@ from spyctl.errors import UnreachableFeedError
 
 REST_URL = "https://api.massive.com"
 CONNECT_S, READ_S = 3.0, 5.0
+_REASONS = {
+    "NewConnectionError": "connection refused", "NameResolutionError": "no such host", "SSLError": "TLS failed",
+    "ConnectTimeoutError": "no answer", "ReadTimeoutError": "no answer", "ProtocolError": "no HTTP",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +59,9 @@ class MassiveRest:
         try:
             response = self._pool.request("GET", url, headers=self._headers)
         except urllib3.exceptions.HTTPError as error:
-            reason = type(error).__name__.removesuffix("Error")
+            reason = _REASONS.get(type(error).__name__, type(error).__name__)
             raise UnreachableFeedError(
-                f"{self.host} cannot be reached ({reason})", "check network, proxy and --rest-url"
+                f"{self.host} cannot be reached: {reason}", "check network, proxy and --rest-url"
             ) from None
         try:
             document = orjson.loads(response.data)
