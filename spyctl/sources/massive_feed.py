@@ -312,6 +312,7 @@ class Feed:
             found = json.loads(text)
         except ValueError:
             raise _NotAuthenticatedError("an answer to the authentication that is no JSON") from None
+        greeted = False
         for item in found if isinstance(found, list) else [found]:
             status = item.get("status") if isinstance(item, dict) else None
             message = str(item.get("message", "")) if isinstance(item, dict) else ""
@@ -323,8 +324,9 @@ class Feed:
             if status == "max_connections":
                 self._evicted(message)
                 raise _NotAuthenticatedError(status)
-            if status == "connected":
-                return [item]
+            greeted = greeted or status == "connected"
+        if greeted:
+            return found
         raise _NotAuthenticatedError("no authentication")
 
     def _up(self) -> None:

@@ -56,6 +56,19 @@ async def test_stopping_closes_the_connection_in_order(library: str) -> None:
         await eventually(lambda: not simulator.peers)
 
 
+async def test_several_statuses_may_share_a_frame(library: str) -> None:
+    class Terse(Script):
+        async def authenticate(self, peer: Peer, key: str) -> bool:
+            statuses = [("connected", "Connected Successfully"), ("auth_success", "authenticated")]
+            await peer.say(*({"ev": "status", "status": status, "message": text} for status, text in statuses))
+            return True
+
+    async with Simulator(0, script=Terse()).serving() as simulator:
+        feed = feed_to(simulator, Listener(), library)
+        async with running(feed):
+            await eventually(lambda: is_up(feed))
+
+
 # --- what breaks (faults 19 to 24, 30 to 32)
 
 
