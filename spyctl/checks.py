@@ -273,7 +273,7 @@ async def _socket(request: ProbeRequest, market: str, topics: list[str]) -> Chec
 async def _bus_checks(request: ProbeRequest, seen: _Seen, stack: AsyncExitStack) -> list[CheckResult]:
     target, needs = request.target, _skipped(("jetstream", "stream"), "they need NATS")
     if would_start(target):
-        text = f"none on localhost:{target.port}: replay and live --sim start the embedded server"
+        text = f"none on localhost:{target.port}: replay, tail and live --sim use the embedded server"
         if target.embedded:
             text = "the embedded server does not run; the first command that needs it starts it"
         remedy = "name one with --nats-url or NATS_URL for live, or give it --embedded"

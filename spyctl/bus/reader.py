@@ -21,6 +21,8 @@ _AHEAD = 16
 async def follow(connection: Connection, stream: str, start: dict[str, Any]) -> AsyncGenerator[list[Msg], None]:
     """Yield the messages of a stream in its order, in batches as they come, for ever; nothing is changed there.
 
+    An empty batch comes first where nothing is stored behind the start.
+
     ``start`` holds the fields of a consumer's configuration that say where to begin (``deliver_policy``,
     ``opt_start_seq``, ``opt_start_time``). Raises :class:`UnreachableError` where it cannot be read.
     """
@@ -42,8 +44,13 @@ async def follow(connection: Connection, stream: str, start: dict[str, Any]) -> 
     except (nats.errors.Error, nats.js.errors.Error) as error:
         raise UnreachableError(f"stream {stream} at {connection.url} cannot be read: {error}") from None
     try:
+        info = await subscription.consumer_info()
+        if not info.num_pending and not (info.delivered and info.delivered.consumer_seq):
+            yield []
         while True:
             yield await batches.get()
+    except (nats.errors.Error, nats.js.errors.Error) as error:
+        raise UnreachableError(f"stream {stream} at {connection.url} cannot be read: {error}") from None
     finally:
         with suppress(nats.errors.Error, nats.js.errors.Error):
             await subscription.unsubscribe()
@@ -69,7 +76,7 @@ async def read_back(
             except TimeoutError:
                 raise UnreachableError(f"stream {stream} at {connection.url} fell silent while it was read") from None
             found = [(message.metadata.sequence.stream, message) for message in batch]
-            seq = found[-1][0]
+            seq = found[-1][0] if found else seq
             yield [
                 (n, message.subject, message.data)
                 for n, message in found

@@ -7,7 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from spyctl import __version__
-from spyctl.cli import catalog, events, live, probe, replay, sample, server
+from spyctl.cli import catalog, events, live, probe, replay, sample, server, tail
 from spyctl.cli.talk import Talk, drop_stdout, prepare_streams
 from spyctl.errors import ExitCode, SpyctlError
 
@@ -59,7 +59,7 @@ def spyctl(
 
     [dim]spyctl live --sim[/]                             the live side, no key needed
 
-    [dim]spyctl discover[/]                               what the data folder holds
+    [dim]spyctl tail futures.trades[/]                    watch the stream
     """
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
@@ -69,6 +69,7 @@ app.command("live", rich_help_panel=BRING)(live.live)
 app.command("replay", rich_help_panel=BRING)(replay.replay)
 app.command("discover", rich_help_panel=LOOK)(catalog.discover)
 app.command("time-range", rich_help_panel=LOOK)(catalog.time_range)
+app.command("tail", rich_help_panel=LOOK)(tail.tail)
 app.command("events", rich_help_panel=LOOK)(events.events)
 app.command("probe", rich_help_panel=SET_UP)(probe.probe)
 app.add_typer(server.app, name="server", rich_help_panel=SET_UP)

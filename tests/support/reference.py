@@ -12,6 +12,7 @@ COMMANDS = (
     "replay",
     "discover",
     "time-range",
+    "tail",
     "events",
     "probe",
     "sample",

@@ -1,0 +1,187 @@
+"""Following the stream: find it, find the place, show what comes."""
+
+import asyncio
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from rich.console import Console
+
+from spyctl.bus.connection import ApiError, Connection
+from spyctl.bus.reader import follow
+from spyctl.bus.stream import count_after
+from spyctl.bus.target import Target, reach
+from spyctl.cli.screen import show_progress
+from spyctl.cli.signals import Interruption
+from spyctl.cli.talk import Talk
+from spyctl.errors import ExitCode, NoDataError
+from spyctl.lines import HEADING, Stored, TextLines, Wanted, json_line
+from spyctl.tally import Tally
+from spyctl.tasks import end_task
+from spyctl.times import SECOND
+from spyctl.wire import stream_name
+
+_POLL_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class TailRequest:
+    """What the command line asks for; ``form`` is text, json, raw or stats."""
+
+    target: Target
+    prefix: str
+    wanted: Wanted
+    place: tuple[str, int]
+    until_end: bool
+    count: int | None
+    form: str
+    as_json: bool
+
+
+async def run_tail(request: TailRequest, talk: Talk) -> int:
+    """Show events until told to end; returns the exit code. Raises :class:`SpyctlError`."""
+    interruption = Interruption()
+    shower = _Shower(request)
+    try:
+        async with reach(request.target, tell=talk.line) as reached:
+            tally = asyncio.create_task(show_progress(shower.tally.draw, shower.tally.line, talk))
+            if request.form != "stats":
+                await end_task(tally)
+            try:
+                await _show(request, talk, reached.connection, shower)
+            finally:
+                await end_task(tally)
+    except asyncio.CancelledError:
+        if interruption.code is None:
+            raise
+    shower.close(talk)
+    return interruption.code if interruption.code is not None else ExitCode.OK
+
+
+async def _show(request: TailRequest, talk: Talk, connection: Connection, shower: "_Shower") -> None:
+    info = await _stream(request, talk, connection)
+    state = info["state"]
+    name, last_seq = info["config"]["name"], state["last_seq"]
+    start = await _start(request, connection, name, state)
+    if request.until_end and (start is None or start.get("opt_start_seq", 1) > last_seq):
+        return
+    if request.form == "text":
+        talk.line(HEADING)
+    left = request.count
+    async with aclosing(_messages(connection, name, start or {"deliver_policy": "new"})) as messages:
+        async for batch in messages:
+            found = [one for one in batch if _is_wanted(request, one)]
+            if request.until_end:
+                found = [one for one in found if one.seq <= last_seq]
+            found = found[:left] if left is not None else found
+            shower.show(found)
+            left = left - len(found) if left is not None else None
+            ended = request.until_end and (not batch or batch[-1].seq >= last_seq or not batch[-1].pending)
+            if left == 0 or ended:
+                return
+
+
+async def _stream(request: TailRequest, talk: Talk, connection: Connection) -> dict[str, Any]:
+    name, told = stream_name(request.prefix), False
+    while True:
+        try:
+            return await connection.api(f"STREAM.INFO.{name}")
+        except ApiError as error:
+            if error.code != 404:
+                raise NoDataError(f"stream {name} at {connection.url} cannot be read: {error}") from None
+        if request.until_end:
+            raise NoDataError(f"there is no stream {name} at {connection.url}", "spyctl replay, or spyctl live --sim")
+        if not told:
+            talk.line(f"waiting for stream {name} at {connection.url}")
+            told = True
+        await asyncio.sleep(_POLL_S)
+
+
+async def _start(
+    request: TailRequest, connection: Connection, name: str, state: dict[str, Any]
+) -> dict[str, Any] | None:
+    # Where the consumer begins; None where nothing of what is stored is wanted.
+    kind, number = request.place
+    if kind == "new":
+        return None
+    if kind == "time":
+        text = f"{datetime.fromtimestamp(number // SECOND, UTC):%Y-%m-%dT%H:%M:%S}.{number % SECOND:09d}Z"
+        return {"deliver_policy": "by_start_time", "opt_start_time": text}
+    first, last = max(1, state["first_seq"]), state["last_seq"]
+    if kind == "last":
+        number = await _last(request, connection, name, first, last, number)
+    return {"deliver_policy": "by_start_sequence", "opt_start_seq": max(first, number)}
+
+
+async def _last(request: TailRequest, connection: Connection, name: str, first: int, last: int, wanted: int) -> int:
+    # The sequence from which on the stream holds the last so many events of the subjects.
+    subjects = sorted(request.wanted.subjects)
+    low, high = first, last + 1
+    while low < high:
+        middle = (low + high) // 2
+        count, _ = await count_after(connection, name, subjects, middle - 1)
+        low, high = (middle + 1, high) if count > wanted else (low, middle)
+    return low
+
+
+async def _messages(connection: Connection, name: str, start: dict[str, Any]) -> AsyncGenerator[list[Stored], None]:
+    async with aclosing(follow(connection, name, start)) as batches:
+        async for batch in batches:
+            found = []
+            for message in batch:
+                # $JS.ACK.[domain.account.]stream.consumer.delivered.seq.consumer seq.time.pending[.random]
+                tokens = message.reply.split(".")
+                at = 5 if len(tokens) == 9 else 7
+                seq, stored_ns, pending = int(tokens[at]), int(tokens[at + 2]), int(tokens[at + 3])
+                found.append(Stored(seq, message.subject, stored_ns, message.data, pending))
+            yield found
+
+
+def _is_wanted(request: TailRequest, message: Stored) -> bool:
+    wanted = request.wanted
+    if message.subject not in wanted.subjects:
+        return False
+    if not wanted.looks_inside:
+        return True
+    try:
+        event = orjson.loads(message.payload)
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(event, dict) and wanted.wants(event)
+
+
+class _Shower:
+    # Writes events in the form that was asked for.
+    def __init__(self, request: TailRequest) -> None:
+        self.tally = Tally()
+        self._form = request.form
+        self._as_json = request.as_json
+        self._lines = TextLines()
+
+    def show(self, messages: list[Stored]) -> None:
+        if self._form == "stats":
+            for message in messages:
+                self.tally.add(message)
+        elif self._form == "text":
+            sys.stdout.write("".join(f"{self._lines.line(message)}\n" for message in messages))
+            sys.stdout.flush()
+        else:
+            write = json_line if self._form == "json" else _payload_line
+            sys.stdout.buffer.write(b"".join(map(write, messages)))
+            sys.stdout.buffer.flush()
+
+    def close(self, talk: Talk) -> None:
+        if self._form == "stats" and self._as_json:
+            sys.stdout.write(orjson.dumps(self.tally.document(), option=orjson.OPT_INDENT_2).decode() + "\n")
+        elif self._form == "stats":
+            Console(file=sys.stdout).print(self.tally.draw())
+        if self._lines.undecoded:
+            talk.warn(f"{self._lines.undecoded:,} messages are none of ours")
+
+
+def _payload_line(message: Stored) -> bytes:
+    return message.payload + b"\n"
