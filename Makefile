@@ -21,8 +21,8 @@ demo: $(VENV)/spyctl.ok
 	@$(BIN)/spyctl replay --date 2025-12-16 --speed 10 --embedded --data-dir dbn-data && \
 	printf '%s\n' \
 	  "next     . .venv/bin/activate       puts spyctl on your PATH" \
-	  "         spyctl discover            shows what the data folder holds" \
-	  "         spyctl replay --help       shows what else a replay can do"
+	  "         spyctl tail --from 1       reads these events back" \
+	  "         spyctl live --sim          the live side, without an API key"
 
 test: $(VENV)/test.ok check
 	@$(RUNS)/python -m pytest

@@ -1,6 +1,7 @@
 """``spyctl probe``: named checks of key, feed, NATS and data."""
 
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -128,9 +129,11 @@ def _lines(result: "CheckResult", colour: bool) -> list[str]:
         lines = [f" {mark} {result.name}: {result.text}"]
     else:
         took = f"{_duration(result.took_s):>7}" if result.took_s is not None else ""
-        lines = [f" {mark} {result.name:<{_NAME_WIDTH}} {result.text:<{_TEXT_WIDTH}} {took}".rstrip()]
+        first, *rest = wrap(result.text, _TEXT_WIDTH)
+        lines = [f" {mark} {result.name:<{_NAME_WIDTH}} {first:<{_TEXT_WIDTH}} {took}".rstrip()]
+        lines += [f"{'':<{_NAME_WIDTH + 4}}{line}" for line in rest]
     if result.remedy:
-        lines.append(f"{'':<{_NAME_WIDTH + 4}}try: {result.remedy}")
+        lines += [f"{'':<{_NAME_WIDTH + 4}}{line}" for line in wrap(f"try: {result.remedy}", 80 - _NAME_WIDTH - 4)]
     return lines
 
 
