@@ -39,6 +39,7 @@ MAX_FRAMES = 4_096
 TICK_S = 0.05
 LINGER_S = 0.001
 FINISH_S = 30.0
+RELAXED_S = 2.0  # without a drop, until an overflow is over
 STALL_S = 15.0
 _NOTES = 50
 
@@ -116,6 +117,7 @@ class Live:
         self._stop = asyncio.Event()
         self._gap_records = 0
         self._dropped_before = self._dropped_before_outage = 0
+        self._dropped_s = 0.0
         self._errands: set[asyncio.Task[None]] = set()
         self._publishing = 0
 
@@ -301,6 +303,7 @@ class Live:
         self.backlog.append(event)
         self._filled.set()
         if self.dropped > dropped:
+            self._dropped_s = time.monotonic()
             now_ns = time.time_ns()
             from_ns = now_ns - (time.monotonic_ns() - self.backlog.dropped_from_ns)
             if gap := self.gaps.open("overflow", from_ns, now_ns, "the server was too slow"):
@@ -406,7 +409,8 @@ class Live:
             self._tell(gap)
         else:
             self._tell(self.gaps.close("nats", now_ns, now_ns, self.dropped - self._dropped_before_outage))
-        if "overflow" in self.gaps.open_now and len(self.backlog) < self.options.max_events // 2:
+        relaxed = time.monotonic() - self._dropped_s > RELAXED_S and len(self.backlog) < self.options.max_events // 2
+        if "overflow" in self.gaps.open_now and relaxed:
             self._close_overflow()
 
     # --- what a gap left out

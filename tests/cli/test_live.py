@@ -111,7 +111,11 @@ def test_the_display_shows_feeds_spot_and_window(
     command = [sys.executable, "-m", "spyctl", "live", "--sim", "--sim-rate", "1000"]
     terminal = Terminal(command, environment, tmp_path, columns, lines)
     seen = terminal.wait_for(
-        lambda text: "22 of 22 subscribed" in text and "option trades" in text and re.search(r"\d/s", text) is not None
+        lambda text: (
+            "22 of 22 subscribed" in text
+            and "received to acked" in text
+            and re.search(r"option trades \d+ \d+/s", text) is not None
+        )
     )
     assert "● streaming" in seen
     assert re.search(r"stocks   ● up \d", seen)
