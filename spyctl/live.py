@@ -12,12 +12,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from spyctl.backfill import Backfill
 from spyctl.backlog import MAX_EVENTS, Backlog, Pending
-from spyctl.bus.in_flight import Delivery
-from spyctl.encode import EncodedBatch, encoded_events
+from spyctl.bus.in_flight import Delivery, Sink
+from spyctl.encode import encoded_events
 from spyctl.errors import ExitCode, KeyRefusedError, SpyctlError, UnreachableError
 from spyctl.events import EventSource, Gap, OptionTrade, StockQuote, StockTrade
 from spyctl.gaps import Gaps
@@ -42,19 +42,6 @@ FINISH_S = 30.0
 RELAXED_S = 2.0  # without a drop, until an overflow is over
 STALL_S = 15.0
 _NOTES = 50
-
-
-class Sink(Protocol):
-    """Where events go: the publisher."""
-
-    delivery: Delivery
-
-    @property
-    def protocol(self) -> str: ...
-
-    async def publish(self, batch: EncodedBatch) -> None: ...
-
-    async def drain(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

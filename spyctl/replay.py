@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import chain
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from spyctl.bus.in_flight import Delivery
+from spyctl.bus.in_flight import Delivery, Sink
 from spyctl.clock import MAX_SPEED, Clock, SystemClock
 from spyctl.columns import Batch
 from spyctl.encode import SUBJECTS, EncodedBatch, encode_batch
@@ -23,19 +23,6 @@ from spyctl.sources.dbn_catalog import DBNFileInfo
 from spyctl.stats import Percentiles
 from spyctl.times import SECOND, utc_text
 from spyctl.wire import with_prefix
-
-
-class Sink(Protocol):
-    """Where events go: the publisher, or standard output."""
-
-    delivery: Delivery
-
-    @property
-    def protocol(self) -> str: ...
-
-    async def publish(self, batch: EncodedBatch) -> None: ...
-
-    async def drain(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,7 +129,6 @@ class Spot:
 
     def __init__(self) -> None:
         self.price: float | None = None
-        self.at_ns = 0
         self._quote_ns = 0
         self._doubted: deque[float] = deque(maxlen=REPEATS)
 
@@ -137,17 +136,17 @@ class Spot:
         """Note a quote at an instant (ns, of any clock that never goes back)."""
         if 0 < bid_px <= ask_px and ask_px - bid_px <= MAX_SPREAD * bid_px:
             self._quote_ns = ns
-            self._note((bid_px + ask_px) / 2, ns)
+            self._note((bid_px + ask_px) / 2)
 
     def trade(self, price: float, conditions: Collection[int] | None, ns: int) -> None:
         """Note a trade at an instant."""
         if ns - self._quote_ns > QUOTE_AGE_NS and NOT_LAST.isdisjoint(conditions or ()):
-            self._note(price, ns)
+            self._note(price)
 
-    def _note(self, price: float, ns: int) -> None:
+    def _note(self, price: float) -> None:
         if self.price is not None and abs(price - self.price) > MAX_JUMP * self.price:
             self._doubted.append(price)
             if len(self._doubted) < REPEATS or max(self._doubted) - min(self._doubted) > MAX_JUMP * price:
                 return
         self._doubted.clear()
-        self.price, self.at_ns = price, ns
+        self.price = price

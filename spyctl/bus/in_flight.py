@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
@@ -33,6 +34,19 @@ class Delivery:
         """Widen the span of sequences under which events were stored."""
         self.first_seq = min(self.first_seq or first_seq, first_seq)
         self.last_seq = max(self.last_seq or 0, last_seq)
+
+
+class Sink(Protocol):
+    """Where a run's events go: the publisher, or standard output."""
+
+    delivery: Delivery
+
+    @property
+    def protocol(self) -> str: ...
+
+    async def publish(self, batch: EncodedBatch) -> None: ...
+
+    async def drain(self) -> None: ...
 
 
 @dataclass(slots=True, eq=False)

@@ -89,7 +89,7 @@ def api_key() -> str:
     return found
 
 
-WHAT, HOW, WHERE, OUTPUT = "What to play", "How to play it", "Where to", "What to show"
+HOW, WHERE, OUTPUT = "How to play it", "Where to", "What to show"
 
 DataDir = Annotated[
     Path,

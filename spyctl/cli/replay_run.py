@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from spyctl.bus.acknowledgement import choose_protocol
+from spyctl.bus.in_flight import Sink
 from spyctl.bus.publisher import Publisher
 from spyctl.bus.reader import read_back
 from spyctl.bus.runs import RunRecord, Runs, new_run_id
@@ -29,7 +30,7 @@ from spyctl.encode import SUBJECTS
 from spyctl.errors import ExitCode, NoSpaceError, ResumeError, SpyctlError
 from spyctl.events import EventSource
 from spyctl.plan import Plan, fingerprints, shown
-from spyctl.replay import Replay, Sink
+from spyctl.replay import Replay
 from spyctl.tasks import end_task
 from spyctl.wire import with_prefix
 

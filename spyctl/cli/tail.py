@@ -9,7 +9,6 @@ from spyctl.cli.options import OUTPUT, Embedded, Json, NatsUrl, Port, Prefix, Qu
 from spyctl.cli.talk import Talk
 from spyctl.errors import UsageError
 
-WHAT = "What to show"
 LAST = 10
 
 

@@ -17,6 +17,7 @@ import pytest
 
 from spyctl.simulator import Peer, Script, Simulator
 from tests.conftest import Cli
+from tests.support.feeds import NoOptions
 from tests.support.rest import BAD_KEY, NO_PLAN, serving
 from tests.support.servers import NatsServer, unused_port
 from tests.support.stream import read_stream
@@ -257,14 +258,6 @@ async def test_no_key_at_all(cli: Cli) -> None:
 
 
 async def test_no_options_plan(cli: Cli) -> None:
-    class NoOptions(Script):
-        async def authenticate(self, peer: Peer, key: str) -> bool:
-            if peer.market == "stocks":
-                return await super().authenticate(peer, key)
-            await peer.status("auth_failed", "Your plan doesn't include websocket access.")
-            peer.abort()
-            return False
-
     async with vendor(NoOptions(), v3__trades__=NO_PLAN) as environment:
         code, found, document = await probe(cli, **environment)
     assert code == 4

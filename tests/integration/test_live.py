@@ -28,7 +28,7 @@ from spyctl.sources.massive_rest import MassiveRest
 from spyctl.tasks import end_task
 from spyctl.trading_days import current_expiry
 from spyctl.wire import decode, encode, subject_of
-from tests.support.feeds import QUICK
+from tests.support.feeds import QUICK, NoOptions
 from tests.support.proxy import Proxy
 from tests.support.rest import NO_PLAN, serving
 from tests.support.servers import NatsServer
@@ -318,15 +318,6 @@ async def test_silence_in_regular_hours_makes_a_new_connection(
         await eventually(lambda: run.live.feeds["stocks"].reconnects == 1)
         assert run.live.feeds["options"].reconnects == 0
         assert any("nothing for" in text for _, text in run.live.notes)
-
-
-class NoOptions(Script):
-    async def authenticate(self, peer: Peer, key: str) -> bool:
-        if peer.market == "stocks":
-            return await super().authenticate(peer, key)
-        await peer.status("auth_failed", "Your plan doesn't include websocket access.")
-        peer.abort()
-        return False
 
 
 async def test_half_a_plan_runs_with_half_the_data(nats_server: NatsServer) -> None:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 from spyctl.events import EventSource
 from spyctl.normalize.massive import parse_frame
+from spyctl.simulator import Peer, Script
 from spyctl.sources.massive_feed import Feed, Timing
 from spyctl.tasks import end_task
 
@@ -49,3 +50,14 @@ async def running(feed: Feed) -> AsyncIterator["asyncio.Task[None]"]:
         feed.stop()
         await asyncio.wait({task}, timeout=10)
         await end_task(task)
+
+
+class NoOptions(Script):
+    """A key whose plan has stocks alone."""
+
+    async def authenticate(self, peer: Peer, key: str) -> bool:
+        if peer.market == "stocks":
+            return await super().authenticate(peer, key)
+        await peer.status("auth_failed", "Your plan doesn't include websocket access.")
+        peer.abort()
+        return False
