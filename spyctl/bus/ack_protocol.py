@@ -18,15 +18,17 @@ REFUSAL_S = 4.0
 _TEND_S = 0.5
 _REFUSAL_PAUSE_S = 0.25
 _RETRY_PAUSE_S = 0.02
+_UNTAKEN = "no stream takes them"
 
 
 class AckProtocol(ABC):
     """A way to send events and to learn that they are stored.
 
     ``ack_deadline_s`` is how long an acknowledgement may take, ``outage_s`` how long a server may be away,
-    ``refusal_s`` how long it may refuse to store anything. A
-    broken connection, a missed deadline and a refusal all stop the sending; then :meth:`repair` finds out what
-    is stored and sends the rest again, in order.
+    ``refusal_s`` how long it may refuse to store anything. A replicated stream without a leader answers as a
+    stream that is gone does (no responders), and its election takes 4 to 8 s: there that counts as an outage.
+    A broken connection, a missed deadline and a refusal all stop the sending; then :meth:`repair` finds out
+    what is stored and sends the rest again, in order.
     """
 
     name: str
@@ -47,6 +49,7 @@ class AckProtocol(ABC):
         self._ack_deadline_s = ack_deadline_s
         self._outage_s = outage_s
         self._refusal_s = refusal_s
+        self._untaken_s = refusal_s if stream.replicas == 1 else max(refusal_s, outage_s)
         self._broken = asyncio.Event()
         self._refusal = ""
         self._refusals = 0  # in a row
@@ -99,7 +102,7 @@ class AckProtocol(ABC):
             self._refusals += 1
             if self._refusals == 1:
                 self._refused_ns = time.monotonic_ns()
-            elif time.monotonic_ns() - self._refused_ns > self._refusal_s * SECOND:
+            elif time.monotonic_ns() - self._refused_ns > self._patience_s() * SECOND:
                 raise RefusedError(
                     f"the server refuses to store events: {self._refusal}",
                     f"nats stream info {self._stream.name} tells more",
@@ -138,8 +141,11 @@ class AckProtocol(ABC):
     # --- what may break
 
     def _refused(self, reason: str | None) -> None:
-        self._refusal = reason or "no stream takes them"
+        self._refusal = reason or _UNTAKEN
         self._broken.set()
+
+    def _patience_s(self) -> float:
+        return self._untaken_s if self._refusal == _UNTAKEN else self._refusal_s
 
     def _on_disconnect(self) -> None:
         self._in_flight.delivery.reconnects += 1
