@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 RUNS := PYTHONDONTWRITEBYTECODE= $(BIN)
 INSTALL := $(shell command -v uv >/dev/null 2>&1 && echo "uv pip install --quiet --compile-bytecode --python $(BIN)/python" || echo "$(BIN)/python -m pip install --quiet --disable-pip-version-check")
 
-.PHONY: help demo test check fast bench docs clean
+.PHONY: help demo test check fast soak bench docs clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo   install, then replay the sample day at ten times real time"
 	@echo "make test   install, then lint, types, import layers and the whole test suite"
 	@echo "make fast   lint, types and the tests that need no server"
+	@echo "make soak   what takes too long for make test: every bit of a header flipped"
 	@echo "make bench  how fast it is, as ratios inside one run"
 	@echo "make docs   write docs/cli.md and completions/ anew"
 
@@ -34,7 +35,10 @@ check: $(VENV)/test.ok
 	@$(BIN)/lint-imports
 
 fast: check
-	@$(RUNS)/python -m pytest -m "not integration"
+	@$(RUNS)/python -m pytest -m "not integration and not soak"
+
+soak: $(VENV)/test.ok
+	@$(RUNS)/python -m pytest -m soak
 
 bench: $(VENV)/test.ok
 	@$(RUNS)/python -m tests.benchmarks.bench

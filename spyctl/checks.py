@@ -19,6 +19,7 @@ from spyctl.bus.target import Reached, Target, reach, would_start
 from spyctl.errors import ExitCode, KeyRefusedError, SpyctlError
 from spyctl.events import EventSource, StockTrade
 from spyctl.normalize.massive import OPTIONS, STOCKS, parse_frame
+from spyctl.sources.databento_api import GATEWAY, DatabentoApi
 from spyctl.sources.dbn_catalog import days, scan
 from spyctl.sources.massive_feed import Feed, Timing
 from spyctl.sources.massive_rest import Answer, MassiveRest, listed_contracts
@@ -60,6 +61,8 @@ class ProbeRequest:
     rest_url: str
     symbol: str = "SPY"
     prefix: str = ""
+    databento_key: str | None = None
+    gateway: str = GATEWAY
     rest_only: bool = False
     force: bool = False
 
@@ -83,6 +86,7 @@ async def probe(request: ProbeRequest) -> AsyncIterator[CheckResult]:
             yield result
         for result in bus:
             yield result
+    yield await _databento_check(request)
     yield _data_check(request.data_dir)
 
 
@@ -322,11 +326,31 @@ async def _stream_check(connection: Connection, prefix: str) -> CheckResult:
     )
 
 
+async def _databento_check(request: ProbeRequest) -> CheckResult:
+    key = request.databento_key
+    if key is None:
+        return CheckResult("databento", "skip", "DATABENTO_API_KEY is not set; spyctl fetch needs it")
+    begun_s = time.monotonic()
+
+    def ask() -> tuple[str, list[str]]:
+        api = DatabentoApi(key, request.gateway)
+        return api.host, api.datasets()
+
+    try:
+        host, datasets = await asyncio.to_thread(ask)
+    except SpyctlError as error:
+        return CheckResult("databento", "fail", error.message, None, error.remedy, error.exit_code)
+    shown = f"DATABENTO_API_KEY (…{key[-4:]})" if len(key) >= 8 else "DATABENTO_API_KEY"
+    text = f"{shown} accepted by {host}, {len(datasets):,} dataset{'' if len(datasets) == 1 else 's'}"
+    return CheckResult("databento", "pass", text, time.monotonic() - begun_s)
+
+
 def _data_check(data_dir: Path) -> CheckResult:
     try:
-        infos, unreadable = scan(data_dir)
+        catalog = scan(data_dir)
     except SpyctlError as error:
         return CheckResult("data", "warn", error.message, remedy=error.remedy)
+    infos, unreadable = catalog.files, catalog.unreadable
     dates = len(days(infos))
     text = f"{data_dir}: {dates:,} date{'' if dates == 1 else 's'}, {len(infos):,} file{'' if len(infos) == 1 else 's'}"
     if unreadable:

@@ -1,7 +1,7 @@
 """Files of a data folder → canonical batches in the one order, and the Python API over them."""
 
 from collections import Counter
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -14,14 +14,23 @@ from spyctl.columns import DTYPES, Batch, Names, Rows, events
 from spyctl.errors import DamagedFileError, NoDataError
 from spyctl.events import MBP10, FuturesTrade
 from spyctl.merge import merge
-from spyctl.normalize.dbn import F_SNAPSHOT, Normalizer, Selection, Tally, index
+from spyctl.normalize.dbn import F_SNAPSHOT, Normalizer, Selection, Tally, Wanted, index
 from spyctl.sources import dbn_catalog
 from spyctl.sources.dbn_catalog import DBNFileInfo
-from spyctl.sources.dbn_file import DBNFile
 from spyctl.symbology import SymbolMap, ambiguous_roots
-from spyctl.times import MAX_INSTANT, day_number
+from spyctl.times import DAY, MAX_INSTANT, day_number
 
 DEFAULT_ROOT = Path("dbn-data")
+
+
+@dataclass(frozen=True, slots=True)
+class Roll:
+    """From ``ts_ns`` (midnight UTC) on, a continuous symbol is another instrument; prices are not adjusted."""
+
+    symbol: str
+    from_id: int
+    to_id: int
+    ts_ns: int
 
 
 @dataclass(slots=True)
@@ -34,6 +43,16 @@ class Reading:
     strict: bool = False
     tallies: list[Tally] = field(default_factory=list)
     damage: list[DamagedFileError] = field(default_factory=list)
+    rolls: list[Roll] = field(default_factory=list)
+    _fronts: dict[str, dict[int, int]] = field(default_factory=dict)  # name → day → instrument id
+
+    def saw_front(self, symbol: str, instrument_id: int, day: int) -> None:
+        """Note which instrument a continuous symbol is on a UTC day; another one than before is a roll."""
+        known = self._fronts.setdefault(symbol, {})
+        before = max((earlier for earlier in known if earlier < day), default=None)
+        if day not in known and before is not None and known[before] != instrument_id:
+            self.rolls.append(Roll(symbol, known[before], instrument_id, day * DAY))
+        known.setdefault(day, instrument_id)
 
     @property
     def stopped(self) -> bool:
@@ -75,7 +94,7 @@ class _FileInput:
 
     def read(self) -> Rows:
         try:
-            chunks = self._chunks = self._chunks or DBNFile(self._info.path).chunks()
+            chunks = self._chunks = self._chunks or self._info.open().chunks()
         except DamagedFileError as error:  # it was there when the folder was scanned
             self._reading.damage.append(error)
             self._bound_ns = MAX_INSTANT
@@ -83,6 +102,8 @@ class _FileInput:
         chunk = _next_chunk(chunks, self._reading.damage)
         if chunk is None:
             self._bound_ns = MAX_INSTANT
+            if not any(error.path == str(self._info.path) for error in self._reading.damage) and self._info.problem:
+                self._reading.damage.append(self._info.problem)  # it looks whole, but its manifest knows of more
             return np.empty(0, DTYPES[self.schema])
         rows = self._normalizer.rows(chunk)
         if self._normalizer.finished:
@@ -111,7 +132,8 @@ def read_batches(infos: Sequence[DBNFileInfo], selection: Selection, reading: Re
     ambiguous = ambiguous_roots(chain.from_iterable(info.mappings for info in infos))
     inputs = []
     for info in infos:
-        normalizer = Normalizer(info.schema, SymbolMap(info.mappings, ambiguous), names, of_file(info, selection))
+        symbols = SymbolMap(info.mappings, ambiguous)
+        normalizer = Normalizer(info.schema, symbols, names, of_file(info, selection), reading.saw_front)
         reading.tallies.append(normalizer.tally)
         inputs.append(_FileInput(info, normalizer, reading, selection.slack_ns))
     return merge(inputs, names)
@@ -149,7 +171,7 @@ class DBNIngestor:
 
         Raises :class:`NoDataError` where there is no such folder or nothing in it.
         """
-        infos, _ = dbn_catalog.scan(self.root)
+        infos = dbn_catalog.scan(self.root).files
         return [info for info in infos if schema in (None, info.schema)]
 
     def files_of(self, day: date, schema: str) -> list[DBNFileInfo]:
@@ -157,9 +179,7 @@ class DBNIngestor:
 
         Raises :class:`NoDataError` where there are none.
         """
-        infos = [info for info in self.discover_files(schema) if info.covers(day)]
-        doubles = {id(left_out) for _, left_out in dbn_catalog.overlaps(infos)}
-        infos = [info for info in infos if id(info) not in doubles]
+        infos = holding(self.discover_files(schema), day)
         if not infos:
             raise NoDataError(f"no {schema} data for {day} in {self.root}", "spyctl discover lists what there is")
         return infos
@@ -195,43 +215,72 @@ class DBNIngestor:
 
         Damage is noted in the result, which then covers what is whole. Raises :class:`NoDataError`.
         """
-        infos = self.files_of(date, schema)
-        first = first_recv = MAX_INSTANT
-        last = last_recv = -1
-        records = snapshots = 0
-        damage: list[DamagedFileError] = []
-        for info in infos:
-            selection = of_file(info, Selection(days=frozenset({day_number(date)})))
-            newest = 0
-            with closing(DBNFile(info.path).chunks()) as chunks:
-                while (chunk := _next_chunk(chunks, damage)) is not None:
-                    if selection.days is not None:
-                        times = index(chunk, newest, selection)
-                        newest = times.newest_ns
-                        chunk = chunk[times.selected]
-                    snapshot = (chunk["flags"] & F_SNAPSHOT) != 0
-                    ts_event, ts_recv = chunk["ts_event"].view("i8"), chunk["ts_recv"].view("i8")
-                    records += len(chunk)
-                    if snapshot.any() or len(chunk) == 0 or min(ts_event.min(), ts_recv.min()) < 0:
-                        snapshots += int(snapshot.sum())
-                        ts_recv = np.where(ts_recv < 0, ts_event, ts_recv)
-                        ts_event = ts_event[~snapshot & (ts_event >= 0)]
-                    if len(ts_recv):
-                        first_recv = min(first_recv, int(ts_recv.min()))
-                        last_recv = max(last_recv, int(ts_recv.max()))
-                    if len(ts_event):
-                        first = min(first, int(ts_event.min()))
-                        last = max(last, int(ts_event.max()))
-        return TimeRange(
-            first if last >= 0 else None,
-            last if last >= 0 else None,
-            records,
-            snapshots,
-            first_recv if last_recv >= 0 else None,
-            last_recv if last_recv >= 0 else None,
-            len(infos),
-            tuple(damage),
-        )
+        return time_range(self.files_of(date, schema), date)
+
+
+def holding(infos: Sequence[DBNFileInfo], day: date) -> list[DBNFileInfo]:
+    """Pick the files that hold a UTC day, without those that hold what an earlier one holds."""
+    found = [info for info in infos if info.covers(day)]
+    doubles = {id(left_out) for _, left_out in dbn_catalog.overlaps(found)}
+    return [info for info in found if id(info) not in doubles]
+
+
+def time_range(
+    infos: Sequence[DBNFileInfo],
+    day: date,
+    symbols: tuple[str, ...] = (),
+    advance: Callable[[int], None] | None = None,
+) -> TimeRange:
+    """Find the exact first and last ``ts_event`` in some files of one schema on a UTC day, snapshots aside.
+
+    ``symbols`` are the words of a :class:`SymbolChoice`; ``advance`` is told the bytes of records as they are
+    read. Damage is noted in the result, which then covers what is whole.
+    """
+    first = first_recv = MAX_INSTANT
+    last = last_recv = -1
+    records = snapshots = 0
+    damage: list[DamagedFileError] = []
+    for info in infos:
+        selection = of_file(info, Selection(days=frozenset({day_number(day)}), symbols=symbols))
+        chosen = selection.days is not None or bool(symbols)
+        wanted = Wanted(SymbolMap(info.mappings), symbols)
+        newest = 0
+        try:
+            file = info.open()
+        except DamagedFileError as error:
+            damage.append(error)
+            continue
+        with closing(file.chunks()) as chunks:
+            while (chunk := _next_chunk(chunks, damage)) is not None:
+                if advance is not None:
+                    advance(chunk.nbytes)
+                if chosen:
+                    times = index(chunk, newest, selection, wanted)
+                    newest = times.newest_ns
+                    chunk = chunk[times.selected]
+                snapshot = (chunk["flags"] & F_SNAPSHOT) != 0
+                ts_event, ts_recv = chunk["ts_event"].view("i8"), chunk["ts_recv"].view("i8")
+                records += len(chunk)
+                if snapshot.any() or len(chunk) == 0 or min(ts_event.min(), ts_recv.min()) < 0:
+                    snapshots += int(snapshot.sum())
+                    ts_recv = np.where(ts_recv < 0, ts_event, ts_recv)
+                    ts_event = ts_event[~snapshot & (ts_event >= 0)]
+                if len(ts_recv):
+                    first_recv = min(first_recv, int(ts_recv.min()))
+                    last_recv = max(last_recv, int(ts_recv.max()))
+                if len(ts_event):
+                    first = min(first, int(ts_event.min()))
+                    last = max(last, int(ts_event.max()))
+    return TimeRange(
+        first if last >= 0 else None,
+        last if last >= 0 else None,
+        records,
+        snapshots,
+        first_recv if last_recv >= 0 else None,
+        last_recv if last_recv >= 0 else None,
+        len(infos),
+        tuple(damage),
+    )
 
 
 def _next_chunk(chunks: Iterator[Rows], damage: list[DamagedFileError]) -> Rows | None:

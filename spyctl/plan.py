@@ -12,15 +12,15 @@ from spyctl.bus.stream import MESSAGE_OVERHEAD
 from spyctl.columns import SCHEMAS
 from spyctl.errors import DamagedFileError, NoDataError, UsageError
 from spyctl.ingest import of_file
-from spyctl.normalize.dbn import Selection, index
+from spyctl.normalize.dbn import Selection, Wanted, index
 from spyctl.sources.dbn_catalog import DBNFileInfo, days, may_hold, overlaps, scan
-from spyctl.sources.dbn_file import RECORD_DTYPES, DBNFile
+from spyctl.sources.dbn_file import RECORD_DTYPES
+from spyctl.symbology import SymbolChoice, SymbolMap
 from spyctl.times import DAY, MAX_INSTANT, date_of, day_number, parse_date
 
 SCAN_BYTES = 64_000_000  # unpacked bytes up to which a plan counts exactly
 PAYLOAD_BYTES = {"trades": 192, "mbp-10": 748}
 _END_BYTES = 1 << 16
-_UNPACKED = {"trades": 4, "mbp-10": 18}  # what zstd saves on such files, roughly
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,8 @@ class Plan:
 
     ``first_ns`` and ``last_ns`` are the first and last sort time, ``events`` the events by schema and
     ``wall_ns`` the wall time; ``exact`` tells whether they were counted or estimated. ``missing`` are days of a
-    range (Saturdays aside) for which there is no file.
+    range (Saturdays aside) for which there is no file, ``passed_over`` files that may hold one of the dates and
+    are not replayed, with the reason.
     """
 
     root: Path
@@ -45,6 +46,7 @@ class Plan:
     wall_ns: int | None
     exact: bool
     missing: tuple[date, ...] = ()
+    passed_over: tuple[tuple[Path, str], ...] = ()
 
     @property
     def stream_bytes(self) -> int:
@@ -121,14 +123,20 @@ def make_plan(
     speed: float = 1.0,
     max_quiet_ns: int = MAX_INSTANT,
     count: int | None = None,
+    dataset: str | None = None,
 ) -> Plan:
     """Choose the files and count what they hold.
 
-    ``trading_day`` bounds the range instead of dates. Raises :class:`NoDataError`, :class:`UsageError`, and
+    ``trading_day`` bounds the range instead of dates; ``dataset`` picks one where the folder holds several.
+    Raises :class:`NoDataError`, :class:`UsageError`, and
     :class:`DamagedFileError` where no file of those chosen can be read at all.
     """
-    infos, unreadable = scan(root)
-    infos = [info for info in infos if info.schema in schemas]
+    catalog = scan(root)
+    unreadable = catalog.unreadable
+    infos = [info for info in catalog.files if info.schema in schemas and dataset in (None, info.dataset)]
+    if catalog.files and not infos and dataset is not None:
+        held = ", ".join(sorted({info.dataset for info in catalog.files}))
+        raise NoDataError(f"no data of {dataset} in {shown(root)}, which holds {held}", f"--dataset {held}")
     available = days(infos)
     if trading_day is not None:
         first, last = (date_of(ns) for ns in (trading_day[0], trading_day[1] - 1))
@@ -158,6 +166,12 @@ def make_plan(
             f"{shown(root)} holds synthetic and vendor files for these dates; they are never merged",
             "keep synthetic days in a folder of their own, --data-dir DIR",
         )
+    if len(datasets := sorted({info.dataset for info in infos})) > 1:
+        raise UsageError(
+            f"{shown(root)} holds {' and '.join(datasets)} for these dates; one replay plays one dataset",
+            f"--dataset {datasets[0]}",
+        )
+    infos = with_symbols(infos, selection.symbols, root)
     left_out = overlaps(infos)
     doubles = {id(info) for _, info in left_out}
     infos = [info for info in infos if id(info) not in doubles]
@@ -182,7 +196,26 @@ def make_plan(
         wall_ns=wall_ns,
         exact=exact,
         missing=tuple(sorted(missing)),
+        passed_over=tuple((path, reason) for path, reason in catalog.passed_over if may_hold(path, dates)),
     )
+
+
+def with_symbols(infos: Sequence[DBNFileInfo], words: Sequence[str], root: Path) -> list[DBNFileInfo]:
+    """Pick the files that may hold one of the symbols asked for; a file that names none may.
+
+    Raises :class:`NoDataError` where there is no such file.
+    """
+    choice = SymbolChoice(words)
+    found = [
+        info for info in infos if not info.mappings or choice.takes_any([*info.names(), *map(str, info.header_ids)])
+    ]
+    if infos and not found:
+        held = list(dict.fromkeys(name for info in infos for name in info.names()))
+        names = ", ".join(held[:5]) + (f" and {len(held) - 5:,} more" if len(held) > 5 else "")
+        raise NoDataError(
+            f"no {' or '.join(words)} in {shown(root)}, which holds {names}", "spyctl discover -v shows all symbols"
+        )
+    return found
 
 
 def fingerprints(infos: Sequence[DBNFileInfo]) -> list[dict[str, object]]:
@@ -205,7 +238,7 @@ def _count(
     infos: Sequence[DBNFileInfo], selection: Selection, speed: float, max_quiet_ns: int, count: int | None
 ) -> tuple[int | None, int | None, dict[str, int], int | None, bool]:
     events = dict.fromkeys(SCHEMAS, 0)
-    if sum(info.size * (_UNPACKED[info.schema] if info.compressed else 1) for info in infos) <= SCAN_BYTES:
+    if sum(info.record_bytes for info in infos) <= SCAN_BYTES:
         times = []
         for info in infos:
             found = _sort_times(info, selection)
@@ -235,7 +268,7 @@ def _count(
         share = (end - start) / (whole_to - whole_from) if whole_to > whole_from else 1.0
         records = info.records
         if records is None:
-            records = info.size * _UNPACKED[info.schema] // RECORD_DTYPES[info.schema].itemsize
+            records = info.record_bytes // RECORD_DTYPES[info.schema].itemsize
         events[info.schema] += round(records * share)
     if not spans:
         return None, None, events, None, False
@@ -250,10 +283,11 @@ def _count(
 
 def _sort_times(info: DBNFileInfo, selection: Selection) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
     selection = of_file(info, selection)
+    wanted = Wanted(SymbolMap(info.mappings), selection.symbols)
     newest, found = 0, [np.empty(0, np.int64)]
     try:
-        for chunk in DBNFile(info.path).chunks():
-            times = index(chunk, newest, selection)
+        for chunk in info.open().chunks():
+            times = index(chunk, newest, selection, wanted)
             newest = times.newest_ns
             found.append(times.sort_ns[times.selected])
     except DamagedFileError:

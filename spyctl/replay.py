@@ -232,6 +232,11 @@ class Replay:
             "gaps": 0,
             "unresolved": sum(self.reading.unresolved.values()),
             "unresolved_ids": sorted(self.reading.unresolved),
+            "rolls": [
+                {"symbol": roll.symbol, "from_id": roll.from_id, "to_id": roll.to_id, "ts_ns": roll.ts_ns}
+                for roll in self.reading.rolls
+                if self.pace.last_ns is not None and roll.ts_ns <= self.pace.last_ns
+            ],
             "damaged": [error.message for error in self.reading.damage],
             "resent": delivery.resent,
             "reconnects": delivery.reconnects,

@@ -7,7 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from spyctl import __version__
-from spyctl.cli import catalog, events, live, probe, replay, sample, server, tail
+from spyctl.cli import discover, events, fetch, live, probe, replay, sample, server, tail, time_range
 from spyctl.cli.talk import Talk, drop_stdout, prepare_streams
 from spyctl.errors import ExitCode, SpyctlError
 
@@ -67,8 +67,9 @@ def spyctl(
 
 app.command("live", rich_help_panel=BRING)(live.live)
 app.command("replay", rich_help_panel=BRING)(replay.replay)
-app.command("discover", rich_help_panel=LOOK)(catalog.discover)
-app.command("time-range", rich_help_panel=LOOK)(catalog.time_range)
+app.command("fetch", rich_help_panel=BRING)(fetch.fetch)
+app.command("discover", rich_help_panel=LOOK)(discover.discover)
+app.command("time-range", rich_help_panel=LOOK)(time_range.time_range)
 app.command("tail", rich_help_panel=LOOK)(tail.tail)
 app.command("events", rich_help_panel=LOOK)(events.events)
 app.command("probe", rich_help_panel=SET_UP)(probe.probe)

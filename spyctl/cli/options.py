@@ -12,6 +12,7 @@ from spyctl.errors import KeyRefusedError, UsageError
 if TYPE_CHECKING:
     from spyctl.bus.target import Target
 
+DATABENTO_KEY = "DATABENTO_API_KEY"
 API_KEYS = ("POLYGON_API_KEY", "MASSIVE_API_KEY")
 
 SCHEMA_NAMES = {"trades": "trades", "trade": "trades", "mbp10": "mbp-10"}
@@ -89,8 +90,30 @@ def api_key() -> str:
     return found
 
 
+def databento_key() -> str | None:
+    """Return the key of Databento's API from the environment, ``None`` where there is none."""
+    return os.environ.get(DATABENTO_KEY, "").strip() or None
+
+
 HOW, WHERE, OUTPUT = "How to play it", "Where to", "What to show"
 
+Symbol = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--symbol",
+        envvar="SPYCTL_SYMBOL",
+        metavar="NAME",
+        help="ESZ5, ES.c.0, ES, 'ES*', outright, spread.",
+    ),
+]
+Dataset = Annotated[
+    str | None,
+    typer.Option("--dataset", envvar="SPYCTL_DATASET", metavar="NAME", help="GLBX.MDP3 or another, if several."),
+]
+Gateway = Annotated[
+    str | None,
+    typer.Option("--gateway", envvar="DATABENTO_GATEWAY", metavar="URL", help="Another address of Databento's API."),
+]
 DataDir = Annotated[
     Path,
     typer.Option("--data-dir", envvar="SPYCTL_DATA_DIR", metavar="DIR", readable=False, help="Folder with DBN files."),
@@ -146,9 +169,8 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="Only warnings, errors and the result.", rich_help_panel=OUTPUT)
 ]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.", rich_help_panel=OUTPUT)]
 Schema = Annotated[
     list[str] | None,
-    typer.Option(
-        "--schema", envvar="SPYCTL_SCHEMA", metavar="NAME", help="trades or mbp-10, repeatable; both unless named."
-    ),
+    typer.Option("--schema", envvar="SPYCTL_SCHEMA", metavar="NAME", help="trades, mbp-10; both unless named."),
 ]

@@ -11,12 +11,14 @@ from spyctl.cli.options import (
     API_KEYS,
     DataDir,
     Embedded,
+    Gateway,
     Json,
     NatsUrl,
     Port,
     Prefix,
     Quiet,
     Store,
+    databento_key,
     found_api_key,
     nats_target,
 )
@@ -39,6 +41,7 @@ def probe(
     force: Annotated[bool, typer.Option("--force", help="Open them even where a live run uses this key.")] = False,
     feed_url: FeedUrl = None,
     rest_url: RestUrl = None,
+    gateway: Gateway = None,
     data_dir: DataDir = Path("dbn-data"),
     nats_url: NatsUrl = None,
     embedded: Embedded = False,
@@ -58,6 +61,7 @@ def probe(
 
     from spyctl.checks import ProbeRequest
     from spyctl.cli.live_run import key_hash
+    from spyctl.sources.databento_api import GATEWAY
     from spyctl.sources.massive_feed import FEED_URL
     from spyctl.sources.massive_rest import REST_URL
 
@@ -72,6 +76,8 @@ def probe(
         rest_url=http_url(rest_url or REST_URL),
         symbol=symbol,
         prefix=prefix,
+        databento_key=databento_key(),
+        gateway=gateway or GATEWAY,
         rest_only=rest_only,
         force=force,
     )

@@ -10,6 +10,7 @@ from spyctl.cli.options import (
     OUTPUT,
     WHERE,
     DataDir,
+    Dataset,
     Embedded,
     Json,
     NatsUrl,
@@ -18,6 +19,7 @@ from spyctl.cli.options import (
     Quiet,
     Schema,
     Store,
+    Symbol,
     nats_target,
     schema_name,
 )
@@ -38,12 +40,12 @@ def replay(
             "--date",
             envvar="REPLAY_DATE",
             metavar="DAY",
-            help="UTC day of the files: 2025-12-16, D..D, all, last; repeatable.",
+            help="UTC day: 2025-12-16, D..D, all, last.",
         ),
     ] = None,
     trading_day: Annotated[
         str | None,
-        typer.Option("--trading-day", metavar="DAY", help="Instead: 18:00 the evening before to 17:00 New York."),
+        typer.Option("--trading-day", metavar="DAY", help="18:00 on its eve to 17:00, New York."),
     ] = None,
     start: Annotated[
         str | None,
@@ -59,6 +61,8 @@ def replay(
         str, typer.Option("--tz", envvar="SPYCTL_TZ", metavar="ZONE", help="Zone of times that name none.")
     ] = "America/New_York",
     schema: Schema = None,
+    symbol: Symbol = None,
+    dataset: Dataset = None,
     count: Annotated[int | None, typer.Option("--count", min=1, metavar="N", help="End after so many events.")] = None,
     data_dir: DataDir = Path("dbn-data"),
     strict: Annotated[bool, typer.Option("--strict", help="Stop at a damaged file instead of going on.")] = False,
@@ -177,6 +181,7 @@ def replay(
         data_dir=data_dir,
         dates=tuple(date or ()),
         origin="--trading-day" if trading_day else origin,
+        dataset=dataset,
         schemas=tuple(dict.fromkeys(map(schema_name, schema))) if schema else SCHEMAS,
         start=start,
         end=end,
@@ -184,7 +189,9 @@ def replay(
         trading_day=trading_day,
         options=ReplayOptions(
             speed=parse_speed(speed),
-            selection=Selection(reorder_ns=parse_duration(reorder_window), by_recv=order == "recv"),
+            selection=Selection(
+                reorder_ns=parse_duration(reorder_window), by_recv=order == "recv", symbols=tuple(symbol or ())
+            ),
             max_quiet_ns=parse_duration(max_quiet),
             count=count,
             prefix=prefix,

@@ -35,6 +35,7 @@ class Request:
     data_dir: Path
     dates: tuple[str, ...]
     origin: str
+    dataset: str | None
     schemas: tuple[str, ...]
     start: str | None
     end: str | None
@@ -59,10 +60,8 @@ def plan_request(request: Request) -> Plan:
         if request.trading_day:
             dates: tuple[Any, ...] = (parse_date(request.trading_day),)
         else:
-            infos, _ = scan(request.data_dir)
-            dates = choose_dates(
-                request.dates, days([i for i in infos if i.schema in request.schemas]), request.data_dir
-            )
+            infos = [info for info in scan(request.data_dir).files if info.schema in request.schemas]
+            dates = choose_dates(request.dates, days(infos), request.data_dir)
         if request.start is not None and dates:
             selection = replace(selection, start_ns=parse_instant(request.start, dates[0], zone))
         if request.end is not None and dates:
@@ -79,6 +78,7 @@ def plan_request(request: Request) -> Plan:
         speed=request.options.speed,
         max_quiet_ns=request.options.max_quiet_ns,
         count=request.options.count,
+        dataset=request.dataset,
     )
 
 
@@ -103,8 +103,10 @@ def _free_bytes(target: Target) -> int | None:
 
 def _events_text(plan: Plan) -> str:
     parts = [f"{plan.events[schema]:,} {schema}" for schema in reversed(plan.events) if plan.events[schema]]
-    about = "" if plan.exact else "about "
-    of = f" of {', '.join(plan.symbols[:3])}" if plan.symbols else ""
+    about = "" if plan.exact else "at most about " if plan.selection.symbols else "about "
+    symbols = plan.selection.symbols or plan.symbols
+    more = f" and {len(symbols) - 3:,} more" if len(symbols) > 3 else ""
+    of = f" of {', '.join(symbols[:3])}{more}" if symbols else ""
     tail = ", synthetic" if plan.synthetic else ""
     return f"{about}{sum(plan.events.values()):,} events: {' + '.join(parts) or 'none'}{of}{tail}"
 
@@ -147,6 +149,11 @@ def show_plan(talk: Talk, plan: Plan, request: Request) -> None:
         talk.warn(f"{error.message}: left out")
     for kept, left_out in plan.left_out:
         talk.warn(f"{left_out.path.name} holds what {kept.path.name} holds: left out")
+    for path, reason in plan.passed_over:
+        talk.line(f"note: {path.name} is left out: {reason}")
+    for day, word in dict(pair for info in plan.infos for pair in info.conditions).items():
+        if day in plan.dates:
+            talk.warn(f"{day} is {word}, says Databento: data may be missing")
 
 
 def plan_document(plan: Plan, request: Request) -> dict[str, Any]:
@@ -157,6 +164,8 @@ def plan_document(plan: Plan, request: Request) -> dict[str, Any]:
         "files": [str(info.path) for info in plan.infos],
         "left_out": [str(info.path) for _, info in plan.left_out],
         "unreadable": [error.message for error in plan.unreadable],
+        "passed_over": [{"path": str(path), "reason": reason} for path, reason in plan.passed_over],
+        "conditions": {str(day): word for info in plan.infos for day, word in info.conditions},
         "synthetic": plan.synthetic,
         "symbols": plan.symbols,
         "first_ns": plan.first_ns,

@@ -32,8 +32,10 @@ from spyctl.events import EventSource
 from spyctl.plan import Plan, fingerprints, shown
 from spyctl.replay import Replay
 from spyctl.tasks import end_task
+from spyctl.times import utc_text
 from spyctl.wire import with_prefix
 
+_LOOK_S = 0.1
 MIN_FREE_BYTES = 64_000_000
 
 
@@ -158,6 +160,7 @@ def _content_options(request: Request, plan: Plan) -> dict[str, Any]:
         "end_ns": selection.end_ns,
         "reorder_ns": selection.reorder_ns,
         "by_recv": selection.by_recv,
+        "symbols": list(selection.symbols),
         "count": request.options.count,
     }
 
@@ -232,6 +235,7 @@ async def _play(
     failure: SpyctlError | None = None
     view = View(replay, scene)
     viewer = asyncio.create_task(show_progress(view.draw, view.line, watched))
+    notes = asyncio.create_task(_tell_rolls(replay, talk))
     player = asyncio.create_task(replay.run())
     try:
         await asyncio.wait({player, *([beside] if beside is not None else [])}, return_when=asyncio.FIRST_COMPLETED)
@@ -251,6 +255,7 @@ async def _play(
         replay.stopped_by = replay.stopped_by or "error"
     finally:
         await end_task(viewer)
+        await end_task(notes)
     print_summary(replay, plan, stream, as_json=request.as_json, to_stderr=request.sink == "stdout")
     for damage in replay.reading.damage:
         if failure is not damage:
@@ -259,6 +264,29 @@ async def _play(
         talk.error(failure.message, failure.remedy)
         return failure.exit_code
     return replay.exit_code()
+
+
+async def _tell_rolls(replay: Replay, talk: Talk) -> None:
+    # Says a roll when its time is played; reading is ahead of that.
+    told = 0
+    try:
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            told = _tell_due_rolls(replay, talk, told)
+    finally:
+        _tell_due_rolls(replay, talk, told)
+
+
+def _tell_due_rolls(replay: Replay, talk: Talk, told: int) -> int:
+    for roll in replay.reading.rolls[told:]:
+        if (replay.pace.last_ns or 0) < roll.ts_ns:
+            break
+        talk.line(
+            f"note: {roll.symbol} rolls at {utc_text(roll.ts_ns)[:16]}Z, from instrument {roll.from_id} to "
+            f"{roll.to_id}; prices are not adjusted"
+        )
+        told += 1
+    return told
 
 
 def _show_damage(talk: Talk, damage: Any) -> None:

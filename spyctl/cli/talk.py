@@ -3,10 +3,13 @@
 import codecs
 import os
 import sys
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
 LABEL_WIDTH = 9
+_LONG_BYTES = 50_000_000
 _DIM, _RED, _YELLOW, _BOLD, _END = "\x1b[2m", "\x1b[31m", "\x1b[33m", "\x1b[1m", "\x1b[0m"
 
 
@@ -93,6 +96,34 @@ class Talk:
         print(f"{mark} {message}", file=self.stream, flush=True)
         if remedy:
             print(f"  try: {remedy}", file=self.stream, flush=True)
+
+
+@contextmanager
+def progress_bar(talk: Talk, label: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show how far a long reading is, on a terminal alone; yields what is told the bytes done."""
+    if talk.quiet or not talk.stream.isatty() or os.environ.get("TERM") == "dumb" or total < _LONG_BYTES:
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(f" {label}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(file=talk.stream), transient=True) as shown:
+        task = shown.add_task(label, total=total)
+        yield lambda size: shown.advance(task, size)
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[str] = ()) -> list[str]:
+    """Write rows in columns as wide as they need, those named in ``right`` flush right."""
+    widths = [max(len(head), *(len(row[i]) for row in rows)) for i, head in enumerate(heads)]
+    return [
+        " "
+        + " ".join(
+            cell.rjust(width) if head in right else cell.ljust(width)
+            for head, cell, width in zip(heads, row, widths, strict=True)
+        ).rstrip()
+        for row in [heads, *rows]
+    ]
 
 
 def size_text(size: float) -> str:

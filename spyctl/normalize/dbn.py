@@ -14,13 +14,14 @@ Sentinels and flags: databento/dbn ``lib.rs`` and ``flags.rs``;
 https://databento.com/docs/standards-and-conventions/common-fields-enums-types.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spyctl.columns import DTYPES, UNDEF_PRICE, Names, Rows
-from spyctl.symbology import SymbolMap
+from spyctl.symbology import SymbolChoice, SymbolMap, is_continuous
 from spyctl.times import DAY, MAX_INSTANT, SECOND
 
 F_SNAPSHOT = 32
@@ -36,7 +37,7 @@ class Selection:
 
     ``start_ns <= sort time < end_ns`` holds for each; ``days`` (since 1970-01-01, ``None``: all) picks UTC
     days by the running maximum of ``ts_recv``. ``reorder_ns`` is the reorder window; ``by_recv`` orders by
-    that running maximum instead.
+    that running maximum instead. ``symbols`` are the words of a :class:`SymbolChoice`.
     """
 
     start_ns: int = 0
@@ -44,11 +45,32 @@ class Selection:
     reorder_ns: int = REORDER_WINDOW
     by_recv: bool = False
     days: frozenset[int] | None = None
+    symbols: tuple[str, ...] = ()
 
     @property
     def slack_ns(self) -> int:
         """How far a sort time may lie before the running maximum of ``ts_recv``."""
         return 0 if self.by_recv else self.reorder_ns
+
+
+class Wanted:
+    """Picks the records of the instruments whose symbols were asked for."""
+
+    def __init__(self, symbols: SymbolMap, words: tuple[str, ...]) -> None:
+        self._symbols = symbols
+        self._choice = SymbolChoice(words)
+        self._known: dict[int, bool] = {}
+
+    def mask(self, ids: NDArray[np.uint32], days: Int64s) -> NDArray[np.bool_]:
+        """Tell for each record, by instrument id and UTC day of ``ts_recv``, whether it is wanted."""
+        keys = ids.astype("i8") << _DAY_BITS | days
+        unique, inverse = np.unique(keys, return_inverse=True)
+        for key in unique.tolist():
+            if key not in self._known:
+                instrument_id, day = key >> _DAY_BITS, key & ((1 << _DAY_BITS) - 1)
+                names = [*self._symbols.names(instrument_id, day), str(instrument_id)]
+                self._known[key] = self._choice.takes_any(names)
+        return np.array([self._known[key] for key in unique.tolist()], bool)[inverse]
 
 
 @dataclass(slots=True)
@@ -71,12 +93,13 @@ class Index:
     newest_ns: int
 
 
-def index(records: Rows, newest_ns: int, selection: Selection) -> Index:
+def index(records: Rows, newest_ns: int, selection: Selection, wanted: Wanted | None = None) -> Index:
     """Compute the sort times of consecutive records of one file.
 
     ``newest_ns`` is the running maximum of ``ts_recv`` before them (0 at the start of the file). The sort
     time is ``ts_event`` where the record is no snapshot and lies within the reorder window of the running
-    maximum; otherwise that maximum, and the record is late unless it is a snapshot.
+    maximum; otherwise that maximum, and the record is late unless it is a snapshot. ``wanted`` is asked where
+    the selection names symbols.
     """
     ts_event = records["ts_event"].view("i8")  # undefined and absurd instants turn negative
     ts_recv = records["ts_recv"].view("i8")
@@ -92,20 +115,32 @@ def index(records: Rows, newest_ns: int, selection: Selection) -> Index:
     selected = (sort_ns >= selection.start_ns) & (sort_ns < selection.end_ns)
     if selection.days is not None:
         selected &= np.isin(running // DAY, list(selection.days))
+    if selection.symbols and wanted is not None:
+        selected &= wanted.mask(records["instrument_id"], ts_recv // DAY)
     return Index(ts_recv, sort_ns, late, selected, int(running[-1]) if len(running) else newest_ns)
 
 
 class Normalizer:
     """Turns the records of one file, chunk after chunk, into canonical rows."""
 
-    def __init__(self, schema: str, symbols: SymbolMap, names: Names, selection: Selection) -> None:
+    def __init__(
+        self,
+        schema: str,
+        symbols: SymbolMap,
+        names: Names,
+        selection: Selection,
+        on_front: Callable[[str, int, int], None] | None = None,
+    ) -> None:
+        """``on_front`` is told the name, instrument id and day of each continuous symbol met."""
         self.schema = schema
         self.newest_ns = 0
         self.tally = Tally()
         self._symbols = symbols
         self._names = names
         self._selection = selection
-        self._numbers: dict[int, int] = {}  # instrument id and day → number in names
+        self._wanted = Wanted(symbols, selection.symbols)
+        self._on_front = on_front
+        self._told: set[int] = set()
 
     @property
     def bound_ns(self) -> int:
@@ -122,7 +157,7 @@ class Normalizer:
 
     def rows(self, records: Rows) -> Rows:
         """Return the canonical rows of the next records of the file; rejects are counted in ``tally``."""
-        times = index(records, self.newest_ns, self._selection)
+        times = index(records, self.newest_ns, self._selection, self._wanted)
         self.newest_ns = times.newest_ns
         keep = times.selected.copy()
         self.tally.read += int(keep.sum())
@@ -171,4 +206,8 @@ class Normalizer:
         if name is None:
             self.tally.unresolved[instrument_id] = self.tally.unresolved.get(instrument_id, 0) + count
             name = str(instrument_id)
+        elif self._on_front is not None and key not in self._told:
+            self._told.add(key)
+            if any(map(is_continuous, self._symbols.names(instrument_id, day))):
+                self._on_front(name, instrument_id, day)
         return self._names.number(name)

@@ -2,20 +2,26 @@
 
 import os
 import re
-from collections.abc import Collection
+import stat
+from collections.abc import Collection, Iterator
+from collections.abc import Mapping as MappingType
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-import orjson
-
 from spyctl.columns import SCHEMAS
 from spyctl.errors import DamagedFileError, NoDataError, OtherSchemaError
-from spyctl.sources.dbn_file import DBNFile, Header
+from spyctl.sources.dbn_file import RTYPES, DBNFile, Header, is_dbn_name
+from spyctl.sources.job import AVAILABLE, Jobs, Listed
 from spyctl.symbology import Mapping, read_symbology
 from spyctl.times import date_of
 
-SMALL = 8_000_000  # compressed bytes up to which a file is unpacked to count its records
+# Compressed files are unpacked to count their records only while they are small, and so many bytes in all.
+SMALL = 4_000_000
+_UNPACK_IN_ALL = 8_000_000
+_UNPACKED = {"trades": 4, "mbp-10": 18}  # what zstd saves on such files, roughly
+_CAPTURE_LOOK = 16_000_000  # bytes of a live capture that are looked through for what it holds
 # {dataset}-{YYYYMMDD}[-{YYYYMMDD}].{schema}[.{symbol or number}].dbn[.zst]; the second date is inclusive
 _PART = re.compile(r"(.+)\.(\d{4,})\.dbn(?:\.zst)?", re.ASCII)
 _NAME = re.compile(r".+?-(\d{8})(?:-(\d{8}))?\..+\.dbn(?:\.zst)?", re.ASCII)
@@ -23,11 +29,13 @@ _NAME = re.compile(r".+?-(\d{8})(?:-(\d{8}))?\..+\.dbn(?:\.zst)?", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class DBNFileInfo:
-    """One file of the data folder.
+    """One file of the data folder, or what a live capture holds of one schema.
 
     ``first_date`` and ``last_date`` are UTC days of ``ts_recv``, both inclusive. ``records`` is ``None`` where
     only reading the whole file would tell; ``first_ns`` and ``last_ns`` are the ``ts_recv`` of its first
-    and last record. ``problem`` says what is wrong with the file, if anything.
+    and last record. ``problem`` says what is wrong with the file, if anything; ``conditions`` are the days that
+    the vendor calls anything but available, with its word; ``misnamed`` tells that the records are not of the
+    days in its name.
     """
 
     path: Path
@@ -46,48 +54,131 @@ class DBNFileInfo:
     mappings: tuple[Mapping, ...]
     header_ids: frozenset[int]
     problem: DamagedFileError | None = None
+    capture: bool = False
+    misnamed: bool = False
+    conditions: tuple[tuple[date, str], ...] = ()
+    listed: Listed | None = None
+
+    @property
+    def record_bytes(self) -> int:
+        """About how many bytes its records are, unpacked."""
+        return self.size * _UNPACKED[self.schema] if self.compressed else self.size
 
     def covers(self, day: date) -> bool:
         """Tell whether the file holds a UTC day."""
         return self.first_date <= day <= self.last_date
 
+    def open(self) -> DBNFile:
+        """Open the file to read its records. Raises :class:`DamagedFileError`."""
+        return DBNFile(self.path, self.schema)
 
-def scan(root: Path) -> tuple[list[DBNFileInfo], list[DamagedFileError]]:
-    """List the trades and mbp-10 files below a folder, and the files there that cannot be read at all.
+    def names(self) -> list[str]:
+        """Return the symbols that it was asked for and those that name its instruments."""
+        return list(dict.fromkeys([*self.symbols, *(mapping.symbol for mapping in self.mappings)]))
 
-    Only headers and both ends are read, small compressed files whole; files of other schemas are passed over.
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """What a data folder holds: ``files`` in catalog order, and what is not among them.
+
+    ``unreadable`` cannot be read at all, ``passed_over`` are files with the reason why they are not replayed,
+    ``missing`` are listed in a manifest and not there.
+    """
+
+    files: list[DBNFileInfo]
+    unreadable: list[DamagedFileError]
+    passed_over: list[tuple[Path, str]]
+    missing: list[Path]
+
+
+def scan(root: Path) -> Catalog:
+    """List the trades and mbp-10 files below a folder, and all other files there that are, or should be, DBN.
+
+    Only headers and both ends are read, small compressed files whole.
     Raises :class:`NoDataError` where there is no such folder, or nothing in it, and
-    :class:`OtherSchemaError` where there are only such files.
+    :class:`OtherSchemaError` where there are only files of other schemas.
     """
     if not root.is_dir():
         raise NoDataError(
             f"{root} is a file, not a data folder" if root.exists() else f"there is no data folder {root}",
             "--data-dir DIR, or spyctl sample to write a synthetic day there",
         )
-    infos, unreadable, others = [], [], []
-    paths = []
-    for folder, _, names in os.walk(root, onerror=lambda error: unreadable.append(_closed(error))):
-        found = (Path(folder) / name for name in names if name.endswith((".dbn", ".dbn.zst")))
-        paths += [path for path in found if path.is_file()]
-    paths.sort()
-    synthetic: dict[Path, bool] = {}
-    for path in paths:
-        if path.suffix == ".zst" and path.with_suffix("") in paths:
-            continue  # unpacked beside its archive: the same records
+    catalog, others, jobs = Catalog([], [], [], []), [], Jobs(root)
+    sizes = _find(root, catalog)
+    counted = _worth_counting(sizes)
+    for path in sizes:
+        if path.suffix == ".zst" and path.with_suffix("") in sizes and not _replaces(path, catalog):
+            catalog.passed_over.append((path, f"it lies unpacked beside it, {path.with_suffix('').name}"))
+            continue
         try:
-            info = _inspect(path, _is_synthetic(path.parent, root, synthetic))
+            catalog.files.extend(_inspect(path, sizes[path], jobs, root, count=path in counted))
         except OtherSchemaError as error:
             others.append(error)
+            catalog.passed_over.append((path, error.reason))
         except DamagedFileError as error:
-            unreadable.append(error)
-        else:
-            infos.append(info)
-    if not infos and not unreadable and others:
-        raise others[0]
-    if not infos and not unreadable:
+            catalog.unreadable.append(error)
+    catalog.unreadable.extend(jobs.unreadable.values())
+    if not catalog.files and not catalog.unreadable:
+        if others:
+            raise others[0]
         raise NoDataError(f"no DBN files in {root}", "--data-dir DIR, or spyctl sample to write a synthetic day there")
-    infos.sort(key=lambda info: (SCHEMAS.index(info.schema), info.first_date, info.path.name))
-    return infos, unreadable
+    catalog.files.sort(key=lambda info: (SCHEMAS.index(info.schema), info.first_date, info.path.name))
+    catalog.missing.extend(jobs.missing())
+    return catalog
+
+
+def _replaces(archive: Path, catalog: Catalog) -> bool:
+    # Whether an archive is better than the file unpacked from it, which is then passed over.
+    unpacked = archive.with_suffix("")
+    damaged = [info for info in catalog.files if info.path == unpacked and info.problem is not None]
+    unreadable = [error for error in catalog.unreadable if error.path == str(unpacked)]
+    for info in damaged:
+        catalog.files.remove(info)
+    for error in unreadable:
+        catalog.unreadable.remove(error)
+    if damaged or unreadable:
+        catalog.passed_over.append((unpacked, f"damaged, and its archive lies beside it, {archive.name}"))
+    return bool(damaged or unreadable)
+
+
+def _find(root: Path, catalog: Catalog) -> dict[Path, int]:
+    # The files named as DBN files are, with their sizes, by path; the forms that look alike are passed over.
+    found = {}
+    for folder, _, names in os.walk(root, onerror=lambda error: catalog.unreadable.append(_closed(error))):
+        for name in names:
+            path = Path(folder) / name
+            if is_dbn_name(name):
+                try:
+                    status = path.stat()
+                except OSError as error:
+                    catalog.unreadable.append(_closed(error))
+                    continue
+                if stat.S_ISREG(status.st_mode):
+                    found[path] = status.st_size
+                else:
+                    catalog.passed_over.append((path, "no ordinary file"))
+            elif reason := next((why for ending, why in _ALIKE.items() if name.endswith(ending)), None):
+                catalog.passed_over.append((path, reason))
+    return dict(sorted(found.items()))
+
+
+_ALIKE = {
+    ".dbz": "a DBZ file, from before DBN: convert it with Databento's dbn tool",
+    ".frag": "a DBN fragment without a header",
+    ".frag.zst": "a DBN fragment without a header",
+    ".dbn.part": "a download that was not finished",
+    ".dbn.zst.part": "a download that was not finished",
+}
+
+
+def _worth_counting(sizes: MappingType[Path, int]) -> set[Path]:
+    found, left = set(), _UNPACK_IN_ALL
+    for path in sorted((path for path in sizes if path.suffix == ".zst"), key=lambda path: sizes[path]):
+        left -= sizes[path]
+        if left < 0 or sizes[path] > SMALL:
+            break
+        found.add(path)
+    return found
 
 
 def _closed(error: OSError) -> DamagedFileError:
@@ -96,61 +187,119 @@ def _closed(error: OSError) -> DamagedFileError:
     )
 
 
-def _inspect(path: Path, synthetic: bool) -> DBNFileInfo:
+def _inspect(path: Path, size: int, jobs: Jobs, root: Path, *, count: bool) -> Iterator[DBNFileInfo]:
+    synthetic = jobs.synthetic(path.parent)
     file = DBNFile(path)
-    header = file.header
-    size = path.stat().st_size
+    mappings, complete, schemas = file.header.mappings, count or not file.compressed, [file.schema or ""]
+    if capture := file.schema is None:
+        kinds, named, whole = file.kinds(_CAPTURE_LOOK)
+        schemas = [schema for schema in SCHEMAS if RTYPES[schema] in kinds]
+        mappings, complete = tuple(dict.fromkeys(mappings + named)), whole or size <= _CAPTURE_LOOK
+        if not schemas:
+            raise OtherSchemaError(str(path), "holds mixed records of a live capture, no trades or mbp-10 among them")
+    for schema in schemas:
+        file.schema = schema
+        yield _described(
+            file, size, jobs, root, capture=capture, complete=complete, mappings=mappings, made_up=synthetic
+        )
+
+
+def _described(
+    file: DBNFile,
+    size: int,
+    jobs: Jobs,
+    root: Path,
+    *,
+    capture: bool,
+    complete: bool,
+    mappings: tuple[Mapping, ...],
+    made_up: bool,
+) -> DBNFileInfo:
+    path, header, listed = file.path, file.header, jobs.listed(file.path)
     itemsize = file.dtype.itemsize  # refuses other schemas
-    compressed = file.compressed
-    records: int | None = None
-    first_ns = last_ns = None
-    problem = None
-    if compressed and size <= SMALL:
-        records = 0
-        try:
-            for chunk in file.chunks():
-                first_ns = _received(chunk[0]) if first_ns is None else first_ns
-                last_ns = _received(chunk[-1])
-                records += len(chunk)
-        except DamagedFileError as error:
-            problem = error
-    else:
-        try:
-            first = file.first()
-        except DamagedFileError as error:
-            first, problem = file.last()[:0], error
-        first_ns = _received(first[0]) if len(first) else None
-        if not compressed:
-            records, rest = divmod(size - header.size, itemsize)
-            last = file.last()
-            last_ns = _received(last[0]) if len(last) else None
-            if rest and problem is None:
-                problem = DamagedFileError(
-                    str(path),
-                    f"cut short inside record {records + 1:,}",
-                    offset=size - rest,
-                    records=records,
-                    remedy="download it again",
-                )
-    first_date, last_date = _dates(path, header, first_ns, last_ns)
+    extent = _ends(file, size, itemsize) if not (file.compressed or capture) else _read_through(file, whole=complete)
+    if extent.problem is None and listed is not None and size < listed.size:
+        extent.problem = DamagedFileError(
+            str(path),
+            f"cut short: manifest.json says {listed.size:,} bytes, it ends",
+            offset=size,
+            remedy="download it again",
+        )
+    first_date, last_date, misnamed = _dates(path, header, extent.first_ns, extent.last_ns)
+    days = map(date.fromordinal, range(first_date.toordinal(), min(last_date, first_date + _MONTH).toordinal() + 1))
+    conditions = ((day, jobs.condition(path.parent, day)) for day in days)
     return DBNFileInfo(
         path=path,
-        schema=header.schema or "",
+        schema=file.schema or "",
         dataset=header.dataset,
-        symbols=header.symbols,
+        symbols=header.symbols or (tuple(dict.fromkeys(one.symbol for one in mappings)) if capture else ()),
         version=header.version,
         size=size,
         first_date=first_date,
         last_date=last_date,
-        records=records,
-        first_ns=first_ns,
-        last_ns=last_ns,
-        compressed=compressed,
-        synthetic=synthetic,
-        mappings=tuple(dict.fromkeys(header.mappings + _symbology(path, header))),
-        header_ids=frozenset(mapping.instrument_id for mapping in header.mappings),
-        problem=problem,
+        records=extent.records,
+        first_ns=extent.first_ns,
+        last_ns=extent.last_ns,
+        compressed=file.compressed,
+        synthetic=made_up,
+        mappings=tuple(dict.fromkeys(mappings + _symbology(path, root, mappings))),
+        header_ids=frozenset(mapping.instrument_id for mapping in mappings),
+        problem=extent.problem,
+        capture=capture,
+        misnamed=misnamed,
+        conditions=tuple((day, word) for day, word in conditions if word != AVAILABLE),
+        listed=listed,
     )
+
+
+_MONTH = timedelta(days=31)
+
+
+@dataclass(slots=True)
+class _Extent:
+    records: int | None = None
+    first_ns: int | None = None
+    last_ns: int | None = None
+    problem: DamagedFileError | None = None
+
+
+def _ends(file: DBNFile, size: int, itemsize: int) -> _Extent:
+    # A plain file: as many records as its length says, its first and its last one.
+    found = _Extent()
+    first = last = file.last()
+    try:
+        first = file.first()
+    except DamagedFileError as error:
+        first, found.problem = last[:0], error
+    found.records, rest = divmod(size - file.header.size, itemsize)
+    found.first_ns = _received(first[0]) if len(first) else None
+    found.last_ns = _received(last[0]) if len(last) else None
+    if rest and found.problem is None:
+        found.problem = DamagedFileError(
+            str(file.path),
+            f"cut short inside record {found.records + 1:,}",
+            offset=size - rest,
+            records=found.records,
+            remedy="download it again",
+        )
+    return found
+
+
+def _read_through(file: DBNFile, *, whole: bool) -> _Extent:
+    # Any other file: all of it, or its first record alone.
+    found = _Extent(records=0)
+    try:
+        with closing(file.chunks() if whole else file.chunks(1)) as chunks:
+            for chunk in chunks:
+                found.first_ns = _received(chunk[0]) if found.first_ns is None else found.first_ns
+                if not whole:
+                    found.records = None
+                    break
+                found.last_ns = _received(chunk[-1])
+                found.records = (found.records or 0) + len(chunk)
+    except DamagedFileError as error:
+        found.problem = error
+    return found
 
 
 def _received(record: object) -> int:
@@ -159,60 +308,45 @@ def _received(record: object) -> int:
     return 0 if found >> 63 else found
 
 
-def _dates(path: Path, header: Header, first_ns: int | None, last_ns: int | None) -> tuple[date, date]:
-    # The header bounds the query; the name gives the days where the header covers more than this part.
-    if match := _NAME.fullmatch(path.name):
-        try:
-            first = date.fromisoformat(match[1])
-            return first, date.fromisoformat(match[2] or match[1])
-        except ValueError:
-            pass
+def _dates(path: Path, header: Header, first_ns: int | None, last_ns: int | None) -> tuple[date, date, bool]:
+    # The header bounds the query; the name gives the days where the header covers more than this part, unless the
+    # records prove it wrong.
     first = date_of(first_ns if first_ns is not None else header.start_ns)
-    if last_ns is not None:
-        return first, date_of(last_ns)
-    return first, max(first, date_of(header.end_ns - 1) if header.end_ns else first)
+    last = date_of(last_ns) if last_ns is not None else first
+    named = _named_dates(path)
+    if named is not None and (first_ns is None or (named[0] <= first and last <= named[1])):
+        return *named, False
+    if last_ns is None and header.end_ns:
+        last = max(first, date_of(header.end_ns - 1))
+    return first, max(first, last), named is not None
 
 
-def _symbology(path: Path, header: Header) -> tuple[Mapping, ...]:
-    for folder in (path.parent, path.parent.parent):
+def _named_dates(path: Path) -> tuple[date, date] | None:
+    match = _NAME.fullmatch(path.name)
+    try:
+        return (date.fromisoformat(match[1]), date.fromisoformat(match[2] or match[1])) if match else None
+    except ValueError:
+        return None
+
+
+def _symbology(path: Path, root: Path, known: tuple[Mapping, ...]) -> tuple[Mapping, ...]:
+    folder = path.parent
+    while True:
         try:
             found = read_symbology(folder / "symbology.json")
         except DamagedFileError:
-            if not header.mappings:
+            if not known:
                 raise
             return ()  # the header says all that it could say
-        if found:
+        if found or folder == root:
             return found
-    return ()
-
-
-def _is_synthetic(folder: Path, root: Path, known: dict[Path, bool]) -> bool:
-    # metadata.json of the folder or of one above it, up to the data folder, marks what lies below.
-    if folder not in known:
-        above = folder != root and _is_synthetic(folder.parent, root, known)
-        known[folder] = above or _marked(folder / "metadata.json")
-    return known[folder]
-
-
-def _marked(path: Path) -> bool:
-    if not path.is_file():
-        return False
-    try:
-        document = orjson.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        # It may say that all of this is synthetic, which must not get lost.
-        raise DamagedFileError(str(path), f"cannot be read ({error})", remedy="mend it, or delete it") from None
-    return isinstance(document, dict) and document.get("synthetic") is True
+        folder = folder.parent
 
 
 def may_hold(path: Path, chosen: Collection[date]) -> bool:
     """Tell by its name whether a file that cannot be read may hold one of some days."""
-    match = _NAME.fullmatch(path.name)
-    try:
-        first, last = (date.fromisoformat(text) for text in (match[1], match[2] or match[1])) if match else (None, None)
-    except ValueError:
-        return True
-    return first is None or last is None or any(first <= day <= last for day in chosen)
+    named = _named_dates(path)
+    return named is None or any(named[0] <= day <= named[1] for day in chosen)
 
 
 def days(infos: list[DBNFileInfo]) -> list[date]:
@@ -231,8 +365,10 @@ def overlaps(infos: list[DBNFileInfo]) -> list[tuple[DBNFileInfo, DBNFileInfo]]:
     times intersect; numbered parts and per-symbol splits do not. Returns pairs (kept, left out).
     """
     pairs: list[tuple[DBNFileInfo, DBNFileInfo]] = []
-    kept: list[DBNFileInfo] = []
+    running: dict[tuple[str, str], list[DBNFileInfo]] = {}  # what may reach into the days to come
     for info in infos:
+        kind = info.schema, info.dataset
+        kept = running[kind] = [one for one in running.get(kind, ()) if one.last_date >= info.first_date]
         rival = next((one for one in kept if _overlap(one, info)), None)
         if rival is None:
             kept.append(info)
@@ -242,8 +378,6 @@ def overlaps(infos: list[DBNFileInfo]) -> list[tuple[DBNFileInfo, DBNFileInfo]]:
 
 
 def _overlap(one: DBNFileInfo, other: DBNFileInfo) -> bool:
-    if one.schema != other.schema or one.dataset != other.dataset:
-        return False
     if one.last_date < other.first_date or other.last_date < one.first_date or 0 in (one.records, other.records):
         return False
     part, other_part = (_PART.fullmatch(info.path.name) for info in (one, other))

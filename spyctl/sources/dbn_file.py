@@ -1,11 +1,13 @@
 """One DBN file, plain or zstd, version 1 to 3, as bounded chunks of numpy structured arrays.
 
+A live capture names no schema and mixes records of all kinds; it is read as what one schema finds in it.
+
 Databento's own readers end a file that was cut short as if it were whole. This one reads what is whole and
 then raises :class:`DamagedFileError`. Layout of header and records: databento/dbn (Rust), ``record.rs``
 and ``decode/dbn``; trades (48 bytes) and mbp-10 (368 bytes) are the same in all three versions.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +19,12 @@ import zstandard
 from numpy.typing import NDArray
 
 from spyctl.errors import DamagedFileError, OtherSchemaError
-from spyctl.symbology import Mapping, header_mappings
+from spyctl.sources.zstd_frames import MAGIC
+from spyctl.symbology import CaptureMapping, Mapping, capture_mappings, header_mappings
 
 Records = NDArray[np.void]
 
 MAX_VERSION = 3
-ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 CHUNK_RECORDS = 2048
 _ZSTD_READ = 1 << 14  # compressed bytes at a time; keeps what one step can expand to small
 _MAX_METADATA = 64 << 20
@@ -58,8 +60,11 @@ _LEVEL = np.dtype(
         ("ask_ct", "u4"),
     ]
 )
+_HEADER_BYTES = np.dtype(_HEADER).itemsize
 RECORD_DTYPES = {"trades": np.dtype(_TRADE), "mbp-10": np.dtype([*_TRADE, ("levels", _LEVEL, (10,))])}
 RTYPES = {"trades": 0x00, "mbp-10": 0x0A}
+_RTYPE_MAPPING = 0x16
+_CAPTURE_READ = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,11 @@ class Header:
     size: int
 
 
+def is_dbn_name(name: str) -> bool:
+    """Tell whether a file is named as DBN files are."""
+    return name.endswith((".dbn", ".dbn.zst"))
+
+
 class _Reader(Protocol):
     def read(self, size: int) -> bytes: ...
 
@@ -85,11 +95,12 @@ class _Reader(Protocol):
 
 
 class _PlainReader:
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, path: str) -> None:
         self._file = file
+        self._path = path
 
     def read(self, size: int) -> bytes:
-        return self._file.read(size)
+        return _read(self._file, size, self._path)
 
     def offset(self) -> int:
         return self._file.tell()
@@ -120,7 +131,7 @@ class _ZstdReader:
         return data
 
     def _more(self) -> bool:
-        data = self._file.read(_ZSTD_READ)
+        data = _read(self._file, _ZSTD_READ, self._path)
         if not data:
             if self._inside:
                 self._failure = DamagedFileError(self._path, "cut short", offset=self._fed, remedy=_FETCH_AGAIN)
@@ -140,14 +151,30 @@ class _ZstdReader:
         return True
 
 
-class DBNFile:
-    """A DBN file whose header has been read; :meth:`chunks` reads its records."""
+def _read(file: BinaryIO, size: int, path: str) -> bytes:
+    try:
+        return file.read(size)
+    except OSError as error:
+        raise DamagedFileError(
+            path, f"cannot be read on ({error.strerror})", offset=file.tell(), remedy="look at the disk"
+        ) from None
 
-    def __init__(self, path: Path) -> None:
+
+class DBNFile:
+    """A DBN file whose header has been read; :meth:`chunks` reads its records.
+
+    ``schema`` says what to read of a live capture; any other file has one of its own. ``compressed`` tells
+    whether it is a zstd file, so that its length says nothing of its records.
+    """
+
+    def __init__(self, path: Path, schema: str | None = None) -> None:
         """Read the header. Raises :class:`DamagedFileError` where that is not possible."""
         self.path = path
         with closing(self._open()) as file:
-            self.header = _read_header(self._reader(file), str(path))
+            reader = self._reader(file)
+            self.compressed = isinstance(reader, _ZstdReader)
+            self.header = _read_header(reader, str(path))
+        self.schema = self.header.schema or schema
 
     def _open(self) -> BinaryIO:
         try:
@@ -160,22 +187,16 @@ class DBNFile:
     def _reader(self, file: BinaryIO) -> _Reader:
         magic = file.read(4)
         file.seek(0)
-        return _ZstdReader(file, str(self.path)) if magic == ZSTD_MAGIC else _PlainReader(file)
+        return _ZstdReader(file, str(self.path)) if magic == MAGIC else _PlainReader(file, str(self.path))
 
     @property
     def dtype(self) -> np.dtype[np.void]:
         """The layout of one record. Raises :class:`DamagedFileError` for a schema that is not replayed."""
-        dtype = RECORD_DTYPES.get(self.header.schema or "")
+        dtype = RECORD_DTYPES.get(self.schema or "")
         if dtype is None:
-            held = self.header.schema or "mixed records of a live capture"
+            held = self.schema or "mixed records of a live capture"
             raise OtherSchemaError(str(self.path), f"holds {held}, not trades or mbp-10")
         return np.dtype([*dtype.descr, ("ts_out", "u8")]) if self.header.ts_out else dtype
-
-    @property
-    def compressed(self) -> bool:
-        """Whether the file is a zstd one, so that its length says nothing of its records."""
-        with closing(self._open()) as file:
-            return file.read(4) == ZSTD_MAGIC
 
     def first(self) -> Records:
         """Return the first record, as an array of one, or an empty one; never raises for what follows it."""
@@ -197,39 +218,107 @@ class DBNFile:
         Everything that is whole is yielded first; then :class:`DamagedFileError` tells where and why the rest
         cannot be read, if so.
         """
+        done = 0
+        try:
+            for records in self._uniform(size) if self.header.schema else self._captured(size):
+                done += len(records)
+                yield records
+        except DamagedFileError as error:
+            error.records = done
+            raise
+
+    def _uniform(self, size: int) -> Iterator[Records]:
         dtype = self.dtype
         step = size * dtype.itemsize
         done = 0
         with closing(self._open()) as file:
             reader = self._reader(file)
             _exactly(reader, self.header.size)
-            try:
-                while data := _exactly(reader, step):
-                    whole = len(data) // dtype.itemsize
-                    records = np.frombuffer(data, dtype, count=whole)
-                    good = self._good(records)
-                    if good:
-                        yield records[:good]
-                    done += good
-                    offset = self.header.size + done * dtype.itemsize
-                    if good < whole:
-                        raise self._damage(f"no {self.header.schema} record", reader, offset)
-                    if len(data) % dtype.itemsize:
-                        reader.read(1)  # a compressed file that was cut tells so itself
-                        raise self._damage(f"cut short inside record {done + 1:,}", reader, offset)
-            except OSError as error:
-                raise DamagedFileError(
-                    str(self.path), f"cannot be read on ({error.strerror})", offset=reader.offset(), records=done
-                ) from None
-            except DamagedFileError as error:
-                error.records = done
-                raise
+            while data := _exactly(reader, step):
+                whole = len(data) // dtype.itemsize
+                records = np.frombuffer(data, dtype, count=whole)
+                good = self._good(records)
+                if good:
+                    yield records[:good]
+                done += good
+                offset = self.header.size + done * dtype.itemsize
+                if good < whole:
+                    raise self._damage(f"no {self.schema} record", reader, offset)
+                if len(data) % dtype.itemsize:
+                    reader.read(1)  # a compressed file that was cut tells so itself
+                    raise self._damage(f"cut short inside record {done + 1:,}", reader, offset)
 
     def _good(self, records: Records) -> int:
         # How many records at the start are what the file says it holds.
-        length, rtype = records.dtype.itemsize // 4, RTYPES[self.header.schema or ""]
+        length, rtype = records.dtype.itemsize // 4, RTYPES[self.schema or ""]
         wrong = (records["length"] != length) | (records["rtype"] != rtype)
         return int(wrong.argmax()) if wrong.any() else len(records)
+
+    def _captured(self, size: int) -> Iterator[Records]:
+        dtype = self.dtype
+        rtype, step = RTYPES[self.schema or ""], dtype.itemsize
+        for data, places in self._walk():
+            starts = np.array([at for at in places if data[at] * 4 == step and data[at + 1] == rtype], np.intp)
+            raw = np.frombuffer(data, np.uint8)
+            for first in range(0, len(starts), size):
+                yield raw[starts[first : first + size, None] + np.arange(step)].view(dtype).reshape(-1)
+
+    def kinds(self, most: int) -> tuple[dict[int, int], tuple[Mapping, ...], bool]:
+        """Look through a live capture: records by rtype, its symbol mappings, and whether that was all of it.
+
+        Ends after ``most`` bytes of records, or where the file is damaged.
+        """
+        found: dict[int, int] = {}
+        mappings: list[CaptureMapping] = []
+        seen = 0
+        try:
+            for data, places in self._walk():
+                for at in places:
+                    rtype = data[at + 1]
+                    found[rtype] = found.get(rtype, 0) + 1
+                    if rtype == _RTYPE_MAPPING and (named := self._mapping(data[at : at + data[at] * 4])) is not None:
+                        mappings.append(named)
+                seen += len(data)
+                if seen >= most:
+                    return found, capture_mappings(mappings), False
+        except DamagedFileError:
+            return found, capture_mappings(mappings), False
+        return found, capture_mappings(mappings), True
+
+    def _walk(self) -> Iterator[tuple[bytes, list[int]]]:
+        # Pieces of a capture with the places in them where records begin; the length of each is its first byte.
+        with closing(self._open()) as file:
+            reader = self._reader(file)
+            _exactly(reader, self.header.size)
+            offset, rest = self.header.size, b""
+            while data := _exactly(reader, _CAPTURE_READ):
+                data = rest + data
+                places, at, end = [], 0, len(data)
+                while at < end and (step := data[at] * 4) >= _HEADER_BYTES and at + step <= end:
+                    places.append(at)
+                    at += step
+                if places:
+                    yield data[:at], places
+                offset, rest = offset + at, data[at:]
+                if rest and rest[0] * 4 < _HEADER_BYTES:
+                    raise self._damage("no DBN record", reader, offset)
+            if rest:
+                reader.read(1)
+                raise self._damage("cut short inside a record", reader, offset)
+
+    def _mapping(self, record: bytes) -> CaptureMapping | None:
+        decoder = databento_dbn.DBNDecoder(
+            has_metadata=False, ts_out=self.header.ts_out, input_version=self.header.version
+        )
+        try:
+            decoder.write(record)
+            message = next(iter(decoder.decode()), None)
+            if not isinstance(message, databento_dbn.SymbolMappingMsg):
+                return None
+            symbols = message.stype_in_symbol, message.stype_out_symbol
+            return CaptureMapping(*symbols, message.instrument_id, message.ts_event, message.start_ts, message.end_ts)
+        except (databento_dbn.DBNError, ValueError):  # a damaged one names nothing
+            return None
 
     def _damage(self, reason: str, reader: _Reader, offset: int) -> DamagedFileError:
         if isinstance(reader, _ZstdReader):
@@ -280,6 +369,12 @@ def _read_header(reader: _Reader, path: str) -> Header:
         start_ns=metadata.start,
         end_ns=metadata.end if metadata.end not in (None, 0, _UNDEF) else None,
         ts_out=bool(metadata.ts_out),
-        mappings=header_mappings(metadata.mappings, str(metadata.stype_out)),
+        mappings=_in_order(header_mappings(metadata.mappings, str(metadata.stype_out)), metadata.symbols),
         size=8 + length,
     )
+
+
+def _in_order(mappings: tuple[Mapping, ...], symbols: Sequence[str]) -> tuple[Mapping, ...]:
+    # The decoder gives them in no order, and where two symbols are one instrument the first names it.
+    places = {symbol: place for place, symbol in enumerate(symbols)}
+    return tuple(sorted(mappings, key=lambda one: (places.get(one.symbol, len(places)), one.symbol, one.first)))

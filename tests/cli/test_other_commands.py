@@ -64,7 +64,7 @@ def test_time_range_is_exact_and_leaves_snapshots_out(cli: Cli, data: Path) -> N
     assert result.returncode == 0
     assert "2025-12-16 mbp-10: 1,001 records in 1 file, span 999 ms, read in" in result.stdout
     assert f"first   2025-12-16 14:30:00.000000000  09:30:00.000000000   {T0}" in result.stdout
-    assert "1 snapshot records are left out" in result.stdout
+    assert "1 snapshot record is left out" in result.stdout
     document = json.loads(cli("time-range", "--date", "2025-12-16", "--schema", "mbp-10", "--json").stdout)
     assert (document["first_ns"], document["last_ns"]) == (T0, T0 + 999 * MS)
     assert (document["snapshots"], document["first_recv_ns"], document["span_s"]) == (1, DAY_NS, 0.999)
@@ -75,7 +75,7 @@ def test_time_range_is_exact_and_leaves_snapshots_out(cli: Cli, data: Path) -> N
     [
         (["--date", "2025-12-17", "--schema", "trades"], 6, "no data for 2025-12-17"),
         (["--date", "2025-12-16", "--schema", "mbo"], 2, "there is no schema 'mbo' here"),
-        (["--date", "2025-12-16"], 2, "missing option '--schema'"),
+        (["--schema", "trades"], 2, "missing option '--date'"),
         (["--date", "2025-12-16", "--schema", "trades", "--data-dir", "x"], 6, "there is no data folder x"),
     ],
 )

@@ -10,6 +10,7 @@ COMMANDS = (
     "",
     "live",
     "replay",
+    "fetch",
     "discover",
     "time-range",
     "tail",

@@ -21,10 +21,11 @@ BOOKS = [book(DAY_NS - 5, DAY_NS, flags=168), *(book(T0 + i * MS) for i in range
 
 def test_files_are_found_in_catalog_order_with_their_span(tmp_path: Path) -> None:
     write_file(tmp_path, "mbp-10", BOOKS, compressed=True)
-    write_file(tmp_path, "trades", TRADES, day=NEXT)
+    write_file(tmp_path, "trades", [trade(T0 + 86_400 * SECOND + i * MS) for i in range(10)], day=NEXT)
     write_file(tmp_path, "trades", TRADES)
 
-    infos, unreadable = scan(tmp_path)
+    catalog = scan(tmp_path)
+    infos, unreadable = catalog.files, catalog.unreadable
 
     assert unreadable == []
     assert [(info.schema, info.first_date) for info in infos] == [("trades", DAY), ("trades", NEXT), ("mbp-10", DAY)]
@@ -36,21 +37,21 @@ def test_files_are_found_in_catalog_order_with_their_span(tmp_path: Path) -> Non
 
 def test_a_range_of_days_in_the_name(tmp_path: Path) -> None:
     write_file(tmp_path, "trades", TRADES, name="glbx-mdp3-20251214-20251216.trades.dbn")
-    (info,), _ = scan(tmp_path)
+    (info,) = scan(tmp_path).files
     assert (info.first_date, info.last_date) == (date(2025, 12, 14), DAY)
     assert len(days([info])) == 3
 
 
 def test_a_file_of_any_other_name_is_dated_by_its_records(tmp_path: Path) -> None:
     write_file(tmp_path, "trades", TRADES, name="mine.dbn")
-    (info,), _ = scan(tmp_path)
+    (info,) = scan(tmp_path).files
     assert (info.first_date, info.last_date) == (DAY, DAY)
 
 
 def test_a_folder_marked_synthetic_marks_what_lies_below(tmp_path: Path) -> None:
     write_file(tmp_path, "trades", TRADES)
     (tmp_path / "metadata.json").write_text('{"synthetic": true}')
-    (info,), _ = scan(tmp_path)
+    (info,) = scan(tmp_path).files
     assert info.synthetic
 
 
@@ -59,7 +60,8 @@ def test_damage_is_noted_and_what_is_no_dbn_is_told(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-7])
     (tmp_path / "odd.dbn").write_bytes(b"nonsense")
 
-    (info,), (unreadable,) = scan(tmp_path)
+    catalog = scan(tmp_path)
+    (info,), (unreadable,) = catalog.files, catalog.unreadable
 
     assert info.problem is not None
     assert "cut short inside record 10" in info.problem.message
@@ -69,7 +71,7 @@ def test_damage_is_noted_and_what_is_no_dbn_is_told(tmp_path: Path) -> None:
 def test_an_archive_beside_its_unpacked_file_is_the_same_data(tmp_path: Path) -> None:
     write_file(tmp_path, "trades", TRADES)
     write_file(tmp_path, "trades", TRADES, compressed=True)
-    assert len(scan(tmp_path)[0]) == 1
+    assert len(scan(tmp_path).files) == 1
 
 
 def test_a_folder_that_cannot_be_looked_into_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +83,8 @@ def test_a_folder_that_cannot_be_looked_into_is_told(tmp_path: Path, monkeypatch
         yield from walk(root)
 
     monkeypatch.setattr("os.walk", closed)
-    infos, (error,) = scan(tmp_path)
+    catalog = scan(tmp_path)
+    infos, (error,) = catalog.files, catalog.unreadable
     assert len(infos) == 1
     assert "MBP-10: cannot be looked into (Permission denied)" in error.message
 
@@ -89,20 +92,21 @@ def test_a_folder_that_cannot_be_looked_into_is_told(tmp_path: Path, monkeypatch
 def test_a_pipe_is_no_data_file(tmp_path: Path) -> None:
     write_file(tmp_path, "trades", TRADES)
     os.mkfifo(tmp_path / "trades" / "pipe.dbn")
-    assert len(scan(tmp_path)[0]) == 1
+    assert len(scan(tmp_path).files) == 1
 
 
 def test_a_mark_that_cannot_be_read_is_not_passed_over(tmp_path: Path) -> None:
     write_file(tmp_path, "trades", TRADES)
     (tmp_path / "metadata.json").write_text("{bad")
-    _, (error,) = scan(tmp_path)
+    (error,) = scan(tmp_path).unreadable
     assert "metadata.json: cannot be read" in error.message
 
 
 def test_a_symbology_json_that_cannot_be_read_does_not_matter_beside_a_header(tmp_path: Path) -> None:
     write_file(tmp_path, "trades", TRADES)
     (tmp_path / "symbology.json").write_text("[]")
-    infos, unreadable = scan(tmp_path)
+    catalog = scan(tmp_path)
+    infos, unreadable = catalog.files, catalog.unreadable
     assert (len(infos), unreadable) == (1, [])
 
 
@@ -111,15 +115,15 @@ def test_parts_that_share_a_packet_are_no_doubles(tmp_path: Path) -> None:
         records = [trade(T0 + i * MS) for i in times]
         write_file(tmp_path, "trades", records, name=f"glbx-mdp3-20251216.trades.{number:04}.dbn")
         write_file(tmp_path, "mbp-10", [book(T0 + i * MS) for i in times], name=f"mine-{number}.dbn")
-    assert overlaps(scan(tmp_path)[0]) == []
+    assert overlaps(scan(tmp_path).files) == []
 
 
 def test_doubles_are_found_and_parts_are_not_doubles(tmp_path: Path) -> None:
     write_file(tmp_path, "trades", TRADES, name="glbx-mdp3-20251216.trades.0000.dbn")
     write_file(tmp_path, "trades", [trade(T0 + SECOND)], name="glbx-mdp3-20251216.trades.0001.dbn")
-    assert overlaps(scan(tmp_path)[0]) == []
+    assert overlaps(scan(tmp_path).files) == []
     write_file(tmp_path, "trades", TRADES, name="glbx-mdp3-20251216.trades.copy.dbn")
-    ((kept, left_out),) = overlaps(scan(tmp_path)[0])
+    ((kept, left_out),) = overlaps(scan(tmp_path).files)
     assert (kept.path.name, left_out.path.name) == (
         "glbx-mdp3-20251216.trades.0000.dbn",
         "glbx-mdp3-20251216.trades.copy.dbn",

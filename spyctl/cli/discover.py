@@ -1,0 +1,278 @@
+"""``spyctl discover``: what the data folder holds, whether it is sound, and how good a day's data is."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from spyctl.cli.options import DataDir, Dataset, Json, Quiet, Schema, Symbol, Verbose, schema_name
+from spyctl.cli.talk import Talk, progress_bar, size_text, table
+from spyctl.errors import ExitCode, NoDataError
+
+if TYPE_CHECKING:
+    from spyctl.sources.dbn_catalog import Catalog, DBNFileInfo
+    from spyctl.sources.file_check import FileCheck
+
+_MOST_NOTES = 5
+
+
+def discover(
+    schema: Schema = None,
+    symbol: Symbol = None,
+    dataset: Dataset = None,
+    data_dir: DataDir = Path("dbn-data"),
+    check: Annotated[
+        bool, typer.Option("--check", help="Read every file to its end; hold it to manifest.json.")
+    ] = False,
+    report: Annotated[
+        str | None, typer.Option("--report", metavar="DAY", help="How good the data of a day is, instead.")
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", metavar="FILE", help="With --report: write an SVG picture of it too.")
+    ] = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+) -> int:
+    """List what the data folder holds, one row a file.
+
+    [dim]spyctl discover --schema mbp-10 --data-dir ~/es[/]
+
+    [dim]spyctl discover --check[/]                       every byte, exit code 3 if one is wrong
+
+    [dim]spyctl discover --report 2025-12-16 --picture day.svg[/]
+    """
+    import orjson
+
+    from spyctl.columns import SCHEMAS
+    from spyctl.plan import shown, with_symbols
+    from spyctl.sources.dbn_catalog import overlaps, scan
+
+    schemas = [schema_name(text) for text in schema] if schema else list(SCHEMAS)
+    talk = Talk(quiet)
+    catalog = scan(data_dir)
+    infos = [info for info in catalog.files if info.schema in schemas and dataset in (None, info.dataset)]
+    if not infos and not catalog.unreadable:
+        raise NoDataError(f"no {' or '.join(schemas)} data in {shown(data_dir)}", "spyctl discover lists all schemas")
+    infos = with_symbols(infos, tuple(symbol or ()), data_dir)
+    if report is not None:
+        from spyctl.cli.report import show_report
+
+        return show_report(infos, report, tuple(symbol or ()), data_dir, picture, talk, as_json=as_json)
+    infos.sort(key=lambda info: info.first_date)
+    doubles = {id(left_out): kept for kept, left_out in overlaps(infos)}
+    checks = _check(infos, talk) if check else {}
+    problems = [error.message for error in catalog.unreadable]
+    found = {info.path: checks[id(info)].problem if check else info.problem for info in infos}
+    problems += [error.message for error in found.values() if error is not None]
+    if check:
+        problems += [f"{path}: listed in manifest.json, and not there" for path in catalog.missing]
+    holes = _holes(infos, schemas)
+    if as_json:
+        document = {
+            "data_dir": str(data_dir),
+            "files": [_document(info, doubles.get(id(info)), checks.get(id(info))) for info in infos],
+            "problems": problems,
+            "holes": holes,
+            "passed_over": [{"path": str(path), "reason": reason} for path, reason in catalog.passed_over],
+            "missing": [str(path) for path in catalog.missing],
+        }
+        typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+    else:
+        _print(infos, catalog, doubles, checks, data_dir, verbose=verbose)
+    if not check:
+        _notes(talk, [f"{path.name} is listed in manifest.json, and not there" for path in catalog.missing], warn=True)
+    _notes(talk, [f"note: {path.name} is passed over: {reason}" for path, reason in catalog.passed_over])
+    for schema_of, missing in holes.items():
+        days = ", ".join(map(str, missing[:4])) + (f" and {len(missing) - 4:,} more" if len(missing) > 4 else "")
+        talk.warn(f"no {schema_of} file for {days}")
+    for problem in problems:
+        talk.warn(problem)
+    twice = [(info.path.name, doubles[id(info)].path.name) for info in infos if id(info) in doubles]
+    _notes(talk, [f"{name} holds what {kept} holds: it is not replayed" for name, kept in twice], warn=True)
+    return ExitCode.INCOMPLETE if problems else ExitCode.OK
+
+
+def _check(infos: "Sequence[DBNFileInfo]", talk: Talk) -> "dict[int, FileCheck]":
+    from spyctl.sources.file_check import check_file, known_hashes
+
+    hashes, found = known_hashes(), {}
+    with progress_bar(talk, "checking", sum(info.size for info in infos)) as advance:
+        for info in infos:
+            found[id(info)] = check_file(info, hashes, advance)
+    return found
+
+
+def _notes(talk: Talk, lines: Sequence[str], *, warn: bool = False) -> None:
+    say = talk.warn if warn else talk.line
+    for line in lines[:_MOST_NOTES]:
+        say(line)
+    if len(lines) > _MOST_NOTES:
+        say(f"and {len(lines) - _MOST_NOTES:,} more of this kind; --json lists all")
+
+
+def _holes(infos: "Sequence[DBNFileInfo]", schemas: Sequence[str]) -> dict[str, list[Any]]:
+    # Weekdays between the first and the last date for which a schema has no file, though there are such files.
+    from datetime import date
+
+    from spyctl.sources.dbn_catalog import days
+
+    available = days(list(infos))
+    if not available:
+        return {}
+    span = range(available[0].toordinal(), available[-1].toordinal() + 1)
+    weekdays = [day for day in map(date.fromordinal, span) if day.weekday() < 5]
+    held = {schema: set(days([info for info in infos if info.schema == schema])) for schema in schemas}
+    return {
+        schema: missing
+        for schema, there in held.items()
+        if there and (missing := [day for day in weekdays if day not in there])
+    }
+
+
+def _print(
+    infos: "Sequence[DBNFileInfo]",
+    catalog: "Catalog",
+    doubles: "dict[int, DBNFileInfo]",
+    checks: "dict[int, FileCheck]",
+    data_dir: Path,
+    *,
+    verbose: bool,
+) -> None:
+    from spyctl.plan import shown
+    from spyctl.sources.dbn_catalog import days
+
+    rows = [_row(info, infos, doubles.get(id(info)), checks.get(id(info))) for info in infos]
+    rows += [("·",) * 7 + (f"unreadable: {Path(error.path).name}",) for error in catalog.unreadable]
+    heads = ("date", "schema", "symbol", "records", "size", "first → last, UTC", "v", "note")
+    lines = table(heads, rows, right={"records", "size"}) if rows else []
+    for i, line in enumerate(lines):
+        typer.echo(line)
+        if verbose and 0 < i <= len(infos):
+            for mapping in _in_force(infos[i - 1]):
+                typer.echo(mapping)
+    known = [info.records for info in infos]
+    counted = f", {sum(n for n in known if n is not None):,} records" if None not in known else ""
+    unread = "" if None not in known else "   · large .zst: time-range reads it"
+    sizes = {info.path: info.size for info in infos}
+    typer.echo(
+        f" {shown(data_dir).removeprefix('./')}, "
+        f"{', '.join(dict.fromkeys(info.dataset for info in infos)) or 'nothing readable'}: "
+        f"{_count(len(days(list(infos))), 'date')}, {_count(len(sizes) + len(catalog.unreadable), 'file')}{counted}, "
+        f"{size_text(sum(sizes.values()))}{unread}"
+    )
+    if checks:
+        hashed = sum(found.by == "sha256" and found.problem is None for found in checks.values())
+        read = sum(found.by == "reading" and found.problem is None for found in checks.values())
+        bad = len(checks) - hashed - read + len(catalog.unreadable) + len(catalog.missing)
+        typer.echo(f" checked: {hashed:,} good by sha256, {read:,} by reading to the end, {bad:,} not")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def _row(
+    info: "DBNFileInfo",
+    infos: "Sequence[DBNFileInfo]",
+    double_of: "DBNFileInfo | None",
+    checked: "FileCheck | None",
+) -> tuple[str, ...]:
+    from spyctl.times import clock_text
+
+    span = "·"
+    if info.first_ns is not None:
+        last = clock_text(info.last_ns, digits=0) if info.last_ns is not None else "·"
+        span = f"{clock_text(info.first_ns, digits=0)} → {last}"
+    day = f"{info.first_date:%a} {info.first_date}"
+    if info.last_date != info.first_date:
+        day += f"..{info.last_date:%m-%d}"
+    return (
+        day,
+        info.schema,
+        info.symbols[0] if len(info.symbols) == 1 else _count(len(info.symbols), "symbol"),
+        f"{info.records:,}" if info.records is not None else "·",
+        size_text(info.size),
+        span,
+        str(info.version),
+        ", ".join(_words(info, infos, double_of, checked)),
+    )
+
+
+def _words(
+    info: "DBNFileInfo",
+    infos: "Sequence[DBNFileInfo]",
+    double_of: "DBNFileInfo | None",
+    checked: "FileCheck | None",
+) -> list[str]:
+    problem = checked.problem if checked is not None else info.problem
+    other = {"trades": "mbp-10", "mbp-10": "trades"}[info.schema]
+    beside = [one for one in infos if one.schema == other]
+    words = [
+        ("synthetic", info.synthetic),
+        ("live capture", info.capture),
+        (".zst", info.compressed and info.records is None),
+        (", ".join(dict.fromkeys(word for _, word in info.conditions)), bool(info.conditions)),
+        ("overlaps", double_of is not None),
+        ("misnamed", info.misnamed),
+        ("no records", info.records == 0),
+        (
+            f"no {other} that day",
+            bool(beside) and not any(one.covers(info.first_date) and one.records != 0 for one in beside),
+        ),
+        ("sha256 ✓", checked is not None and checked.by == "sha256" and problem is None),
+    ]
+    found = [word for word, holds in words if holds]
+    if problem is not None:
+        found.append("cut short" if "cut short" in problem.reason else "damaged")
+    return found
+
+
+def _in_force(info: "DBNFileInfo") -> list[str]:
+    # The mappings that hold on the days of the file: what each symbol is there.
+    from datetime import date, timedelta
+
+    from spyctl.symbology import is_outright, is_spread
+    from spyctl.times import day_number
+
+    first, last = day_number(info.first_date), day_number(info.last_date)
+    epoch = date(1970, 1, 1)
+    found = []
+    for mapping in info.mappings:
+        if mapping.first > last or mapping.end <= first:
+            continue
+        kind = "spread" if is_spread(mapping.symbol) else "outright" if is_outright(mapping.symbol) else "other"
+        known = mapping.end - mapping.first < 1 << 20
+        span = f"{epoch + timedelta(mapping.first)} to {epoch + timedelta(mapping.end - 1)}" if known else "any day"
+        found.append(f"     {mapping.symbol:<16} instrument {mapping.instrument_id:<10} {kind:<8} {span}")
+    return found or ["     no mapping: instrument ids stand for symbols"]
+
+
+def _document(info: "DBNFileInfo", double_of: "DBNFileInfo | None", checked: "FileCheck | None") -> dict[str, Any]:
+    from spyctl.times import utc_text
+
+    problem = checked.problem if checked is not None else info.problem
+    return {
+        "path": str(info.path),
+        "schema": info.schema,
+        "dataset": info.dataset,
+        "symbols": info.symbols,
+        "version": info.version,
+        "size": info.size,
+        "compressed": info.compressed,
+        "synthetic": info.synthetic,
+        "live_capture": info.capture,
+        "first_date": info.first_date,
+        "last_date": info.last_date,
+        "misnamed": info.misnamed,
+        "records": info.records,
+        "first_recv_ns": info.first_ns,
+        "first_recv_utc": utc_text(info.first_ns) if info.first_ns is not None else None,
+        "last_recv_ns": info.last_ns,
+        "last_recv_utc": utc_text(info.last_ns) if info.last_ns is not None else None,
+        "conditions": {str(day): word for day, word in info.conditions},
+        "problem": problem.message if problem is not None else None,
+        "checked_by": checked.by if checked is not None else None,
+        "overlaps": str(double_of.path) if double_of is not None else None,
+    }

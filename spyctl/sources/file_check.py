@@ -1,0 +1,117 @@
+"""Whether a file is what the vendor sent: its structure from end to end, its size and sha256 in the manifest."""
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+
+from spyctl.errors import DamagedFileError
+from spyctl.sources.dbn_catalog import DBNFileInfo
+from spyctl.sources.zstd_frames import walk_frames
+
+_READ = 1 << 20
+_FETCH_AGAIN = "download it again"
+
+
+@dataclass(frozen=True, slots=True)
+class FileCheck:
+    """What a file was held to: ``by`` is ``sha256``, or ``reading`` where no manifest gives a hash for it."""
+
+    by: str
+    problem: DamagedFileError | None
+
+
+@dataclass(slots=True)
+class KnownHashes:
+    """The sha256 of files hashed before, remembered until the size or time of a file changes."""
+
+    path: Path
+    _entries: dict[str, list[object]] | None = field(default=None)
+
+    def of(self, path: Path, advance: Callable[[int], None]) -> str:
+        """Return the sha256 of a file, read only where it has changed; ``advance`` is told the bytes read."""
+        status = path.stat()
+        key, stamp = str(path.resolve()), [status.st_size, status.st_mtime_ns]
+        entries = self._load()
+        known = entries.get(key)
+        if isinstance(known, list) and known[:2] == stamp:
+            return str(known[2])
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            while data := file.read(_READ):
+                digest.update(data)
+                advance(len(data))
+        entries[key] = [*stamp, digest.hexdigest()]
+        self._save(entries)
+        return digest.hexdigest()
+
+    def _load(self) -> dict[str, list[object]]:
+        if self._entries is None:
+            try:
+                document = orjson.loads(self.path.read_bytes())
+            except (OSError, ValueError):
+                document = {}
+            self._entries = document if isinstance(document, dict) else {}
+        return self._entries
+
+    def _save(self, entries: dict[str, list[object]]) -> None:
+        # Only a saving of time: where it cannot be kept, files are hashed again.
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            part = self.path.with_suffix(f".{os.getpid()}")
+            part.write_bytes(orjson.dumps(entries))
+            part.replace(self.path)
+        except OSError:
+            pass
+
+
+def known_hashes() -> KnownHashes:
+    """Open the memory of hashes in the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return KnownHashes(Path(base).expanduser() / "spyctl" / "sha256.json")
+
+
+def check_file(info: DBNFileInfo, hashes: KnownHashes, advance: Callable[[int], None]) -> FileCheck:
+    """Hold a file to all there is to hold it to; ``advance`` is told how many of its bytes are done.
+
+    A compressed file is followed by its frames' headers, a plain one by its records. Where a manifest has a
+    hash, the bytes are held to it; elsewhere the file is read and unpacked to its end.
+    """
+    done = 0
+
+    def count(size: int) -> None:
+        nonlocal done
+        size = min(size, info.size - done)
+        done += size
+        advance(size)
+
+    by = "sha256" if info.listed is not None and info.listed.sha256 else "reading"
+    try:
+        problem = _problem(info, hashes, count)
+    except OSError as error:
+        problem = DamagedFileError(str(info.path), f"cannot be read ({error.strerror})", remedy="look at the disk")
+    except DamagedFileError as error:
+        problem = error
+    advance(info.size - done)
+    return FileCheck(by, problem)
+
+
+def _problem(info: DBNFileInfo, hashes: KnownHashes, count: Callable[[int], None]) -> DamagedFileError | None:
+    if info.problem is not None:
+        return info.problem
+    if info.compressed and (problem := walk_frames(info.path).problem) is not None:
+        return problem
+    listed = info.listed
+    if listed is not None and listed.size != info.size:
+        reason = f"{info.size:,} bytes long, but manifest.json says {listed.size:,}"
+        return DamagedFileError(str(info.path), reason, remedy=_FETCH_AGAIN)
+    hashed = listed is not None and listed.sha256 is not None
+    if listed is not None and hashed and hashes.of(info.path, count) != listed.sha256:
+        return DamagedFileError(str(info.path), "not the bytes whose sha256 manifest.json gives", remedy=_FETCH_AGAIN)
+    if not (hashed and info.compressed):
+        for chunk in info.open().chunks():
+            count(0 if hashed else chunk.nbytes)
+    return None

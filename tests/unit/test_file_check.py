@@ -1,0 +1,91 @@
+"""Holding files to what they should be."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spyctl.sources.dbn_catalog import DBNFileInfo, scan
+from spyctl.sources.file_check import KnownHashes, check_file
+from spyctl.sources.zstd_frames import walk_frames
+from tests.support.records import MS, T0, content, metadata, trade, write_file, zstd_frames
+
+TRADES = [trade(T0 + i * MS) for i in range(400)]
+
+
+@pytest.fixture
+def hashes(tmp_path: Path) -> KnownHashes:
+    return KnownHashes(tmp_path / "cache" / "sha256.json")
+
+
+def only(root: Path) -> DBNFileInfo:
+    (info,) = scan(root).files
+    return info
+
+
+def test_frames_are_followed_without_unpacking(tmp_path: Path) -> None:
+    head = metadata("trades")
+    data = zstd_frames(content(TRADES, head), len(head), 1_920)
+    path = tmp_path / "x.zst"
+    ends = {i for i in range(len(data)) if data.startswith(b"\x28\xb5\x2f\xfd", i)}
+    for length in range(1, len(data) + 1):
+        path.write_bytes(data[:length])
+        problem = walk_frames(path).problem
+        assert (problem is None) == (length in ends or length == len(data)), length
+    assert walk_frames(path).whole == 11
+
+
+@given(
+    pieces=st.lists(st.binary(max_size=300_000), min_size=1, max_size=4),
+    level=st.integers(1, 9),
+    checksum=st.booleans(),
+    sized=st.booleans(),
+    tail=st.binary(max_size=20),
+)
+def test_any_frames_of_the_real_compressor_are_whole_and_anything_behind_them_is_not(
+    tmp_path_factory: pytest.TempPathFactory, pieces: list[bytes], level: int, checksum: bool, sized: bool, tail: bytes
+) -> None:
+    compressor = zstandard.ZstdCompressor(level=level, write_checksum=checksum, write_content_size=sized)
+    path = tmp_path_factory.mktemp("zstd") / "x.zst"
+    whole = b"".join(map(compressor.compress, pieces)) + b"\x50\x2a\x4d\x18\x03\x00\x00\x00abc"
+    path.write_bytes(whole + tail)
+    frames = walk_frames(path)
+    assert frames.whole == len(pieces) + 1
+    assert (frames.problem is None) == (not tail)
+
+
+def test_a_good_file_is_good_by_its_hash_and_read_once(tmp_path: Path, hashes: KnownHashes) -> None:
+    path = write_file(tmp_path / "data", "trades", TRADES, compressed=True)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    entry = {"filename": path.name, "size": path.stat().st_size, "hash": f"sha256:{digest}"}
+    (path.parent / "manifest.json").write_text(json.dumps({"files": [entry]}))
+    done: list[int] = []
+    found = check_file(only(tmp_path / "data"), hashes, done.append)
+    assert (found.by, found.problem, sum(done)) == ("sha256", None, path.stat().st_size)
+
+    read: list[int] = []
+    KnownHashes(hashes.path).of(path, read.append)
+    assert read == []  # remembered
+    entry["hash"] = "sha256:" + "0" * 64
+    (path.parent / "manifest.json").write_text(json.dumps({"files": [entry]}))
+    problem = check_file(only(tmp_path / "data"), hashes, done.append).problem
+    assert problem is not None
+    assert "not the bytes whose sha256 manifest.json gives" in problem.message
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_without_a_hash_a_file_is_read_to_its_end(tmp_path: Path, hashes: KnownHashes, compressed: bool) -> None:
+    path = write_file(tmp_path / "data", "trades", TRADES, compressed=compressed)
+    done: list[int] = []
+    found = check_file(only(tmp_path / "data"), hashes, done.append)
+    assert (found.by, found.problem, sum(done)) == ("reading", None, path.stat().st_size)
+    data = bytearray(content(TRADES, metadata("trades")))
+    data[-47] = 0x0A  # the rtype of the last record
+    path.write_bytes(zstd_frames(bytes(data), len(metadata("trades"))) if compressed else bytes(data))
+    problem = check_file(only(tmp_path / "data"), hashes, done.append).problem
+    assert problem is not None
+    assert "no trades record" in problem.message
