@@ -8,6 +8,7 @@ dead connection has not sent is gone, and the publisher, which knows what was ac
 import asyncio
 import logging
 import re
+import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.client import JetStreamContext
 
+from spyctl.bus.access import Access
 from spyctl.errors import NoJetStreamError, UnreachableError
 
 CONNECT_TIMEOUT_S = 2.0
@@ -200,17 +202,20 @@ class Connection:
         logging.getLogger(__name__).debug("nats: %s", error)
 
 
-async def connect(urls: Sequence[str], *, timeout_s: float = CONNECT_TIMEOUT_S) -> Connection:
+async def connect(
+    urls: Sequence[str], *, access: Access | None = None, timeout_s: float = CONNECT_TIMEOUT_S
+) -> Connection:
     """Connect to one of several servers.
 
     Once connected, a broken connection is mended for ever; who waits sets the limit. Raises
     :class:`UnreachableError` where none answers and :class:`NoJetStreamError` where what answers is no
-    NATS server or refuses us.
+    NATS server or refuses us, :class:`UsageError` for a file of ``access`` that will not do.
     """
     # A library that logs tracebacks of its own would break the promise of one clear sentence.
     logging.getLogger(_QUIET_LOGGER).addHandler(logging.NullHandler())
     logging.getLogger(_QUIET_LOGGER).propagate = False
     client = Client()
+    options = access.options() if access is not None else {}
     connection = Connection(client, urls)
     shown = ", ".join(map(masked, urls))
     try:
@@ -227,10 +232,14 @@ async def connect(urls: Sequence[str], *, timeout_s: float = CONNECT_TIMEOUT_S) 
                 max_reconnect_attempts=1,
                 ping_interval=5,
                 max_outstanding_pings=2,
+                **options,
             )
     except (nats.errors.Error, OSError, TimeoutError, ValueError) as error:
+        failure: BaseException = connection._last_error or error
+        if isinstance(failure, ConnectionResetError) and client._server_info.get("auth_required"):
+            failure = nats.errors.AuthorizationError()  # the server hung up before its reason was read
         await connection.close()
-        raise _connect_error(connection._last_error or error, shown) from None
+        raise _connect_error(failure, shown) from None
     client.options["max_reconnect_attempts"] = -1  # only the first attempt may fail
     connection._connected.set()
     return connection
@@ -238,8 +247,13 @@ async def connect(urls: Sequence[str], *, timeout_s: float = CONNECT_TIMEOUT_S) 
 
 def _connect_error(error: BaseException, shown: str) -> Exception:
     text = str(error).lower()
+    if isinstance(error, ssl.SSLError):
+        why = getattr(error, "verify_message", "") or error.reason or error
+        return NoJetStreamError(f"TLS with {shown} failed: {why}", "--tls-ca FILE, --tls-cert and --tls-key")
     if isinstance(error, nats.errors.AuthorizationError) or "authorization" in text:
-        return NoJetStreamError(f"{shown} refuses us: authorization violation", "check user, password or credentials")
+        return NoJetStreamError(
+            f"{shown} refuses us: authorization violation", "--creds, --nkey, --user and --password-file, or --context"
+        )
     if isinstance(error, ConnectionRefusedError | nats.errors.NoServersError) or "refused" in text:
         return UnreachableError(
             f"no NATS server answers on {shown}",

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from spyctl.bus.access import Access
 from spyctl.bus.connection import Connection, connect
 from spyctl.bus.embedded import DEFAULT_PORT, EmbeddedServer, Store, default_store
 from spyctl.errors import NoJetStreamError, UnreachableError
@@ -16,7 +17,7 @@ class Target:
     """Where to publish: ``urls`` where the user named servers, else the default port or the embedded server.
 
     ``embedded`` insists on the embedded server; ``port`` is its first choice and the default port that is
-    looked at; ``may_embed`` is false where starting one unasked would be wrong.
+    looked at; ``may_embed`` is false where starting one unasked would be wrong. ``access`` is how to get in.
     """
 
     urls: tuple[str, ...] = ()
@@ -24,6 +25,7 @@ class Target:
     may_embed: bool = True
     port: int = DEFAULT_PORT
     store: Path = field(default_factory=default_store)
+    access: Access = field(default_factory=Access)
 
     @property
     def default_url(self) -> str:
@@ -94,7 +96,7 @@ def _choice(target: Target, tell: Callable[[str], None]) -> tuple[EmbeddedServer
 
 async def _connect(urls: tuple[str, ...], target: Target) -> Connection:
     try:
-        return await connect(urls)
+        return await connect(urls, access=target.access)
     except NoJetStreamError as error:
         if target.urls:
             raise

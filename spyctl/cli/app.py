@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 
 from spyctl import __version__
 from spyctl.cli import discover, events, fetch, live, probe, replay, sample, server, tail, time_range
+from spyctl.cli.options import takes_access
 from spyctl.cli.talk import Talk, drop_stdout, prepare_streams
 from spyctl.errors import ExitCode, SpyctlError
 
@@ -65,14 +66,14 @@ def spyctl(
         typer.echo(context.get_help())
 
 
-app.command("live", rich_help_panel=BRING)(live.live)
-app.command("replay", rich_help_panel=BRING)(replay.replay)
+app.command("live", rich_help_panel=BRING)(takes_access(live.live))
+app.command("replay", rich_help_panel=BRING)(takes_access(replay.replay))
 app.command("fetch", rich_help_panel=BRING)(fetch.fetch)
 app.command("discover", rich_help_panel=LOOK)(discover.discover)
 app.command("time-range", rich_help_panel=LOOK)(time_range.time_range)
-app.command("tail", rich_help_panel=LOOK)(tail.tail)
+app.command("tail", rich_help_panel=LOOK)(takes_access(tail.tail))
 app.command("events", rich_help_panel=LOOK)(events.events)
-app.command("probe", rich_help_panel=SET_UP)(probe.probe)
+app.command("probe", rich_help_panel=SET_UP)(takes_access(probe.probe))
 app.add_typer(server.app, name="server", rich_help_panel=SET_UP)
 app.command("sample", rich_help_panel=SET_UP)(sample.sample)
 

@@ -1,8 +1,11 @@
 """The options that several commands share, with their environment variables."""
 
+import inspect
 import os
+from collections.abc import Callable
+from functools import partial, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 from urllib.parse import urlsplit
 
 import typer
@@ -10,6 +13,7 @@ import typer
 from spyctl.errors import KeyRefusedError, UsageError
 
 if TYPE_CHECKING:
+    from spyctl.bus.access import Access
     from spyctl.bus.target import Target
 
 DATABENTO_KEY = "DATABENTO_API_KEY"
@@ -54,14 +58,107 @@ def nats_urls(text: str | None, context: Any) -> tuple[str, ...]:
 def nats_target(
     context: Any, nats_url: str | None, embedded: bool, port: int, store: Path | None, *, may_embed: bool = True
 ) -> "Target":
-    """Put the options about NATS together; raises :class:`UsageError` where they contradict each other."""
+    """Put the options about NATS together; raises :class:`UsageError` where they contradict each other.
+
+    How to get in was left in the context by :func:`takes_access`.
+    """
     from spyctl.bus.embedded import default_store
     from spyctl.bus.target import Target
 
     if embedded and nats_url and context.get_parameter_source("nats_url").name == "COMMANDLINE":
         raise UsageError("--embedded and --nats-url exclude each other", "one of the two")
-    urls = nats_urls(nats_url, context)
-    return Target(urls=urls, embedded=embedded, may_embed=may_embed, port=port, store=store or default_store())
+    named, access = context.meta[_ACCESS]()
+    urls = nats_urls(nats_url, context) or named
+    return Target(
+        urls=urls, embedded=embedded, may_embed=may_embed, port=port, store=store or default_store(), access=access
+    )
+
+
+_ACCESS = "spyctl.access"
+
+
+def takes_access(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command the options that say how to get in at a NATS server; :func:`nats_target` reads them."""
+
+    def file(option: str, variable: str, words: str) -> Any:
+        return Annotated[
+            Path | None,
+            typer.Option(option, envvar=variable, metavar="FILE", help=words, rich_help_panel=ACCESS),
+        ]
+
+    added = {
+        "nats_context": Annotated[
+            str | None,
+            typer.Option("--context", metavar="NAME", help="A context of the nats CLI.", rich_help_panel=ACCESS),
+        ],
+        "creds": file("--creds", "NATS_CREDS", "Credentials, as nsc writes them."),
+        "nkey": file("--nkey", "NATS_NKEY", "Seed of an nkey."),
+        "user": Annotated[
+            str | None,
+            typer.Option("--user", envvar="NATS_USER", metavar="NAME", help="User name.", rich_help_panel=ACCESS),
+        ],
+        "password_file": file("--password-file", "NATS_PASSWORD_FILE", "Its password; NATS_PASSWORD too."),
+        "token_file": file("--token-file", "NATS_TOKEN_FILE", "A token; NATS_TOKEN too."),
+        "tls_ca": file("--tls-ca", "NATS_CA", "Authority that signed the server."),
+        "tls_cert": file("--tls-cert", "NATS_CERT", "Client certificate."),
+        "tls_key": file("--tls-key", "NATS_KEY", "Its key."),
+    }
+    return _extended(command, added, lambda context, given: context.meta.update({_ACCESS: partial(_access, **given)}))
+
+
+def _access(
+    nats_context: str | None,
+    creds: Path | None,
+    nkey: Path | None,
+    user: str | None,
+    password_file: Path | None,
+    token_file: Path | None,
+    tls_ca: Path | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+) -> "tuple[tuple[str, ...], Access]":
+    from spyctl.bus.access import Access, merged, read_context, read_secret
+
+    def secret(path: Path | None, variable: str) -> str | None:
+        return read_secret(path) if path is not None else os.environ.get(variable) or None
+
+    given = Access(
+        creds=creds,
+        nkey=nkey,
+        user=user,
+        password=secret(password_file, "NATS_PASSWORD"),
+        token=secret(token_file, "NATS_TOKEN"),
+        ca=tls_ca,
+        cert=tls_cert,
+        key=tls_key,
+    )
+    if nats_context is None:
+        return (), given
+    urls, of_context = read_context(nats_context)
+    return urls, merged(given, of_context)
+
+
+def _extended(
+    command: Callable[..., int], added: dict[str, Any], take: Callable[[Any, dict[str, Any]], None]
+) -> Callable[..., int]:
+    # A command with more options than its own; ``take`` is given the context and their values.
+    own = inspect.signature(command)
+
+    @wraps(command)
+    def extended(context: typer.Context, **values: Any) -> int:
+        take(context, {name: values.pop(name) for name in added})
+        return command(**({"context": context} if "context" in own.parameters else {}), **values)
+
+    rest = [one for one in own.parameters.values() if one.name != "context"]
+    extra = [
+        inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=annotation)
+        for name, annotation in added.items()
+    ]
+    first = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+    extended.__signature__ = own.replace(parameters=[first, *rest, *extra])  # type: ignore[attr-defined]
+    hints = get_type_hints(command, include_extras=True)
+    extended.__annotations__ = hints | {"context": typer.Context} | added
+    return extended
 
 
 def checked_prefix(prefix: str) -> str:
@@ -95,7 +192,7 @@ def databento_key() -> str | None:
     return os.environ.get(DATABENTO_KEY, "").strip() or None
 
 
-HOW, WHERE, OUTPUT = "How to play it", "Where to", "What to show"
+HOW, WHERE, ACCESS, OUTPUT = "How to play it", "Where to", "How to get in", "What to show"
 
 Symbol = Annotated[
     list[str] | None,

@@ -1,0 +1,110 @@
+"""How to get in at a named NATS server: credentials, nkey, user and password, token, TLS; contexts of the nats CLI.
+
+Secrets come from files, the environment or a context, never from an option's value, and are in no message of ours.
+"""
+
+import os
+import ssl
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from spyctl.errors import NoDataError, UsageError
+
+_CREDS_MARK = "BEGIN NATS USER JWT"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a server may ask for; ``None`` where it is not given.
+
+    ``creds`` (JWT and seed) and ``nkey`` (a seed) are files, as are ``ca``, ``cert`` and ``key`` (PEM); ``password``
+    and ``token`` are the secrets themselves.
+    """
+
+    creds: Path | None = None
+    nkey: Path | None = None
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    token: str | None = field(default=None, repr=False)
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+
+    def options(self) -> dict[str, Any]:
+        """Return what nats-py's ``connect`` takes. Raises :class:`UsageError` for a file that will not do."""
+        found: dict[str, Any] = {}
+        if self.creds is not None:
+            if _CREDS_MARK not in read_secret(self.creds):
+                raise UsageError(f"{self.creds} is no credentials file of NATS", "the .creds file that nsc wrote")
+            found["user_credentials"] = str(self.creds)
+        if self.nkey is not None:
+            if not read_secret(self.nkey).startswith("SU"):
+                raise UsageError(f"{self.nkey} holds no user seed (SU…)", "a file with the seed alone")
+            found["nkeys_seed"] = str(self.nkey)
+        if self.user is not None:
+            found |= {"user": self.user, "password": self.password or ""}
+        if self.token is not None:
+            found["token"] = self.token
+        if self.ca is not None or self.cert is not None:
+            found["tls"] = self._tls()
+        return found
+
+    def _tls(self) -> ssl.SSLContext:
+        if (self.cert is None) != (self.key is None):
+            raise UsageError("a client certificate and its key go together", "--tls-cert and --tls-key")
+        path = self.ca
+        try:
+            context = ssl.create_default_context(cafile=self.ca)
+            path = self.cert
+            if self.cert is not None and self.key is not None:
+                context.load_cert_chain(self.cert, self.key)
+        except (OSError, ssl.SSLError) as error:
+            raise UsageError(f"{path} cannot be used for TLS ({error.strerror or error})", "PEM files") from None
+        return context
+
+
+def read_secret(path: Path) -> str:
+    """Read a file with a secret; the newline at its end does not count. Raises :class:`UsageError`."""
+    try:
+        return path.expanduser().read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no text"
+        raise UsageError(f"{path} cannot be read ({reason})", "check the path and your right to read it") from None
+
+
+def contexts() -> dict[str, Path]:
+    """List the contexts of the ``nats`` CLI by name."""
+    base = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
+    folder = Path(base).expanduser() / "nats" / "context"
+    return {path.stem: path for path in sorted(folder.glob("*.json"))}
+
+
+def read_context(name: str) -> tuple[tuple[str, ...], Access]:
+    """Read a context of the ``nats`` CLI: its servers, and how to get in.
+
+    Raises :class:`NoDataError` where there is none of that name, :class:`UsageError` for one that cannot be used.
+    """
+    known = contexts()
+    if name not in known:
+        there = ", ".join(known) or "none"
+        raise NoDataError(f"there is no nats context {name!r}; there is {there}", "nats context ls")
+    try:
+        document = orjson.loads(known[name].read_bytes())
+        texts = {key: str(value) for key, value in document.items() if value and isinstance(value, str)}
+    except (OSError, ValueError, AttributeError) as error:
+        raise UsageError(f"{known[name]} cannot be read ({error})", "nats context edit " + name) from None
+    if "nsc" in texts:
+        raise UsageError(f"context {name} asks nsc for its credentials", "nsc generate creds, then --creds FILE")
+    paths = {key: Path(texts[key]).expanduser() for key in ("creds", "nkey", "ca", "cert", "key") if key in texts}
+    plain = {key: texts[key] for key in ("user", "password", "token") if key in texts}
+    urls = tuple(url.strip() for url in texts.get("url", "").split(",") if url.strip())
+    return urls, Access(**paths, **plain)  # type: ignore[arg-type]
+
+
+def merged(over: Access, under: Access) -> Access:
+    """Put two together; what ``over`` gives goes first."""
+    given = {one.name: value for one in fields(over) if (value := getattr(over, one.name)) is not None}
+    return replace(under, **given)
