@@ -13,10 +13,11 @@ from spyctl.bus.publisher import Publisher
 from spyctl.bus.runs import new_run_id
 from spyctl.bus.stream import ensure_stream
 from spyctl.bus.windowed import Windowed
+from spyctl.clock import checked_speed
 from spyctl.encode import encoded_events
-from spyctl.errors import UsageError
+from spyctl.errors import NoDataError, UsageError
 from spyctl.events import MBP10, Event, FuturesTrade
-from spyctl.ingest import DBNIngestor
+from spyctl.ingest import DBNIngestor, holding
 from spyctl.live import Live, LiveOptions
 from spyctl.normalize.dbn import Selection
 from spyctl.normalize.massive import OPTIONS, STOCKS, LiveEvent, from_model
@@ -182,12 +183,15 @@ class ReplayStats:
 
 
 class ReplayPublisher:
-    """Replays days of a :class:`DBNIngestor` onto a connected :class:`NATSBus`."""
+    """Replays days of a :class:`DBNIngestor` onto a connected :class:`NATSBus`.
+
+    Raises :class:`UsageError` for a speed below 0; 0 is as fast as acknowledged.
+    """
 
     def __init__(self, bus: NATSBus, dbn_ingestor: DBNIngestor, replay_speed: float = 1.0) -> None:
         self.bus = bus
         self.dbn_ingestor = dbn_ingestor
-        self.replay_speed = replay_speed
+        self.replay_speed = checked_speed(replay_speed)
         self.stats = ReplayStats()
 
     async def replay_date(
@@ -215,7 +219,10 @@ class ReplayPublisher:
     async def _replay(
         self, dates: Sequence[date], start_ns: int | None, end_ns: int | None, schemas: Sequence[str]
     ) -> ReplayStats:
-        found = [info for schema in schemas for day in dates for info in self.dbn_ingestor.files_of(day, schema)]
+        catalog = self.dbn_ingestor.discover_files()
+        found = [info for day in dates for info in holding([one for one in catalog if one.schema in schemas], day)]
+        if not found:
+            raise NoDataError(f"no {' or '.join(schemas)} data for these dates in {self.dbn_ingestor.root}")
         selection = Selection(
             start_ns=start_ns or 0,
             end_ns=MAX_INSTANT if end_ns is None else end_ns,

@@ -76,8 +76,13 @@ def parse_speed(text: str) -> float:
         speed = MAX_SPEED if compact == "max" else float(compact.removesuffix("x").removesuffix("×"))
     except ValueError:
         speed = -1.0
+    return checked_speed(speed, text)
+
+
+def checked_speed(speed: float, text: str = "") -> float:
+    """Return a speed that can be played at; raises :class:`UsageError` for any other."""
     if not 0 <= speed <= 1e6:
-        raise UsageError(f"{text!r} is not a speed", "write 1, 10x, 0.5 or max (0 means max)")
+        raise UsageError(f"{text or str(speed)!r} is not a speed", "write 1, 10x, 0.5 or max (0 means max)")
     return speed
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spyctl.errors import UsageError
 from spyctl.events import BOOK_DEPTH, MBP10, Aggressor, BidAskLevel, EventSource, FuturesTrade
 
 UNDEF_PRICE = (1 << 63) - 1
@@ -34,7 +35,16 @@ MBP10_DTYPE = np.dtype([*_COMMON, ("is_snapshot", "?"), ("levels", LEVEL_DTYPE, 
 # The rank of a schema in the order of events: trades come before the book change of the same instant.
 DTYPES = {"trades": TRADE_DTYPE, "mbp-10": MBP10_DTYPE}
 SCHEMAS = tuple(DTYPES)
+_SPELLINGS = {"trades": "trades", "trade": "trades", "mbp10": "mbp-10"}
 EVENT_TYPES: dict[str, type[FuturesTrade] | type[MBP10]] = {"trades": FuturesTrade, "mbp-10": MBP10}
+
+
+def schema_name(text: str) -> str:
+    """Read a schema in any spelling (``MBP-10``, ``mbp_10``, ``mbp10``); raises :class:`UsageError`."""
+    compact = text.strip().lower().replace("-", "").replace("_", "").replace(" ", "")
+    if compact not in _SPELLINGS:
+        raise UsageError(f"there is no schema {text!r} here", "--schema trades, or --schema mbp-10")
+    return _SPELLINGS[compact]
 
 
 class Names:

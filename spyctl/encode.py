@@ -81,6 +81,11 @@ class EncodedBatch:
         """Return all payloads, each followed by a newline."""
         return joined(self.rows, end=b"\n")
 
+    def last_payload(self, rank: int) -> bytes:
+        """Return the payload of the last event with a rank; there must be one."""
+        row = self.rows[int(np.flatnonzero(self.ranks == rank)[-1])]
+        return bytes(row.tobytes()).replace(b"\0", b"")
+
     def payloads(self) -> list[bytes]:
         """Return the payloads one by one."""
         return bytes(self.lines()).split(b"\n")[:-1]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spyctl.columns import DTYPES, Batch, Names, Rows, events
+from spyctl.columns import DTYPES, Batch, Names, Rows, events, schema_name
 from spyctl.errors import DamagedFileError, NoDataError
 from spyctl.events import MBP10, FuturesTrade
 from spyctl.merge import merge
@@ -169,15 +169,17 @@ class DBNIngestor:
     def discover_files(self, schema: str | None = None) -> list[DBNFileInfo]:
         """List the readable files, of one schema or of all, in catalog order.
 
-        Raises :class:`NoDataError` where there is no such folder or nothing in it.
+        Raises :class:`NoDataError` where there is no such folder or nothing in it, :class:`UsageError` for an
+        unknown schema.
         """
         infos = dbn_catalog.scan(self.root).files
-        return [info for info in infos if schema in (None, info.schema)]
+        wanted = schema_name(schema) if schema is not None else None
+        return [info for info in infos if wanted in (None, info.schema)]
 
     def files_of(self, day: date, schema: str) -> list[DBNFileInfo]:
         """List the files that hold one schema on one UTC day, without doubles.
 
-        Raises :class:`NoDataError` where there are none.
+        Raises :class:`NoDataError` where there are none, :class:`UsageError` where they must not be mixed.
         """
         infos = holding(self.discover_files(schema), day)
         if not infos:
@@ -219,8 +221,12 @@ class DBNIngestor:
 
 
 def holding(infos: Sequence[DBNFileInfo], day: date) -> list[DBNFileInfo]:
-    """Pick the files that hold a UTC day, without those that hold what an earlier one holds."""
+    """Pick the files that hold a UTC day, without those that hold what an earlier one holds.
+
+    Raises :class:`UsageError` where they must not be read as one input.
+    """
     found = [info for info in infos if info.covers(day)]
+    dbn_catalog.refuse_mixture(found, "the data folder")
     doubles = {id(left_out) for _, left_out in dbn_catalog.overlaps(found)}
     return [info for info in found if id(info) not in doubles]
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import orjson
 
+from spyctl.boxes import bar_left, bar_right
 from spyctl.errors import PayloadError, UsageError
 from spyctl.events import MBP10, Aggressor, Event, FuturesTrade, Gap, OptionTrade, StockQuote, StockTrade
 from spyctl.times import MAX_INSTANT, NEW_YORK, SECOND, clock_text
@@ -11,8 +12,7 @@ from spyctl.wire import KINDS, decode, with_prefix
 
 HEADING = "      seq New York     subject        event"
 _CELLS = 4
-_LEFT, _RIGHT = "▐", "▏▎▍▌▋▊▉"
-_SIDES = {Aggressor.BUY: " ▲ buy", Aggressor.SELL: " ▼ sell", Aggressor.MID: ""}
+SIDES = {Aggressor.BUY: " ▲ buy", Aggressor.SELL: " ▼ sell", Aggressor.MID: ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class TextLines:
     def _text(self, event: Event, subject: str) -> str:
         match event:
             case FuturesTrade():
-                return f"{event.symbol} {event.price:,.2f} × {event.size:,}{_SIDES[event.aggressor]}"
+                return f"{event.symbol} {event.price:,.2f} × {event.size:,}{SIDES[event.aggressor]}"
             case MBP10():
                 best = event.levels[0]
                 bid, ask = (f"{px:,.2f}" if px is not None else "·" for px in (best.bid_px, best.ask_px))
@@ -123,11 +123,7 @@ class TextLines:
 
     def _bars(self, subject: str, bid: int, ask: int) -> str:
         largest = self._largest[subject] = max(1, bid, ask, self._largest.get(subject, 1))
-        halves = round(2 * _CELLS * bid / largest)
-        left = _LEFT * (halves % 2) + "█" * (halves // 2)
-        eighths = round(8 * _CELLS * ask / largest)
-        right = "█" * (eighths // 8) + (_RIGHT[eighths % 8 - 1] if eighths % 8 else "")
-        return f"{left:>{_CELLS}}│{right:<{_CELLS}}"
+        return f"{bar_left(bid, largest, _CELLS)}│{bar_right(ask, largest, _CELLS)}"
 
 
 def clock_day(iso: str) -> str:

@@ -23,6 +23,7 @@ from spyctl.events import EventSource, Gap, OptionTrade, StockQuote, StockTrade
 from spyctl.gaps import Gaps
 from spyctl.intake import Intake
 from spyctl.normalize.massive import OPTIONS, STOCKS, LiveEvent, Parsed, normalize, parse_frame
+from spyctl.notes import Note
 from spyctl.sources.massive_feed import Feed
 from spyctl.stats import Percentiles
 from spyctl.strikes import StrikeManager
@@ -87,7 +88,7 @@ class Live:
         self.subjects = tuple(with_prefix(subject, options.prefix) for subject in SUBJECTS)
         self.by_subject: Counter[str] = Counter()
         self.backfilled = 0
-        self.notes: deque[tuple[int, str]] = deque(maxlen=_NOTES)
+        self.notes: deque[Note] = deque(maxlen=_NOTES)
         self.warnings = 0
         self.refused: dict[str, KeyRefusedError] = {}
         self.stopped_by: str | None = None
@@ -114,6 +115,11 @@ class Live:
     def delivery(self) -> Delivery:
         """What was sent and acknowledged, gap records included."""
         return self._sink.delivery
+
+    @property
+    def connected(self) -> bool:
+        """Whether the NATS connection is up."""
+        return self._connected()
 
     @property
     def published(self) -> int:
@@ -243,7 +249,7 @@ class Live:
         self._note(text, warning=True)
 
     def _note(self, text: str, *, warning: bool = False) -> None:
-        self.notes.append((time.time_ns(), text))
+        self.notes.append(Note(time.time_ns(), text, "warning" if warning else "info"))
         self.warnings += warning
 
     def _tell(self, gap: Gap | None) -> None:
@@ -451,7 +457,7 @@ class Live:
             "gaps": self.gaps.count,
             "gap_records": self._gap_records,
             "open_gaps": sorted(self.gaps.open_now),
-            "notes": [{"ns": ns, "text": text} for ns, text in self.notes],
+            "notes": [{"ns": note.ns, "text": note.text} for note in self.notes],
             "backfilled": self.backfilled,
             "unresolved": 0,
             "resent": delivery.resent,

@@ -1,35 +1,39 @@
-"""What the live side looks like while it runs: a pure view of its counters.
+"""What the live side looks like while it runs.
 
-:func:`render` draws a snapshot for a terminal, :func:`progress_line` says the same in one plain line.
+:func:`render` draws a snapshot for a terminal (80×24 and up; from 120×30 on with consumers and notes beside it),
+:func:`progress_line` says the same in one plain line. Both are pure.
 """
 
-import time
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from rich.console import Group, RenderableType
-from rich.rule import Rule
-from rich.table import Table
 from rich.text import Text
 
+from spyctl.boxes import Lines, beside, box, line, pairs, rule, screen, spark, spread
+from spyctl.bus.consumers import Consumer
 from spyctl.events import OptionTrade, StockQuote
-from spyctl.live import SUBJECTS, Live
+from spyctl.live import SUBJECTS
+from spyctl.memory import Usage
+from spyctl.notes import Note
+from spyctl.panels import alarm, consumer_rows, note_line, note_rows, process_rows
 from spyctl.stats import Percentiles
 from spyctl.strikes import OptionTicker
 from spyctl.times import NEW_YORK, SECOND, clock_text, duration_text
 
+WIDE, TALL = 130, 30
+LINE_LENGTH = 48
 _GLYPHS = {
     "up": ("●", "green"),
     "connecting": ("◌", "yellow"),
     "reconnecting": ("◌", "yellow"),
     "refused": ("✗", "red"),
 }
-_BARS = "▁▂▃▄▅▆▇█"
+_MAIN = 92
 _FIXED_LINES = 11
 _RECENT_NS = 10 * SECOND
-_LINE_LENGTH = 16
+_HINT = "Ctrl-C ends"
+_FOOTER = " Ctrl-C ends it after what is in flight   Ctrl-Z suspends it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,176 +88,73 @@ class LiveSnapshot:
     ack_ms: Percentiles | None
     stream: str
     last_seq: int | None
-    notes: Sequence[tuple[int, str]]
+    notes: Sequence[Note]
     warnings: int
-
-
-class View:
-    """Looks at the live side; :meth:`draw` and :meth:`line` show it as it is now."""
-
-    def __init__(self, live: Live, title: str, where: str, stream: str) -> None:
-        self._live = live
-        self._title, self._where, self._stream = title, where, stream
-        self._history: deque[LiveSnapshot] = deque()
-        self._spots: deque[float] = deque(maxlen=_LINE_LENGTH)
-        self._spot_at_ns = 0
-
-    def draw(self, height: int) -> RenderableType:
-        """Draw the live side, with rates over the last two seconds."""
-        current = self.snapshot()
-        self._history.append(current)
-        while current.clock_ns - self._history[0].clock_ns > 2 * SECOND:
-            self._history.popleft()
-        return render(self._history[0] if len(self._history) > 1 else None, current, height)
-
-    def line(self) -> str:
-        """Say how it goes."""
-        return progress_line(self.snapshot())
-
-    def snapshot(self) -> LiveSnapshot:
-        """Copy the counters."""
-        live, clock_ns, now_ns = self._live, time.monotonic_ns(), time.time_ns()
-        window, manager = live.window, live.window.manager
-        price = window.spot.price
-        if price is not None and clock_ns - self._spot_at_ns >= SECOND:
-            self._spot_at_ns = clock_ns
-            self._spots.append(price)
-        delivery, gap = live.delivery, next(reversed([*live.gaps.recent, *live.gaps.open_now.values()]), None)
-        last_gap = ""
-        if gap is not None:
-            end = gap.to_ns or now_ns
-            ended = "closed" if gap.to_ns is not None else "open"
-            last_gap = f"{gap.feed} {(end - gap.from_ns) / SECOND:.1f} s at {_clock(gap.from_ns)}, {ended}"
-        return LiveSnapshot(
-            clock_ns=clock_ns,
-            now_ns=now_ns,
-            title=self._title,
-            where=self._where,
-            run_id=live.run_id,
-            state=_state(live),
-            feeds=[_feed_view(live, market) for market in live.feeds],
-            symbol=live.options.symbol,
-            spot=price,
-            spots=tuple(self._spots),
-            quote=live.intake.last_quote,
-            expiry=manager.expiry or date.min,
-            is_0dte=window.is_0dte,
-            strike_range=manager.strike_range,
-            centre=manager.centre,
-            strikes=manager.strikes(),
-            added={_strike(topic): (clock_ns - ns) / SECOND for topic, ns in window.added.items()},
-            leaving={_strike(topic): (ns - clock_ns) / SECOND for topic, ns in window.leaving.items()},
-            prints=dict(live.intake.last_prints),
-            counts=dict(live.intake.prints),
-            volumes=dict(live.intake.volumes),
-            by_subject=dict(live.by_subject),
-            received=live.intake.received,
-            published=live.published,
-            acked=live.acked,
-            duplicates=live.doubles,
-            rejected=sum(live.intake.rejected.values()),
-            dropped=live.dropped,
-            queued=live.queued,
-            gaps=live.gaps.count,
-            last_gap=last_gap,
-            latency_ms=Percentiles.of(live.intake.latency_ns),
-            ack_ms=Percentiles.of(delivery.ack_ns),
-            stream=self._stream,
-            last_seq=delivery.last_seq,
-            notes=tuple(live.notes),
-            warnings=live.warnings,
-        )
-
-
-def _strike(topic: str) -> int:
-    return int(topic[-8:]) // 1000
+    consumers: Sequence[Consumer]
+    usage: Usage
 
 
 def _clock(ns: int) -> str:
     return clock_text(ns, NEW_YORK, 0)
 
 
-def _state(live: Live) -> str:
-    if live.stopped_by:
-        return "■ finishing"
-    states = {feed.state for feed in live.feeds.values()}
-    if "reconnecting" in states:
-        return "◌ reconnecting"
-    return "● streaming" if "up" in states and "connecting" not in states else "◌ connecting"
+def render(previous: LiveSnapshot | None, current: LiveSnapshot, width: int = 80, height: int = 24) -> Text:
+    """Draw a snapshot; ``previous``, about two seconds older, gives the rates.
 
-
-def _feed_view(live: Live, market: str) -> FeedView:
-    feed = live.feeds[market]
-    now_s = time.monotonic()
-    if market == "stocks":
-        topics = " ".join(sorted(feed.desired, reverse=True))
-    else:
-        leaving = len(live.window.leaving)
-        expiry = live.window.manager.expiry
-        topics = f"O:{live.options.symbol}{expiry:%y%m%d}: {len(live.window.manager.held)}"
-        topics += f" + {leaving}" if leaving else ""
-    return FeedView(
-        market,
-        feed.state,
-        now_s - feed.up_since_s if feed.state == "up" else 0.0,
-        topics,
-        len(feed.held & feed.desired),
-        len(feed.desired),
-        now_s - feed.last_frame_s if feed.last_frame_s else None,
-    )
-
-
-def render(previous: LiveSnapshot | None, current: LiveSnapshot, height: int = 24) -> RenderableType:
-    """Draw a snapshot; ``previous``, about two seconds older, gives the rates."""
+    Every line fits, and there are never more lines than ``height``.
+    """
+    wide = width >= WIDE and height >= TALL
+    main = _MAIN if wide else width
     room = max(3, height - _FIXED_LINES - len(current.feeds))
-    return Group(
-        _title(current),
-        Rule(style="dim", characters="─"),
-        *(_feed_line(feed) for feed in current.feeds),
-        _spot_line(current),
+    inner = main - 2 * wide
+    left = [
+        *(_feed_line(feed, inner) for feed in current.feeds),
+        _spot_line(current, 28 if wide else 16),
         _window_line(current),
-        _strikes_table(current, room),
+        *_strikes_table(current, room),
         _rates(previous, current),
         *_figures(current),
-        *_notes(current, room - len(current.strikes) - 1),
-    )
+    ]
+    top = [_title(current, width)]
+    if not wide:
+        place = spread(_news(current) or _place(current), line((f"{_HINT} ", "dim")), width)
+        return screen([*top, rule(width), *left, place][:height])
+    right = width - main
+    left.append(_place(current))
+    consumers = [*consumer_rows(current.consumers, right - 2, len(left) - 4), *process_rows(current.usage)]
+    body = beside(box("market", left, main), box("consumers", consumers, right))
+    rows = max(1, height - len(body) - 4)
+    notes = box("notes", note_rows(current.notes, rows), width, right=f"warnings {current.warnings:,}")
+    return screen([*top, *body, *notes, line((_FOOTER, "dim"))][:height])
 
 
-def _title(current: LiveSnapshot) -> RenderableType:
-    line = Table.grid(expand=True)
-    line.add_column()
-    line.add_column(justify="right")
+def _title(current: LiveSnapshot, width: int) -> Text:
     clocks = f"{_clock(current.now_ns)} New York   {clock_text(current.now_ns, None, 0)} UTC"
     colour = "green" if current.state.startswith("●") else "yellow"
-    left = Text.assemble(" spyctl ", (current.title, "bold"), "   ", (current.state, colour), f"   {clocks}")
-    line.add_row(left, Text(f"run {current.run_id} ", style="dim"))
-    return line
+    left = line(" spyctl ", (current.title, "bold"), "   ", (current.state, colour), f"   {clocks}")
+    return spread(left, line((f"run {current.run_id} ", "dim")), width)
 
 
-def _feed_line(feed: FeedView) -> RenderableType:
+def _feed_line(feed: FeedView, width: int) -> Text:
     glyph, colour = _GLYPHS.get(feed.state, ("■", "dim"))
-    line = Table.grid(expand=True)
-    line.add_column()
-    line.add_column(justify="right")
     what = f"up {duration_text(int(feed.up_s) * SECOND)}" if feed.state == "up" else feed.state
-    left = Text.assemble(f" {feed.market:<8} ", (glyph, colour), f" {what:<13} {feed.topics}")
+    left = line(f" {feed.market:<8} ", (glyph, colour), f" {what:<13} {feed.topics}")
     ago = f"{_short(feed.quiet_s)} ago" if feed.quiet_s is not None else "·"
     enough = "" if feed.held == feed.desired else "yellow"
-    line.add_row(left, Text.assemble((f"{feed.held} of {feed.desired} subscribed", enough), f"  {ago:>10} "))
-    return line
+    return spread(left, line((f"{feed.held} of {feed.desired} subscribed", enough), f"  {ago:>10} "), width)
 
 
 def _short(seconds: float) -> str:
     return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.0f} s"
 
 
-def _spot_line(current: LiveSnapshot) -> Text:
-    line = Text(f" {current.symbol}  ")
+def _spot_line(current: LiveSnapshot, bars: int) -> Text:
+    line = Text(f" {current.symbol}  ", end="")
     if current.spot is None:
         return line.append("waiting for the first quote", "yellow")
-    low, high = min(current.spots, default=0.0), max(current.spots, default=0.0)
-    bars = "".join(_BARS[round((spot - low) / (high - low) * 7) if high > low else 3] for spot in current.spots)
-    line.append(f"{current.spot:.2f}", "bold").append(f"  {bars:<{_LINE_LENGTH}}  ")
+    low = min(current.spots, default=0.0)
+    shown = spark([spot - low for spot in current.spots], bars)
+    line.append(f"{current.spot:.2f}", "bold").append("  ").append(f"{shown:<{bars}}", "cyan").append("  ")
     if (quote := current.quote) is not None:
         line.append(f"{quote.bid_px:.2f} × {quote.bid_sz:,}  {quote.ask_px:.2f} × {quote.ask_sz:,}   ")
     day = current.expiry
@@ -265,7 +166,7 @@ def _spot_line(current: LiveSnapshot) -> Text:
 
 def _window_line(current: LiveSnapshot) -> Text:
     if not current.strikes:
-        return Text(" window  opens with the first spot", "dim")
+        return Text(" window  opens with the first spot", "dim", end="")
     line = Text.assemble(
         (" window  ", "dim"),
         (f"{current.strikes[0]} to {current.strikes[-1]}", "bold"),
@@ -281,20 +182,9 @@ def _window_line(current: LiveSnapshot) -> Text:
     return line
 
 
-def _strikes_table(current: LiveSnapshot, lines: int) -> Table:
-    table = Table.grid(padding=(0, 2), expand=False)
-    for width, justify in (
-        (9, "right"),
-        (7, "right"),
-        (7, "right"),
-        (9, "center"),
-        (7, "right"),
-        (7, "right"),
-        (9, "right"),
-    ):
-        table.add_column(justify=justify, min_width=width)  # type: ignore[arg-type]
+def _strikes_table(current: LiveSnapshot, lines: int) -> Lines:
     heads = ("volume", "trades", "call", "strike", "put", "trades", "volume")
-    table.add_row(*(Text(head, style="dim") for head in heads))
+    rows = [line((_row(heads), "dim"))]
     shown = sorted(current.strikes, reverse=True)
     if len(shown) > lines and current.centre is not None:
         first = max(0, min(shown.index(current.centre) - lines // 2, len(shown) - lines))
@@ -312,72 +202,63 @@ def _strikes_table(current: LiveSnapshot, lines: int) -> Table:
             (calls, call_count, call), (puts, put_count, put) = cells
             new = current.added.get(strike, 60.0) < 30 and len(current.added) < len(current.strikes)
             mark = f"► {strike} ◄" if strike == current.centre else f"+ {strike}  " if new else f"{strike}"
-            style = "bold" if strike == current.centre else ""
-            table.add_row(
-                f"{calls:,}", f"{call_count:,}", f"{call.price:.2f}" if call else "·", Text(mark, style),
-                f"{put.price:.2f}" if put else "·", f"{put_count:,}", f"{puts:,}",
-            )  # fmt: skip
-    total = (
-        f"{sums[0]:,}",
-        f"{sums[1]:,}",
-        "",
-        "in the window" if len(shown) == len(current.strikes) else f"all {len(current.strikes)} strikes",
-        "",
-        f"{sums[3]:,}",
-        f"{sums[2]:,}",
-    )
-    table.add_row(*(Text(cell, style="dim") for cell in total))
-    return table
+            prices = [f"{one.price:.2f}" if one else "·" for one in (call, put)]
+            text = _row((f"{calls:,}", f"{call_count:,}", prices[0], mark, prices[1], f"{put_count:,}", f"{puts:,}"))
+            rows.append(line((text, "bold" if strike == current.centre else "green" if new else "")))
+    what = "in the window" if len(shown) == len(current.strikes) else f"all {len(current.strikes)} strikes"
+    total = _row((f"{sums[0]:,}", f"{sums[1]:,}", "", what, "", f"{sums[3]:,}", f"{sums[2]:,}"))
+    return [*rows, line((total, "dim"))]
+
+
+def _row(cells: Sequence[str]) -> str:
+    volume, trades, call, strike, put, puts, put_volume = cells
+    return f"{volume:>9} {trades:>8} {call:>8}   {strike:^13}   {put:>8} {puts:>8} {put_volume:>9}"
 
 
 def _rates(previous: LiveSnapshot | None, current: LiveSnapshot) -> Text:
-    line = Text(" ")
     elapsed = (current.clock_ns - previous.clock_ns) / SECOND if previous else 0.0
+    found = []
     for subject, name in zip(SUBJECTS, ("trades", "quotes", "option trades"), strict=False):
         count = current.by_subject.get(subject, 0)
         rate = ""
         if previous is not None and elapsed > 0:
             rate = f" {(count - previous.by_subject.get(subject, 0)) / elapsed:,.0f}/s"
-        line.append(f"{name} ", "dim").append(f"{count:,}{rate}   ")
-    return line
+        found.append((name, f"{count:,}{rate}"))
+    return pairs(*found)
 
 
-def _figures(current: LiveSnapshot) -> list[Text]:
-    in_flight = current.published - current.acked
-    first = Text.assemble(
-        (" received ", "dim"), f"{current.received:,}   ", ("published ", "dim"), f"{current.published:,}   ",
-        ("acked ", "dim"), f"{current.acked:,}   ", ("in flight ", "dim"), f"{in_flight:,}",
-    )  # fmt: skip
-    if current.queued:
-        first.append("   queued ", "dim").append(f"{current.queued:,}", "yellow")
-    second = Text(" ")
-    for name, count, style in (
-        ("duplicates", current.duplicates, ""),
-        ("rejected", current.rejected, "yellow"),
-        ("dropped", current.dropped, "red"),
-        ("gaps", current.gaps, "yellow"),
-    ):
-        second.append(f"{name} ", "dim").append(f"{count:,}", style if count else "").append("  ")
-    second.append(current.last_gap)
+def _figures(current: LiveSnapshot) -> Lines:
+    queued = [("queued", f"{current.queued:,}", "yellow")] if current.queued else []
     latency, ack = (f"{p.p50:.1f}/{p.p99:.1f} ms" if p else "·" for p in (current.latency_ms, current.ack_ms))
-    third = Text.assemble(
-        (" latency p50/p99   event to received ", "dim"), latency, ("   received to acked ", "dim"), ack
-    )
+    third = line((" latency p50/p99   event to received ", "dim"), latency, ("   received to acked ", "dim"), ack)
+    gaps = pairs(
+        ("duplicates", f"{current.duplicates:,}"), ("rejected", f"{current.rejected:,}", alarm(current.rejected)),
+        ("dropped", f"{current.dropped:,}", "red" if current.dropped else ""),
+        ("gaps", f"{current.gaps:,}" + (f": {current.last_gap}" if current.last_gap else ""), alarm(current.gaps)),
+    )  # fmt: skip
+    return [
+        pairs(
+            ("received", f"{current.received:,}"), ("published", f"{current.published:,}"),
+            ("acked", f"{current.acked:,}"), ("in flight", f"{current.published - current.acked:,}"), *queued,
+        ),
+        gaps,
+        third,
+    ]  # fmt: skip
+
+
+def _place(current: LiveSnapshot) -> Text:
     seq = f" seq {current.last_seq:,}" if current.last_seq else ""
-    fourth = Text.assemble((" NATS ", "dim"), f"{current.where}   {current.stream}{seq}")
-    if current.notes and current.now_ns - current.notes[-1][0] < _RECENT_NS:
-        fourth = _note(*current.notes[-1])
-    return [first, second, third, fourth]
+    worst = max(current.consumers, key=lambda one: one.behind, default=None)
+    behind = f", {worst.behind:,} behind" if worst is not None and worst.behind else ""
+    readers = f"{len(current.consumers)}{behind}" if worst is not None else "none"
+    return pairs(("NATS", f"{current.where}   {current.stream}{seq}"), ("consumers", readers))
 
 
-def _notes(current: LiveSnapshot, lines: int) -> list[RenderableType]:
-    if lines < 1 or not current.notes:
-        return []
-    return [Rule(style="dim", characters="─"), *(_note(ns, text) for ns, text in current.notes[-lines:])]
-
-
-def _note(ns: int, text: str) -> Text:
-    return Text(f" {_clock(ns)}  {text}", no_wrap=True, overflow="ellipsis", style="yellow")
+def _news(current: LiveSnapshot) -> Text | None:
+    # The newest note for as long as it is news.
+    if current.notes and current.now_ns - current.notes[-1].ns < _RECENT_NS:
+        return note_line(current.notes[-1])
+    return None
 
 
 def progress_line(current: LiveSnapshot) -> str:

@@ -36,6 +36,8 @@ class Pace:
     stalls: int = 0
     stalled_ns: int = 0
     behind_ns: int = 0
+    quiet_to_ns: int | None = None  # while a quiet stretch is waited for: the event at its end,
+    quiet_due_ns: int = 0  # and when that is due
     lateness_ns: Histogram = field(default_factory=Histogram)
 
     @property
@@ -119,8 +121,10 @@ class Pacer:
         if quiet:
             due_ns = max(quiet_from_ns + self._max_quiet_ns, now_ns)
             timeline.anchor(event_ns, due_ns)
+            pace.quiet_to_ns, pace.quiet_due_ns = event_ns, due_ns
         if now_ns < due_ns:
             await self._clock.wait_until(max(due_ns, pace.last_clock_ns + STEP_NS), self.stop)
+            pace.quiet_to_ns = None
             now_ns = self._clock.now_ns()
             if self.stop.is_set():
                 return now_ns

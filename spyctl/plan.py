@@ -13,7 +13,7 @@ from spyctl.columns import SCHEMAS
 from spyctl.errors import DamagedFileError, NoDataError, UsageError
 from spyctl.ingest import of_file
 from spyctl.normalize.dbn import Selection, Wanted, index
-from spyctl.sources.dbn_catalog import DBNFileInfo, days, may_hold, overlaps, scan
+from spyctl.sources.dbn_catalog import DBNFileInfo, days, may_hold, overlaps, refuse_mixture, scan
 from spyctl.sources.dbn_file import RECORD_DTYPES
 from spyctl.symbology import SymbolChoice, SymbolMap
 from spyctl.times import DAY, MAX_INSTANT, date_of, day_number, parse_date
@@ -30,7 +30,7 @@ class Plan:
     ``first_ns`` and ``last_ns`` are the first and last sort time, ``events`` the events by schema and
     ``wall_ns`` the wall time; ``exact`` tells whether they were counted or estimated. ``missing`` are days of a
     range (Saturdays aside) for which there is no file, ``passed_over`` files that may hold one of the dates and
-    are not replayed, with the reason.
+    are not replayed, with the reason, ``beside`` job files that cannot be read.
     """
 
     root: Path
@@ -47,6 +47,7 @@ class Plan:
     exact: bool
     missing: tuple[date, ...] = ()
     passed_over: tuple[tuple[Path, str], ...] = ()
+    beside: tuple[DamagedFileError, ...] = ()
 
     @property
     def stream_bytes(self) -> int:
@@ -161,16 +162,7 @@ def make_plan(
     infos = [info for info in infos if any(info.covers(day) for day in dates)]
     if not infos:
         raise NoDataError(f"no {' or '.join(schemas)} data in {shown(root)}", "spyctl discover lists what there is")
-    if len({info.synthetic for info in infos}) > 1:
-        raise UsageError(
-            f"{shown(root)} holds synthetic and vendor files for these dates; they are never merged",
-            "keep synthetic days in a folder of their own, --data-dir DIR",
-        )
-    if len(datasets := sorted({info.dataset for info in infos})) > 1:
-        raise UsageError(
-            f"{shown(root)} holds {' and '.join(datasets)} for these dates; one replay plays one dataset",
-            f"--dataset {datasets[0]}",
-        )
+    refuse_mixture(infos, shown(root))
     infos = with_symbols(infos, selection.symbols, root)
     left_out = overlaps(infos)
     doubles = {id(info) for _, info in left_out}
@@ -196,6 +188,7 @@ def make_plan(
         wall_ns=wall_ns,
         exact=exact,
         missing=tuple(sorted(missing)),
+        beside=tuple(catalog.beside),
         passed_over=tuple((path, reason) for path, reason in catalog.passed_over if may_hold(path, dates)),
     )
 

@@ -60,6 +60,7 @@ class Progress:
     late: int = 0
     encoded: int = 0
     peak_per_s: int = 0
+    newest: dict[str, EncodedBatch] = field(default_factory=dict)  # where the last event of each subject is
     started_ns: int = 0
     ended_ns: int = 0
     _recent: deque[tuple[int, int]] = field(default_factory=deque)
@@ -124,6 +125,16 @@ class Replay:
         """Records read, without those whose events an earlier process has published."""
         return self.reading.read - self.skipped
 
+    def last_payload(self, rank: int) -> bytes | None:
+        """Return the last event that was published of :data:`SUBJECTS` ``[rank]``, ``None`` before there is one."""
+        piece = self.progress.newest.get(self.subjects[rank])
+        return piece.last_payload(rank) if piece is not None else None
+
+    @property
+    def acknowledged(self) -> str:
+        """How events are acknowledged: ``fast ingest`` or ``per message``."""
+        return self._sink.protocol
+
     def stop(self, by: str) -> None:
         """End the replay: nothing more is read, what is in flight is waited for."""
         self.stopped_by = self.stopped_by or by
@@ -182,7 +193,9 @@ class Replay:
         if self._digest is not None:
             self._digest.update(piece.lines())
         for rank, count in enumerate(np.bincount(piece.ranks, minlength=len(SUBJECTS)).tolist()):
-            progress.by_subject[self.subjects[rank]] += count
+            if count:
+                progress.by_subject[self.subjects[rank]] += count
+                progress.newest[self.subjects[rank]] = piece
         progress.late += int(piece.late.sum())
         progress.count_second(self._clock.now_ns(), len(piece))
 

@@ -1,6 +1,6 @@
 """What a stream carries, by subject: rates, bytes, and how long events took to get there."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import orjson
@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from spyctl.lines import Stored
+from spyctl.notes import Note
 from spyctl.stats import Histogram, Percentiles
 from spyctl.times import SECOND
 
@@ -62,7 +63,7 @@ class Tally:
             for subject, one in sorted(self.subjects.items())
         }
 
-    def draw(self, height: int = 0) -> RenderableType:
+    def draw(self, width: int = 0, height: int = 0, said: Sequence[Note] = ()) -> RenderableType:
         """Draw the figures as a table."""
         seconds = (self._last_ns - self._first_ns) / SECOND
         table = Table.grid(padding=(0, 2))

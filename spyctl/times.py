@@ -84,9 +84,15 @@ def parse_instant(text: str, day: date, zone: ZoneInfo = NEW_YORK) -> int:
 
     Understood are ``09:30``, ``09:30:00.5`` (in ``zone``, within that UTC day), ``open``, ``close``,
     ``open-5m`` (the regular session of the New York date ``day``), ISO with or without an offset, and
-    Unix nanoseconds. Raises :class:`UsageError` for anything else.
+    Unix nanoseconds. Raises :class:`UsageError` for anything else, and for what lies before 1970 or after 2261.
     """
-    text = text.strip()
+    found = _instant(text.strip(), day, zone)
+    if not 0 <= found <= MAX_INSTANT:
+        raise UsageError(f"{text!r} lies outside the years 1970 to 2261", "a time of the days that are there")
+    return found
+
+
+def _instant(text: str, day: date, zone: ZoneInfo) -> int:
     if re.fullmatch(r"\d{12,19}", text, re.ASCII):
         return int(text)
     if match := _SESSION.fullmatch(text.lower()):

@@ -73,8 +73,8 @@ def decode(subject: str, payload: bytes) -> Event:
     ``subject`` may carry a prefix. Raises :class:`PayloadError`, naming the key, where the payload is not
     exactly what :func:`encode` can have written for that subject.
     """
-    start = subject.find("market.")
-    kind = _BY_SUBJECT.get(subject[start:]) if start >= 0 else None
+    plain = subject if subject.startswith("market.") else subject.partition(".")[2]
+    kind = _BY_SUBJECT.get(plain)
     if kind is None:
         raise PayloadError(f"no event type is published on {subject!r}")
     try:
@@ -109,6 +109,8 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         return [_value(get_args(hint)[0], item, f"{where}[{i}]") for i, item in enumerate(value)]
     if isinstance(hint, type) and issubclass(hint, Enum):
         try:
+            if isinstance(value, bool):
+                raise ValueError
             return hint(value)
         except ValueError:
             allowed = ", ".join(str(member.value) for member in hint)

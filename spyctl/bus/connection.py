@@ -11,7 +11,6 @@ import re
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 import nats
 import nats.errors
@@ -42,9 +41,8 @@ class ApiError(Exception):
 
 def masked(url: str) -> str:
     """Return a server's URL without user and password."""
-    parts = urlsplit(url if "//" in url else f"nats://{url}")
-    host = parts.hostname or ""
-    return f"{parts.scheme}://{host}:{parts.port}" if parts.port else f"{parts.scheme}://{host}"
+    scheme, _, rest = (url if "//" in url else f"nats://{url}").partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2].partition('/')[0]}"
 
 
 class Connection:
@@ -216,6 +214,8 @@ async def connect(
     logging.getLogger(_QUIET_LOGGER).propagate = False
     client = Client()
     options = access.options() if access is not None else {}
+    if any(url.startswith("tls://") for url in urls):
+        options.setdefault("tls", ssl.create_default_context())
     connection = Connection(client, urls)
     shown = ", ".join(map(masked, urls))
     try:
@@ -240,6 +240,9 @@ async def connect(
             failure = nats.errors.AuthorizationError()  # the server hung up before its reason was read
         await connection.close()
         raise _connect_error(failure, shown) from None
+    if "tls" in options and not {"tls_required", "tls_available"} & {k for k, on in client._server_info.items() if on}:
+        await connection.close()
+        raise NoJetStreamError(f"the server at {shown} does not speak TLS", "nats://…, if clear text is what you want")
     client.options["max_reconnect_attempts"] = -1  # only the first attempt may fail
     connection._connected.set()
     return connection

@@ -29,6 +29,7 @@ from typing import Self
 
 import orjson
 
+from spyctl.bus.keeper import KEPT_FREE
 from spyctl.errors import EmbeddedServerError
 
 HOST = "127.0.0.1"
@@ -122,11 +123,14 @@ class Store:
             ) from None
 
     def free_bytes(self) -> int:
-        """Return the free space where the store lies."""
+        """Return how much more the server may store, 0 where that cannot be told."""
         folder = self.folder
-        while not folder.exists():
-            folder = folder.parent
-        return shutil.disk_usage(folder).free
+        try:
+            while not folder.exists():
+                folder = folder.parent
+            return max(0, shutil.disk_usage(folder).free - KEPT_FREE)
+        except OSError:  # a folder that may not be entered; whoever needs the store is told so
+            return 0
 
     def reset(self) -> int:
         """Delete all that the server has stored; returns the bytes freed.

@@ -25,7 +25,7 @@ from spyctl.bus.connection import Connection
 from spyctl.bus.frames import pub_frames
 from spyctl.bus.in_flight import Chunk
 from spyctl.bus.stream import Stream, count_after
-from spyctl.errors import BusError
+from spyctl.errors import BusError, RefusedError
 from spyctl.times import SECOND
 
 PING_S = 2.0
@@ -98,7 +98,11 @@ class FastIngest(AckProtocol):
         start, length = 0, len(chunk.batch)
         if self._batch is None:
             batch = _Batch(f"{self._run_id}-{secrets.token_hex(6)}", chunk.first)
-            if not await self._on_batch(batch.name, batch.first, self._in_flight.anchor):
+            try:
+                if not await self._on_batch(batch.name, batch.first, self._in_flight.anchor):
+                    return False
+            except RefusedError as error:
+                self._refused(error.message)
                 return False
             self._batch = batch
             if not await self._write(self._batch, chunk, slice(0, 1), START):

@@ -9,6 +9,7 @@ import ctypes
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,17 +21,21 @@ from pathlib import Path
 READY_TIMEOUT_S = 600.0  # a server that restores a large store is slow, but not stuck
 STOP_TIMEOUT_S = 60.0
 MAX_RESTARTS = 5
+KEPT_FREE = 64_000_000  # of the disk; unless told, the server would leave a quarter of it unused
 _POLL_S = 0.02
 _PR_SET_PDEATHSIG = 1
 
 
 def _config(folder: Path, port: int) -> Path:
-    quoted = json.dumps
+    quoted = json.dumps(str(folder), ensure_ascii=False)  # the server reads no \\u escapes
+    held = sum(path.stat().st_size for path in (folder / "jetstream").rglob("*") if path.is_file())
+    limit = max(1, held + shutil.disk_usage(folder).free - KEPT_FREE)
     path = folder / "server.conf"
     path.write_text(
         f"server_name: spyctl-embedded\nhost: 127.0.0.1\nport: {port}\n"
-        f"ports_file_dir: {quoted(str(folder))}\n"
-        f"jetstream {{ store_dir: {quoted(str(folder))} }}\n"
+        f"ports_file_dir: {quoted}\n"
+        f"jetstream {{ store_dir: {quoted}, max_file_store: {limit} }}\n",
+        encoding="utf-8",
     )
     return path
 

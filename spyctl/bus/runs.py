@@ -10,7 +10,7 @@ import os
 import platform
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -20,8 +20,10 @@ import nats.js.errors
 import orjson
 from nats.js.kv import KeyValue
 
-from spyctl.bus.connection import Connection
-from spyctl.errors import BusError, SpyctlError, StreamBusyError
+from spyctl.bus.access import Access
+from spyctl.bus.connection import Connection, connect
+from spyctl.bus.stream import FREE_SPACE, NO_SPACE
+from spyctl.errors import BusError, NoSpaceError, RefusedError, SpyctlError, StreamBusyError
 from spyctl.times import SECOND, duration_text
 
 BUCKET = "SPYCTL"
@@ -91,7 +93,7 @@ class Runs:
             except nats.js.errors.NotFoundError:
                 bucket = await jetstream.create_key_value(bucket=BUCKET, ttl=_RECORD_TTL_S)
         except (nats.js.errors.Error, nats.errors.Error) as error:
-            raise BusError(f"the bucket {BUCKET} at {connection.url} cannot be used: {error}") from None
+            raise _unusable(error) from None
         return cls(bucket, settle)
 
     async def begin(self, record: RunRecord, *, force: bool = False) -> "Run":
@@ -103,7 +105,7 @@ class Runs:
         try:
             return await self._begin(record, force=force)
         except (nats.js.errors.Error, nats.errors.Error) as error:
-            raise BusError(f"the bucket {BUCKET} cannot be used: {error}", "nats kv info SPYCTL tells more") from None
+            raise _unusable(error) from None
 
     async def _begin(self, record: RunRecord, *, force: bool) -> "Run":
         while True:
@@ -129,7 +131,7 @@ class Runs:
             record.host, record.pid, record.state, record.settled = platform.node(), os.getpid(), "running", False
             await run.save()
         except (nats.js.errors.Error, nats.errors.Error) as error:
-            raise BusError(f"the bucket {BUCKET} cannot be used: {error}", "nats kv info SPYCTL tells more") from None
+            raise _unusable(error) from None
         return run
 
     async def _lease(self, record: RunRecord, *, force: bool) -> "Run":
@@ -162,6 +164,26 @@ class Runs:
         found = [one for one in records if one and (one.command, one.stream) == (command, stream)]
         found = [one for one in found if one.state != "refused"]
         return max(found, key=lambda one: one.started_ns, default=None)
+
+
+async def known_runs(urls: Sequence[str], access: Access) -> list[str]:
+    """List the ids of the runs that a server knows, newest first; none where none answers at once."""
+    try:
+        connection = await connect(urls, access=access, timeout_s=0.3)
+    except BusError:
+        return []
+    try:
+        bucket = await connection.jetstream().key_value(BUCKET)
+        keys = [key for key in await bucket.keys() if key.startswith("run.")]
+        entries = [(await bucket.get(key)).value for key in keys]
+        records = sorted(
+            (RunRecord(**orjson.loads(value or b"{}")) for value in entries), key=lambda one: -one.started_ns
+        )
+        return [one.run_id for one in records if one.command == "replay"]
+    except (nats.js.errors.Error, nats.errors.Error, TypeError):
+        return []
+    finally:
+        await connection.close()
 
 
 async def find_living(connection: Connection, subject: str) -> RunRecord | None:
@@ -222,12 +244,17 @@ class Run:
                 await self.save()
 
     async def note_batch(self, name: str, first: int, anchor: tuple[int, int]) -> bool:
-        """Write down that a batch begins, before its first event is sent; returns whether that worked."""
+        """Write down that a batch begins, before its first event is sent; returns whether that worked.
+
+        Raises :class:`RefusedError` where the server will not store it.
+        """
         record = self.record
         record.batch, record.batch_first = name, first
         record.position, record.seq = anchor
         try:
             await self.save()
+        except nats.js.errors.APIError as error:
+            raise RefusedError(str(error.description)) from None
         except (nats.errors.Error, nats.js.errors.Error, OSError):
             return False
         return True
@@ -278,6 +305,12 @@ class Run:
         record = asdict(self.record)
         held = {key: record[key] for key in ("run_id", "host", "pid", "started_ns")}
         return orjson.dumps(held | {"renewed_ns": time.time_ns() if renewed_ns is None else renewed_ns})
+
+
+def _unusable(error: Exception) -> BusError:
+    if getattr(error, "err_code", None) in NO_SPACE:
+        return NoSpaceError(f"the server has no room left: {getattr(error, 'description', error)}", FREE_SPACE)
+    return BusError(f"the bucket {BUCKET} cannot be used: {error}", "nats kv info SPYCTL tells more")
 
 
 def _alive(lease: dict[str, Any]) -> bool:

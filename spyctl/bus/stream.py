@@ -24,7 +24,8 @@ MESSAGE_OVERHEAD = 75
 _NOT_FOUND = 10059
 _NO_MESSAGE = 10037
 _OVERLAP = 10065
-_NO_SPACE = (10023, 10047)
+NO_SPACE = (10023, 10047)  # error codes of a server that has none
+FREE_SPACE = "free some: spyctl server reset, or nats stream purge"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +146,11 @@ def _covers(pattern: list[str], subject: list[str]) -> bool:
 
 def _limits(config: dict[str, Any]) -> list[str]:
     found = []
+    kept = "takes no more than" if config.get("discard") == "new" else "keeps only the newest"
     if (count := config.get("max_msgs", -1)) > 0:
-        found.append(f"{config['name']} keeps only the newest {count:,} messages")
+        found.append(f"{config['name']} {kept} {count:,} messages")
     if (size := config.get("max_bytes", -1)) > 0:
-        found.append(f"{config['name']} keeps only the newest {size / 1e6:,.0f} MB")
+        found.append(f"{config['name']} {kept} {size / 1e6:,.0f} MB")
     return found
 
 
@@ -166,7 +168,7 @@ async def _create(connection: Connection, wanted: dict[str, Any]) -> dict[str, A
                 f"stream {', '.join(others)} at {connection.url} already captures {' and '.join(wanted['subjects'])}",
                 "--prefix NAME publishes under subjects of its own",
             ) from None
-        if error.err_code in _NO_SPACE:
+        if error.err_code in NO_SPACE:
             raise NoSpaceError(f"{connection.url} has no room for stream {name}: {error.description}") from None
         raise _unfit(connection, name, f"cannot be made: {error}") from None
 

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spyctl.cli.options import DataDir, Dataset, Json, Quiet, Schema, Symbol, Verbose, schema_name
-from spyctl.cli.talk import Talk, progress_bar, size_text, table
+from spyctl.cli import complete
+from spyctl.cli.options import DataDir, Dataset, Json, Schema, Symbol, talk_of
+from spyctl.cli.talk import Talk, progress_bar, table, write
 from spyctl.errors import ExitCode, NoDataError
+from spyctl.sizes import size_text
 
 if TYPE_CHECKING:
     from spyctl.sources.dbn_catalog import Catalog, DBNFileInfo
@@ -18,6 +20,7 @@ _MOST_NOTES = 5
 
 
 def discover(
+    context: typer.Context,
     schema: Schema = None,
     symbol: Symbol = None,
     dataset: Dataset = None,
@@ -26,31 +29,33 @@ def discover(
         bool, typer.Option("--check", help="Read every file to its end; hold it to manifest.json.")
     ] = False,
     report: Annotated[
-        str | None, typer.Option("--report", metavar="DAY", help="How good the data of a day is, instead.")
+        str | None,
+        typer.Option(
+            "--report",
+            metavar="DAY",
+            help="How good the data of a day is, instead.",
+            autocompletion=complete.dates,
+        ),
     ] = None,
     picture: Annotated[
         Path | None, typer.Option("--picture", metavar="FILE", help="With --report: write an SVG picture of it too.")
     ] = None,
     as_json: Json = False,
-    verbose: Verbose = False,
-    quiet: Quiet = False,
 ) -> int:
     """List what the data folder holds, one row a file.
 
-    [dim]spyctl discover --schema mbp-10 --data-dir ~/es[/]
-
-    [dim]spyctl discover --check[/]                       every byte, exit code 3 if one is wrong
-
-    [dim]spyctl discover --report 2025-12-16 --picture day.svg[/]
+    spyctl discover --schema mbp-10 --data-dir ~/es
+    spyctl discover --check    every byte, exit code 3 if one is wrong
+    spyctl discover --report 2025-12-16 --picture day.svg
     """
     import orjson
 
-    from spyctl.columns import SCHEMAS
+    from spyctl.columns import SCHEMAS, schema_name
     from spyctl.plan import shown, with_symbols
     from spyctl.sources.dbn_catalog import overlaps, scan
 
     schemas = [schema_name(text) for text in schema] if schema else list(SCHEMAS)
-    talk = Talk(quiet)
+    talk = talk_of(context)
     catalog = scan(data_dir)
     infos = [info for info in catalog.files if info.schema in schemas and dataset in (None, info.dataset)]
     if not infos and not catalog.unreadable:
@@ -66,6 +71,7 @@ def discover(
     problems = [error.message for error in catalog.unreadable]
     found = {info.path: checks[id(info)].problem if check else info.problem for info in infos}
     problems += [error.message for error in found.values() if error is not None]
+    problems += [error.message for error in catalog.beside] if check else []
     if check:
         problems += [f"{path}: listed in manifest.json, and not there" for path in catalog.missing]
     holes = _holes(infos, schemas)
@@ -78,10 +84,11 @@ def discover(
             "passed_over": [{"path": str(path), "reason": reason} for path, reason in catalog.passed_over],
             "missing": [str(path) for path in catalog.missing],
         }
-        typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+        write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
     else:
-        _print(infos, catalog, doubles, checks, data_dir, verbose=verbose)
+        _print(infos, catalog, doubles, checks, data_dir, verbose=talk.verbose)
     if not check:
+        _notes(talk, [f"{error.message}: set aside" for error in catalog.beside], warn=True)
         _notes(talk, [f"{path.name} is listed in manifest.json, and not there" for path in catalog.missing], warn=True)
     _notes(talk, [f"note: {path.name} is passed over: {reason}" for path, reason in catalog.passed_over])
     for schema_of, missing in holes.items():
@@ -148,15 +155,15 @@ def _print(
     heads = ("date", "schema", "symbol", "records", "size", "first → last, UTC", "v", "note")
     lines = table(heads, rows, right={"records", "size"}) if rows else []
     for i, line in enumerate(lines):
-        typer.echo(line)
+        write(line)
         if verbose and 0 < i <= len(infos):
             for mapping in _in_force(infos[i - 1]):
-                typer.echo(mapping)
+                write(mapping)
     known = [info.records for info in infos]
     counted = f", {sum(n for n in known if n is not None):,} records" if None not in known else ""
     unread = "" if None not in known else "   · large .zst: time-range reads it"
     sizes = {info.path: info.size for info in infos}
-    typer.echo(
+    write(
         f" {shown(data_dir).removeprefix('./')}, "
         f"{', '.join(dict.fromkeys(info.dataset for info in infos)) or 'nothing readable'}: "
         f"{_count(len(days(list(infos))), 'date')}, {_count(len(sizes) + len(catalog.unreadable), 'file')}{counted}, "
@@ -166,7 +173,7 @@ def _print(
         hashed = sum(found.by == "sha256" and found.problem is None for found in checks.values())
         read = sum(found.by == "reading" and found.problem is None for found in checks.values())
         bad = len(checks) - hashed - read + len(catalog.unreadable) + len(catalog.missing)
-        typer.echo(f" checked: {hashed:,} good by sha256, {read:,} by reading to the end, {bad:,} not")
+        write(f" checked: {hashed:,} good by sha256, {read:,} by reading to the end, {bad:,} not")
 
 
 def _count(number: int, noun: str) -> str:

@@ -4,15 +4,26 @@ from typing import Annotated
 
 import typer
 
+from spyctl.cli import complete
+from spyctl.cli.talk import write
 from spyctl.errors import UsageError
 
 
 def events(
     event_type: Annotated[
-        str | None, typer.Argument(metavar="[TYPE]", help="A type, schema id or subject, as FuturesTrade.")
+        str | None,
+        typer.Argument(
+            metavar="[TYPE]",
+            help="A type, schema id or subject, as FuturesTrade.",
+            autocompletion=complete.event_types,
+        ),
     ] = None,
 ) -> None:
-    """Print the JSON Schema of one event type, or of all."""
+    """Print the JSON Schema of one event type, or of all.
+
+    spyctl events FuturesTrade
+    spyctl events market.gaps
+    """
     import orjson
 
     from spyctl.wire import KINDS, Kind, json_schema
@@ -36,4 +47,4 @@ def events(
             raise UsageError(f"there is no event type {event_type!r}", f"one of {names}")
     documents = [json_schema(kind) for kind in chosen]
     document = documents[0] if event_type is not None else documents
-    typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+    write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())

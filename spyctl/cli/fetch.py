@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spyctl.cli.options import DATABENTO_KEY, DataDir, Gateway, Json, Quiet, Schema, databento_key, schema_name
-from spyctl.cli.talk import Talk, progress_bar, size_text, table
+from spyctl.cli.options import DATABENTO_KEY, DataDir, Gateway, Json, Schema, databento_key, talk_of
+from spyctl.cli.talk import Talk, progress_bar, table, write
 from spyctl.errors import ExitCode, KeyRefusedError, SpyctlError, UsageError
+from spyctl.sizes import size_text
 
 if TYPE_CHECKING:
     from datetime import date
@@ -21,6 +22,7 @@ _UNPACKED = 10  # about what zstd saves, for the progress bar alone
 
 
 def fetch(
+    context: typer.Context,
     date: Annotated[
         list[str],
         typer.Option("--date", metavar="DAY", help="UTC day, or D..D; repeatable. Days that are there are left out."),
@@ -42,24 +44,22 @@ def fetch(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it comes to and stop.")] = False,
     gateway: Gateway = None,
     as_json: Json = False,
-    quiet: Quiet = False,
 ) -> int:
     """Download missing days from Databento (DATABENTO_API_KEY), after saying what they cost.
 
-    [dim]spyctl fetch --date 2025-12-16 --dry-run[/]
-
-    [dim]spyctl fetch --date 2025-12-15..2025-12-19 --schema trades --max-cost 5 --yes[/]
+    spyctl fetch --date 2025-12-16 --dry-run
+    spyctl fetch --date 2025-12-15..2025-12-19 --schema trades --max-cost 5 --yes
     """
     import orjson
 
-    from spyctl.columns import SCHEMAS
+    from spyctl.columns import SCHEMAS, schema_name
     from spyctl.fetch import Fetcher, make_fetch_plan
     from spyctl.sources.databento_api import GATEWAY, DatabentoApi
 
     key = databento_key()
     if key is None:
         raise KeyRefusedError(f"no API key: {DATABENTO_KEY} is not set", f"export {DATABENTO_KEY}=…")
-    talk = Talk(quiet)
+    talk = talk_of(context)
     schemas = [schema_name(text) for text in schema] if schema else list(SCHEMAS)
     api = DatabentoApi(key, gateway or GATEWAY)
     plan = make_fetch_plan(api, data_dir, dataset, symbol or ["ES.c.0"], list(dict.fromkeys(schemas)), _days(date))
@@ -78,11 +78,11 @@ def fetch(
             fetched += fetcher.batch(order.request) if batch else _stream(fetcher, order, talk)
     if as_json:
         document = _document(plan, fetched, dry_run=dry_run)
-        typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+        write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
     elif fetched:
         records, size = sum(one.records for one in fetched), sum(one.size for one in fetched)
         files = f"{len(fetched):,} file" + ("" if len(fetched) == 1 else "s")
-        typer.echo(f"done     {files}, {records:,} records, {size_text(size)}, ${total.cost:.2f}, all checked")
+        write(f"done     {files}, {records:,} records, {size_text(size)}, ${total.cost:.2f}, all checked")
     return ExitCode.OK
 
 

@@ -4,8 +4,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spyctl.cli.options import WHERE, Embedded, Json, NatsUrl, Port, Prefix, Quiet, Store, api_key, nats_target
-from spyctl.cli.talk import Talk
+from spyctl.cli.options import (
+    WHERE,
+    Embedded,
+    Json,
+    Metrics,
+    NatsUrl,
+    Port,
+    Prefix,
+    Store,
+    api_key,
+    nats_target,
+    talk_of,
+)
 from spyctl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -101,21 +112,20 @@ def live(
         bool,
         typer.Option("--force", help="Publish beside other data, or take over a lease.", rich_help_panel=WHERE),
     ] = False,
+    metrics: Metrics = None,
     as_json: Json = False,
-    quiet: Quiet = False,
 ) -> int:
     """Publish SPY trades, quotes and 0DTE option trades from Massive as they happen.
 
-    [dim]POLYGON_API_KEY=… spyctl live[/]            the real feed
-
-    [dim]spyctl live --sim[/]                        a simulated market, no key needed
-
-    [dim]spyctl live --sim --sim-rate 2000 --for 1m --json[/]
+        POLYGON_API_KEY=… spyctl live    the real feed
+        spyctl live --sim    a simulated market, no key needed
+        spyctl live --sim --sim-rate 2000 --for 1m --json
 
     The key comes from POLYGON_API_KEY or MASSIVE_API_KEY, never from an option.
     """
     from spyctl.cli.live_run import LiveRequest, run_live
     from spyctl.clock import precise_loop
+    from spyctl.metrics import parse_address
     from spyctl.sources.massive_feed import DELAYED_URL, FEED_URL
     from spyctl.sources.massive_rest import REST_URL
     from spyctl.strikes import StrikeManager
@@ -140,12 +150,13 @@ def live(
         target=nats_target(context, nats_url, embedded, port, store, may_embed=sim or embedded),
         prefix=prefix,
         force=force,
+        metrics=parse_address(metrics) if metrics else None,
         as_json=as_json,
     )
     import asyncio
 
     with asyncio.Runner(loop_factory=precise_loop) as runner:
-        return runner.run(run_live(request, Talk(quiet)))
+        return runner.run(run_live(request, talk_of(context)))
 
 
 def option_date(text: str) -> "date":

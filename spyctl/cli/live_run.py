@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from hashlib import blake2b
+from typing import TYPE_CHECKING
 
 from spyctl.backfill import Backfill
+from spyctl.bus.consumers import Consumers
 from spyctl.bus.publisher import Publisher
 from spyctl.bus.runs import Run, RunRecord, Runs, new_run_id
 from spyctl.bus.settle import settle
@@ -18,14 +20,14 @@ from spyctl.bus.stream import Stream, ensure_stream, refuse_busy
 from spyctl.bus.target import Reached, Target, reach
 from spyctl.bus.windowed import Windowed
 from spyctl.cli.replay_run import show_server
-from spyctl.cli.screen import show_progress
 from spyctl.cli.signals import Interruption
 from spyctl.cli.summary import print_live_summary
 from spyctl.cli.talk import Talk
+from spyctl.cli.watch import watched
 from spyctl.errors import PayloadError, SpyctlError
 from spyctl.events import EventSource
 from spyctl.live import SUBJECTS, Live, LiveOptions
-from spyctl.live_display import View
+from spyctl.live_view import View
 from spyctl.normalize.massive import OPTIONS, STOCKS
 from spyctl.simulator import KEY, Simulator
 from spyctl.sources.massive_feed import Feed
@@ -35,6 +37,9 @@ from spyctl.tasks import end_task
 from spyctl.times import SECOND
 from spyctl.trading_days import in_regular_hours
 from spyctl.wire import with_prefix
+
+if TYPE_CHECKING:
+    from spyctl.metrics import Figures
 
 FOREVER_S = 10.0**9
 REFUSAL_S = 60.0  # an election, or a store that is being made room in
@@ -58,6 +63,7 @@ class LiveRequest:
     target: Target
     prefix: str
     force: bool
+    metrics: tuple[str, int] | None
     as_json: bool
 
     @property
@@ -123,7 +129,8 @@ async def _with_server(request: LiveRequest, talk: Talk, reached: Reached, inter
     try:
         await publisher.open()
         async with _feeds(request, live) as feeds:
-            code = await _play(request, talk, live, feeds, run, publisher, interruption, where, stream)
+            consumers = Consumers(connection, stream.name)
+            code = await _play(request, talk, live, feeds, run, publisher, interruption, where, stream, consumers)
         state = "ended"
     finally:
         await publisher.close()
@@ -176,6 +183,7 @@ async def _play(
     interruption: Interruption,
     where: str,
     stream: Stream,
+    consumers: Consumers,
 ) -> int:
     def end(name: str) -> None:
         live.stop(name)
@@ -191,22 +199,13 @@ async def _play(
         "live", f"{manager.underlying} trades and quotes, options ±{manager.strike_range} of {manager.expiry}, {when}"
     )
     talk.line()
-    view = View(live, request.title, where, stream.name)
-    viewer = asyncio.create_task(show_progress(view.draw, view.line, talk))
+    view = View(live, request.title, where, stream.name, lambda: consumers.now)
+    figures = partial(_figures, live, consumers, stream, request.title)
     keeper = asyncio.create_task(run.keep(publisher.checkpoint))
-    player = asyncio.create_task(live.run(feeds))
-    failure: SpyctlError | None = None
     try:
-        await asyncio.wait({player, keeper}, return_when=asyncio.FIRST_COMPLETED)
-        if keeper.done() and not player.done():
-            live.stop("another run")
-            reason = keeper.exception()
-            failure = reason if isinstance(reason, SpyctlError) else SpyctlError(f"the run's lease is lost: {reason}")
-        await player
-    except SpyctlError as error:
-        failure = error
+        async with watched(talk, view.draw, view.line, consumers, request.metrics, figures):
+            failure = await _until_stopped(live, feeds, keeper)
     finally:
-        await end_task(viewer)
         await end_task(keeper)
     if live.intake.received or failure is None:
         print_live_summary(live, request.title, stream, as_json=request.as_json, out=sys.stdout)
@@ -216,3 +215,33 @@ async def _play(
     for refusal in live.refused.values():
         talk.error(refusal.message, refusal.remedy)
     return live.exit_code()
+
+
+async def _until_stopped(live: Live, feeds: list[Feed], keeper: "asyncio.Task[None]") -> SpyctlError | None:
+    # Takes events in until told to end; returns what ended it early.
+    failure: SpyctlError | None = None
+    player = asyncio.create_task(live.run(feeds))
+    try:
+        await asyncio.wait({player, keeper}, return_when=asyncio.FIRST_COMPLETED)
+        if keeper.done() and not player.done():
+            live.stop("another run")
+            reason = keeper.exception()
+            failure = reason if isinstance(reason, SpyctlError) else SpyctlError(f"the run's lease is lost: {reason}")
+        await player
+    except SpyctlError as error:
+        failure = error
+    return failure
+
+
+def _figures(live: Live, consumers: Consumers, stream: Stream, title: str) -> "Figures":
+    from spyctl.metrics import Figures
+
+    down = [feed.market for feed in live.feeds.values() if feed.state != "up"]
+    waiting = "NATS" if not live.connected else f"the {' and '.join(down)} feed" if down else ""
+    gauges = {f"feed_up_{feed.market}": float(feed.state == "up") for feed in live.feeds.values()}
+    gauges |= {"queued": live.queued, "open_gaps": len(live.gaps.open_now)}
+    if live.window.spot.price is not None:
+        gauges["spot"] = live.window.spot.price
+    if strikes := live.window.manager.strikes():
+        gauges |= {"window_lowest": strikes[0], "window_highest": strikes[-1]}
+    return Figures(live.summary(stream.name), waiting, consumers.now, gauges)

@@ -1,15 +1,15 @@
 """The options that several commands share, with their environment variables."""
 
-import inspect
 import os
-from collections.abc import Callable
-from functools import partial, wraps
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
 import typer
 
+from spyctl.cli import complete
+from spyctl.cli.talk import Talk
 from spyctl.errors import KeyRefusedError, UsageError
 
 if TYPE_CHECKING:
@@ -18,16 +18,6 @@ if TYPE_CHECKING:
 
 DATABENTO_KEY = "DATABENTO_API_KEY"
 API_KEYS = ("POLYGON_API_KEY", "MASSIVE_API_KEY")
-
-SCHEMA_NAMES = {"trades": "trades", "trade": "trades", "mbp10": "mbp-10"}
-
-
-def schema_name(text: str) -> str:
-    """Read a schema in any spelling (``MBP-10``, ``mbp_10``, ``mbp10``); raises :class:`UsageError`."""
-    compact = text.strip().lower().replace("-", "").replace("_", "").replace(" ", "")
-    if compact not in SCHEMA_NAMES:
-        raise UsageError(f"there is no schema {text!r} here", "--schema trades, or --schema mbp-10")
-    return SCHEMA_NAMES[compact]
 
 
 def nats_urls(text: str | None, context: Any) -> tuple[str, ...]:
@@ -44,6 +34,8 @@ def nats_urls(text: str | None, context: Any) -> tuple[str, ...]:
         try:
             parts = urlsplit(full)
             good = bool(parts.hostname) and parts.scheme in ("nats", "tls", "ws", "wss") and (parts.port or 1) > 0
+            # A password with / or # in it ends the host too early; what is left of it must not be shown.
+            good = good and full.count("@") == parts.netloc.count("@") <= 1
         except ValueError:
             good = False
         on_command_line = source is not None and source.name == "COMMANDLINE"
@@ -60,110 +52,23 @@ def nats_target(
 ) -> "Target":
     """Put the options about NATS together; raises :class:`UsageError` where they contradict each other.
 
-    How to get in was left in the context by :func:`takes_access`.
+    How to get in was left in the context by :func:`access`.
     """
     from spyctl.bus.embedded import default_store
     from spyctl.bus.target import Target
 
     if embedded and nats_url and context.get_parameter_source("nats_url").name == "COMMANDLINE":
         raise UsageError("--embedded and --nats-url exclude each other", "one of the two")
-    named, access = context.meta[_ACCESS]()
+    named, ways = _ways_in(**context.meta[_ACCESS])
     urls = nats_urls(nats_url, context) or named
     return Target(
-        urls=urls, embedded=embedded, may_embed=may_embed, port=port, store=store or default_store(), access=access
+        urls=urls, embedded=embedded, may_embed=may_embed, port=port, store=store or default_store(), access=ways
     )
-
-
-_ACCESS = "spyctl.access"
-
-
-def takes_access(command: Callable[..., int]) -> Callable[..., int]:
-    """Give a command the options that say how to get in at a NATS server; :func:`nats_target` reads them."""
-
-    def file(option: str, variable: str, words: str) -> Any:
-        return Annotated[
-            Path | None,
-            typer.Option(option, envvar=variable, metavar="FILE", help=words, rich_help_panel=ACCESS),
-        ]
-
-    added = {
-        "nats_context": Annotated[
-            str | None,
-            typer.Option("--context", metavar="NAME", help="A context of the nats CLI.", rich_help_panel=ACCESS),
-        ],
-        "creds": file("--creds", "NATS_CREDS", "Credentials, as nsc writes them."),
-        "nkey": file("--nkey", "NATS_NKEY", "Seed of an nkey."),
-        "user": Annotated[
-            str | None,
-            typer.Option("--user", envvar="NATS_USER", metavar="NAME", help="User name.", rich_help_panel=ACCESS),
-        ],
-        "password_file": file("--password-file", "NATS_PASSWORD_FILE", "Its password; NATS_PASSWORD too."),
-        "token_file": file("--token-file", "NATS_TOKEN_FILE", "A token; NATS_TOKEN too."),
-        "tls_ca": file("--tls-ca", "NATS_CA", "Authority that signed the server."),
-        "tls_cert": file("--tls-cert", "NATS_CERT", "Client certificate."),
-        "tls_key": file("--tls-key", "NATS_KEY", "Its key."),
-    }
-    return _extended(command, added, lambda context, given: context.meta.update({_ACCESS: partial(_access, **given)}))
-
-
-def _access(
-    nats_context: str | None,
-    creds: Path | None,
-    nkey: Path | None,
-    user: str | None,
-    password_file: Path | None,
-    token_file: Path | None,
-    tls_ca: Path | None,
-    tls_cert: Path | None,
-    tls_key: Path | None,
-) -> "tuple[tuple[str, ...], Access]":
-    from spyctl.bus.access import Access, merged, read_context, read_secret
-
-    def secret(path: Path | None, variable: str) -> str | None:
-        return read_secret(path) if path is not None else os.environ.get(variable) or None
-
-    given = Access(
-        creds=creds,
-        nkey=nkey,
-        user=user,
-        password=secret(password_file, "NATS_PASSWORD"),
-        token=secret(token_file, "NATS_TOKEN"),
-        ca=tls_ca,
-        cert=tls_cert,
-        key=tls_key,
-    )
-    if nats_context is None:
-        return (), given
-    urls, of_context = read_context(nats_context)
-    return urls, merged(given, of_context)
-
-
-def _extended(
-    command: Callable[..., int], added: dict[str, Any], take: Callable[[Any, dict[str, Any]], None]
-) -> Callable[..., int]:
-    # A command with more options than its own; ``take`` is given the context and their values.
-    own = inspect.signature(command)
-
-    @wraps(command)
-    def extended(context: typer.Context, **values: Any) -> int:
-        take(context, {name: values.pop(name) for name in added})
-        return command(**({"context": context} if "context" in own.parameters else {}), **values)
-
-    rest = [one for one in own.parameters.values() if one.name != "context"]
-    extra = [
-        inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=annotation)
-        for name, annotation in added.items()
-    ]
-    first = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
-    extended.__signature__ = own.replace(parameters=[first, *rest, *extra])  # type: ignore[attr-defined]
-    hints = get_type_hints(command, include_extras=True)
-    extended.__annotations__ = hints | {"context": typer.Context} | added
-    return extended
 
 
 def checked_prefix(prefix: str) -> str:
     """Check that a prefix is one token of a subject; raises :class:`UsageError`."""
-    if prefix and not prefix.replace("_", "").replace("-", "").isalnum():
+    if prefix and not re.fullmatch(r"[A-Za-z0-9_-]+", prefix):
         raise UsageError(f"--prefix {prefix!r} is no subject token", "letters, digits, - and _ alone")
     return prefix
 
@@ -263,11 +168,136 @@ Prefix = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.", rich_help_panel=OUTPUT)]
-Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Only warnings, errors and the result.", rich_help_panel=OUTPUT)
+Metrics = Annotated[
+    str | None,
+    typer.Option(
+        "--metrics",
+        envvar="SPYCTL_METRICS",
+        metavar="ADDR",
+        help="Serve /metrics, /healthz, /readyz at 9464 or HOST:PORT.",
+        rich_help_panel=OUTPUT,
+    ),
 ]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.", rich_help_panel=OUTPUT)]
 Schema = Annotated[
     list[str] | None,
-    typer.Option("--schema", envvar="SPYCTL_SCHEMA", metavar="NAME", help="trades, mbp-10; both unless named."),
+    typer.Option(
+        "--schema",
+        envvar="SPYCTL_SCHEMA",
+        metavar="NAME",
+        help="trades, mbp-10; both unless named.",
+        autocompletion=complete.schemas,
+    ),
 ]
+
+_ACCESS = "spyctl.access"
+
+
+def _secret_file(option: str, variable: str, words: str) -> Any:
+    return typer.Option(option, envvar=variable, metavar="FILE", help=words, rich_help_panel=ACCESS)
+
+
+def access(
+    context: typer.Context,
+    nats_context: Annotated[
+        str | None,
+        typer.Option(
+            "--context",
+            metavar="NAME",
+            help="A context of the nats CLI.",
+            rich_help_panel=ACCESS,
+            autocompletion=complete.contexts,
+        ),
+    ] = None,
+    creds: Annotated[Path | None, _secret_file("--creds", "NATS_CREDS", "Credentials, as nsc writes them.")] = None,
+    nkey: Annotated[Path | None, _secret_file("--nkey", "NATS_NKEY", "Seed of an nkey.")] = None,
+    user: Annotated[
+        str | None,
+        typer.Option("--user", envvar="NATS_USER", metavar="NAME", help="User name.", rich_help_panel=ACCESS),
+    ] = None,
+    password_file: Annotated[
+        Path | None, _secret_file("--password-file", "NATS_PASSWORD_FILE", "Or NATS_PASSWORD.")
+    ] = None,
+    token_file: Annotated[Path | None, _secret_file("--token-file", "NATS_TOKEN_FILE", "Or NATS_TOKEN.")] = None,
+    tls_ca: Annotated[Path | None, _secret_file("--tls-ca", "NATS_CA", "Authority that signed the server.")] = None,
+    tls_cert: Annotated[Path | None, _secret_file("--tls-cert", "NATS_CERT", "Client certificate.")] = None,
+    tls_key: Annotated[Path | None, _secret_file("--tls-key", "NATS_KEY", "Its key.")] = None,
+) -> None:
+    """Keep how to get in at a NATS server; :func:`nats_target` reads it."""
+    context.meta[_ACCESS] = {
+        "nats_context": nats_context,
+        "password_file": password_file,
+        "token_file": token_file,
+        "plain": {"creds": creds, "nkey": nkey, "user": user, "ca": tls_ca, "cert": tls_cert, "key": tls_key},
+    }
+
+
+def _ways_in(
+    nats_context: str | None, password_file: Path | None, token_file: Path | None, plain: dict[str, Any]
+) -> "tuple[tuple[str, ...], Access]":
+    from spyctl.bus.access import Access, merged, read_context, read_secret
+
+    def secret(path: Path | None, variable: str) -> str | None:
+        return read_secret(path) if path is not None else os.environ.get(variable) or None
+
+    given = Access(**plain, password=secret(password_file, "NATS_PASSWORD"), token=secret(token_file, "NATS_TOKEN"))
+    if nats_context is None:
+        return (), given
+    urls, of_context = read_context(nats_context)
+    return urls, merged(given, of_context)
+
+
+def running_server(params: dict[str, Any]) -> "tuple[tuple[str, ...], Access]":
+    """Return which server a half-typed command line means, if it runs, and how to get in."""
+    from spyctl.bus.access import Access
+    from spyctl.bus.embedded import Store, default_store
+
+    found = {name: params.get(name) for name in ("nats_context", "password_file", "token_file")}
+    plain = {name: params.get(name) for name in ("creds", "nkey", "user")}
+    plain |= {name: params.get(f"tls_{name}") for name in ("ca", "cert", "key")}
+    named, ways = _ways_in(**found, plain={name: Path(v) if v and name != "user" else v for name, v in plain.items()})
+    if urls := tuple((params.get("nats_url") or "").split(",")) if params.get("nats_url") else named:
+        return urls, ways
+    folder = Path(params.get("store") or default_store())
+    state = Store(folder).state() if folder.is_dir() else None
+    return (state.url if state is not None else f"nats://localhost:{params.get('port') or 4222}",), Access()
+
+
+def output(
+    context: typer.Context,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Only warnings, errors and the result.", rich_help_panel=OUTPUT)
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.", rich_help_panel=OUTPUT)] = False,
+    plain: Annotated[
+        bool,
+        typer.Option(
+            "--plain", envvar="SPYCTL_PLAIN", help="No display and no colours: plain lines.", rich_help_panel=OUTPUT
+        ),
+    ] = False,
+    log_json: Annotated[
+        bool,
+        typer.Option(
+            "--log-json",
+            envvar="SPYCTL_LOG_JSON",
+            help="What is said as JSON lines, on stderr.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Tracebacks of errors that nobody expected.", rich_help_panel=OUTPUT)
+    ] = False,
+) -> None:
+    """Have the process talk as the user wants; said before the command or after it."""
+    talk = talk_of(context)
+    talk.quiet |= quiet
+    talk.verbose |= verbose
+    talk.plain |= plain
+    talk.as_json |= log_json
+    talk.debug |= debug
+
+
+def talk_of(context: typer.Context) -> Talk:
+    """Return what the process talks through."""
+    talk = context.find_object(Talk)
+    assert talk is not None
+    return talk

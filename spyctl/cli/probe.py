@@ -16,13 +16,13 @@ from spyctl.cli.options import (
     NatsUrl,
     Port,
     Prefix,
-    Quiet,
     Store,
     databento_key,
     found_api_key,
     nats_target,
+    talk_of,
 )
-from spyctl.cli.talk import Talk, colours
+from spyctl.cli.talk import colours, write
 from spyctl.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -49,13 +49,11 @@ def probe(
     port: Port = 4222,
     prefix: Prefix = "",
     as_json: Json = False,
-    quiet: Quiet = False,
 ) -> int:
     """Check key, plan, clock, sockets, NATS, stream and data; say what to do about what fails.
 
-    [dim]spyctl probe[/]                 everything
-
-    [dim]spyctl probe --rest-only[/]     without touching a running live
+    spyctl probe    everything
+    spyctl probe --rest-only    without touching a running live
     """
     import asyncio
 
@@ -81,7 +79,7 @@ def probe(
         rest_only=rest_only,
         force=force,
     )
-    talk = Talk(quiet)
+    talk = talk_of(context)
     if key and not rest_only:
         talk.line("note: the ws checks cut off a spyctl live on this key; --rest-only spares it")
     return asyncio.run(_show(request, as_json=as_json))
@@ -104,7 +102,7 @@ async def _show(request: "ProbeRequest", *, as_json: bool) -> int:
     def show_skipped() -> None:
         if skipped and not as_json:
             together = replace(skipped[0], name=", ".join(one.name for one in skipped))
-            typer.echo("\n".join(_lines(together, colour)))
+            write("\n".join(_lines(together, colour)))
         skipped.clear()
 
     async for result in checks(request):
@@ -114,17 +112,17 @@ async def _show(request: "ProbeRequest", *, as_json: bool) -> int:
         if result.verdict == "skip":
             skipped.append(result)
         elif not as_json:
-            typer.echo("\n".join(_lines(result, colour)))
+            write("\n".join(_lines(result, colour)))
     show_skipped()
     counts = {verdict: sum(one.verdict == verdict for one in results) for verdict in _GLYPHS}
     took_s = time.monotonic() - begun_s
     failures = [result.code for result in results if result.verdict == "fail"]
     if as_json:
         document = {"checks": [asdict(result) for result in results], "counts": counts, "took_s": took_s}
-        typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+        write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
     else:
         texts = [f"{counts[verdict]} {'skipped' if verdict == 'skip' else verdict}" for verdict in _GLYPHS]
-        typer.echo(f" {'   '.join(texts):<{_NAME_WIDTH + _TEXT_WIDTH + 2}}{_duration(took_s):>7}")
+        write(f" {'   '.join(texts):<{_NAME_WIDTH + _TEXT_WIDTH + 2}}{_duration(took_s):>7}")
     return failures[0] if failures else ExitCode.OK
 
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from spyctl.cli import complete
 from spyctl.cli.options import (
     HOW,
     OUTPUT,
@@ -13,17 +14,17 @@ from spyctl.cli.options import (
     Dataset,
     Embedded,
     Json,
+    Metrics,
     NatsUrl,
     Port,
     Prefix,
-    Quiet,
     Schema,
     Store,
     Symbol,
     nats_target,
-    schema_name,
+    talk_of,
 )
-from spyctl.cli.talk import Talk
+from spyctl.cli.talk import write
 from spyctl.errors import ExitCode, NoDataError, UsageError
 
 LAST_RUN = "last"  # what --resume means without a name
@@ -41,11 +42,17 @@ def replay(
             envvar="REPLAY_DATE",
             metavar="DAY",
             help="UTC day: 2025-12-16, D..D, all, last.",
+            autocompletion=complete.dates,
         ),
     ] = None,
     trading_day: Annotated[
         str | None,
-        typer.Option("--trading-day", metavar="DAY", help="18:00 on its eve to 17:00, New York."),
+        typer.Option(
+            "--trading-day",
+            metavar="DAY",
+            help="18:00 on its eve to 17:00, New York.",
+            autocompletion=complete.dates,
+        ),
     ] = None,
     start: Annotated[
         str | None,
@@ -74,6 +81,7 @@ def replay(
             envvar="REPLAY_SPEED",
             metavar="X",
             help="1, 10x, 0.5; max (0): as fast as acknowledged.",
+            autocompletion=complete.speeds,
             rich_help_panel=HOW,
         ),
     ] = "1",
@@ -134,6 +142,7 @@ def replay(
             "--resume",
             metavar="[RUN]",
             help="Go on after the last event that the stream holds, of RUN or of the newest run.",
+            autocompletion=complete.runs,
             rich_help_panel=HOW,
         ),
     ] = None,
@@ -146,22 +155,21 @@ def replay(
     no_digest: Annotated[
         bool, typer.Option("--no-digest", help="Save the time for the digest of all payloads.", rich_help_panel=OUTPUT)
     ] = False,
+    metrics: Metrics = None,
     as_json: Json = False,
-    quiet: Quiet = False,
 ) -> int:
     """Replay Databento files onto JetStream: ES trades and MBP-10 in event time, at any speed.
 
-    [dim]spyctl replay --date 2025-12-16 --speed 10[/]
-
-    [dim]spyctl replay --date last --start open --end open+30m --speed max[/]
-
-    [dim]spyctl replay --trading-day 2025-12-16 --dry-run[/]
+    spyctl replay --date 2025-12-16 --speed 10
+    spyctl replay --date last --start open --end open+30m --speed max
+    spyctl replay --trading-day 2025-12-16 --dry-run
     """
     import orjson
 
     from spyctl.cli.replay_plan import Request, plan_document, plan_request, show_plan
     from spyctl.clock import parse_speed, precise_loop
-    from spyctl.columns import SCHEMAS
+    from spyctl.columns import SCHEMAS, schema_name
+    from spyctl.metrics import parse_address
     from spyctl.normalize.dbn import Selection
     from spyctl.replay import ReplayOptions
     from spyctl.times import parse_duration
@@ -204,15 +212,16 @@ def replay(
         resume=resume,
         verify=verify,
         force=force,
+        metrics=parse_address(metrics) if metrics else None,
         as_json=as_json,
     )
-    talk = Talk(quiet)
+    talk = talk_of(context)
     if embedded and nats_url:
         talk.line("note: --embedded sets NATS_URL aside")
     plan = plan_request(request)
     show_plan(talk, plan, request)
     if dry_run and as_json:
-        typer.echo(orjson.dumps(plan_document(plan, request), option=orjson.OPT_INDENT_2).decode())
+        write(orjson.dumps(plan_document(plan, request), option=orjson.OPT_INDENT_2).decode())
     if plan.exact and plan.first_ns is None and not any(info.problem for info in plan.infos):
         raise NoDataError("no event lies in that range", "spyctl time-range --date D --schema S shows what does")
     if dry_run:

@@ -7,11 +7,12 @@ from typing import Any
 
 from spyctl.bus.embedded import Store as EmbeddedStore
 from spyctl.bus.target import Target
-from spyctl.cli.talk import Talk, size_text
+from spyctl.cli.talk import Talk
 from spyctl.clock import speed_text
 from spyctl.errors import UsageError
-from spyctl.plan import Plan, choose_dates, make_plan
+from spyctl.plan import Plan, choose_dates, make_plan, shown
 from spyctl.replay import ReplayOptions
+from spyctl.sizes import size_text
 from spyctl.sources.dbn_catalog import days, scan
 from spyctl.times import (
     NEW_YORK,
@@ -48,6 +49,7 @@ class Request:
     resume: str | None
     verify: bool
     force: bool
+    metrics: tuple[str, int] | None
     as_json: bool
 
 
@@ -131,10 +133,11 @@ def show_plan(talk: Talk, plan: Plan, request: Request) -> None:
         lines.append(_events_text(plan))
         span, about = duration_text(plan.last_ns - plan.first_ns), "" if plan.exact else "about "
         takes = f"takes {about}{duration_text(plan.wall_ns)} and " if plan.wall_ns is not None else "takes "
-        free = _free_bytes(request.target)
+        free = _free_bytes(request.target) if request.sink == "nats" else None
         room = f" ({size_text(free)} free)" if free is not None else ""
         lines.append(
-            f"{span} at {speed_text(request.options.speed)} {takes}{size_text(plan.stream_bytes)} of the stream{room}"
+            f"{about}{span} at {speed_text(request.options.speed)} {takes}{size_text(plan.stream_bytes)} of the "
+            f"{'stream' if request.sink == 'nats' else 'output'}{room}"
         )
     if request.origin == "every date":
         lines.append("no --date: every date there is")
@@ -143,10 +146,13 @@ def show_plan(talk: Talk, plan: Plan, request: Request) -> None:
         lines.append(f"no files for {shown_days}")
     talk.block("plan", *lines)
     for info in plan.infos:
+        talk.detail(f"file {shown(info.path)}: {info.schema}, DBN {info.version}, {size_text(info.size)}")
         if info.problem is not None:
             talk.warn(f"{info.problem.message}: what is whole is played")
     for error in plan.unreadable:
         talk.warn(f"{error.message}: left out")
+    for error in plan.beside:
+        talk.warn(f"{error.message}: set aside")
     for kept, left_out in plan.left_out:
         talk.warn(f"{left_out.path.name} holds what {kept.path.name} holds: left out")
     for path, reason in plan.passed_over:

@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spyctl.bus.acknowledgement import choose_protocol
+from spyctl.bus.consumers import Consumers
 from spyctl.bus.in_flight import Sink
 from spyctl.bus.publisher import Publisher
 from spyctl.bus.reader import read_back
@@ -19,24 +20,27 @@ from spyctl.bus.stream import Stream, ensure_stream, refuse_busy
 from spyctl.bus.target import Reached, reach
 from spyctl.cli.replay import LAST_RUN
 from spyctl.cli.replay_plan import Request
-from spyctl.cli.screen import show_progress
 from spyctl.cli.signals import Interruption
 from spyctl.cli.stdout_sink import StdoutSink
 from spyctl.cli.summary import print_summary
-from spyctl.cli.talk import Talk, drop_stdout, size_text
+from spyctl.cli.talk import Talk, drop
+from spyctl.cli.watch import watched
 from spyctl.clock import MAX_SPEED
-from spyctl.display import Scene, View
 from spyctl.encode import SUBJECTS
 from spyctl.errors import ExitCode, NoSpaceError, ResumeError, SpyctlError
 from spyctl.events import EventSource
 from spyctl.plan import Plan, fingerprints, shown
 from spyctl.replay import Replay
+from spyctl.replay_view import Scene, View
+from spyctl.sizes import size_text
 from spyctl.tasks import end_task
-from spyctl.times import utc_text
+from spyctl.times import SECOND, utc_text
 from spyctl.wire import with_prefix
 
+if TYPE_CHECKING:
+    from spyctl.metrics import Figures
+
 _LOOK_S = 0.1
-MIN_FREE_BYTES = 64_000_000
 
 
 async def run_replay(request: Request, plan: Plan, talk: Talk) -> int:
@@ -96,6 +100,7 @@ async def _replay_to_nats(
         connection, stream, record.subjects, asked=request.ack, paced=options.speed != MAX_SPEED, run=run
     )
     publisher = Publisher(protocol, record.run_id, anchor=(record.position, began_after))
+    talk.detail(f"run {record.run_id} into {stream.name} after seq {began_after:,}, acks {protocol.name}")
 
     def stored() -> AsyncIterator[list[tuple[int, str, bytes]]]:
         last_seq = publisher.delivery.last_seq or 0
@@ -109,7 +114,8 @@ async def _replay_to_nats(
             where = "embedded" if reached.embedded is not None else connection.url
             code = await _play(
                 request, plan, talk, publisher, record.run_id, interruption,
-                where=where, stream=stream, beside=keeper, stored=stored if request.verify else None,
+                where=where, stream=stream, consumers=Consumers(connection, stream.name), beside=keeper,
+                stored=stored if request.verify else None,
             )  # fmt: skip
             state = "complete" if code in (ExitCode.OK, ExitCode.INCOMPLETE) else "ended"
         finally:
@@ -191,7 +197,7 @@ async def _check_space(plan: Plan, request: Request, reached: Reached) -> None:
         if limit < 0:
             return
         free, place = max(0, limit - info.get("storage", 0)), f"JetStream at {reached.connection.url}"
-    if plan.stream_bytes + MIN_FREE_BYTES > free:
+    if plan.stream_bytes > free:
         raise NoSpaceError(
             f"{place} has {size_text(free)} free, this replay needs about {size_text(plan.stream_bytes)}",
             "--start and --end for less of the day, or free some space (spyctl server reset)",
@@ -208,7 +214,8 @@ async def _play(
     *,
     where: str,
     stream: Stream | None,
-    beside: "Any" = None,
+    consumers: Consumers | None = None,
+    beside: "asyncio.Task[None] | None" = None,
     stored: "Callable[[], AsyncIterator[list[tuple[int, str, bytes]]]] | None" = None,
 ) -> int:
 
@@ -222,19 +229,43 @@ async def _play(
 
     interruption.hand_to(end)
     scene = Scene(
-        title=f"{plan.dates[0]}{f' … {plan.dates[-1]}' if len(plan.dates) > 1 else ''}"
-        + ("   synthetic" if plan.synthetic else ""),
+        title=f"{plan.dates[0]}{f' … {plan.dates[-1]}' if len(plan.dates) > 1 else ''}",
+        what=f"{' + '.join(name for name in request.schemas if plan.events[name])} of {', '.join(plan.symbols[:3])}",
+        synthetic=plan.synthetic,
         where=where or "stdout",
         stream=stream.name if stream is not None else "·",
         first_ns=plan.first_ns or 0,
         last_ns=plan.last_ns or 0,
     )
     talk.line()
+    view = View(replay, scene, (lambda: consumers.now) if consumers is not None else None)
     # Events that scroll by on the same terminal leave no place for a display.
-    watched = Talk(quiet=talk.quiet or (request.sink == "stdout" and sys.stdout.isatty()))
+    draw = view.draw if request.sink != "stdout" or not sys.stdout.isatty() else None
+    figures = partial(_figures, replay, consumers, stream)
+    async with watched(talk, draw, view.line, consumers, request.metrics, figures):
+        try:
+            failure = await _until_played(replay, talk, beside, stored)
+        except BrokenPipeError:
+            drop(sys.stdout)
+            return ExitCode.OK  # whoever read our lines has had enough
+    print_summary(replay, plan, stream, as_json=request.as_json, to_stderr=request.sink == "stdout")
+    for damage in replay.reading.damage:
+        if failure is not damage:
+            _show_damage(talk, damage)
+    if failure is not None:
+        talk.error(failure.message, failure.remedy)
+        return failure.exit_code
+    return replay.exit_code()
+
+
+async def _until_played(
+    replay: Replay,
+    talk: Talk,
+    beside: "asyncio.Task[None] | None",
+    stored: "Callable[[], AsyncIterator[list[tuple[int, str, bytes]]]] | None",
+) -> SpyctlError | None:
+    # Plays to the end; returns what ended it early.
     failure: SpyctlError | None = None
-    view = View(replay, scene)
-    viewer = asyncio.create_task(show_progress(view.draw, view.line, watched))
     notes = asyncio.create_task(_tell_rolls(replay, talk))
     player = asyncio.create_task(replay.run())
     try:
@@ -247,23 +278,26 @@ async def _play(
         if stored is not None:
             talk.line("verifying: reading the events back")
             await replay.verify(stored())
-    except BrokenPipeError:
-        drop_stdout()
-        return ExitCode.OK  # whoever read our lines has had enough
     except SpyctlError as error:
         failure = error
         replay.stopped_by = replay.stopped_by or "error"
     finally:
-        await end_task(viewer)
         await end_task(notes)
-    print_summary(replay, plan, stream, as_json=request.as_json, to_stderr=request.sink == "stdout")
-    for damage in replay.reading.damage:
-        if failure is not damage:
-            _show_damage(talk, damage)
-    if failure is not None:
-        talk.error(failure.message, failure.remedy)
-        return failure.exit_code
-    return replay.exit_code()
+    return failure
+
+
+def _figures(replay: Replay, consumers: Consumers | None, stream: Stream | None) -> "Figures":
+    from spyctl.metrics import Figures
+
+    pace = replay.pace
+    gauges = {"behind_seconds": pace.behind_ns / SECOND, "speed_asked": replay.options.speed, "held": replay.held}
+    if (achieved := pace.achieved()) is not None:
+        gauges["speed_achieved"] = achieved
+    if pace.last_ns is not None:
+        gauges["event_time_seconds"] = pace.last_ns / SECOND
+    waiting = "the first event" if pace.last_ns is None else ""
+    summary = replay.summary(stream.name if stream is not None else None)
+    return Figures(summary, waiting, consumers.now if consumers is not None else (), gauges)
 
 
 async def _tell_rolls(replay: Replay, talk: Talk) -> None:

@@ -7,9 +7,8 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 import orjson
-import typer
 
-from spyctl.cli.talk import Talk, progress_bar, table
+from spyctl.cli.talk import Talk, progress_bar, table, write
 from spyctl.errors import ExitCode, UsageError
 from spyctl.ingest import holding
 from spyctl.plan import choose_dates
@@ -88,7 +87,7 @@ def show_report(
     if as_json:
         document: dict[str, Any] = {"date": day, "condition": next(iter(words), None), "doubts": doubts}
         document["schemas"] = {one.schema: _document(one) for one in qualities}
-        typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+        write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
     else:
         _print(head, qualities, doubts)
     if picture is not None:
@@ -99,20 +98,20 @@ def show_report(
 
 
 def _print(head: str, qualities: Sequence[Quality], doubts: Sequence[str]) -> None:
-    typer.echo(f" {head}")
+    write(f" {head}")
     rows = [[label, *(show(one) for one in qualities)] for label, show in _ROWS]
     schemas = [one.schema for one in qualities]
     for line in table(["", *schemas], rows, right=set(schemas)):
-        typer.echo(line)
+        write(line)
     for one in qualities:
         for from_ns, to_ns in one.quiet:
             span = f"{clock_text(from_ns, digits=0)} → {clock_text(to_ns, digits=0)}"
             usual = ", the daily break" if in_daily_break(from_ns, to_ns) else ""
-            typer.echo(f" quiet    {one.schema:<7}{span} UTC, {duration_text(to_ns - from_ns)}{usual}")
+            write(f" quiet    {one.schema:<7}{span} UTC, {duration_text(to_ns - from_ns)}{usual}")
     for doubt in doubts:
-        typer.echo(f" ! {doubt}")
+        write(f" ! {doubt}")
     if not doubts:
-        typer.echo(" ✓ nothing to look at")
+        write(" ✓ nothing to look at")
 
 
 def _document(one: Quality) -> dict[str, Any]:

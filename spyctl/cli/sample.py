@@ -5,12 +5,13 @@ from typing import Annotated
 
 import typer
 
-from spyctl.cli.options import DataDir, Quiet
-from spyctl.cli.talk import Talk, size_text
+from spyctl.cli.options import DataDir, talk_of
 from spyctl.errors import UsageError
+from spyctl.sizes import size_text
 
 
 def sample(
+    context: typer.Context,
     data_dir: DataDir = Path("dbn-data"),
     date: Annotated[list[str] | None, typer.Option("--date", help="A UTC day, or D..D; repeatable.")] = None,
     start: Annotated[str, typer.Option("--start", help="Where the day begins; all for a whole UTC day.")] = "open-5m",
@@ -20,13 +21,11 @@ def sample(
     rate: Annotated[float, typer.Option("--rate", min=0.1, max=20_000, help="Book changes per second.")] = 75.0,
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same bytes.")] = 7,
     force: Annotated[bool, typer.Option("--force", help="Write over files that are there.")] = False,
-    quiet: Quiet = False,
 ) -> None:
     """Write a synthetic ES day: trades and mbp-10, DBN 1 in zstd, marked as synthetic.
 
-    [dim]spyctl sample --date 2025-12-17[/]                       ten minutes around the open
-
-    [dim]spyctl sample --date 2025-12-17 --start all[/]           the whole day
+    spyctl sample --date 2025-12-17    ten minutes around the open
+    spyctl sample --date 2025-12-17 --start all    the whole day
     """
     from datetime import timedelta
 
@@ -34,11 +33,13 @@ def sample(
     from spyctl.sample import FOLDERS, day_span, is_vendor_folder, write_day
     from spyctl.times import parse_date, parse_duration, parse_instant
 
-    talk = Talk(quiet)
+    talk = talk_of(context)
     days, written = [], False
     for text in date or ["2025-12-16"]:
         first, _, last = text.partition("..")
         day, end = parse_date(first), parse_date(last or first)
+        if end < day:
+            raise UsageError(f"--date {text} ends before it begins", f"--date {end}..{day}")
         while day <= end:
             days.append(day)
             day += timedelta(days=1)

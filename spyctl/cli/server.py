@@ -5,21 +5,24 @@ from typing import Annotated
 
 import typer
 
-from spyctl.cli.options import Json, Port, Store
-from spyctl.cli.talk import Talk, size_text
+from spyctl.cli.command import Command, Group
+from spyctl.cli.options import Json, Port, Store, talk_of
+from spyctl.cli.talk import Talk, write
 from spyctl.errors import ExitCode, UsageError
+from spyctl.sizes import size_text
 
 app = typer.Typer(
     help="Run, look at or empty the embedded NATS server.",
+    cls=Group,
     invoke_without_command=True,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
 )
 
 
 @app.callback()
 def _server(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+        write(context.get_help())
 
 
 def _store_path(store: Path | None) -> Path:
@@ -28,15 +31,18 @@ def _store_path(store: Path | None) -> Path:
     return store or default_store()
 
 
-@app.command()
-def run(store: Store = None, port: Port = 4222) -> int:
-    """Keep the embedded server running until Ctrl-C."""
+@app.command(cls=Command)
+def run(context: typer.Context, store: Store = None, port: Port = 4222) -> int:
+    """Keep the embedded server running until Ctrl-C.
+
+    spyctl server run
+    """
     import asyncio
 
-    return asyncio.run(_run(_store_path(store), port))
+    return asyncio.run(_run(_store_path(store), port, talk_of(context)))
 
 
-async def _run(folder: Path, port: int) -> int:
+async def _run(folder: Path, port: int, talk: Talk) -> int:
     import asyncio
     import signal
 
@@ -44,7 +50,6 @@ async def _run(folder: Path, port: int) -> int:
     from spyctl.bus.embedded import Store as EmbeddedStore
     from spyctl.plan import shown
 
-    talk = Talk()
     loop = asyncio.get_running_loop()
     signals: asyncio.Queue[ExitCode] = asyncio.Queue()
     loop.add_signal_handler(signal.SIGINT, signals.put_nowait, ExitCode.INTERRUPTED)
@@ -57,9 +62,12 @@ async def _run(folder: Path, port: int) -> int:
         return await signals.get()
 
 
-@app.command()
+@app.command(cls=Command)
 def status(store: Store = None, as_json: Json = False) -> int:
-    """Say whether the embedded server runs, where, and how much it holds."""
+    """Say whether the embedded server runs, where, and how much it holds.
+
+    spyctl server status --json
+    """
     from dataclasses import asdict
 
     import orjson
@@ -78,19 +86,26 @@ def status(store: Store = None, as_json: Json = False) -> int:
             "bytes": size,
             "free_bytes": found.free_bytes(),
         }
-        typer.echo(orjson.dumps(document | (asdict(state) if state else {}), option=orjson.OPT_INDENT_2).decode())
+        write(orjson.dumps(document | (asdict(state) if state else {}), option=orjson.OPT_INDENT_2).decode())
     else:
         if state is not None:
-            typer.echo(f"running  nats-server {state.version} on {state.url}, process {state.pid}")
+            write(f"running  nats-server {state.version} on {state.url}, process {state.pid}")
         else:
-            typer.echo("stopped  it starts with the first command that needs it")
-        typer.echo(f"store    {shown(folder)}, {size_text(size)} held, {size_text(found.free_bytes())} free")
+            write("stopped  it starts with the first command that needs it")
+        write(f"store    {shown(folder)}, {size_text(size)} held, {size_text(found.free_bytes())} free")
     return ExitCode.OK
 
 
-@app.command()
-def reset(store: Store = None, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> int:
-    """Delete everything that the embedded server has stored."""
+@app.command(cls=Command)
+def reset(
+    context: typer.Context,
+    store: Store = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> int:
+    """Delete everything that the embedded server has stored.
+
+    spyctl server reset --yes
+    """
     import sys
 
     from spyctl.bus.embedded import Store as EmbeddedStore
@@ -102,5 +117,5 @@ def reset(store: Store = None, yes: Annotated[bool, typer.Option("--yes", help="
             raise UsageError(f"this deletes all events in {shown(folder)}", "spyctl server reset --yes")
         typer.confirm(f"delete all events in {shown(folder)}?", abort=True, err=True)
     freed = EmbeddedStore(folder).reset()
-    Talk().line(f"deleted {size_text(freed)} in {shown(folder)}")
+    talk_of(context).line(f"deleted {size_text(freed)} in {shown(folder)}")
     return ExitCode.OK

@@ -12,7 +12,7 @@ _SIGNALS = {
     signal.SIGINT: ("Ctrl-C", ExitCode.INTERRUPTED),
     signal.SIGTERM: ("SIGTERM", ExitCode.TERMINATED),
 }
-_SHOW_CURSOR = "\x1b[?25h\n"
+_GIVE_BACK = "\x1b[?1049l\x1b[?25h\n"  # the screen and the cursor
 
 
 class Interruption:
@@ -36,7 +36,7 @@ class Interruption:
     def _signalled(self, number: signal.Signals) -> None:
         name, code = _SIGNALS[number]
         if self.code is not None:
-            sys.stderr.write(_SHOW_CURSOR if sys.stderr.isatty() else "")
+            sys.stderr.write(_GIVE_BACK if sys.stderr.isatty() else "")
             os._exit(code)
         self.code = code
         if self._receiver is not None:

@@ -6,11 +6,12 @@ from typing import TextIO
 import orjson
 
 from spyctl.bus.stream import Stream
-from spyctl.cli.talk import colours, labelled, size_text
+from spyctl.cli.talk import colours, labelled
 from spyctl.clock import achieved_text, speed_text
 from spyctl.live import Live
 from spyctl.plan import Plan
 from spyctl.replay import Replay
+from spyctl.sizes import size_text
 from spyctl.times import NEW_YORK, SECOND, clock_text, duration_text
 
 
@@ -122,8 +123,7 @@ def print_live_summary(live: Live, title: str, stream: Stream, *, as_json: bool,
     if delivery.first_seq is not None:
         records = f" (with {summary['gap_records']:,} gap records)" if summary["gap_records"] else ""
         blocks.append(("stream", f"{stream.name}, seq {delivery.first_seq:,} to {delivery.last_seq:,}{records}"))
-    for ns, text in list(live.notes)[-10:]:
-        blocks.append(("note", f"{clock_text(ns, NEW_YORK, 0)}  {text}"))
+    blocks += [("note", f"{clock_text(note.ns, NEW_YORK, 0)}  {note.text}") for note in list(live.notes)[-10:]]
     colour = colours(out)
     for label, *lines in blocks:
         print(labelled(label, *lines, colour=colour), file=out, flush=True)

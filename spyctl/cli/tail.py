@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from spyctl.cli.options import OUTPUT, Embedded, Json, NatsUrl, Port, Prefix, Quiet, Store, nats_target
-from spyctl.cli.talk import Talk
+from spyctl.cli import complete
+from spyctl.cli.options import OUTPUT, Embedded, Json, NatsUrl, Port, Prefix, Store, nats_target, talk_of
 from spyctl.errors import UsageError
 
 LAST = 10
@@ -16,7 +16,11 @@ def tail(
     context: typer.Context,
     subjects: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[SUBJECT]…", help="futures, options.trades, gaps, …; all unless named."),
+        typer.Argument(
+            metavar="[SUBJECT]…",
+            help="futures, options.trades, gaps, …; all unless named.",
+            autocompletion=complete.subjects,
+        ),
     ] = None,
     start_at: Annotated[
         str | None,
@@ -46,15 +50,12 @@ def tail(
     store: Store = None,
     port: Port = 4222,
     prefix: Prefix = "",
-    quiet: Quiet = False,
 ) -> int:
     """Follow the stream: the last 10 events, then what comes; JSON lines into a pipe.
 
-    [dim]spyctl tail futures[/]                         ES as it comes
-
-    [dim]spyctl tail gaps --from start --until-end[/]   every gap that is stored
-
-    [dim]spyctl tail --from -5m --stats --until-end[/]  rates and latencies
+    spyctl tail futures    ES as it comes
+    spyctl tail gaps --from start --until-end    every gap that is stored
+    spyctl tail --from -5m --stats --until-end    rates and latencies
     """
     import asyncio
 
@@ -80,7 +81,7 @@ def tail(
         form=form or ("text" if sys.stdout.isatty() else "json"),
         as_json=as_json,
     )
-    return asyncio.run(run_tail(request, Talk(quiet)))
+    return asyncio.run(run_tail(request, talk_of(context)))
 
 
 def _instant(text: str) -> int:

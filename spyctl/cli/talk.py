@@ -3,10 +3,13 @@
 import codecs
 import os
 import sys
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
+
+from spyctl.notes import Note
 
 LABEL_WIDTH = 9
 _LONG_BYTES = 50_000_000
@@ -40,9 +43,15 @@ def prepare_streams() -> None:
             stream.reconfigure(errors="spyctl")
 
 
-def drop_stdout() -> None:
-    """Send stdout nowhere: its reader has gone, and Python would complain again while it shuts down."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def write(text: str = "") -> None:
+    """Write a line of a result to stdout."""
+    sys.stdout.write(f"{text}\n")
+
+
+def drop(stream: TextIO) -> None:
+    """Send a stream nowhere: its reader has gone, and Python would complain again while it shuts down."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def colours(stream: TextIO) -> bool:
@@ -54,54 +63,118 @@ def colours(stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
+def bold(text: str, colour: bool) -> str:
+    """Write a text bright where colours are wanted."""
+    return f"{_BOLD}{text}{_END}" if colour and text else text
+
+
+def dim(text: str, colour: bool) -> str:
+    """Write a text dim where colours are wanted."""
+    return f"{_DIM}{text}{_END}" if colour and text else text
+
+
 def labelled(label: str, *lines: str, colour: bool = False) -> str:
     """Write a block whose label stands in a column of its own before the first line."""
-    head = f"{label:<{LABEL_WIDTH}}"
-    if colour:
-        head = f"{_DIM}{head}{_END}"
+    head = dim(f"{label:<{LABEL_WIDTH}}", colour)
     return "\n".join((head if i == 0 else " " * LABEL_WIDTH) + line for i, line in enumerate(lines))
 
 
 class Talk:
-    """Plan, notes, warnings and errors; ``quiet`` leaves only warnings and errors."""
+    """Plan, notes, warnings and errors of one process, as the user wants them.
 
-    def __init__(self, quiet: bool = False, stream: TextIO | None = None) -> None:
-        self.quiet = quiet
+    ``quiet`` leaves only warnings and errors, ``verbose`` adds what is rarely asked for; ``plain`` does without a
+    live display and without colours; ``as_json`` writes a JSON object a line, for a log; ``debug`` adds tracebacks.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self.quiet = self.verbose = self.plain = self.as_json = self.debug = False
+        self.warnings = 0
         self._stream = stream
-        self.colour = colours(self.stream)
+        self._held: list[Note] | None = None  # while a display has the screen
+        self._later: list[str] = []
 
     @property
     def stream(self) -> TextIO:
-        """Where it goes; looked up each time, since a live display stands in for stderr."""
+        """Where it goes."""
         return self._stream or sys.stderr
+
+    @property
+    def colour(self) -> bool:
+        """Whether to colour it."""
+        return colours(self.stream) and not self.plain
+
+    @property
+    def draws(self) -> bool:
+        """Whether something may be drawn and redrawn: on a terminal that can, and nobody objects."""
+        unable = self.plain or self.as_json or os.environ.get("TERM") == "dumb" or bool(os.environ.get("CI"))
+        return not unable and self.stream.isatty()
 
     def block(self, label: str, *lines: str) -> None:
         """Say something under a label."""
         if not self.quiet:
-            print(labelled(label, *lines, colour=self.colour), file=self.stream, flush=True)
+            self._say("info", labelled(label, *lines, colour=self.colour), f"{label}: " + " ".join(lines))
 
     def line(self, text: str = "") -> None:
         """Say one line."""
         if not self.quiet:
-            print(text, file=self.stream, flush=True)
+            self._say("info", text)
+
+    def detail(self, text: str) -> None:
+        """Say one line to who wants to know more."""
+        if self.verbose:
+            self._say("debug", dim(text, self.colour), text)
 
     def warn(self, text: str) -> None:
         """Say what somebody should look at."""
-        mark = f"{_YELLOW}!{_END}" if self.colour else "!"
-        print(f"{mark} {text}", file=self.stream, flush=True)
+        self.warnings += 1
+        self._say("warning", f"{_YELLOW}!{_END} {text}" if self.colour else f"! {text}", text)
 
     def error(self, message: str, remedy: str = "") -> None:
         """Say what went wrong and what to do about it."""
         mark = f"{_RED}error:{_END}" if self.colour else "error:"
-        print(f"{mark} {message}", file=self.stream, flush=True)
-        if remedy:
-            print(f"  try: {remedy}", file=self.stream, flush=True)
+        shown = f"{mark} {message}" + (f"\n  try: {remedy}" if remedy else "")
+        self._say("error", shown, message, remedy)
+
+    def _say(self, level: str, shown: str, plain: str | None = None, remedy: str = "") -> None:
+        plain = shown if plain is None else plain
+        if self.as_json:
+            if not (plain := plain.strip()):
+                return
+            import json
+            from datetime import UTC, datetime
+
+            now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            shown = json.dumps({"time": now, "level": level, "text": plain} | ({"try": remedy} if remedy else {}))
+        if self._held is not None:
+            self._held.append(Note(time.time_ns(), plain.strip(), level))
+            self._later.append(shown)
+        else:
+            self._print(shown)
+
+    def _print(self, text: str) -> None:
+        try:
+            print(text, file=self.stream, flush=True)
+        except OSError:  # nobody listens any more, which is no reason to stop
+            drop(self.stream)
+
+    @contextmanager
+    def held(self) -> Iterator[Sequence[Note]]:
+        """Keep back what is said while a display has the screen, and say it afterwards; yields what was said."""
+        said: list[Note] = []
+        self._held = said
+        try:
+            yield said
+        finally:
+            self._held = None
+            for shown in self._later:
+                self._print(shown)
+            self._later.clear()
 
 
 @contextmanager
 def progress_bar(talk: Talk, label: str, total: int) -> Iterator[Callable[[int], None]]:
     """Show how far a long reading is, on a terminal alone; yields what is told the bytes done."""
-    if talk.quiet or not talk.stream.isatty() or os.environ.get("TERM") == "dumb" or total < _LONG_BYTES:
+    if talk.quiet or not talk.draws or total < _LONG_BYTES:
         yield lambda _: None
         return
     from rich.console import Console
@@ -124,14 +197,3 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], right: Collection
         ).rstrip()
         for row in [heads, *rows]
     ]
-
-
-def size_text(size: float) -> str:
-    """Write a number of bytes in units of 1000, as ``46 kB``, ``2.72 MB``, ``38 GB``."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000 or unit == "GB":
-            break
-        size /= 1000
-    if unit in ("bytes", "kB") or size >= 100 or (unit == "GB" and size >= 10):
-        return f"{size:,.0f} {unit}"
-    return f"{size:.1f} {unit}" if size >= 10 else f"{size:.2f} {unit}"

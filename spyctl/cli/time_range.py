@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spyctl.cli.options import DataDir, Dataset, Json, Quiet, Schema, Symbol, schema_name
-from spyctl.cli.talk import Talk, progress_bar, table
+from spyctl.cli import complete
+from spyctl.cli.options import DataDir, Dataset, Json, Schema, Symbol, talk_of
+from spyctl.cli.talk import progress_bar, table, write
 from spyctl.errors import ExitCode, NoDataError
 
 if TYPE_CHECKING:
@@ -18,32 +19,37 @@ _HEAD = f"         {'UTC':<31}{'New York':<21}ts_event_ns"
 
 
 def time_range(
+    context: typer.Context,
     date: Annotated[
         list[str],
-        typer.Option("--date", envvar="REPLAY_DATE", metavar="DAY", help="A UTC day of the files, D..D, all, last."),
+        typer.Option(
+            "--date",
+            envvar="REPLAY_DATE",
+            metavar="DAY",
+            help="A UTC day of the files, D..D, all, last.",
+            autocompletion=complete.dates,
+        ),
     ],
     schema: Schema = None,
     symbol: Symbol = None,
     dataset: Dataset = None,
     data_dir: DataDir = Path("dbn-data"),
     as_json: Json = False,
-    quiet: Quiet = False,
 ) -> int:
     """Show the exact first and last event of a day, or of each day of a range.
 
-    [dim]spyctl time-range --date 2025-12-16 --schema trades[/]
-
-    [dim]spyctl time-range --date 2025-12-14..2025-12-19[/]
+    spyctl time-range --date 2025-12-16 --schema trades
+    spyctl time-range --date 2025-12-14..2025-12-19
     """
     import orjson
 
-    from spyctl.columns import SCHEMAS
+    from spyctl.columns import SCHEMAS, schema_name
     from spyctl.ingest import holding
     from spyctl.ingest import time_range as exact_range
     from spyctl.plan import choose_dates, shown, with_symbols
     from spyctl.sources.dbn_catalog import days, scan
 
-    talk = Talk(quiet)
+    talk = talk_of(context)
     schemas = [schema_name(text) for text in schema] if schema else list(SCHEMAS)
     words = tuple(symbol or ())
     catalog = scan(data_dir)
@@ -70,7 +76,7 @@ def time_range(
     if as_json:
         documents = [_document(*one) for one in found]
         document = documents[0] if len(documents) == 1 else {"ranges": documents}
-        typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+        write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
     elif len(found) == 1:
         _print_one(*found[0], took_ns)
     else:
@@ -100,15 +106,15 @@ def _print_one(day: Any, schema: str, found: "TimeRange", took_ns: int) -> None:
 
     span = duration_text((found.last_ns or 0) - (found.first_ns or 0), 3)
     files = f"{found.files:,} file" + ("" if found.files == 1 else "s")
-    typer.echo(f" {day} {schema}: {_records(found.records)} in {files}, span {span}, read in {duration_text(took_ns)}")
-    typer.echo(_HEAD)
+    write(f" {day} {schema}: {_records(found.records)} in {files}, span {span}, read in {duration_text(took_ns)}")
+    write(_HEAD)
     for label, ns in (("first", found.first_ns), ("last", found.last_ns)):
-        typer.echo(_instant_row(label, ns))
+        write(_instant_row(label, ns))
     if found.snapshots:
         were = "record is" if found.snapshots == 1 else "records are"
-        typer.echo(f" {found.snapshots:,} snapshot {were} left out; ts_recv of all records:")
+        write(f" {found.snapshots:,} snapshot {were} left out; ts_recv of all records:")
         for label, ns in (("first", found.first_recv_ns), ("last", found.last_recv_ns)):
-            typer.echo(_instant_row(label, ns))
+            write(_instant_row(label, ns))
 
 
 def _print_all(found: "list[tuple[Any, str, TimeRange]]", took_ns: int) -> None:
@@ -127,15 +133,15 @@ def _print_all(found: "list[tuple[Any, str, TimeRange]]", took_ns: int) -> None:
     ]
     heads = ("date", "schema", "records", "snapshots", "first, UTC", "last, UTC")
     for line in table(heads, rows, right={"records", "snapshots"}):
-        typer.echo(line)
+        write(line)
     firsts = [one.first_ns for _, _, one in found if one.first_ns is not None]
     lasts = [one.last_ns for _, _, one in found if one.last_ns is not None]
     records = sum(one.records for _, _, one in found)
     span = duration_text(max(lasts) - min(firsts), 3) if firsts else "0 s"
-    typer.echo(f" all: {_records(records)}, span {span}, read in {duration_text(took_ns)}")
-    typer.echo(_HEAD)
-    typer.echo(_instant_row("first", min(firsts, default=None)))
-    typer.echo(_instant_row("last", max(lasts, default=None)))
+    write(f" all: {_records(records)}, span {span}, read in {duration_text(took_ns)}")
+    write(_HEAD)
+    write(_instant_row("first", min(firsts, default=None)))
+    write(_instant_row("last", max(lasts, default=None)))
 
 
 def _records(number: int) -> str:

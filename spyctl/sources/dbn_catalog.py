@@ -3,7 +3,7 @@
 import os
 import re
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from collections.abc import Mapping as MappingType
 from contextlib import closing
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from spyctl.columns import SCHEMAS
-from spyctl.errors import DamagedFileError, NoDataError, OtherSchemaError
+from spyctl.errors import DamagedFileError, NoDataError, OtherSchemaError, UsageError
 from spyctl.sources.dbn_file import RTYPES, DBNFile, Header, is_dbn_name
 from spyctl.sources.job import AVAILABLE, Jobs, Listed
 from spyctl.symbology import Mapping, read_symbology
@@ -82,13 +82,14 @@ class Catalog:
     """What a data folder holds: ``files`` in catalog order, and what is not among them.
 
     ``unreadable`` cannot be read at all, ``passed_over`` are files with the reason why they are not replayed,
-    ``missing`` are listed in a manifest and not there.
+    ``missing`` are listed in a manifest and not there, ``beside`` are job files that cannot be read.
     """
 
     files: list[DBNFileInfo]
     unreadable: list[DamagedFileError]
     passed_over: list[tuple[Path, str]]
     missing: list[Path]
+    beside: list[DamagedFileError]
 
 
 def scan(root: Path) -> Catalog:
@@ -103,7 +104,7 @@ def scan(root: Path) -> Catalog:
             f"{root} is a file, not a data folder" if root.exists() else f"there is no data folder {root}",
             "--data-dir DIR, or spyctl sample to write a synthetic day there",
         )
-    catalog, others, jobs = Catalog([], [], [], []), [], Jobs(root)
+    catalog, others, jobs = Catalog([], [], [], [], []), [], Jobs(root)
     sizes = _find(root, catalog)
     counted = _worth_counting(sizes)
     for path in sizes:
@@ -117,7 +118,7 @@ def scan(root: Path) -> Catalog:
             catalog.passed_over.append((path, error.reason))
         except DamagedFileError as error:
             catalog.unreadable.append(error)
-    catalog.unreadable.extend(jobs.unreadable.values())
+    catalog.beside.extend(jobs.unreadable.values())
     if not catalog.files and not catalog.unreadable:
         if others:
             raise others[0]
@@ -356,6 +357,20 @@ def days(infos: list[DBNFileInfo]) -> list[date]:
         count = (info.last_date - info.first_date).days + 1
         found.update(info.first_date + timedelta(days=shift) for shift in range(count))
     return sorted(found)
+
+
+def refuse_mixture(infos: Sequence[DBNFileInfo], where: str) -> None:
+    """Raise :class:`UsageError` where files must not be read as one input: synthetic and vendor's, two datasets."""
+    if len({info.synthetic for info in infos}) > 1:
+        raise UsageError(
+            f"{where} holds synthetic and vendor files for these dates; they are never merged",
+            "keep synthetic days in a folder of their own, --data-dir DIR",
+        )
+    if len(datasets := sorted({info.dataset for info in infos})) > 1:
+        raise UsageError(
+            f"{where} holds {' and '.join(datasets)} for these dates; one at a time is read",
+            f"--dataset {datasets[0]}",
+        )
 
 
 def overlaps(infos: list[DBNFileInfo]) -> list[tuple[DBNFileInfo, DBNFileInfo]]:

@@ -30,7 +30,7 @@ def test_every_command_is_in_the_readme(command: str) -> None:
 def test_every_command_has_help_within_80_columns(command: str) -> None:
     lines = spyctl(*command.split(), "--help").splitlines()
     assert max(map(len, lines)) <= 80
-    assert len(lines) <= 90
+    assert len(lines) <= 80
 
 
 def test_the_event_table_names_every_subject_and_schema() -> None:

@@ -164,15 +164,16 @@ def test_bare_spyctl_prints_the_help(cli: Cli) -> None:
 def test_the_version(cli: Cli) -> None:
     from spyctl import __version__
 
-    assert cli("--version").stdout == f"spyctl {__version__}\n"
+    lines = cli("--version").stdout.splitlines()
+    assert lines[0] == f"spyctl {__version__}"
+    assert {"python", "nats-server", "nats-py", "databento-dbn"} <= {line.split()[0] for line in lines}
     assert f"## {__version__}" in (Path(__file__).parents[2] / "CHANGELOG.md").read_text()
 
 
 def test_an_unknown_command_gets_a_suggestion(cli: Cli) -> None:
     result = cli("repaly")
     assert result.returncode == 2
-    assert "replay" in result.stderr
-    assert result.stderr.count("\n") == 2
+    assert result.stderr == "error: spyctl has no command 'repaly'\n  try: spyctl replay\n"
 
 
 def test_help_imports_nothing_but_the_command_line() -> None:

@@ -398,7 +398,8 @@ def test_an_unreadable_file_beside_good_ones_is_left_out_and_told(cli: Cli, data
         (["--order", "random"], 2, "--order random is none of event, recv", "--order event"),
         (["--prefix", "a.b"], 2, "--prefix 'a.b' is no subject token", "letters"),
         (["--count", "0"], 2, "count", "--help"),
-        (["--nonsense"], 2, "no such option: --nonsense", "spyctl replay --help"),
+        (["--nonsense"], 2, "spyctl replay has no option --nonsense", "spyctl replay --help"),
+        (["--sped", "10"], 2, "spyctl replay has no option --sped", "spyctl replay --speed"),
         (["--nats-url", "http://x"], 2, "'http://x' is not a NATS URL", "nats://HOST:4222"),
         (["--nats-url", "nats://me:hunter2@h"], 2, "--nats-url holds a user or password", "NATS_URL"),
     ],
@@ -453,7 +454,7 @@ async def test_an_unfit_stream(cli: Cli, data: Path, nats_server: NatsServer) ->
 
 
 def test_too_little_room(cli: Cli, data: Path, tmp_path: Path) -> None:
-    account = "accounts { A: { jetstream: { max_file: 50MB }, users: [{ user: a, password: a }] } }\nno_auth_user: a"
+    account = "accounts { A: { jetstream: { max_file: 20KB }, users: [{ user: a, password: a }] } }\nno_auth_user: a"
     server = NatsServer(tmp_path / "small", extra=account).start()
     try:
         result = cli("replay", "--nats-url", server.url)

@@ -317,7 +317,7 @@ async def test_silence_in_regular_hours_makes_a_new_connection(
         in_session = True
         await eventually(lambda: run.live.feeds["stocks"].reconnects == 1)
         assert run.live.feeds["options"].reconnects == 0
-        assert any("nothing for" in text for _, text in run.live.notes)
+        assert any("nothing for" in text for text in (note.text for note in run.live.notes))
 
 
 async def test_half_a_plan_runs_with_half_the_data(nats_server: NatsServer) -> None:
@@ -345,7 +345,7 @@ async def test_the_delayed_feed_and_a_wrong_clock_are_noticed(
         await eventually(lambda: run.is_up("stocks"))
         await run.say("stocks", *(trade(t=now_ms() - 900_000) for _ in range(150)))
         run.live.intake.watch_skew()
-        assert "the feed is delayed" in run.live.notes[-1][1]
+        assert "the feed is delayed" in run.live.notes[-1].text
         noted = len(run.live.notes)
         run.live.intake.watch_skew()
         assert len(run.live.notes) == noted  # said once
@@ -353,7 +353,7 @@ async def test_the_delayed_feed_and_a_wrong_clock_are_noticed(
         run.live.intake.watch_skew()
         run.live.intake._skewed = False
         run.live.intake.watch_skew()
-        assert "clock" in run.live.notes[-1][1]
+        assert "clock" in run.live.notes[-1].text
 
 
 async def test_a_bug_of_ours_costs_one_event_and_many_end_it_loudly(
@@ -497,7 +497,7 @@ async def test_a_plan_without_rest_trades_is_told_and_does_no_harm(nats_server: 
         async with running(nats_server.url, backfill=Backfill(MassiveRest("secret", rest.url))) as run:
             await eventually(lambda: run.is_up("stocks"))
             run.peer("stocks").abort()
-            await eventually(lambda: any("not entitled" in text for _, text in run.live.notes))
+            await eventually(lambda: any("not entitled" in text for text in (note.text for note in run.live.notes)))
             await eventually(lambda: run.is_up("stocks"))
             await run.say("stocks", trade())
             assert (await run.end())["published"] == 1

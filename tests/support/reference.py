@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from spyctl.cli.help_topics import EXIT_CODES
+
 ROOT = Path(__file__).parent.parent.parent
 COMMANDS = (
     "",
@@ -21,21 +23,12 @@ COMMANDS = (
     "server run",
     "server status",
     "server reset",
+    "config",
+    "config show",
+    "help",
 )
 SHELLS = {"bash": "spyctl.bash", "zsh": "_spyctl", "fish": "spyctl.fish"}
-EXIT_CODES = """\
-| code | means |
-|---|---|
-| 0 | done, nothing to complain about |
-| 1 | failed: nothing could be read, or `--strict` met damage |
-| 2 | usage: a wrong option, or options that contradict each other |
-| 3 | finished, but late, rejected, reordered or dropped events, gaps, or a file that was cut short or damaged |
-| 4 | key or entitlement: none, refused, a plan that lacks the data, or a key that another process uses |
-| 5 | NATS: unreachable, without JetStream, a stream that does not fit or is in use, too little room |
-| 6 | no such data: folder, date, schema or range |
-| 130 | Ctrl-C: the first drains what is in flight and sums up, the second leaves at once |
-| 143 | SIGTERM, likewise |
-"""
+EXIT_CODES_HEAD = "| code | means | for example |\n|---|---|---|\n"
 
 
 def spyctl(*arguments: str, **environment: str) -> str:
@@ -52,16 +45,25 @@ def spyctl(*arguments: str, **environment: str) -> str:
     return result.stdout
 
 
+def exit_codes() -> str:
+    """Return the rows of the table of exit codes."""
+    return "".join(f"| {int(code)} | {words} | `{example}` |\n" for code, words, example in EXIT_CODES)
+
+
 def cli_reference() -> str:
     """Return the text of ``docs/cli.md``."""
     parts = [
         "# The command line\n\nMade by `make docs` from `--help`; a test keeps the two equal.\n",
-        f"## Exit codes\n\n{EXIT_CODES}",
+        f"## Exit codes\n\n{EXIT_CODES_HEAD}{exit_codes()}",
     ]
     for command in COMMANDS:
         lines = [line.rstrip() for line in spyctl(*command.split(), "--help").strip("\n").splitlines()]
         text = "\n".join(lines).strip("\n")
         parts.append(f"## `{f'spyctl {command}'.strip()}`\n\n```text\n{text}\n```\n")
+    parts += [
+        f"## `spyctl help {topic}`\n\n```text\n{spyctl('help', topic).rstrip()}\n```\n"
+        for topic in ("environment", "events")
+    ]
     return "\n".join(parts)
 
 

@@ -357,9 +357,9 @@ def test_a_job_file_that_cannot_be_read_costs_itself_alone(tmp_path: Path, name:
     (tmp_path / name).write_text(text)
     catalog = scan(tmp_path)
     assert len(catalog.files) == 2
-    assert [Path(error.path).name for error in catalog.unreadable] in ([name], [])
+    assert [Path(error.path).name for error in catalog.beside] in ([name], [])
     if text == "{":
-        assert len(catalog.unreadable) == 1
+        assert len(catalog.beside) == 1
 
 
 def test_versions_and_sides_and_levels_of_old_and_new_files_are_the_same(tmp_path: Path) -> None:

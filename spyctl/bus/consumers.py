@@ -1,0 +1,65 @@
+"""Who reads a stream, and how far behind each one is: is my engine keeping up?"""
+
+import asyncio
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from spyctl.bus.connection import ApiError, Connection
+from spyctl.bus.stream import StoredMessage
+from spyctl.errors import SpyctlError
+from spyctl.times import SECOND
+
+LOOK_S = 1.0
+_MOST_LOOKS = 8  # consumers whose oldest unread message is asked for
+_OWN = "count-"  # what stream.count_after makes for a moment
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """A consumer at a moment: ``behind`` messages are not delivered, the oldest of them stored ``behind_s`` ago;
+    ``unacked`` are delivered and not yet acknowledged."""
+
+    name: str
+    behind: int
+    behind_s: float | None
+    unacked: int
+
+
+class Consumers:
+    """Looks at a stream's consumers now and then, beside the path of the events; ``now`` is what it saw last."""
+
+    def __init__(self, connection: Connection, stream: str) -> None:
+        self.now: tuple[Consumer, ...] = ()
+        self._connection = connection
+        self._stream = stream
+
+    async def keep_looking(self) -> None:
+        """Look every second, for ever; a server that does not answer is asked again."""
+        while True:
+            with suppress(ApiError, SpyctlError):
+                self.now = await self.look()
+            await asyncio.sleep(LOOK_S)
+
+    async def look(self) -> tuple[Consumer, ...]:
+        """Return the consumers, those that are furthest behind first. Raises what the connection raises."""
+        answer = await self._connection.api(f"CONSUMER.LIST.{self._stream}", {"offset": 0})
+        infos = [one for one in answer.get("consumers") or () if not one["name"].startswith(_OWN)]
+        infos.sort(key=lambda one: (-one["num_pending"], one["name"]))
+        found = []
+        for i, info in enumerate(infos):
+            behind_s = await self._age(info) if info["num_pending"] and i < _MOST_LOOKS else None
+            found.append(Consumer(info["name"], info["num_pending"], behind_s, info["num_ack_pending"]))
+        return tuple(found)
+
+    async def _age(self, info: dict[str, Any]) -> float | None:
+        # How long ago the first message was stored that this consumer has not been given.
+        request: dict[str, Any] = {"seq": info["delivered"]["stream_seq"] + 1}
+        if subject := info["config"].get("filter_subject"):
+            request["next_by_subj"] = subject
+        try:
+            reply = await self._connection.api(f"STREAM.MSG.GET.{self._stream}", request)
+        except ApiError:
+            return None  # expired meanwhile
+        return max(0.0, (time.time_ns() - StoredMessage.of(reply["message"]).stored_ns) / SECOND)

@@ -1,0 +1,36 @@
+"""What goes on beside a run: it is shown, the stream's consumers are looked at, and figures are served."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
+
+from spyctl.bus.consumers import Consumers
+from spyctl.cli.screen import Draw, show_progress
+from spyctl.cli.talk import Talk
+from spyctl.tasks import end_task
+
+if TYPE_CHECKING:
+    from spyctl.metrics import Figures
+
+
+@asynccontextmanager
+async def watched(
+    talk: Talk,
+    draw: Draw | None,
+    line: Callable[[], str],
+    consumers: Consumers | None,
+    metrics: tuple[str, int] | None,
+    figures: "Callable[[], Figures]",
+) -> AsyncIterator[None]:
+    """Watch a run; without ``draw`` it is not shown. Raises :class:`UsageError` where ``metrics`` cannot be served."""
+    async with AsyncExitStack() as stack:
+        if metrics is not None:
+            from spyctl.metrics import serving
+
+            talk.block("metrics", stack.enter_context(serving(metrics, figures)))
+        if consumers is not None:
+            stack.push_async_callback(end_task, asyncio.create_task(consumers.keep_looking()))
+        if draw is not None:
+            stack.push_async_callback(end_task, asyncio.create_task(show_progress(draw, line, talk)))
+        yield

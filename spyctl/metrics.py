@@ -1,0 +1,150 @@
+"""Figures of a run for Prometheus, and whether it is well: ``/metrics``, ``/healthz``, ``/readyz`` over HTTP.
+
+A thread answers, but every figure is read on the event loop: a loop that is stuck answers nobody, which is what
+``/healthz`` says then.
+"""
+
+import asyncio
+import concurrent.futures
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from spyctl.bus.consumers import Consumer
+from spyctl.errors import UsageError
+
+PATIENCE_S = 2.0
+LOOPBACK = "127.0.0.1"
+_COUNTS = {
+    "read": "Records read.",
+    "received": "Events received.",
+    "published": "Events published.",
+    "acked": "Events acknowledged by JetStream.",
+    "duplicates": "Events that had been there before.",
+    "rejected": "Records that are no event.",
+    "late": "Events beyond the reorder window.",
+    "reordered": "Events stored out of order.",
+    "dropped": "Events that had to go.",
+    "gaps": "Gaps upstream.",
+    "stalls": "Times the schedule had to shift.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What a run has come to. ``summary`` is its summary so far; ``gauges`` are further figures by name, in base
+    units; ``waiting_for`` says why it is not ready, empty where it is."""
+
+    summary: Mapping[str, Any]
+    waiting_for: str
+    consumers: Sequence[Consumer] = ()
+    gauges: Mapping[str, float] = field(default_factory=dict)
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Read ``9464``, ``:9464`` (both on loopback), ``0.0.0.0:9464`` or ``[::1]:9464``; raises :class:`UsageError`."""
+    host, _, port = text.strip().rpartition(":")
+    if not (port.isascii() and port.isdigit() and int(port) < 1 << 16):
+        raise UsageError(f"--metrics {text!r} is no address", "--metrics 9464, or --metrics 0.0.0.0:9464")
+    return host.strip("[]") or LOOPBACK, int(port)
+
+
+@contextmanager
+def serving(address: tuple[str, int], read: Callable[[], Figures]) -> Iterator[str]:
+    """Answer on an address while a run goes on; yields where. Call it on the loop that ``read`` belongs to.
+
+    Raises :class:`UsageError` where the address cannot be had.
+    """
+    loop = asyncio.get_running_loop()
+
+    def ask() -> Figures | None:
+        found: concurrent.futures.Future[Figures] = concurrent.futures.Future()
+        try:
+            loop.call_soon_threadsafe(lambda: found.set_result(read()))
+            return found.result(PATIENCE_S)
+        except (TimeoutError, RuntimeError):
+            return None
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            code, kind, body = _answer(self.path.partition("?")[0], ask)
+            self.send_response(code)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name there
+            pass
+
+    try:
+        server = ThreadingHTTPServer(address, Handler)
+    except OSError as error:
+        raise UsageError(f"--metrics {address[0]}:{address[1]}: {error.strerror or error}", "another port") from None
+    server.daemon_threads = True
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True, name="metrics")
+    thread.start()
+    try:
+        yield f"http://{address[0]}:{server.server_address[1]}/metrics"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _answer(path: str, ask: Callable[[], Figures | None]) -> tuple[int, str, bytes]:
+    if path not in ("/metrics", "/healthz", "/readyz"):
+        return 404, "text/plain", b"there are /metrics, /healthz and /readyz\n"
+    figures = ask()
+    if figures is None:
+        return 503, "text/plain", b"the event loop does not answer\n"
+    if path == "/healthz":
+        return 200, "text/plain", b"ok\n"
+    if path == "/readyz":
+        waiting = figures.waiting_for
+        return (503, "text/plain", f"waiting for {waiting}\n".encode()) if waiting else (200, "text/plain", b"ok\n")
+    registry = CollectorRegistry()
+    registry.register(_Once(figures))
+    return 200, CONTENT_TYPE_LATEST, generate_latest(registry)
+
+
+class _Once:
+    # Figures as a collector.
+    def __init__(self, figures: Figures) -> None:
+        self._figures = figures
+
+    def collect(self) -> Iterator[Metric]:
+        summary = self._figures.summary
+        yield GaugeMetricFamily("spyctl_ready", "1 where events flow.", value=float(not self._figures.waiting_for))
+        events = CounterMetricFamily("spyctl_events", "Events published, by subject.", labels=["subject"])
+        for subject, count in summary["by_subject"].items():
+            events.add_metric([subject], count)
+        yield events
+        for name, words in _COUNTS.items():
+            if isinstance(summary.get(name), int):
+                yield CounterMetricFamily(f"spyctl_{name}", words, value=summary[name])
+        in_flight = summary["published"] - summary["acked"]
+        yield GaugeMetricFamily("spyctl_in_flight", "Events published and not yet acknowledged.", value=in_flight)
+        for name in ("ack", "latency", "lateness"):
+            if found := summary.get(f"{name}_ms"):
+                family = GaugeMetricFamily(f"spyctl_{name}_seconds", f"The run's {name} so far.", labels=["quantile"])
+                family.add_metric(["0.5"], found["p50"] / 1000)
+                family.add_metric(["0.99"], found["p99"] / 1000)
+                yield family
+        for name, value in self._figures.gauges.items():
+            yield GaugeMetricFamily(f"spyctl_{name}", name.replace("_", " "), value=value)
+        behind = GaugeMetricFamily("spyctl_consumer_behind", "Messages not yet delivered.", labels=["consumer"])
+        age = GaugeMetricFamily("spyctl_consumer_behind_seconds", "Age of the oldest of them.", labels=["consumer"])
+        unacked = GaugeMetricFamily("spyctl_consumer_unacked", "Messages delivered, not acked.", labels=["consumer"])
+        for one in self._figures.consumers:
+            behind.add_metric([one.name], one.behind)
+            age.add_metric([one.name], one.behind_s or 0.0)
+            unacked.add_metric([one.name], one.unacked)
+        yield from (behind, age, unacked)

@@ -1,0 +1,88 @@
+"""What the Tab key offers, as a shell asks for it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Cli
+from tests.support.records import MS, T0, trade, write_file
+from tests.support.servers import NatsServer
+
+
+@pytest.fixture
+def offered(environment: dict[str, str], tmp_path: Path):  # type: ignore[no-untyped-def]
+    def ask(line: str, **env: str) -> list[str]:
+        words = f"spyctl {line}".split(" ")
+        asked = {
+            "_SPYCTL_COMPLETE": "complete_bash", "COMP_WORDS": " ".join(words), "COMP_CWORD": str(len(words) - 1),
+        }  # fmt: skip
+        result = subprocess.run(
+            [str(Path(sys.executable).with_name("spyctl"))], env=environment | asked | env, cwd=tmp_path,
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert result.stderr == ""
+        return result.stdout.split()
+
+    return ask
+
+
+def test_commands_and_options(offered) -> None:  # type: ignore[no-untyped-def]
+    assert offered("re") == ["replay"]
+    assert set(offered("server ")) == {"run", "status", "reset"}
+    assert "--reorder-window" in offered("replay --re")
+    assert "--password-file" in offered("tail --pass")
+    assert offered("events Fut") == ["FuturesTrade"]
+
+
+def test_dates_are_those_of_the_data_folder(offered, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    write_file(tmp_path / "dbn-data", "trades", [trade(T0)])
+    (tmp_path / "es").mkdir()
+    (tmp_path / "es" / "glbx-mdp3-20251217.trades.dbn.zst").touch()
+    assert offered("replay --date 20") == ["2025-12-16"]
+    assert offered("replay --date la") == ["last"]
+    assert offered("time-range --date 2025-12-16..2") == ["2025-12-16..2025-12-16"]
+    assert offered("replay --data-dir es --date 20") == ["2025-12-17"]
+    assert offered("replay --date 20", SPYCTL_DATA_DIR="es") == ["2025-12-17"]
+    assert offered("replay --data-dir nowhere --date 20") == []
+
+
+def test_schemas_subjects_and_contexts(offered, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    assert offered("replay --schema ") == ["trades", "mbp-10"]
+    assert offered("tail op") == ["options.trades"]
+    folder = tmp_path / "home" / ".config" / "nats" / "context"
+    folder.mkdir(parents=True)
+    (folder / "prod.json").write_text(json.dumps({"url": "nats://x"}))
+    assert offered("tail --context p") == ["prod"]
+
+
+@pytest.mark.integration
+def test_runs_are_those_that_the_server_knows(  # type: ignore[no-untyped-def]
+    offered, cli: Cli, tmp_path: Path, nats_server: NatsServer
+) -> None:
+    write_file(tmp_path / "dbn-data", "trades", [trade(T0 + i * MS) for i in range(5)])
+    ids = [
+        json.loads(cli("replay", "-s", "max", "--json", "--nats-url", nats_server.url).stdout)["run_id"]
+        for _ in range(2)
+    ]
+    assert offered("replay --resume ", NATS_URL=nats_server.url) == ids[::-1]
+    assert offered(f"replay --nats-url {nats_server.url} --resume {ids[0][:2]}")[0].startswith(ids[0][:2])
+    assert offered("replay --resume ") == []  # no server: nothing is started, nothing is said
+
+
+def test_completing_imports_no_heavy_library(tmp_path: Path) -> None:
+    code = (
+        "import sys, atexit; sys.argv = ['spyctl']\n"
+        "atexit.register(lambda: print('LOADED', *sorted(sys.modules), file=sys.stderr))\n"
+        "from spyctl.cli.app import main; main()"
+    )
+    env = os.environ | {"_SPYCTL_COMPLETE": "complete_bash", "COMP_WORDS": "spyctl replay --da", "COMP_CWORD": "2"}
+    result = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
+    loaded = set(result.stderr.partition("LOADED")[2].split())
+    assert "--data-dir" in result.stdout
+    assert not {"numpy", "nats", "orjson", "databento", "databento_dbn", "prometheus_client", "asyncio"} & loaded
+    ours = {name for name in loaded if name.startswith("spyctl.") and not name.startswith("spyctl.cli")}
+    assert ours <= {"spyctl.errors", "spyctl.notes", "spyctl.sizes"}

@@ -1,0 +1,245 @@
+"""How the program behaves beside its work: signals, pipes, colours, words, exit codes."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Cli
+from tests.support.records import MS, T0, trade, write_file
+from tests.support.servers import NatsServer, unused_port
+from tests.support.waiting import eventually_sync
+
+pytestmark = pytest.mark.integration
+SPYCTL = [sys.executable, "-m", "spyctl"]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    write_file(tmp_path / "dbn-data", "trades", [trade(T0 + i * MS) for i in range(200)])
+    return tmp_path / "dbn-data"
+
+
+# --- exit codes, one by one
+
+
+def test_exit_0_when_all_went_well(cli: Cli, data: Path) -> None:
+    assert cli("replay", "--speed", "max").returncode == 0
+
+
+def test_exit_1_when_nothing_could_be_read(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "dbn-data").mkdir()
+    (tmp_path / "dbn-data" / "glbx-mdp3-20251216.trades.dbn").write_bytes(b"nothing of the kind")
+    assert cli("replay").returncode == 1
+
+
+def test_exit_2_for_a_wrong_option(cli: Cli, data: Path) -> None:
+    assert cli("replay", "--speed", "-1").returncode == 2
+
+
+def test_exit_3_when_something_is_missing_and_1_when_that_must_not_be(cli: Cli, data: Path) -> None:
+    path = next((data / "trades").iterdir())
+    path.write_bytes(path.read_bytes()[:-10])
+    assert cli("replay", "--speed", "max").returncode == 3
+    assert cli("replay", "--speed", "max", "--strict").returncode == 1
+
+
+def test_exit_4_without_a_key(cli: Cli) -> None:
+    assert cli("live").returncode == 4
+
+
+def test_exit_5_without_nats(cli: Cli, data: Path) -> None:
+    assert cli("replay", "--nats-url", f"nats://127.0.0.1:{unused_port()}").returncode == 5
+
+
+def test_exit_6_without_such_data(cli: Cli, data: Path) -> None:
+    assert cli("replay", "--date", "1999-01-04").returncode == 6
+
+
+@pytest.mark.parametrize(("number", "code", "by"), [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")])
+def test_exit_130_and_143_sum_up_first(
+    environment: dict[str, str], data: Path, tmp_path: Path, number: int, code: int, by: str
+) -> None:
+    process = subprocess.Popen(
+        [*SPYCTL, "replay", "--speed", "0.01", "--json", "--log-json"], env=environment, cwd=tmp_path, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stderr is not None
+    for line in process.stderr:
+        if '"nats: ' in line:
+            break
+    kv = tmp_path / "store" / "jetstream" / "$G" / "streams" / "KV_SPYCTL"
+    eventually_sync(kv.exists)
+    stored = kv.parent / "MARKET_DATA" / "msgs"
+    eventually_sync(lambda: any(path.stat().st_size for path in stored.glob("*.blk")))
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == code
+    summary = json.loads(out)
+    assert (summary["stopped_by"], summary["complete"]) == (by, False)
+    assert summary["published"] == summary["acked"]
+
+
+def test_a_second_signal_ends_at_once(environment: dict[str, str], data: Path, tmp_path: Path) -> None:
+    server = NatsServer(tmp_path / "nats").start()
+    process = subprocess.Popen(
+        [*SPYCTL, "replay", "--speed", "0.01", "--nats-url", server.url], env=environment, cwd=tmp_path,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        eventually_sync(
+            lambda: any(
+                path.stat().st_size for path in (server.folder / "jetstream/$G/streams/MARKET_DATA/msgs").glob("*.blk")
+            )
+        )
+        server.process.send_signal(signal.SIGSTOP)  # nothing will be acknowledged any more
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "stopping" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 130
+    finally:
+        server.process.send_signal(signal.SIGCONT)
+        process.kill()
+        process.communicate()
+        server.stop()
+
+
+# --- pipes
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        ["events"],
+        ["discover", "--json"],
+        ["help", "environment"],
+        ["replay", "--speed", "max", "--json", "-q"],
+        ["replay", "--speed", "max", "--sink", "stdout", "-q"],
+        ["config", "show"],
+    ],
+    ids=" ".join,
+)
+def test_a_reader_that_leaves_is_no_error(
+    environment: dict[str, str], data: Path, tmp_path: Path, arguments: list[str]
+) -> None:
+    read, write = os.pipe()
+    os.close(read)  # whatever is written meets a closed pipe
+    with os.fdopen(write, "wb") as pipe:
+        result = subprocess.run(
+            [*SPYCTL, *arguments], env=environment, cwd=tmp_path, stdout=pipe, stderr=subprocess.PIPE, text=True,
+            timeout=60, check=False,
+        )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert "rror" not in result.stderr
+
+
+def test_talk_that_nobody_hears_does_not_stop_a_replay(environment: dict[str, str], data: Path, tmp_path: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as pipe:
+        result = subprocess.run(
+            [*SPYCTL, "replay", "--speed", "max", "--json"], env=environment, cwd=tmp_path, stdout=subprocess.PIPE,
+            stderr=pipe, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert result.returncode == 0
+    assert json.loads(result.stdout)["acked"] == 200
+
+
+# --- words
+
+
+def test_quiet_and_verbose_go_before_and_after_the_verb(cli: Cli, data: Path) -> None:
+    assert cli("-q", "replay", "--dry-run").stderr == ""
+    assert cli("replay", "--dry-run", "-q").stderr == ""
+    assert cli("replay", "--dry-run").stderr
+    for arguments in (["-v", "discover"], ["discover", "-v"]):
+        assert "instrument" in cli(*arguments).stdout
+    assert "file " in cli("replay", "-v", "--dry-run").stderr
+
+
+def test_a_log_is_a_json_object_a_line(cli: Cli, data: Path) -> None:
+    path = next((data / "trades").iterdir())
+    path.write_bytes(path.read_bytes()[:-10])
+    result = cli("replay", "--speed", "max", "--log-json")
+    lines = [json.loads(line) for line in result.stderr.splitlines()]
+    assert {line["level"] for line in lines} == {"info", "warning", "error"}
+    assert all(re.fullmatch(r"20\d\d-.*Z", line["time"]) and line["text"] for line in lines)
+    assert "download it again" in next(line["try"] for line in lines if line["level"] == "error")
+    assert "\x1b" not in result.stderr
+    by_variable = cli("replay", "--speed", "nonsense", SPYCTL_LOG_JSON="1")
+    assert json.loads(by_variable.stderr)["level"] == "error"
+
+
+def test_colours_are_asked_for_or_refused(cli: Cli, data: Path) -> None:
+    colour = "\x1b["
+    assert colour not in cli("replay", "--dry-run").stderr  # a pipe
+    assert colour in cli("replay", "--dry-run", FORCE_COLOR="1").stderr
+    assert colour not in cli("replay", "--dry-run", FORCE_COLOR="1", NO_COLOR="1").stderr
+    assert colour not in cli("replay", "--dry-run", "--plain", FORCE_COLOR="1").stderr
+    assert colour in cli("replay", "--help", FORCE_COLOR="1").stdout
+
+
+def test_without_utf8_there_are_ascii_glyphs(cli: Cli, data: Path) -> None:
+    ascii_only = {"LC_ALL": "C", "LANG": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    for arguments in (["--help"], ["replay", "--speed", "max"], ["discover"]):
+        result = cli(*arguments, **ascii_only)
+        assert result.returncode == 0, result.stderr
+        assert (result.stdout + result.stderr).isascii()
+        assert "?" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "remedy"),
+    [
+        (["repaly"], "spyctl has no command 'repaly'", "spyctl replay"),
+        (["server", "rnu"], "spyctl server has no command 'rnu'", "spyctl server run"),
+        (["tail", "--untl-end"], "spyctl tail has no option --untl-end", "spyctl tail --until-end"),
+        (["tail", "--count", "many"], "invalid value for '--count'", "spyctl tail --help"),
+        (["time-range"], "missing option '--date'", "spyctl time-range --help"),
+        (["sample", "extra"], "unexpected extra argument", "spyctl sample --help"),
+    ],
+)
+def test_usage_errors_are_the_same_two_lines(cli: Cli, arguments: list[str], error: str, remedy: str) -> None:
+    result = cli(*arguments)
+    assert result.returncode == 2
+    first, second = result.stderr.splitlines()
+    assert first.startswith("error: ")
+    assert error in first
+    assert second == f"  try: {remedy}"
+
+
+def test_a_defect_is_a_sentence_and_a_traceback_only_on_demand_and_never_a_secret(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    secret = "key-of-the-test-1234"
+    code = (
+        "import spyctl.cli.events as e, spyctl.wire as w, os\n"
+        "def broken(kind): raise RuntimeError('no ' + os.environ['POLYGON_API_KEY'] + ' nats://a:pw@host')\n"
+        "w.json_schema = broken\n"
+        "from spyctl.cli.app import main; main()"
+    )
+    for extra, traced in (([], False), (["--debug"], True)):
+        result = subprocess.run(
+            [sys.executable, "-c", code, "events", "Gap", *extra], env=environment | {"POLYGON_API_KEY": secret},
+            cwd=tmp_path, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert result.returncode == 1
+        assert "error: this should not happen: RuntimeError" in result.stderr
+        assert ("Traceback" in result.stderr) is traced
+        assert secret not in result.stderr
+        assert "pw@" not in result.stderr
+
+
+def test_nothing_is_asked_off_a_terminal(cli: Cli) -> None:
+    result = cli("server", "reset")
+    assert (result.returncode, "spyctl server reset --yes" in result.stderr) == (2, True)
