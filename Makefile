@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUNS := PYTHONDONTWRITEBYTECODE= $(BIN)
 INSTALL := $(shell command -v uv >/dev/null 2>&1 && echo "uv pip install --quiet --compile-bytecode --python $(BIN)/python" || echo "$(BIN)/python -m pip install --quiet --disable-pip-version-check")
 
-.PHONY: help demo test check fast soak bench docs clean
+.PHONY: help demo test check fast soak bench docs pictures clean
 .DEFAULT_GOAL := help
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo "make soak   what takes too long for make test: every bit of a header flipped"
 	@echo "make bench  how fast it is, as ratios inside one run"
 	@echo "make docs   write docs/cli.md and completions/ anew"
+	@echo "make pictures  draw the dashboards in docs/ anew"
 
 demo: $(VENV)/spyctl.ok
 	@echo "running: spyctl replay --date 2025-12-16 --speed 10 --embedded"
@@ -42,6 +43,9 @@ soak: $(VENV)/test.ok
 
 bench: $(VENV)/test.ok
 	@$(RUNS)/python -m tests.benchmarks.bench
+
+pictures: $(VENV)/test.ok
+	@$(BIN)/python -m tests.support.pictures
 
 docs: $(VENV)/test.ok
 	@$(BIN)/python -m tests.support.reference

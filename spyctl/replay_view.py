@@ -43,7 +43,15 @@ class View:
     ``consumers`` returns who reads the stream, ``said`` what the program has said since it has the screen.
     """
 
-    def __init__(self, replay: Replay, scene: Scene, consumers: Callable[[], Sequence[Consumer]] | None = None) -> None:
+    def __init__(
+        self,
+        replay: Replay,
+        scene: Scene,
+        consumers: Callable[[], Sequence[Consumer]] | None = None,
+        *,
+        clock: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self._clock = clock
         self._replay = replay
         self._scene = scene
         self._consumers = consumers
@@ -68,7 +76,7 @@ class View:
 
     def snapshot(self, said: Sequence[Note] = ()) -> Snapshot:
         """Copy the counters, and note what has changed since the last time."""
-        replay, scene, clock_ns = self._replay, self._scene, time.monotonic_ns()
+        replay, scene, clock_ns = self._replay, self._scene, self._clock()
         pace, delivery, counters = replay.pace, replay.delivery, replay.progress
         counts = tuple(counters.by_subject[subject] for subject in replay.subjects)
         event_ns = pace.last_ns

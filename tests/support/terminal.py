@@ -25,7 +25,8 @@ class Terminal:
         self._stream = pyte.ByteStream(self.screen)
         self._fd, child = pty.openpty()
         fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
-        settings = {"TERM": "xterm-256color", "COLUMNS": str(columns), "LINES": str(lines)}
+        settings = {"TERM": "xterm-256color"}
+        env = {name: value for name, value in env.items() if name not in ("COLUMNS", "LINES", "CI")}
         self.process = subprocess.Popen(
             list(command), env=env | settings, cwd=cwd, stdin=child, stdout=child, stderr=child,
             start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
@@ -41,9 +42,21 @@ class Terminal:
         deadline = time.monotonic() + timeout_s
         while not seen(self.text()):
             assert time.monotonic() < deadline, f"not seen on the screen:\n{self.text()}"
-            if not self._feed(0.2):
+            if not (self._feed(0.2) and self._settle()):
                 assert seen(self.text()), f"ended, not seen on the screen:\n{self.text()}"
         return self.text()
+
+    def wait_raw(self, wanted: bytes, after: int = 0, timeout_s: float = 30.0) -> None:
+        """Read until certain bytes have come, behind the first ``after``."""
+        deadline = time.monotonic() + timeout_s
+        while wanted not in self.raw[after:]:
+            assert time.monotonic() < deadline, f"{wanted!r} did not come:\n{self.text()}"
+            self._feed(0.2)
+
+    def resize(self, columns: int, lines: int) -> None:
+        """Give the window another size."""
+        self.screen.resize(lines, columns)
+        fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
 
     def type(self, keys: bytes) -> None:
         """Press keys."""
@@ -56,6 +69,15 @@ class Terminal:
             assert time.monotonic() < deadline, f"it does not end:\n{self.text()}"
         os.close(self._fd)
         return self.process.wait()
+
+    def _settle(self) -> bool:
+        # A frame comes in several pieces; what is looked at is a whole one.
+        for _ in range(50):
+            if not select.select([self._fd], [], [], 0.03)[0]:
+                return True
+            if not self._feed(0):
+                return False
+        return True
 
     def _feed(self, timeout_s: float) -> bool:
         ready, _, _ = select.select([self._fd], [], [], timeout_s)

@@ -1,0 +1,136 @@
+"""Figures for Prometheus, and whether a run is well."""
+
+import json
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from spyctl.errors import UsageError
+from spyctl.metrics import parse_address
+from tests.conftest import Cli
+from tests.support.records import MS, T0, trade, write_file
+from tests.support.servers import NatsServer, unused_port
+from tests.support.waiting import eventually_sync
+
+pytestmark = pytest.mark.integration
+Start = Callable[..., str]
+
+
+@pytest.fixture
+def start(environment: dict[str, str], tmp_path: Path, nats_server: NatsServer) -> Iterator[Start]:
+    running: list[subprocess.Popen[str]] = []
+
+    def run(*arguments: str) -> str:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "spyctl", *arguments, "--metrics", "0", "--log-json"], env=environment, cwd=tmp_path,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        running.append(process)
+        assert process.stderr is not None
+        for line in process.stderr:
+            if (text := json.loads(line)["text"]).startswith("metrics: "):
+                return text.removeprefix("metrics: ").removesuffix("/metrics")
+        raise AssertionError("no metrics")
+
+    yield run
+    for process in running:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+
+
+def get(url: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def figures(url: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    code, text = get(f"{url}/metrics")
+    assert code == 200
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_a_replay_serves_its_figures(start: Start, tmp_path: Path, nats_server: NatsServer) -> None:
+    write_file(tmp_path / "dbn-data", "trades", [trade(T0 + i * MS) for i in range(2_000)])
+    url = start("replay", "--speed", "0.1", "--nats-url", nats_server.url)
+    assert url.startswith("http://127.0.0.1:")
+    eventually_sync(lambda: get(f"{url}/readyz")[0] == 200)
+    assert get(f"{url}/healthz") == (200, "ok\n")
+    assert get(f"{url}/elsewhere")[0] == 404
+    found = figures(url)
+    assert found["spyctl_ready", ()] == 1
+    assert found["spyctl_speed_asked", ()] == 0.1
+    assert found["spyctl_events_total", (("subject", "market.futures.trades"),)] > 0
+    assert found["spyctl_published_total", ()] >= found["spyctl_acked_total", ()]
+    assert found["spyctl_event_time_seconds", ()] == pytest.approx(T0 / 1e9, abs=3)
+    eventually_sync(lambda: figures(url)["spyctl_acked_total", ()] > found["spyctl_acked_total", ()])
+
+
+def test_the_live_side_is_ready_while_feeds_and_nats_are_up(start: Start, nats_server: NatsServer) -> None:
+    url = start("live", "--sim", "--nats-url", nats_server.url)
+    eventually_sync(lambda: get(f"{url}/readyz")[0] == 200)
+    found = figures(url)
+    assert found["spyctl_feed_up_stocks", ()] == found["spyctl_feed_up_options", ()] == 1
+    eventually_sync(lambda: ("spyctl_window_lowest", ()) in figures(url))
+    nats_server.stop(kill=True)
+    eventually_sync(lambda: get(f"{url}/readyz") == (503, "waiting for NATS\n"))
+    assert get(f"{url}/healthz")[0] == 200
+    nats_server.start()
+    eventually_sync(lambda: get(f"{url}/readyz")[0] == 200)
+
+
+def test_a_loop_that_is_stuck_is_not_healthy(start: Start, tmp_path: Path) -> None:
+    import asyncio
+    import time
+
+    from spyctl.metrics import Figures, serving
+
+    seen: list[tuple[int, str]] = []
+
+    async def stuck() -> None:
+        with serving(("127.0.0.1", 0), lambda: Figures({}, "")) as url:
+            asking = asyncio.get_running_loop().run_in_executor(None, get, url.replace("/metrics", "/healthz"))
+            until = time.monotonic() + 2.5
+            while time.monotonic() < until:
+                pass  # the event loop does nothing else
+            seen.append(await asking)
+
+    asyncio.run(stuck())
+    assert seen == [(503, "the event loop does not answer\n")]
+
+
+def test_addresses() -> None:
+    assert parse_address("9464") == ("127.0.0.1", 9464)
+    assert parse_address(":9464") == ("127.0.0.1", 9464)
+    assert parse_address("0.0.0.0:80") == ("0.0.0.0", 80)
+    assert parse_address("[::1]:80") == ("::1", 80)
+    for text in ("", "x", "localhost", "1:99999", "1:-1"):
+        with pytest.raises(UsageError):
+            parse_address(text)
+
+
+def test_an_address_that_is_taken_is_told_before_anything_is_published(cli: Cli, tmp_path: Path) -> None:
+    import socket
+
+    write_file(tmp_path / "dbn-data", "trades", [trade(T0)])
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        result = cli("replay", "--metrics", str(taken.getsockname()[1]))
+    assert result.returncode == 2
+    assert "in use" in result.stderr
+    assert result.stdout == ""
+    assert unused_port()

@@ -1,0 +1,117 @@
+"""Draws the pictures of the dashboards in ``docs/`` from real runs; ``make pictures`` calls it.
+
+The replay is the sample day up to a minute after the open, against a clock that is moved by hand; the live side
+is the simulator for some seconds. Both publish into a sink that takes everything.
+"""
+
+import asyncio
+import io
+import random
+import re
+import time
+from datetime import date
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from spyctl.bus.consumers import Consumer
+from spyctl.bus.in_flight import Delivery
+from spyctl.encode import EncodedBatch
+from spyctl.live import Live, LiveOptions
+from spyctl.live_view import View as LiveView
+from spyctl.normalize.dbn import Selection
+from spyctl.normalize.massive import OPTIONS, STOCKS
+from spyctl.plan import make_plan
+from spyctl.replay import Replay, ReplayOptions
+from spyctl.replay_view import Scene, View
+from spyctl.simulator import KEY, Simulator
+from spyctl.sources.massive_feed import Feed
+from spyctl.strikes import StrikeManager
+from spyctl.times import MS, SECOND, parse_instant
+from tests.support.waiting import FakeClock
+
+ROOT = Path(__file__).parent.parent.parent
+CONSUMERS = (Consumer("lake", 1_204, 0.7, 128), Consumer("core", 0, None, 14), Consumer("gateway", 0, None, 0))
+SIZES = {"": (80, 24), "-wide": (140, 40)}
+
+
+class TakesAll:
+    """A sink that acknowledges everything a moment later."""
+
+    protocol = "fast ingest"
+
+    def __init__(self, clock: FakeClock | None = None) -> None:
+        self.delivery = Delivery()
+        self._clock = clock
+        self._random = random.Random(7)
+
+    async def publish(self, batch: EncodedBatch) -> None:
+        delivery = self.delivery
+        delivery.published += len(batch)
+        delivery.acked += len(batch)
+        delivery.payload_bytes += int(batch.lengths.sum())
+        delivery.stored(1, delivery.published)
+        delivery.ack_ns.add(int(self._random.lognormvariate(13.2, 0.7)), len(batch))
+
+    async def drain(self) -> None:
+        pass
+
+
+def save(drawn: Text, name: str, title: str, columns: int, lines: int) -> None:
+    console = Console(record=True, width=columns, height=lines, file=io.StringIO(), force_terminal=True)
+    console.print(drawn)
+    drawn_svg = console.export_svg(title=title, unique_id=name)
+    without_fonts = re.sub(r"@font-face \{.*?\}\s*", "", drawn_svg, flags=re.DOTALL)  # the reader's own will do
+    (ROOT / "docs" / f"{name}.svg").write_text(without_fonts)
+    print(f"docs/{name}.svg")
+
+
+async def draw_replay() -> None:
+    day = date(2025, 12, 16)
+    plan = make_plan(ROOT / "dbn-data", [str(day)], "--date", Selection(), speed=10.0)
+    end_ns = parse_instant("open", day) + 67 * SECOND
+    clock = FakeClock()
+    sink = TakesAll(clock)
+    options = ReplayOptions(10.0, Selection(end_ns=end_ns, days=plan.selection.days))
+    replay = Replay(plan.infos, sink, options, run_id="3kq7", clock=clock)
+    scene = Scene(
+        str(day), "trades + mbp-10 of ES.c.0", True, "embedded", "MARKET_DATA", plan.first_ns or 0, plan.last_ns or 0
+    )
+    view = View(replay, scene, lambda: CONSUMERS, clock=clock.now_ns)
+    playing = asyncio.create_task(replay.run())
+    seen = 0
+    while not playing.done():
+        await asyncio.sleep(0)
+        if clock.now_ns() - seen >= 250 * MS:
+            seen = clock.now_ns()
+            view.snapshot()
+    playing.result()
+    replay.complete = False
+    for suffix, (columns, lines) in SIZES.items():
+        save(view.draw(columns, lines), f"replay{suffix}", f"spyctl replay --date {day} --speed 10", columns, lines)
+
+
+async def draw_live() -> None:
+    async with Simulator(1_500.0, 7, symbol="SPY").serving() as simulator:
+        live = Live(TakesAll(), StrikeManager(5, "SPY"), LiveOptions(), run_id="8c41")
+        feeds = [Feed(market, KEY, live, url=simulator.url) for market in (STOCKS, OPTIONS)]
+        view = LiveView(live, "live --sim", "embedded", "MARKET_DATA", lambda: CONSUMERS)
+        running = asyncio.create_task(live.run(feeds))
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            view.draw(80, 24)
+            await asyncio.sleep(0.25)
+        for suffix, (columns, lines) in SIZES.items():
+            save(view.draw(columns, lines), f"live{suffix}", "spyctl live --sim", columns, lines)
+        live.stop("done")
+        await running
+
+
+async def draw() -> None:
+    await draw_replay()
+    await draw_live()
+
+
+if __name__ == "__main__":
+    asyncio.run(draw())
