@@ -1,0 +1,147 @@
+"""What a maintainer checks before a release, with the program as its users run it.
+
+Each check is one promise of the README: live publishes, a replay is in order and on time, fields are normalized,
+the window follows the spot, a time filter filters, and a NATS restart loses nothing.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT, Cli
+from tests.support.servers import NatsServer
+from tests.support.waiting import eventually_sync
+
+pytestmark = pytest.mark.integration
+OPEN_NS = 1_765_895_400_000_000_000  # 2025-12-16 09:30 New York
+
+
+@pytest.fixture(autouse=True)
+def sample(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "dbn-data", tmp_path / "dbn-data")
+
+
+def summary(cli: Cli, *arguments: str, code: int = 0) -> dict[str, Any]:
+    result = cli(*arguments, "--json")
+    assert result.returncode == code, result.stderr
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+def stored(cli: Cli, url: str, *arguments: str) -> list[dict[str, Any]]:
+    result = cli("tail", "--nats-url", url, "--from", "start", "--until-end", "--json", *arguments)
+    assert result.returncode == 0, result.stderr
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_live_publishes_what_it_receives(cli: Cli, nats_server: NatsServer) -> None:
+    found = summary(cli, "live", "--sim", "--sim-rate", "2000", "--for", "3s", "--nats-url", nats_server.url)
+    assert found["received"] == found["published"] + found["rejected"] + found["duplicates"] + found["dropped"]
+    assert found["published"] == found["acked"] > 1_000
+    assert (found["rejected"], found["dropped"], found["gaps"]) == (0, 0, 0)
+    lines = stored(cli, nats_server.url)
+    assert len(lines) == found["published"]
+    assert {line["subject"] for line in lines} == {
+        "market.stocks.trades", "market.stocks.quotes", "market.options.trades",
+    }  # fmt: skip
+    assert {line["event"]["source"] for line in lines} == {"sim"}
+
+
+def test_a_replay_is_in_order_complete_and_the_same_each_time(cli: Cli, nats_server: NatsServer) -> None:
+    twice = [summary(cli, "replay", "--speed", "max", "--verify", "--nats-url", nats_server.url) for _ in range(2)]
+    for found in twice:
+        assert found["read"] == found["published"] == found["acked"] == found["stored"] == 62_042
+        assert (found["differing"], found["late"], found["reordered"], found["complete"]) == (0, 0, 0, True)
+    assert twice[0]["digest"] == twice[1]["digest"]
+    times = [line["event"]["ts_event_ns"] for line in stored(cli, nats_server.url)[: twice[0]["published"]]]
+    assert times == sorted(times)
+
+
+@pytest.mark.parametrize("speed", [1, 10, 100])
+def test_a_replay_keeps_its_speed(cli: Cli, nats_server: NatsServer, speed: int) -> None:
+    arguments = ("replay", "--speed", str(speed), "--end", f"open{5 * speed - 300:+d}s", "--nats-url", nats_server.url)
+    found = summary(cli, *arguments)
+    assert found["speed_achieved"] == pytest.approx(speed, rel=0.001)
+    assert found["wall_s"] > 4
+    assert found["stalls"] == 0
+
+
+def test_events_of_both_sides_have_the_fields_that_are_promised(cli: Cli, nats_server: NatsServer) -> None:
+    from spyctl.wire import KINDS
+
+    summary(cli, "replay", "--speed", "max", "--count", "500", "--nats-url", nats_server.url)
+    live = ("live", "--sim", "--sim-rate", "2000", "--for", "2s", "--force", "--nats-url", nats_server.url)
+    summary(cli, *live)
+    seen = set()
+    for line in stored(cli, nats_server.url):
+        kind = next(kind for kind in KINDS if kind.subject == line["subject"])
+        assert list(line["event"]) == list(kind.event_type.__dataclass_fields__)
+        seen.add(kind.event_type.__name__)
+        event = line["event"]
+        assert event["ts_event_ns"] <= event["ts_recv_ns"] + 2_000_000_000
+        if "price" in event:
+            assert event["price"] > 0
+    assert seen == {"FuturesTrade", "MBP10", "StockTrade", "StockQuote", "OptionTrade"}
+
+
+def test_the_window_follows_the_spot(cli: Cli, nats_server: NatsServer) -> None:
+    arguments = ("--sim-rate", "2000", "--sim-seed", "2", "--strike-range", "1", "--for", "9s")
+    summary(cli, "live", "--sim", *arguments, "--nats-url", nats_server.url)
+    spots, strikes = [], set()
+    for line in stored(cli, nats_server.url):
+        event = line["event"]
+        if line["subject"] == "market.stocks.quotes":
+            spots.append((event["bid_px"] + event["ask_px"]) / 2)
+        elif line["subject"] == "market.options.trades" and spots:
+            strikes.add(event["strike"])
+            # A dollar on either side of a centre that is at most a dollar from a spot that was seen.
+            assert min(spots) - 2 <= event["strike"] <= max(spots) + 2
+    assert max(spots) - min(spots) > 0.5
+    assert len(strikes) >= 4  # one window holds three
+
+
+def test_a_time_filter_is_half_open(cli: Cli, nats_server: NatsServer) -> None:
+    arguments = ("replay", "--speed", "max", "--start", "open", "--end", "open+10s", "--nats-url", nats_server.url)
+    found = summary(cli, *arguments)
+    times = [line["event"]["ts_event_ns"] for line in stored(cli, nats_server.url)]
+    assert len(times) == found["published"] > 1_000
+    assert min(times) >= OPEN_NS
+    assert max(times) < OPEN_NS + 10_000_000_000
+    inner = stored(cli, nats_server.url, "--start", str(OPEN_NS + 10**9), "--end", str(OPEN_NS + 2 * 10**9))
+    assert [line["event"]["ts_event_ns"] // 10**9 for line in inner] == [OPEN_NS // 10**9 + 1] * len(inner)
+    assert inner
+
+
+def test_a_restart_of_nats_loses_and_doubles_nothing(
+    cli: Cli, environment: dict[str, str], tmp_path: Path, nats_server: NatsServer
+) -> None:
+    command = [sys.executable, "-m", "spyctl", "replay", "--speed", "60", "--json", "--nats-url", nats_server.url]
+    process = subprocess.Popen(
+        command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    messages = nats_server.folder / "jetstream" / "$G" / "streams" / "MARKET_DATA" / "msgs"
+    for size in (500_000, 5_000_000):
+        eventually_sync(lambda size=size: sum(path.stat().st_size for path in messages.glob("*.blk")) > size)
+        nats_server.restart(kill=True)
+    out, _ = process.communicate(timeout=90)
+    found = json.loads(out)
+    assert process.returncode == 0
+    assert found["read"] == found["published"] == found["acked"] == 62_042
+    lines = stored(cli, nats_server.url)
+    assert len(lines) == 62_042
+    undisturbed = summary(cli, "replay", "--speed", "max", "--nats-url", nats_server.url)
+    assert undisturbed["digest"] == found["digest"]
+    assert [line["event"] for line in stored(cli, nats_server.url)[62_042:]] == [line["event"] for line in lines]
+
+
+def test_every_command_says_its_version_and_explains_itself(cli: Cli) -> None:
+    assert re.match(r"spyctl \d+\.\d+\.\d+\n", cli("--version").stdout)
+    for command in re.findall(r"│ ([a-z-]+) ", cli("--help").stdout):
+        page = cli(command, "--help").stdout
+        assert f"spyctl {command}" in page
