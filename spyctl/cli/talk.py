@@ -44,8 +44,9 @@ def prepare_streams() -> None:
 
 
 def write(text: str = "") -> None:
-    """Write a line of a result to stdout."""
+    """Write a line of a result to stdout, at once: what is said on stderr afterwards comes afterwards."""
     sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def drop(stream: TextIO) -> None:
