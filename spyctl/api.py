@@ -6,11 +6,13 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import Any
 
 from spyctl.bus.connection import Connection, connect
 from spyctl.bus.publisher import Publisher
-from spyctl.bus.runs import new_run_id
+from spyctl.bus.runs import RunRecord, Runs, new_run_id
+from spyctl.bus.settle import settle
 from spyctl.bus.stream import ensure_stream
 from spyctl.bus.windowed import Windowed
 from spyctl.clock import checked_speed
@@ -24,8 +26,9 @@ from spyctl.normalize.massive import OPTIONS, STOCKS, LiveEvent, from_model
 from spyctl.replay import Replay, ReplayOptions
 from spyctl.sources.massive_feed import FEED_URL, Feed
 from spyctl.strikes import StrikeManager
+from spyctl.tasks import end_task
 from spyctl.times import MAX_INSTANT, day_number
-from spyctl.wire import KINDS, encode, subject_of
+from spyctl.wire import KINDS, STREAM, encode, subject_of
 
 # A replayed batch ranks its events trades, mbp-10; the other types follow.
 _REPLAYED = [subject_of(FuturesTrade), subject_of(MBP10)]
@@ -204,7 +207,8 @@ class ReplayPublisher:
     ) -> ReplayStats:
         """Replay one UTC day with ``start_ns <= sort time < end_ns``; returns when all is acknowledged.
 
-        Raises :class:`NoDataError`, what :meth:`NATSBus.publish` raises, and :class:`DamagedFileError` after the
+        Raises :class:`NoDataError`, :class:`StreamBusyError` where another replay runs, what
+        :meth:`NATSBus.publish` raises, and :class:`DamagedFileError` after the
         last event that is whole.
         """
         schemas = [name for name, wanted in (("trades", include_trades), ("mbp-10", include_mbp10)) if wanted]
@@ -232,9 +236,18 @@ class ReplayPublisher:
         publisher = self.bus.publisher
         infos = list({info.path: info for info in found}.values())
         replay = Replay(infos, publisher, options, run_id=publisher.run_id)
+        connection = self.bus.connection
+        runs = await Runs.open(connection, partial(settle, connection))
+        record = RunRecord(
+            f"{new_run_id()}{time.time_ns():x}", "api", STREAM, list(_REPLAYED), [], {}, started_ns=time.time_ns()
+        )
+        run = await runs.begin(record)  # nobody else publishes to these subjects meanwhile
+        keeper = asyncio.create_task(run.keep(publisher.checkpoint))
         try:
             await replay.run()
         finally:
+            await end_task(keeper)
+            await run.end("complete", publisher.checkpoint(), settled=publisher.in_flight == 0)
             trades, mbp10 = (replay.progress.by_subject[subject] for subject in replay.subjects)
             stats = self.stats
             stats.trades += trades

@@ -17,6 +17,7 @@
         ├── StreamBusyError            somebody else is publishing there
         ├── NoSpaceError               too little room for what would be stored
         ├── RefusedError               the server will not store a message
+        ├── LostTrackError             the server can no longer tell what it has stored
         └── EmbeddedServerError        our own server did not start
 
 An error is one sentence (what and where) and one remedy (what to type). Neither ever holds a secret.
@@ -131,6 +132,10 @@ class NoSpaceError(BusError):
 
 class RefusedError(BusError):
     """The server keeps refusing a message."""
+
+
+class LostTrackError(BusError):
+    """What the stream holds of a run can no longer be told."""
 
 
 class EmbeddedServerError(BusError):

@@ -20,7 +20,7 @@ from spyctl.times import DAY, MAX_INSTANT, date_of, day_number, parse_date
 
 SCAN_BYTES = 64_000_000  # unpacked bytes up to which a plan counts exactly
 PAYLOAD_BYTES = {"trades": 192, "mbp-10": 748}
-_END_BYTES = 1 << 16
+_SAMPLES, _SAMPLE_BYTES = 256, 1 << 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,19 +212,33 @@ def with_symbols(infos: Sequence[DBNFileInfo], words: Sequence[str], root: Path)
 
 
 def fingerprints(infos: Sequence[DBNFileInfo]) -> list[dict[str, object]]:
-    """Tell files from others of the same name: size, and a digest over both ends."""
+    """Tell files from others of the same name: size, a digest over samples of it, and one of what names its symbols.
+
+    A change that no sample meets goes unnoticed: whole files would take too long to read before every run.
+    """
     return [
-        {"path": info.path.name, "schema": info.schema, "size": info.size, "ends": _digest_of_ends(info.path)}
+        {
+            "path": info.path.name,
+            "schema": info.schema,
+            "size": info.size,
+            "sample": _sample(info.path),
+            "names": _names(info),
+        }
         for info in infos
     ]
 
 
-def _digest_of_ends(path: Path) -> str:
+def _sample(path: Path) -> str:
+    digest, size = blake2b(digest_size=16), path.stat().st_size
     with path.open("rb") as file:
-        digest = blake2b(file.read(_END_BYTES), digest_size=16)
-        file.seek(max(0, path.stat().st_size - _END_BYTES))
-        digest.update(file.read(_END_BYTES))
+        for i in range(_SAMPLES):
+            file.seek(max(0, size - _SAMPLE_BYTES) * i // (_SAMPLES - 1))
+            digest.update(file.read(_SAMPLE_BYTES))
     return digest.hexdigest()
+
+
+def _names(info: DBNFileInfo) -> str:
+    return blake2b(repr(info.mappings).encode(), digest_size=16).hexdigest()
 
 
 def _count(

@@ -5,7 +5,7 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -43,11 +43,19 @@ class ReplayOptions:
     skip: int = 0
 
 
+_LOOK_AHEAD = 2_000  # events that may be missing in a row until verifying no longer knows where it is
+
+
 @dataclass(slots=True)
 class Verified:
-    """What a comparison of the stream with its input has found; ``first_difference`` is a sequence."""
+    """What a comparison of the stream with its input has found.
+
+    ``stored`` events are there, in order and equal to the byte; ``missing`` ones are not; ``differing`` messages on
+    the run's subjects are none of its events. ``first_difference`` is the sequence where the first of either shows.
+    """
 
     stored: int = 0
+    missing: int = 0
     differing: int = 0
     first_difference: int | None = None
 
@@ -204,18 +212,31 @@ class Replay:
 
         Sets ``verified`` to what was found.
         """
-        published = self.delivery.published
         self.verified = found = Verified()
-        anew = chain.from_iterable(
-            zip(piece.ranks.tolist(), piece.payloads(), strict=True) for piece in self._pieces(Reading())
+        events = (
+            (self.subjects[rank], payload)
+            for piece in self._pieces(Reading())
+            for rank, payload in zip(piece.ranks.tolist(), piece.payloads(), strict=True)
         )
+        anew = islice(events, self.delivery.published)
+        awaited: deque[tuple[str, bytes]] = deque()
         async for batch in stored:
             for seq, subject, payload in batch:
-                found.stored += 1
-                expected = next(anew, None) if found.stored <= published else None
-                if expected is None or (self.subjects[expected[0]], expected[1]) != (subject, payload):
+                if not awaited:
+                    awaited.extend(islice(anew, 1))
+                if awaited and awaited[0] == (subject, payload):
+                    awaited.popleft()
+                    found.stored += 1
+                    continue
+                found.first_difference = found.first_difference or seq
+                awaited.extend(islice(anew, _LOOK_AHEAD - len(awaited)))
+                if (subject, payload) in awaited:  # what comes before it there is missing in the stream
+                    while awaited.popleft() != (subject, payload):
+                        found.missing += 1
+                    found.stored += 1
+                else:
                     found.differing += 1
-                    found.first_difference = found.first_difference or seq
+        found.missing += len(awaited) + sum(1 for _ in anew)
 
     def summary(self, stream: str | None = None) -> dict[str, Any]:
         """Return the summary of the run with the keys of the published contract.
@@ -271,6 +292,7 @@ class Replay:
             "bytes": delivery.payload_bytes,
             "ack_ms": {"p50": ack.p50, "p99": ack.p99} if ack else None,
             "stored": self.verified.stored if self.verified else None,
+            "missing": self.verified.missing if self.verified else None,
             "differing": self.verified.differing if self.verified else None,
             "acknowledged": self._sink.protocol,
             "stream": stream,
@@ -292,7 +314,7 @@ class Replay:
         if self.reading.damage and not self.reading.read:
             return ExitCode.FAILED
         missing = delivery.published - delivery.acked
-        if self.verified is not None and (self.verified.differing or self.verified.stored != delivery.published):
+        if self.verified is not None and (self.verified.differing or self.verified.missing):
             return ExitCode.INCOMPLETE
         if self.reading.damage or self.reading.rejected or self.progress.late or delivery.reordered or missing:
             return ExitCode.INCOMPLETE

@@ -33,4 +33,6 @@ def choose_protocol(
     if asked == "message" or not possible:
         return Windowed(connection, stream, subjects)
     flow = FLOW_PACED if paced else FLOW_FAST
-    return FastIngest(connection, stream, subjects, flow=flow, on_batch=run.note_batch if run is not None else None)
+    if run is None:
+        return FastIngest(connection, stream, subjects, flow=flow)
+    return FastIngest(connection, stream, subjects, flow=flow, on_batch=run.note_batch, on_count=run.hold)

@@ -24,11 +24,12 @@ from spyctl.bus.ack_protocol import ACK_DEADLINE_S, OUTAGE_S, AckProtocol
 from spyctl.bus.connection import Connection
 from spyctl.bus.frames import pub_frames
 from spyctl.bus.in_flight import Chunk
-from spyctl.bus.stream import Stream, count_after
-from spyctl.errors import BusError, RefusedError
+from spyctl.bus.stream import Stream, stored_after
+from spyctl.errors import BusError, LostTrackError, RefusedError, StreamBusyError
 from spyctl.times import SECOND
 
 PING_S = 2.0
+COMMIT_S = 0.8
 ANSWER_S = 1.0  # a server that has just come back may lose a question; it is asked again
 FLOW_FAST = 200
 FLOW_PACED = 1
@@ -53,12 +54,17 @@ async def _unnoted(name: str, first: int, anchor: tuple[int, int]) -> bool:
     return True
 
 
+async def _unasked() -> None:
+    pass
+
+
 class FastIngest(AckProtocol):
     """The batch acknowledgement protocol.
 
     ``flow`` is how many messages one acknowledgement covers. ``on_batch`` is told the name of each batch, the
     position of its first event, and what is stored before it, ahead of its first message; where it returns
-    false, nothing is sent yet.
+    false, nothing is sent yet. ``on_count`` is awaited before messages are counted instead of acknowledged; it
+    raises where they may be somebody else's.
     """
 
     name = "fast ingest"
@@ -71,12 +77,15 @@ class FastIngest(AckProtocol):
         *,
         flow: int = FLOW_FAST,
         on_batch: Callable[[str, int, tuple[int, int]], Awaitable[bool]] | None = None,
+        on_count: Callable[[], Awaitable[None]] | None = None,
         ack_deadline_s: float = ACK_DEADLINE_S,
         outage_s: float = OUTAGE_S,
     ) -> None:
         super().__init__(connection, stream, subjects, ack_deadline_s=ack_deadline_s, outage_s=outage_s)
         self._flow = flow
         self._on_batch = on_batch or _unnoted
+        self._on_count = on_count or _unasked
+        self._committed_ns = time.monotonic_ns()
         self._batch: _Batch | None = None
         self._sent_ns = 0
 
@@ -149,11 +158,18 @@ class FastIngest(AckProtocol):
         answer = batch.closed.result()
         if answer is None:
             position, seq = self._in_flight.anchor
+            await self._on_count()
             try:
-                count, last_seq = await count_after(self._connection, self._stream.name, self._subjects, seq)
+                count, last_seq = await stored_after(self._connection, self._stream.name, self._subjects, seq)
+            except LostTrackError:
+                raise
             except BusError:
                 return False  # not ready yet; the outage has a limit of its own
             stored, last = position + count, last_seq
+            if stored > batch.first + batch.sent - 1:
+                raise StreamBusyError(
+                    f"somebody else has published to {self._subjects[0]} or its like meanwhile", "end one of the two"
+                )
         else:
             count, last = answer
             stored = batch.first + count - 1
@@ -169,7 +185,15 @@ class FastIngest(AckProtocol):
     async def _keep_alive(self) -> None:
         # The server forgets a batch that is silent for 10 s; a ping also repeats an acknowledgement that was lost.
         batch = self._batch
-        if batch is None or not batch.sent or time.monotonic_ns() - self._sent_ns < PING_S * SECOND:
+        if batch is None or not batch.sent:
+            return
+        if time.monotonic_ns() - self._committed_ns > COMMIT_S * SECOND and self._sent_ns > self._committed_ns:
+            # A commit tells position and sequence exactly: the checkpoint that a later resume stands on.
+            if not await self._settle():
+                self._broken.set()
+            self._committed_ns = time.monotonic_ns()
+            return
+        if time.monotonic_ns() - self._sent_ns < PING_S * SECOND:
             return
         self._sent_ns = time.monotonic_ns()
         reply = f"{self._inbox}.{batch.name}.{self._flow}.fail.{batch.sent}.{PING}.$FI"

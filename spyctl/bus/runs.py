@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import nats.errors
@@ -21,7 +22,7 @@ import orjson
 from nats.js.kv import KeyValue
 
 from spyctl.bus.access import Access
-from spyctl.bus.connection import Connection, connect
+from spyctl.bus.connection import ApiError, Connection, connect
 from spyctl.bus.stream import FREE_SPACE, NO_SPACE
 from spyctl.errors import BusError, NoSpaceError, RefusedError, SpyctlError, StreamBusyError
 from spyctl.times import SECOND, duration_text
@@ -79,7 +80,8 @@ class Runs:
     record; a run is settled before another one publishes to its subjects.
     """
 
-    def __init__(self, bucket: KeyValue, settle: Settle) -> None:
+    def __init__(self, connection: Connection, bucket: KeyValue, settle: Settle) -> None:
+        self._connection = connection
         self._bucket = bucket
         self._settle = settle
 
@@ -94,7 +96,7 @@ class Runs:
                 bucket = await jetstream.create_key_value(bucket=BUCKET, ttl=_RECORD_TTL_S)
         except (nats.js.errors.Error, nats.errors.Error) as error:
             raise _unusable(error) from None
-        return cls(bucket, settle)
+        return cls(connection, bucket, settle)
 
     async def begin(self, record: RunRecord, *, force: bool = False) -> "Run":
         """Register a run under an id that no other has, and lease its subjects.
@@ -116,11 +118,19 @@ class Runs:
             except nats.js.errors.KeyWrongLastSequenceError:
                 record.run_id = new_run_id()
         try:
-            return await self._lease(record, force=force)
+            run = await self._lease(record, force=force)
+            await run.begin_at(await self._end_of(record.stream))
+            return run
         except StreamBusyError:
             record.state = "refused"
             await self._bucket.put(f"run.{record.run_id}", orjson.dumps(record))
             raise
+
+    async def _end_of(self, stream: str) -> int:
+        try:
+            return int((await self._connection.api(f"STREAM.INFO.{stream}"))["state"]["last_seq"])
+        except ApiError as error:
+            raise BusError(f"stream {stream} cannot be read: {error}") from None
 
     async def reopen(self, record: RunRecord) -> "Run":
         """Go on with a run that has ended, from ``record.position``; otherwise like :meth:`begin`."""
@@ -129,7 +139,7 @@ class Runs:
             if not record.settled:
                 await self._settle(record)
             record.host, record.pid, record.state, record.settled = platform.node(), os.getpid(), "running", False
-            await run.save()
+            await run.begin_at(await self._end_of(record.stream))
         except (nats.js.errors.Error, nats.errors.Error) as error:
             raise _unusable(error) from None
         return run
@@ -156,14 +166,21 @@ class Runs:
 
     async def newest(self, command: str, stream: str) -> RunRecord | None:
         """Return the record of the run of a command that was begun last."""
-        try:
-            keys = await self._bucket.keys()
-        except nats.js.errors.NoKeysError:
-            return None
-        records = [await self.find(key.removeprefix("run.")) for key in keys if key.startswith("run.")]
+        records = [await self.find(run_id) for run_id in await run_ids(self._connection)]
         found = [one for one in records if one and (one.command, one.stream) == (command, stream)]
         found = [one for one in found if one.state != "refused"]
         return max(found, key=lambda one: one.started_ns, default=None)
+
+
+async def run_ids(connection: Connection) -> list[str]:
+    """List the ids of all runs that have a record on a server."""
+    # nats-py's way to list keys now and then finds none.
+    under = f"$KV.{BUCKET}.run."
+    try:
+        info = await connection.api(f"STREAM.INFO.KV_{BUCKET}", {"subjects_filter": f"{under}>"})
+    except ApiError:
+        return []
+    return [subject.removeprefix(under) for subject in info["state"].get("subjects") or {}]
 
 
 async def known_runs(urls: Sequence[str], access: Access) -> list[str]:
@@ -174,8 +191,7 @@ async def known_runs(urls: Sequence[str], access: Access) -> list[str]:
         return []
     try:
         bucket = await connection.jetstream().key_value(BUCKET)
-        keys = [key for key in await bucket.keys() if key.startswith("run.")]
-        entries = [(await bucket.get(key)).value for key in keys]
+        entries = [(await bucket.get(f"run.{run_id}")).value for run_id in await run_ids(connection)]
         records = sorted(
             (RunRecord(**orjson.loads(value or b"{}")) for value in entries), key=lambda one: -one.started_ns
         )
@@ -204,6 +220,7 @@ class Run:
     def __init__(self, bucket: KeyValue, record: RunRecord) -> None:
         self._bucket = bucket
         self.record = record
+        self._lost: StreamBusyError | None = None
         self._leases: dict[str, int] = {}
 
     async def lease(self, subject: str, *, force: bool = False) -> str | None:
@@ -230,6 +247,16 @@ class Run:
                 continue  # somebody was faster; look again
             return held["run_id"] if held is not None and held["renewed_ns"] else None
         raise StreamBusyError(f"the lease on {subject} changes hands too fast", "try again")
+
+    async def begin_at(self, seq: int) -> None:
+        """Note that what the stream holds up to a sequence is not what this process publishes."""
+        self.record.seq, self.record.batch = seq, None
+        await self.save()
+
+    async def hold(self) -> None:
+        """Make sure that the leases are still ours. Raises :class:`StreamBusyError` where one is not."""
+        with suppress(nats.errors.Error, nats.js.errors.Error, OSError):
+            await self._renew()
 
     async def keep(self, checkpoint: Callable[[], tuple[int, int]]) -> None:
         """Renew leases and checkpoint every second, for ever; ``checkpoint`` gives position and sequence.
@@ -265,8 +292,11 @@ class Run:
         ``settled`` says that nothing was in flight.
         """
         record = self.record
+        if self._lost is not None:
+            return  # who took over has settled it
         record.state, record.settled = state, settled
         record.position, record.seq = checkpoint
+        record.batch = None if settled else record.batch
         with suppress(nats.errors.Error, nats.js.errors.Error, OSError):
             await self.save()
             for subject, revision in self._leases.items():
@@ -289,7 +319,8 @@ class Run:
                     self._leases[subject] = found  # our own write, whose answer was lost
                     continue
                 other = held["run_id"] if held else "another run"
-                raise StreamBusyError(f"run {other} took over {subject} (--force)", "end one of the two") from None
+                self._lost = StreamBusyError(f"run {other} took over {subject}", "end one of the two")
+                raise self._lost from None
 
     async def _read(self, key: str) -> tuple[dict[str, Any] | None, int]:
         try:
@@ -325,4 +356,12 @@ def _alive(lease: dict[str, Any]) -> bool:
         return False
     except PermissionError:
         pass
-    return True
+    return not _is_zombie(lease["pid"])
+
+
+def _is_zombie(pid: int) -> bool:
+    # Dead, but its parent has not asked yet. Only Linux tells.
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return False

@@ -10,8 +10,8 @@ from nats.aio.msg import Msg
 from spyctl.bus.connection import ApiError, Connection
 from spyctl.bus.fast_ingest import COMMIT, UNKNOWN_BATCH
 from spyctl.bus.runs import RunRecord
-from spyctl.bus.stream import count_after
-from spyctl.errors import ResumeError
+from spyctl.bus.stream import stored_after
+from spyctl.errors import LostTrackError, ResumeError
 
 FENCE_TIMEOUT_S = 5.0
 STABLE_S = 0.5
@@ -38,12 +38,10 @@ async def settle(connection: Connection, record: RunRecord) -> None:
         count, record.seq = fenced
         record.position = record.batch_first + count - 1
     else:
-        state = info["state"]
-        if state["first_seq"] > record.seq + 1:
-            raise _refusal(record, "messages after its checkpoint have expired")
-        if state.get("num_deleted"):
-            raise _refusal(record, f"messages were deleted from stream {record.stream}")
-        count, record.seq = await _stable_count(connection, record, record.seq)
+        try:
+            count, record.seq = await _stable_count(connection, record, record.seq)
+        except LostTrackError as error:
+            raise _refusal(record, error.message) from None
         record.position += count
     record.batch = None
     record.settled = True
@@ -55,10 +53,10 @@ def _refusal(record: RunRecord, why: str) -> ResumeError:
 
 async def _stable_count(connection: Connection, record: RunRecord, seq: int) -> tuple[int, int]:
     # What a dead connection still had in the server's buffers is stored within moments.
-    found = await count_after(connection, record.stream, record.subjects, seq)
+    found = await stored_after(connection, record.stream, record.subjects, seq)
     while True:
         await asyncio.sleep(STABLE_S)
-        again = await count_after(connection, record.stream, record.subjects, seq)
+        again = await stored_after(connection, record.stream, record.subjects, seq)
         if again == found:
             return found
         found = again

@@ -10,7 +10,7 @@ from uuid import uuid4
 import orjson
 
 from spyctl.bus.connection import ApiError, Connection
-from spyctl.errors import NoSpaceError, StreamBusyError, UnfitStreamError, UnreachableError
+from spyctl.errors import LostTrackError, NoSpaceError, StreamBusyError, UnfitStreamError, UnreachableError
 from spyctl.times import DAY, MINUTE, SECOND
 from spyctl.wire import STREAM_SUBJECTS, stream_name, with_prefix
 
@@ -212,11 +212,32 @@ async def refuse_busy(connection: Connection, stream: Stream, source: str, now_n
         )
 
 
+async def stored_after(connection: Connection, name: str, subjects: Sequence[str], seq: int) -> tuple[int, int]:
+    """Ask how many messages on some subjects were stored after a sequence, all of which must still be there.
+
+    Returns the count and the sequence of the last message of the stream. Raises :class:`UnreachableError`, and
+    :class:`LostTrackError` where messages have expired or were deleted meanwhile.
+    """
+    found = await count_after(connection, name, subjects, seq)
+    try:
+        state = (await connection.api(f"STREAM.INFO.{name}"))["state"]
+    except ApiError as error:
+        raise UnreachableError(f"stream {name} at {connection.url} cannot be counted: {error}") from None
+    if state["first_seq"] > seq + 1:
+        raise LostTrackError(f"messages after seq {seq:,} of stream {name} have expired", "play it anew")
+    if state.get("num_deleted"):
+        raise LostTrackError(f"messages were deleted from stream {name}", "play it anew")
+    return found
+
+
 async def count_after(connection: Connection, name: str, subjects: Sequence[str], seq: int) -> tuple[int, int]:
     """Ask the stream's leader how many messages on some subjects it holds after a sequence.
 
     Returns the count and the sequence of the last message of the stream. Raises :class:`UnreachableError`.
     """
+    if len(subjects) > 1 and not connection.server_at_least(2, 10):  # such a server filters by one subject
+        counted = [await count_after(connection, name, [subject], seq) for subject in subjects]
+        return sum(count for count, _ in counted), counted[-1][1]
     consumer = f"count-{uuid4().hex}"
     config = {
         "name": consumer,

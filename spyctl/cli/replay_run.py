@@ -87,8 +87,6 @@ async def _replay_to_nats(
     )
     if request.resume is None:
         run = await runs.begin(record, force=request.force)
-        record.seq = (await ensure_stream(connection, options.prefix)).last_seq  # ours alone from here on
-        await run.save()
     else:
         record = await _former_run(runs, request.resume, record)
         run = await runs.reopen(record)

@@ -78,10 +78,9 @@ def _blocks(replay: Replay, plan: Plan, stream: Stream | None) -> list[tuple[str
         blocks.append(("stream", f"{stream.name}, {span}, {size}, acks {summary['acknowledged']}"))
     if (verified := replay.verified) is not None:
         verdict = "each equal to its event, encoded anew"
-        if verified.differing:
-            verdict = f"{verified.differing:,} differ, the first at seq {verified.first_difference:,}"
-        elif verified.stored != delivery.published:
-            verdict = f"{delivery.published:,} were published"
+        if verified.missing or verified.differing:
+            at = f", the first at seq {verified.first_difference:,}" if verified.first_difference else ""
+            verdict = f"{verified.missing:,} missing, {verified.differing:,} messages are none of them{at}"
         blocks.append(("verify", f"{verified.stored:,} stored, {verdict}"))
     if summary["digest"] is not None:
         blocks.append(("digest", f"{summary['digest']}, the same for the same input"))

@@ -111,11 +111,15 @@ async def test_verify_tells_what_differs(data: Path) -> None:
             ((r, p) for piece in pieces for r, p in zip(piece.ranks.tolist(), piece.payloads(), strict=True)), 1
         )
     ]
-    for change, drop, differing, first in ((None, False, 0, None), (9, False, 1, 9), (None, True, 1_043, 8)):
+    for change, drop, missing, differing, first in (
+        (None, False, 0, 0, None), (9, False, 1, 1, 9), (None, True, 1, 0, 8), (9, True, 2, 1, 8),
+    ):  # fmt: skip
         await replay.verify(stored(change, drop))
-        assert replay.verified is not None
-        assert (replay.verified.differing, replay.verified.first_difference) == (differing, first)
-        assert replay.exit_code() == (3 if differing else 0)
+        found = replay.verified
+        assert found is not None
+        assert (found.missing, found.differing, found.first_difference) == (missing, differing, first)
+        assert found.stored == len(events) - missing
+        assert replay.exit_code() == (3 if missing or differing else 0)
 
 
 async def test_an_older_server_acknowledges_per_message(cli: Cli, data: Path, old_server: NatsServer) -> None:
