@@ -4,46 +4,78 @@
 """
 
 import asyncio
+from dataclasses import dataclass, field
 from typing import Any
 
 from spyctl.errors import KeyRefusedError, UnreachableFeedError
 from spyctl.normalize.massive import from_rest
-from spyctl.sources.massive_rest import MassiveRest
+from spyctl.sources.massive_rest import Answer, MassiveRest, following
 from spyctl.times import SECOND
 
 PAGE = 50_000
+MOST_PAGES = 1_000
 TRIES = 5
 PAUSE_S = 12.0  # a free plan allows five calls a minute
 MARGIN_NS = SECOND  # asked for on both sides; what was seen falls away by its identity
 
 
+@dataclass(slots=True)
+class Filling:
+    """Trades in wire form, in event order, and for which tickers some are ``missing``, with the reason."""
+
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    missing: dict[str, str] = field(default_factory=dict)
+
+
 class Backfill:
-    """Fetches trades of past minutes; keeps to the vendor's rate limit."""
+    """Fetches trades of past minutes; keeps to the vendor's rate limit, and to what it has got."""
 
     def __init__(self, rest: MassiveRest, *, pause_s: float = PAUSE_S) -> None:
         self._rest = rest
         self._pause_s = pause_s
 
-    async def trades(self, symbols: list[str], from_ns: int, to_ns: int) -> list[dict[str, Any]]:
-        """Return the trades of some tickers between two instants (Unix ns), in wire form, in event order.
+    async def trades(self, symbols: list[str], from_ns: int, to_ns: int) -> Filling:
+        """Return the trades of some tickers between two instants (Unix ns).
 
-        Raises :class:`KeyRefusedError` where the plan does not include them, :class:`UnreachableFeedError`.
+        One ticker that cannot be had costs the others nothing. Raises :class:`KeyRefusedError` where the plan does
+        not include them.
         """
-        found: list[dict[str, Any]] = []
+        found = Filling()
         for symbol in symbols:
-            found += await self._of(symbol, from_ns - MARGIN_NS, to_ns + MARGIN_NS)
-        return sorted(found, key=lambda message: (message.get("t") or 0, message.get("q") or 0))
+            try:
+                await self._of(symbol, from_ns - MARGIN_NS, to_ns + MARGIN_NS, found)
+            except UnreachableFeedError as error:
+                found.missing[symbol] = error.message
+        found.messages.sort(key=lambda message: (message.get("t") or 0, message.get("q") or 0))
+        return found
 
-    async def _of(self, symbol: str, from_ns: int, to_ns: int) -> list[dict[str, Any]]:
+    async def _of(self, symbol: str, from_ns: int, to_ns: int, found: Filling) -> None:
         query: dict[str, str | int] = {"timestamp.gte": from_ns, "timestamp.lte": to_ns, "limit": PAGE}
         query |= {"order": "asc", "sort": "timestamp"}
+        path: str | None = f"/v3/trades/{symbol}"
+        asked: set[str] = set()
+        while path is not None and path not in asked and len(asked) < MOST_PAGES:
+            asked.add(path)
+            answer = await self._page(symbol, path, query if len(asked) == 1 else {})
+            trades = answer.document.get("results") or ()
+            found.messages += [from_rest(symbol, trade) for trade in trades if isinstance(trade, dict)]
+            path = following(answer)
+
+    async def _page(self, symbol: str, path: str, query: dict[str, str | int]) -> Answer:
+        # One page; a hiccup is no reason to begin anew, nor to give up.
+        why, pause_s = "", 0.0
         for _ in range(TRIES):
-            answers = await asyncio.to_thread(lambda: list(self._rest.pages(f"/v3/trades/{symbol}", **query)))
-            last = answers[-1]
-            if last.code == 200:
-                results = (trade for answer in answers for trade in answer.document.get("results") or ())
-                return [from_rest(symbol, trade) for trade in results if isinstance(trade, dict)]
-            if last.code in (401, 403):
-                raise KeyRefusedError(f"no trades of {symbol} over REST: {last.words}", "a plan that includes them")
-            await asyncio.sleep(last.retry_after_s or self._pause_s)
-        raise UnreachableFeedError(f"no trades of {symbol} over REST: {last.words}", "try again later")
+            await asyncio.sleep(pause_s)
+            pause_s = self._pause_s
+            try:
+                answer = await asyncio.to_thread(self._rest.get, path, **query)
+            except UnreachableFeedError as error:
+                why = error.message
+                continue
+            if answer.code == 200 and answer.document:
+                return answer
+            why = answer.words if answer.code != 200 else "an answer that is no JSON"
+            if answer.code in (401, 403):
+                raise KeyRefusedError(f"no trades of {symbol} over REST: {why}", "a plan that includes them")
+            pause_s = answer.retry_after_s or self._pause_s
+        raise UnreachableFeedError(why, "try again later")

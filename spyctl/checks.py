@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from spyctl.bus.connection import ApiError, Connection
-from spyctl.bus.runs import find_living
+from spyctl.bus.runs import living_runs
 from spyctl.bus.stream import misfits
 from spyctl.bus.target import Reached, Target, reach, would_start
 from spyctl.errors import ExitCode, KeyRefusedError, SpyctlError
-from spyctl.events import EventSource, StockTrade
+from spyctl.events import EventSource
 from spyctl.normalize.massive import OPTIONS, STOCKS, parse_frame
 from spyctl.sources.databento_api import GATEWAY, DatabentoApi
 from spyctl.sources.dbn_catalog import days, scan
@@ -27,7 +27,7 @@ from spyctl.strikes import OptionTicker
 from spyctl.tasks import end_task
 from spyctl.times import SECOND
 from spyctl.trading_days import current_expiry, session_text
-from spyctl.wire import STREAM_SUBJECTS, stream_name, subject_of, with_prefix
+from spyctl.wire import STREAM_SUBJECTS, stream_name, with_prefix
 
 WS_S = 15.0
 SKEW_WARN_S = 2.0
@@ -301,9 +301,9 @@ async def _bus_checks(request: ProbeRequest, seen: _Seen, stack: AsyncExitStack)
         free = f"{reached.embedded.store.free_bytes() / 1e9:,.0f} GB free"
     results.append(CheckResult("jetstream", "pass", f"on, {free}"))
     results.append(await _stream_check(connection, request.prefix))
-    living = await find_living(connection, with_prefix(subject_of(StockTrade), request.prefix))
-    if living is not None and living.options.get("key_hash") == request.key_hash != "":
-        seen.living = living.run_id
+    for living in await living_runs(connection):
+        if living.options.get("key_hash") == request.key_hash != "":
+            seen.living = living.run_id
     return results
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from spyctl.backlog import Pending
 from spyctl.errors import SpyctlError
@@ -14,16 +14,18 @@ from spyctl.window import Window
 from spyctl.wire import encode, subject_of
 
 TRADES_REMEMBERED, QUOTES_REMEMBERED = 65_536, 16_384
+HELD_AT_MOST = 2_000_000  # around a gap that is being filled
 MAX_FAILURES = 100  # exceptions of our own in a minute
 SKEW_NS = 2 * SECOND
 DELAYED_NS = 600 * SECOND
 
 
 class Seen:
-    """The identities met last, at most ``most``."""
+    """The identities met last, at most ``most``; while :meth:`hold` is in force none is forgotten."""
 
     def __init__(self, most: int) -> None:
         self._most = most
+        self._holds = 0
         self._found: set[str] = set()
         self._order: deque[str] = deque()
 
@@ -33,9 +35,22 @@ class Seen:
             return False
         self._found.add(identity)
         self._order.append(identity)
-        if len(self._order) > self._most:
-            self._found.remove(self._order.popleft())
+        self._trim()
         return True
+
+    def hold(self) -> None:
+        """Forget nothing until :meth:`release`, which is to be called as often."""
+        self._holds += 1
+
+    def release(self) -> None:
+        """Forget again."""
+        self._holds -= 1
+        self._trim()
+
+    def _trim(self) -> None:
+        most = self._most if not self._holds else HELD_AT_MOST
+        while len(self._order) > most:
+            self._found.remove(self._order.popleft())
 
 
 class Intake:
@@ -58,6 +73,7 @@ class Intake:
         self.noted: Counter[str] = Counter()
         self.latency_ns = Histogram()
         self.last_quote: StockQuote | None = None
+        self.last_quote_s = 0.0  # monotonic
         self.last_prints: dict[str, OptionTrade] = {}
         self.volumes: Counter[str] = Counter()
         self.prints: Counter[str] = Counter()
@@ -65,14 +81,15 @@ class Intake:
         self._window = window
         self._note = note
         self._observer = observer
-        self._trades_seen, self._quotes_seen = Seen(TRADES_REMEMBERED), Seen(QUOTES_REMEMBERED)
+        self.trades_seen, self._quotes_seen = Seen(TRADES_REMEMBERED), Seen(QUOTES_REMEMBERED)
         self._failures: deque[float] = deque(maxlen=MAX_FAILURES)
         self._skews: deque[int] = deque(maxlen=1_000)
         self._skewed = False
 
-    def take(self, parsed: Parsed, market: str, clock_ns: int) -> Iterator[Pending]:
+    def take(self, parsed: Parsed, market: str, clock_ns: int, expected: Collection[str] = ()) -> Iterator[Pending]:
         """Yield what is to be published of a frame that arrived at ``clock_ns`` (monotonic).
 
+        ``expected`` are option contracts that are ours although the window has left them.
         Raises :class:`SpyctlError` after many errors of our own.
         """
         self.received += len(parsed.rejects) + len(parsed.events)
@@ -81,9 +98,9 @@ class Intake:
             self._reject(reject.reason, reject.sample)
         for event, identity in parsed.events:
             try:
-                if not self._is_ours(event, clock_ns):
+                if not self._is_ours(event, clock_ns, expected):
                     self._reject("unexpected", identity)
-                elif not (self._quotes_seen if isinstance(event, StockQuote) else self._trades_seen).add(identity):
+                elif not (self._quotes_seen if isinstance(event, StockQuote) else self.trades_seen).add(identity):
                     self.duplicates += 1
                 else:
                     conflates = event.symbol if isinstance(event, StockQuote) else None
@@ -93,9 +110,9 @@ class Intake:
             except Exception as error:  # one odd event must not end the day; many end it loudly
                 self._failed(error, identity)
 
-    def _is_ours(self, event: LiveEvent, clock_ns: int) -> bool:
+    def _is_ours(self, event: LiveEvent, clock_ns: int, expected: Collection[str]) -> bool:
         if isinstance(event, OptionTrade):
-            return self._window.expects(event.option_symbol, clock_ns)
+            return event.option_symbol in expected or self._window.expects(event.option_symbol, clock_ns)
         return event.symbol == self._symbol
 
     def _look(self, event: LiveEvent, clock_ns: int) -> None:
@@ -108,6 +125,7 @@ class Intake:
             self._skews.append(latency_ns)
             if isinstance(event, StockQuote):
                 self.last_quote = event
+                self.last_quote_s = time.monotonic()
                 self._window.spot.quote(event.bid_px, event.ask_px, clock_ns)
             elif isinstance(event, StockTrade):
                 self._window.spot.trade(event.price, event.conditions, clock_ns)

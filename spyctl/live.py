@@ -7,7 +7,7 @@ slow server never holds up the reading; what waits in between is bounded.
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
@@ -34,6 +34,7 @@ from spyctl.window import Window
 from spyctl.wire import encode, subject_of, with_prefix
 
 SUBJECTS = tuple(map(subject_of, (StockTrade, StockQuote, OptionTrade, Gap)))
+_GAPS = subject_of(Gap)
 BATCH = 512
 FRAMES_AT_ONCE = 64
 MAX_FRAMES = 4_096
@@ -42,6 +43,8 @@ LINGER_S = 0.001
 FINISH_S = 30.0
 RELAXED_S = 2.0  # without a drop, until an overflow is over
 STALL_S = 15.0
+LIST_S = 3_600.0  # contracts are listed during the day too
+LIST_RETRY_S = 60.0
 _NOTES = 50
 
 
@@ -99,12 +102,16 @@ class Live:
         self._backfill = backfill
         self._listed = listed
         self._listed_for: date | None = None
+        self._list_again_s = 0.0
+        self._unlisted = False
         self._frames: deque[tuple[str, str | bytes, int, int]] = deque()
         self._arrived = asyncio.Event()
         self._filled, self._taken = asyncio.Event(), asyncio.Event()
         self._stop = asyncio.Event()
-        self._gap_records = 0
-        self._dropped_before = self._dropped_before_outage = 0
+        self._sent = self._acked = 0
+        self._gap_topics: dict[str, set[str]] = {}  # by market: what was wanted while nothing arrived
+        self.unfilled = 0
+        self._dropped_before = 0
         self._dropped_s = 0.0
         self._errands: set[asyncio.Task[None]] = set()
         self._publishing = 0
@@ -123,13 +130,15 @@ class Live:
 
     @property
     def published(self) -> int:
-        """Events sent, without gap records and without those that an earlier run had stored."""
-        return self.delivery.published - self._gap_records - self.delivery.known
+        """Events sent, without gap records and without those that the stream had before."""
+        return self._sent - self.delivery.known
 
     @property
     def acked(self) -> int:
-        """Those of them that the stream holds."""
-        return max(0, self.published - (self.delivery.published - self.delivery.acked))
+        """Those of them that the stream holds; never less than it has been, though gap records count for nothing."""
+        in_flight = self.delivery.published - self.delivery.acked
+        self._acked = max(self._acked, min(self.published, self.published - in_flight))
+        return self._acked
 
     @property
     def dropped(self) -> int:
@@ -236,13 +245,17 @@ class Live:
     def lost(self, feed: Feed, from_ns: int, reason: str) -> None:
         """Open a gap."""
         self._tell(self.gaps.open(feed.market, from_ns, time.time_ns(), reason))
+        if self._backfill is not None and feed.market not in self._gap_topics:
+            self._gap_topics[feed.market] = set(feed.desired)
+            self.intake.trades_seen.hold()  # what is seen around the gap must be known when it is filled
 
     def back(self, feed: Feed, to_ns: int) -> None:
         """Close a gap, and have it filled where that was asked for."""
         closed = self.gaps.close(feed.market, to_ns, time.time_ns())
         self._tell(closed)
         if self._backfill is not None and closed is not None:
-            self._beside(self._fill(self._backfill, feed, closed))
+            topics = self._gap_topics.pop(feed.market) | feed.desired
+            self._beside(self._fill(self._backfill, feed.market, sorted(topics), closed))
 
     def note(self, feed: Feed, text: str) -> None:
         """Keep a note."""
@@ -258,7 +271,6 @@ class Live:
         state = "open" if gap.to_ns is None else "closed"
         length = f" {(gap.to_ns - gap.from_ns) / SECOND:.3f} s" if gap.to_ns is not None else ""
         self._note(f"gap {gap.feed}{length}: {state} ({gap.reason})", warning=gap.to_ns is None)
-        self._gap_records += 1
         self._append(Pending(encode(gap), f"G.{gap.gap_id}.{state}", subject_of(gap), "", time.monotonic_ns()))
 
     def _close_gaps(self) -> None:
@@ -285,10 +297,10 @@ class Live:
             market, frame, ts_recv_ns, clock_ns = self._frames.popleft()
             self._take(parse_frame(frame, market, ts_recv_ns, self.options.source), market, clock_ns)
 
-    def _take(self, parsed: Parsed, market: str, clock_ns: int) -> None:
+    def _take(self, parsed: Parsed, market: str, clock_ns: int, expected: Collection[str] = ()) -> None:
         for status in parsed.statuses if market in self.feeds else ():
             self.feeds[market].status(status.status, status.message)
-        for event in self.intake.take(parsed, market, clock_ns):
+        for event in self.intake.take(parsed, market, clock_ns, expected):
             self._append(event)
 
     def _append(self, event: Pending) -> None:
@@ -330,6 +342,7 @@ class Live:
                 )
             )
             self.by_subject.update(event.subject for event in batch)
+            self._sent += sum(event.subject != _GAPS for event in batch)
             self._publishing = 0
 
     # --- now and then
@@ -354,8 +367,12 @@ class Live:
             self._note(f"options now of {self.window.manager.expiry}")
         if OPTIONS in self.feeds and self.feeds[OPTIONS].desired != self.window.topics:
             self.feeds[OPTIONS].set_desired(self.window.topics)
-        if self._listed is not None and self._listed_for != self.window.manager.expiry:
+            if OPTIONS in self._gap_topics:
+                self._gap_topics[OPTIONS] |= self.window.topics
+        due = self._listed_for != self.window.manager.expiry or time.monotonic() >= self._list_again_s
+        if self._listed is not None and due:
             self._listed_for = self.window.manager.expiry
+            self._list_again_s = time.monotonic() + LIST_S
             self._beside(self._list(self._listed_for))
 
     async def _list(self, expiry: date | None) -> None:
@@ -365,8 +382,12 @@ class Live:
         if expiry != self.window.manager.expiry:
             return
         if strikes is None:
-            self._note("no list of contracts over REST: every whole dollar is subscribed")
+            self._list_again_s = time.monotonic() + LIST_RETRY_S
+            if self.window.manager.listed is None and not self._unlisted:
+                self._note("no list of contracts over REST: every whole dollar is subscribed")
+            self._unlisted = True
         else:
+            self._unlisted = False
             self.window.relist(strikes, time.monotonic_ns())
 
     def _beside(self, work: Coroutine[Any, Any, None]) -> None:
@@ -382,10 +403,13 @@ class Live:
     def _watch_stall(self, now_ns: int) -> None:
         # Quiet is normal for options, and for stocks outside the regular session.
         feed = self.feeds.get(STOCKS)
-        if feed is None or feed.state != "up" or time.monotonic() - feed.last_frame_s < STALL_S:
+        if feed is None or feed.state != "up" or not self.options.is_strange(now_ns):
             return
-        if self.options.is_strange(now_ns):
-            feed.reconnect(f"nothing for {STALL_S:.0f} s")
+        # Trades alone do not prove it alive: the window follows the quotes.
+        quotes = f"Q.{self.options.symbol}" in feed.held
+        since_s = max(feed.up_since_s, self.intake.last_quote_s) if quotes else feed.last_frame_s
+        if time.monotonic() - since_s >= STALL_S:
+            feed.reconnect(f"no quote for {STALL_S:.0f} s" if quotes else f"nothing for {STALL_S:.0f} s")
 
     def _watch_options(self) -> None:
         feed = self.feeds.get(OPTIONS)
@@ -397,36 +421,43 @@ class Live:
 
     def _watch_server(self, now_ns: int) -> None:
         if not self._connected():
-            if gap := self.gaps.open("nats", now_ns, now_ns, "NATS is away"):
-                self._dropped_before_outage = self.dropped
-            self._tell(gap)
+            self._tell(self.gaps.open("nats", now_ns, now_ns, "NATS is away"))
         else:
-            self._tell(self.gaps.close("nats", now_ns, now_ns, self.dropped - self._dropped_before_outage))
+            self._tell(self.gaps.close("nats", now_ns, now_ns, 0))  # what had to go is told as the overflow
         relaxed = time.monotonic() - self._dropped_s > RELAXED_S and len(self.backlog) < self.options.max_events // 2
         if "overflow" in self.gaps.open_now and relaxed:
             self._close_overflow()
 
     # --- what a gap left out
 
-    async def _fill(self, backfill: Backfill, feed: Feed, gap: Gap) -> None:
-        symbols = sorted({topic.removeprefix("T.") for topic in feed.desired if topic.startswith("T.")})
+    async def _fill(self, backfill: Backfill, market: str, topics: Sequence[str], gap: Gap) -> None:
+        symbols = [topic.removeprefix("T.") for topic in topics if topic.startswith("T.")]
+        self.unfilled += 1
         try:
-            messages = await backfill.trades(symbols, gap.from_ns, gap.to_ns or time.time_ns())
+            found = await backfill.trades(symbols, gap.from_ns, gap.to_ns or time.time_ns())
+            filled = await self._take_filled(found.messages, market, symbols)
+            self.backfilled += filled
+            self._note(f"backfill: {filled:,} trades of the {market} gap", warning=False)
+            for symbol, why in found.missing.items():
+                self._note(f"backfill: none of {symbol}: {why}", warning=True)
+            self.unfilled -= not found.missing
         except SpyctlError as error:
             self._note(f"backfill: {error.message}", warning=True)
-            return
+        finally:
+            self.intake.trades_seen.release()
+
+    async def _take_filled(self, messages: Sequence[object], market: str, symbols: Collection[str]) -> int:
         filled = 0
         for start in range(0, len(messages), BATCH):
             while len(self.backlog) > self.options.max_events // 2:  # what is live goes first
                 self._taken.clear()
                 await self._taken.wait()
-            some = normalize(messages[start : start + BATCH], feed.market, time.time_ns(), EventSource.POLYGON_REST)
+            some = normalize(messages[start : start + BATCH], market, time.time_ns(), EventSource.POLYGON_REST)
             before = self.intake.duplicates
-            self._take(some, feed.market, time.monotonic_ns())
+            self._take(some, market, time.monotonic_ns(), symbols)
             filled += len(some.events) - (self.intake.duplicates - before)
             await asyncio.sleep(0)
-        self.backfilled += filled
-        self._note(f"backfill: {filled:,} trades of the {feed.market} gap")
+        return filled
 
     # --- results
 
@@ -455,10 +486,11 @@ class Live:
             "reordered": delivery.reordered,
             "dropped": self.dropped,
             "gaps": self.gaps.count,
-            "gap_records": self._gap_records,
+            "gap_records": self.by_subject[_GAPS],
             "open_gaps": sorted(self.gaps.open_now),
             "notes": [{"ns": note.ns, "text": note.text} for note in self.notes],
             "backfilled": self.backfilled,
+            "unfilled": self.unfilled,
             "unresolved": 0,
             "resent": delivery.resent,
             "reconnects": delivery.reconnects,

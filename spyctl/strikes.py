@@ -16,7 +16,7 @@ from spyctl.times import SECOND
 RECENTRE_BY = 0.50
 MAX_RANGE = 100
 MAX_SPREAD = 0.005
-MAX_JUMP = 0.02
+MAX_JUMP = 0.002
 LAST_YEAR = 2099  # a ticker has two digits for it
 REPEATS = 3  # so many prints in a row prove a jump
 QUOTE_AGE_NS = 5 * SECOND
@@ -123,8 +123,8 @@ class StrikeManager:
 class Spot:
     """The price the window follows: the middle of the quote, else the last trade.
 
-    One-sided, crossed and wide quotes and trades that do not count as the last price are passed over; a jump of
-    more than 2 % is believed only after three in a row.
+    One-sided, locked, crossed and wide quotes and trades that do not count as the last price are passed over; a jump of
+    more than 0.2 % is believed only after three in a row.
     """
 
     def __init__(self) -> None:
@@ -134,7 +134,7 @@ class Spot:
 
     def quote(self, bid_px: float, ask_px: float, ns: int) -> None:
         """Note a quote at an instant (ns, of any clock that never goes back)."""
-        if 0 < bid_px <= ask_px and ask_px - bid_px <= MAX_SPREAD * bid_px:
+        if 0 < bid_px < ask_px and ask_px - bid_px <= MAX_SPREAD * bid_px:
             self._quote_ns = ns
             self._note((bid_px + ask_px) / 2)
 

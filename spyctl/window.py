@@ -64,8 +64,8 @@ class Window:
     def relist(self, listed: Collection[int] | None, clock_ns: int) -> None:
         """Take the strikes (in thousandths) that are listed for the expiry."""
         self.manager.listed = listed
-        if self.spot.price is not None:
-            self._move(*self.manager.get_target_strikes(self.spot.price), clock_ns)
+        if self.manager.expiry is not None and self.manager.centre is not None:
+            self._move(*self.manager.roll(self.manager.expiry, listed), clock_ns)
 
     def expects(self, ticker: str, clock_ns: int) -> bool:
         """Tell whether a contract belongs to us: of our underlying and expiry, pinned, or held a minute ago."""

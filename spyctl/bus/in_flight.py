@@ -112,6 +112,11 @@ class InFlight:
         return self.oldest is not None and self.oldest < self._newest[0]
 
     @property
+    def sent_through(self) -> int:
+        """The position of the last event in flight, 0 where there is none."""
+        return self._chunks[-1].end - 1 if self._chunks else 0
+
+    @property
     def oldest_ns(self) -> int | None:
         """When the event that has waited longest was first sent, if there is one."""
         return self._chunks[0].sent_ns if self._chunks else None
@@ -130,8 +135,11 @@ class InFlight:
                 found.append(Chunk.of(chunk.first + start, chunk.batch[start:end], chunk.sent_ns))
         return found
 
-    def acknowledge(self, position: int, seq: int, *, duplicate: bool = False) -> None:
-        """Note that the stream holds an event under ``seq``; saying so twice changes nothing."""
+    def acknowledge(self, position: int, seq: int, *, duplicate: bool = False, known: bool = False) -> None:
+        """Note that the stream holds an event under ``seq``; saying so twice changes nothing.
+
+        ``duplicate`` tells that it was stored before: by us, unless it is ``known`` that we had not sent it yet.
+        """
         for chunk in self._chunks:
             if chunk.first <= position < chunk.end:
                 break
@@ -143,7 +151,7 @@ class InFlight:
         chunk.waiting[i] = 0
         self.delivery.duplicates += duplicate
         self._settled(chunk, 1, chunk.sizes[i])
-        if duplicate and seq <= self._began_after:
+        if duplicate and (known or seq <= self._began_after):
             self.delivery.known += 1
             return
         newest_position, newest_seq = self._newest

@@ -174,10 +174,14 @@ class Runs:
 
 async def run_ids(connection: Connection) -> list[str]:
     """List the ids of all runs that have a record on a server."""
-    # nats-py's way to list keys now and then finds none.
-    under = f"$KV.{BUCKET}.run."
+    return [key.removeprefix("run.") for key in await _keys(connection, "run.")]
+
+
+async def _keys(connection: Connection, prefix: str) -> list[str]:
+    # nats-py's own way to list keys now and then finds none.
+    under = f"$KV.{BUCKET}."
     try:
-        info = await connection.api(f"STREAM.INFO.KV_{BUCKET}", {"subjects_filter": f"{under}>"})
+        info = await connection.api(f"STREAM.INFO.KV_{BUCKET}", {"subjects_filter": f"{under}{prefix}>"})
     except ApiError:
         return []
     return [subject.removeprefix(under) for subject in info["state"].get("subjects") or {}]
@@ -202,16 +206,17 @@ async def known_runs(urls: Sequence[str], access: Access) -> list[str]:
         await connection.close()
 
 
-async def find_living(connection: Connection, subject: str) -> RunRecord | None:
-    """Return the record of the run that publishes to a subject now; makes no bucket where there is none."""
-    try:
+async def living_runs(connection: Connection) -> list[RunRecord]:
+    """List the records of all runs that publish now, under whatever prefix; makes no bucket where there is none."""
+    found: dict[str, RunRecord] = {}
+    with suppress(nats.js.errors.Error, nats.errors.Error, KeyError, TypeError):
         bucket = await connection.jetstream().key_value(BUCKET)
-        entry = await bucket.get(f"lease.{subject}")
-        lease = orjson.loads(entry.value or b"{}")
-        found = await bucket.get(f"run.{lease['run_id']}")
-        return RunRecord(**orjson.loads(found.value or b"{}")) if _alive(lease) else None
-    except (nats.js.errors.Error, nats.errors.Error, KeyError, TypeError):
-        return None
+        for key in await _keys(connection, "lease."):
+            lease = orjson.loads((await bucket.get(key)).value or b"{}")
+            if lease["run_id"] not in found and _alive(lease):
+                entry = await bucket.get(f"run.{lease['run_id']}")
+                found[lease["run_id"]] = RunRecord(**orjson.loads(entry.value or b"{}"))
+    return list(found.values())
 
 
 class Run:

@@ -34,6 +34,7 @@ class Windowed(AckProtocol):
 
     name = "per message"
     _epoch = 0
+    _again_through = 0  # up to this position events may have been sent more than once
 
     async def finish(self) -> None:
         """Nothing to do: every message is acknowledged by itself."""
@@ -49,7 +50,10 @@ class Windowed(AckProtocol):
         reply = orjson.loads(message.data) if message.data else {}
         if "seq" in reply and "error" not in reply:
             self._refusals = 0
-            self._in_flight.acknowledge(int(position), reply["seq"], duplicate=reply.get("duplicate", False))
+            first_time = int(position) > self._again_through
+            self._in_flight.acknowledge(
+                int(position), reply["seq"], duplicate=reply.get("duplicate", False), known=first_time
+            )
         elif int(epoch) == self._epoch:
             self._refused((reply.get("error") or {}).get("description"))
 
@@ -63,6 +67,7 @@ class Windowed(AckProtocol):
         if self._refusal:
             await self._answers()
         self._epoch += 1
+        self._again_through = max(self._again_through, self._in_flight.sent_through)
         if (
             oldest_ns is not None
             and self._attempt_ns - oldest_ns > self._stream.duplicate_window_ns - _WINDOW_MARGIN_NS

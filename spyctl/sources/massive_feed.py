@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import random
+import ssl
 import time
 from collections import deque
 from collections.abc import Collection
@@ -19,6 +20,8 @@ from importlib import import_module
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 from urllib.request import getproxies
+
+import certifi
 
 from spyctl.errors import KeyRefusedError, UsageError
 from spyctl.tasks import end_task
@@ -31,7 +34,12 @@ _SUBSCRIBED, _UNSUBSCRIBED = "subscribed to: ", "unsubscribed to: "
 _EVICTIONS_WITHIN_S = 600.0
 _CLOSE_S = 2.0
 _DOUBT_S = 1.0
+_POLICY = 1008
 _PORTS = {"wss": 443, "ws": 80}
+_UPGRADE = (
+    "GET /{market} HTTP/1.1\r\nHost: {where}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
 _ASLEEP_NS = 5 * SECOND
 
 
@@ -161,7 +169,12 @@ class Feed:
         self.words = message
         self._evictions.append(time.monotonic())
         self.reconnect("max_connections")
-        self._watcher.note(self, f"{self.market}: another process uses this key ({message.strip()})")
+        # After a crash the old connection may still be counted, so the first time is no alarm yet.
+        alarm = "another process uses this key" if self._recent_evictions() > 1 else "this key had a connection already"
+        self._watcher.note(self, f"{self.market}: {alarm} ({message.strip()})")
+
+    def _recent_evictions(self) -> int:
+        return sum(time.monotonic() - s < _EVICTIONS_WITHIN_S for s in self._evictions)
 
     # --- the supervisor
 
@@ -199,10 +212,10 @@ class Feed:
         self.state = "stopped"
 
     def _cool_down(self) -> float:
-        recent = [s for s in self._evictions if time.monotonic() - s < _EVICTIONS_WITHIN_S]
-        if len(recent) >= self._timing.max_evictions:
+        times = self._recent_evictions()
+        if times >= self._timing.max_evictions:
             raise KeyRefusedError(
-                f"another process with this key took over the {self.market} feed {len(recent)} times: {self.words}",
+                f"another process with this key took over the {self.market} feed {times} times: {self.words}",
                 "end the other one; a key has one connection a market",
             )
         return self._timing.cool_down
@@ -257,10 +270,23 @@ class Feed:
             return
         parts = urlsplit(self._url)
         where = parts.netloc
+        tls = ssl.create_default_context(cafile=certifi.where()) if parts.scheme == "wss" else None
+        ask = _UPGRADE.format(market=self.market, where=where).encode()
         try:
             async with asyncio.timeout(self._timing.authenticate):
-                _, writer = await asyncio.open_connection(parts.hostname, parts.port or _PORTS[parts.scheme])
+                port = parts.port or _PORTS[parts.scheme]
+                reader, writer = await asyncio.open_connection(parts.hostname, port, ssl=tls)
+                writer.write(ask)
+                answer = (await reader.readline()).split()
                 writer.close()
+            if len(answer) > 1 and answer[0].startswith(b"HTTP/") and answer[1] != b"101":
+                self.reconnect(f"{where} answers HTTP {answer[1].decode('ascii', 'replace')}")
+        except TimeoutError:
+            pass  # the deadline of the authentication says so
+        except ssl.SSLCertVerificationError as error:
+            self.reconnect(f"the certificate of {where} is not trusted: {error.verify_message}")
+        except ssl.SSLError as error:
+            self.reconnect(f"TLS with {where} failed: {error.reason}")
         except ConnectionRefusedError:
             self.reconnect(f"{where} refuses the connection")
         except OSError as error:
@@ -274,7 +300,11 @@ class Feed:
             return self._refused(str(error))
         if isinstance(error, _NotAuthenticatedError):
             return str(error)
-        code = getattr(getattr(error, "rcvd", None), "code", None)
+        received = getattr(error, "rcvd", None)
+        code = getattr(received, "code", None)
+        if code == _POLICY and self._broken != "max_connections":  # how the vendor ends a connection too many
+            self._evicted(getattr(received, "reason", "") or "closed with 1008")
+            return "max_connections"
         return f"closed with {code}" if code is not None else f"connection lost ({type(error).__name__})"
 
     def _refused(self, words: str) -> str:
@@ -313,7 +343,12 @@ class Feed:
         except ValueError:
             raise _NotAuthenticatedError("an answer to the authentication that is no JSON") from None
         greeted = False
-        for item in found if isinstance(found, list) else [found]:
+        items = found if isinstance(found, list) else [found]
+        for item in items:  # being evicted may be told beside a success
+            if isinstance(item, dict) and item.get("status") == "max_connections":
+                self._evicted(str(item.get("message", "")))
+                raise _NotAuthenticatedError("max_connections")
+        for item in items:
             status = item.get("status") if isinstance(item, dict) else None
             message = str(item.get("message", "")) if isinstance(item, dict) else ""
             if status == "auth_success":
@@ -321,9 +356,6 @@ class Feed:
                 return [item]
             if status == "auth_failed":
                 return [{"status": status, "message": message}]
-            if status == "max_connections":
-                self._evicted(message)
-                raise _NotAuthenticatedError(status)
             greeted = greeted or status == "connected"
         if greeted:
             return found

@@ -79,10 +79,19 @@ class MassiveRest:
         """Yield the answers to a GET and to what it names as its next pages; ends after one that failed."""
         answer = self.get(path, **query)
         yield answer
-        while answer.code == 200 and (following := answer.document.get("next_url")):
-            parts = urlsplit(str(following))  # only the path is followed: the key goes to no other host
-            answer = self.get(f"{parts.path}?{parts.query}")
+        asked: set[str] = set()
+        while (path_of_next := following(answer)) is not None and path_of_next not in asked:
+            asked.add(path_of_next)
+            answer = self.get(path_of_next)
             yield answer
+
+
+def following(answer: Answer) -> str | None:
+    """Return the path of the next page that an answer names; its host is not followed, since the key goes along."""
+    if answer.code != 200 or not (url := answer.document.get("next_url")):
+        return None
+    parts = urlsplit(str(url))
+    return f"{parts.path}?{parts.query}"
 
 
 def listed_contracts(rest: MassiveRest, underlying: str, expiry: date) -> tuple[Answer, list[str]]:

@@ -317,12 +317,13 @@ async def test_a_stream_that_does_not_fit(cli: Cli, nats_server: NatsServer) -> 
     assert "keeps messages in memory" in remedy(document, "stream")
 
 
+@pytest.mark.parametrize("prefix", [[], ["--prefix", "REH"]], ids=["", "prefix"])
 async def test_a_running_live_on_the_same_key_is_left_alone(
-    cli: Cli, nats_server: NatsServer, environment: dict[str, str], tmp_path: Path
+    cli: Cli, nats_server: NatsServer, environment: dict[str, str], tmp_path: Path, prefix: list[str]
 ) -> None:
     async with vendor() as names:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "spyctl", "live", "-q", "--nats-url", nats_server.url,
+            sys.executable, "-m", "spyctl", "live", "-q", "--nats-url", nats_server.url, *prefix,
             env=environment | names, cwd=tmp_path, stdout=subprocess.DEVNULL,
         )  # fmt: skip
         await eventually(lambda: (nats_server.folder / "jetstream" / "$G" / "streams" / "KV_SPYCTL").exists())

@@ -3,10 +3,12 @@
 import asyncio
 import logging
 import socket
+import ssl
 from dataclasses import replace
 from typing import Any
 
 import pytest
+import trustme
 
 from spyctl.errors import KeyRefusedError
 from spyctl.simulator import Peer, Script, Simulator
@@ -360,3 +362,54 @@ async def test_a_gap_ends_though_some_topics_stay_missing() -> None:
         await eventually(lambda: feed.missing == {"Q.SPY"})
         simulator.peers[0].abort()
         await eventually(lambda: listener.returns == 1)
+
+
+@pytest.mark.parametrize("told", ["hello", "beside"])
+async def test_an_eviction_is_recognised_wherever_it_is_told(library: str, told: str) -> None:
+    words = {
+        "ev": "status",
+        "status": "max_connections",
+        "message": "Maximum number of websocket connections exceeded.",
+    }
+
+    class Full(Script):
+        async def greet(self, peer: Peer) -> None:
+            if told == "hello":
+                await peer.say(words)
+            else:
+                await super().greet(peer)
+
+        async def authenticate(self, peer: Peer, key: str) -> bool:
+            if told == "beside":
+                await peer.say({"ev": "status", "status": "auth_success", "message": "authenticated"}, words)
+            await peer.socket.close(1008, "policy")
+            return False
+
+    listener = Listener()
+    async with (
+        Simulator(0, script=Full()).serving() as simulator,
+        running(feed_to(simulator, listener, library)) as task,
+    ):
+        await eventually(task.done)
+        with pytest.raises(KeyRefusedError, match="another process with this key took over the stocks feed 3 times"):
+            task.result()
+        assert simulator.connections == 3
+    assert "this key had a connection already" in listener.notes[0]  # after a crash that is no alarm
+
+
+async def test_a_certificate_that_is_not_trusted_and_an_http_error_are_named() -> None:
+    async def broken(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(tls)
+    for scheme, context, words in (("wss", tls, "is not trusted"), ("ws", None, "answers HTTP 503")):
+        server = await asyncio.start_server(broken, "127.0.0.1", 0, ssl=context)
+        url = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        listener = Listener()
+        async with running(Feed("stocks", KEY, listener, url=url, timing=QUICK)):
+            await eventually(lambda words=words, heard=listener: any(words in note for note in heard.notes))
+        server.close()

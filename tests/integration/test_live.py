@@ -317,7 +317,7 @@ async def test_silence_in_regular_hours_makes_a_new_connection(
         in_session = True
         await eventually(lambda: run.live.feeds["stocks"].reconnects == 1)
         assert run.live.feeds["options"].reconnects == 0
-        assert any("nothing for" in text for text in (note.text for note in run.live.notes))
+        assert any("no quote for" in note.text for note in run.live.notes)
 
 
 async def test_half_a_plan_runs_with_half_the_data(nats_server: NatsServer) -> None:
@@ -549,3 +549,119 @@ async def test_identities_are_the_message_ids(nats_server: NatsServer) -> None:
     assert message_id == f"T.SPY.4.0.77.{message['t'] // 86_400_000}"
     assert orjson.loads(payload)["price"] == 680.0
     assert json.loads(payload)["conditions"] is None
+
+
+async def test_what_was_seen_around_a_gap_is_known_when_it_is_filled(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spyctl.intake.TRADES_REMEMBERED", 5)
+    before, missed, after = [trade()], [trade() for _ in range(30)], [trade() for _ in range(10)]
+
+    def rest_trade(message: dict[str, Any]) -> dict[str, Any]:
+        return {"sip_timestamp": message["t"] * 10**6, "price": message["p"], "size": message["s"], "exchange": 4,
+                "id": message["i"], "sequence_number": message["q"]}  # fmt: skip
+
+    # The first answer is a failure, the second one garbage: neither is a reason to give up.
+    turns: list[Any] = [(500, {}), (200, b"no json"), (200, {"results": [*map(rest_trade, before + missed + after)]})]
+    with serving({"/v3/trades/SPY": turns}) as rest:
+        backfill = Backfill(MassiveRest("secret", rest.url), pause_s=0.2)
+        async with running(nats_server.url, backfill=backfill) as run:
+            await eventually(lambda: run.is_up("stocks"))
+            await run.say("stocks", *before)
+            run.peer("stocks").abort()
+            await eventually(lambda: run.live.gaps.count == 1 and not run.live.gaps.open_now)
+            await run.say("stocks", *after)
+            await eventually(lambda: run.live.backfilled == 30)
+            assert len(rest.asked) == 3
+            summary = await run.end()
+    assert (summary["published"], summary["duplicates"], summary["reordered"]) == (41, 11, 0)
+    assert summary["unfilled"] == 0
+
+
+async def test_a_copy_that_nobody_remembers_is_a_duplicate_all_the_same(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spyctl.intake.TRADES_REMEMBERED", 2)
+    trades = [trade() for _ in range(6)]
+    async with running(nats_server.url) as run:
+        await eventually(lambda: run.is_up("stocks"))
+        await run.say("stocks", *trades)
+        await run.say("stocks", trades[0])
+        await eventually(lambda: run.live.doubles == 1)
+        summary = await run.end()
+    assert (summary["received"], summary["published"], summary["duplicates"], summary["reordered"]) == (7, 6, 1, 0)
+    assert len(await stored(nats_server.url)) == 6
+
+
+async def test_counts_never_go_back_while_gap_records_wait(nats_server: NatsServer) -> None:
+    seen: list[tuple[int, int]] = []
+
+    async def watch(run: Running) -> None:
+        while True:
+            seen.append((run.live.published, run.live.acked))
+            await asyncio.sleep(0)
+
+    async with running(nats_server.url, rate=300, max_in_flight=64) as run:
+        watcher = asyncio.create_task(watch(run))
+        await eventually(lambda: run.live.published > 50)
+        nats_server.stop(kill=True)
+        for _ in range(2):
+            run.peer("stocks").abort()
+            await eventually(lambda: not run.is_up("stocks"))
+            await eventually(lambda: run.is_up("stocks"))
+        assert run.live.queued >= 0
+        nats_server.start()
+        await eventually(lambda: not run.live.gaps.open_now)
+        summary = await run.end()
+        await end_task(watcher)
+    assert seen == sorted(seen)
+    assert [acked for _, acked in seen] == sorted(acked for _, acked in seen)
+    assert min(seen) >= (0, 0)
+    assert summary["published"] == summary["acked"]
+    events = await stored(nats_server.url)
+    gaps = [event for event in events if isinstance(event, Gap)]
+    assert len(gaps) == summary["gap_records"] == 6
+    assert len(events) - len(gaps) == summary["published"]
+
+
+async def test_options_that_left_the_window_during_a_gap_are_asked_for_too(nats_server: NatsServer) -> None:
+    with serving({"/v3/trades/O:": (200, {"results": []}), "/v3/trades/SPY": (200, {"results": []})}) as rest:
+        backfill = Backfill(MassiveRest("secret", rest.url), pause_s=0.05)
+
+        class Late(Script):
+            async def greet(self, peer: Peer) -> None:
+                if peer.market == "stocks" or ready.is_set():
+                    await super().greet(peer)
+                else:
+                    peer.abort()
+
+        ready = asyncio.Event()
+        ready.set()
+        async with running(nats_server.url, backfill=backfill, script=Late()) as run:
+            await eventually(lambda: run.is_up("stocks"))
+            await run.say("stocks", quote(680.0))
+            await eventually(lambda: run.is_up())
+            ready.clear()
+            run.peer("options").abort()
+            await eventually(lambda: "options" in run.live.gaps.open_now)
+            for price in (681.0, 682.0, 683.0, 684.0, 685.0):
+                await run.say("stocks", quote(price))
+            await eventually(lambda: run.live.window.manager.centre == 685)
+            run.live.window.leaving.clear()  # as if their grace were over
+            ready.set()
+            await eventually(lambda: "options" not in run.live.gaps.open_now)
+            await eventually(lambda: not run.live._errands)
+        strikes = {int(path[-8:]) // 1000 for path, *_ in rest.asked if path.startswith("/v3/trades/O:")}
+    assert set(range(678, 688)) <= strikes
+
+
+async def test_one_contract_that_cannot_be_had_costs_the_others_nothing() -> None:
+    trades = {"results": [{"sip_timestamp": now_ms() * 10**6, "price": 1.0, "size": 1, "exchange": 300}]}
+    answers: dict[str, Any] = {"/v3/trades/O:A": (200, trades), "/v3/trades/O:B": (500, {"error": "oh"})}
+    # A page that names itself as the next one does not go on for ever.
+    answers["/v3/trades/O:C"] = (200, trades | {"next_url": "https://x/v3/trades/O:C?cursor=1"})
+    with serving(answers) as rest:
+        found = await Backfill(MassiveRest("k", rest.url), pause_s=0.01).trades(["O:A", "O:B", "O:C"], 0, 1)
+    assert [message["sym"] for message in found.messages].count("O:A") == 1
+    assert found.missing == {"O:B": "oh"}
+    assert len([path for path, *_ in rest.asked if path.endswith("O:C")]) == 2

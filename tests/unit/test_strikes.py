@@ -111,15 +111,17 @@ def spot_at(*quotes: tuple[float, float]) -> float | None:
 def test_the_spot_is_the_middle_of_a_sound_quote() -> None:
     assert spot_at((680.30, 680.32)) == pytest.approx(680.31)
     assert spot_at((680.30, 680.32), (680.40, 680.38)) == pytest.approx(680.31)  # crossed
+    assert spot_at((680.30, 680.32), (680.40, 680.40)) == pytest.approx(680.31)  # locked
     assert spot_at((680.30, 680.32), (0.0, 680.38)) == pytest.approx(680.31)  # one-sided
     assert spot_at((680.30, 680.32), (600.0, 700.0)) == pytest.approx(680.31)  # wide
 
 
 def test_a_jump_is_believed_after_three_in_a_row() -> None:
-    before, after = (680.30, 680.32), (640.00, 640.02)
-    assert spot_at(before, after) == pytest.approx(680.31)
-    assert spot_at(before, after, before, after, before, after) == pytest.approx(680.31)
-    assert spot_at(before, after, after, after) == pytest.approx(640.01)
+    before = (680.30, 680.32)
+    for after in ((640.00, 640.02), (691.00, 691.02), (678.50, 678.52)):
+        assert spot_at(before, after) == pytest.approx(680.31)
+        assert spot_at(before, after, before, after, before, after) == pytest.approx(680.31)
+        assert spot_at(before, after, after, after) == pytest.approx(after[0] + 0.01)
 
 
 def test_trades_count_only_while_there_are_no_quotes() -> None:
@@ -128,8 +130,8 @@ def test_trades_count_only_while_there_are_no_quotes() -> None:
     assert spot.price == 680.0
     spot.trade(681.0, [37], SECOND * 11)  # an odd lot does not update the last price
     assert spot.price == 680.0
-    spot.quote(682.00, 682.02, SECOND * 12)
+    spot.quote(681.00, 681.02, SECOND * 12)
     spot.trade(683.0, None, SECOND * 13)
-    assert spot.price == pytest.approx(682.01)
-    spot.trade(683.0, None, SECOND * 18)
-    assert spot.price == 683.0
+    assert spot.price == pytest.approx(681.01)
+    spot.trade(682.0, None, SECOND * 18)
+    assert spot.price == 682.0

@@ -22,9 +22,14 @@ def strikes(window: Window) -> list[int]:
     return sorted({int(topic[-8:]) // 1000 for topic in window.topics})
 
 
+def quoted(window: Window, price: float, ns: int) -> None:
+    for _ in range(3):  # so many in a row are believed, however far they are
+        window.spot.quote(price - 0.01, price + 0.01, ns)
+
+
 def window_at(price: float, now_ns: int = NOON, strike_range: int = 1) -> Window:
     window = Window(StrikeManager(strike_range), now_ns)
-    window.spot.quote(price, price, now_ns)
+    quoted(window, price, now_ns)
     assert tick(window, now_ns)
     return window
 
@@ -37,7 +42,7 @@ def test_nothing_is_guessed_before_the_first_spot() -> None:
 
 def test_what_leaves_stays_for_thirty_seconds() -> None:
     window = window_at(680.0)
-    window.spot.quote(681.0, 681.0, NOON + SECOND)
+    quoted(window, 681.0, NOON + SECOND)
     assert tick(window, NOON + SECOND)
     assert strikes(window) == [679, 680, 681, 682]
     assert not tick(window, NOON + 30 * SECOND)
@@ -48,7 +53,7 @@ def test_what_leaves_stays_for_thirty_seconds() -> None:
 def test_a_strike_that_comes_back_is_not_removed() -> None:
     window = window_at(680.0)
     for second, price in ((1, 681.0), (10, 680.0)):
-        window.spot.quote(price, price, NOON + second * SECOND)
+        quoted(window, price, NOON + second * SECOND)
         tick(window, NOON + second * SECOND)
     tick(window, NOON + 35 * SECOND)
     assert 679 in strikes(window)
@@ -58,14 +63,14 @@ def test_a_strike_that_comes_back_is_not_removed() -> None:
 
 def test_at_most_one_move_a_second() -> None:
     window = window_at(680.0)
-    window.spot.quote(682.0, 682.0, NOON + SECOND // 2)
+    quoted(window, 682.0, NOON + SECOND // 2)
     assert not tick(window, NOON + SECOND // 2)
     assert tick(window, NOON + SECOND)
 
 
 def test_a_wall_clock_that_steps_back_does_not_hold_the_window_up() -> None:
     window = window_at(680.0)
-    window.spot.quote(683.0, 683.0, NOON + 2 * SECOND)
+    quoted(window, 683.0, NOON + 2 * SECOND)
     assert window.tick(NOON - 3_600 * SECOND, NOON + 2 * SECOND)
     assert 684 in strikes(window)
 
@@ -97,7 +102,7 @@ def test_the_expiry_rolls_at_the_end_of_the_session_and_takes_everything_along()
 
 def test_a_fixed_expiry_stays() -> None:
     window = Window(StrikeManager(1), NOON, date(2026, 1, 16))
-    window.spot.quote(680, 680, NOON)
+    quoted(window, 680, NOON)
     tick(window, NOON)
     assert all("260116" in topic for topic in window.topics)
     assert not window.is_0dte
@@ -120,3 +125,11 @@ def test_a_list_of_contracts_narrows_the_window() -> None:
     assert strikes(window) == [678, 679, 680, 681, 682]  # the others are leaving
     tick(window, NOON + 31 * SECOND)
     assert strikes(window) == [679, 680]
+
+
+def test_a_new_list_of_contracts_does_not_move_the_centre() -> None:
+    window = window_at(680.40)
+    assert window.manager.centre == 680
+    window.spot.quote(680.54, 680.56, NOON)  # 0.15 away, and nearer to 681
+    window.relist({1000 * strike for strike in range(600, 700)}, NOON)
+    assert window.manager.centre == 680
