@@ -62,6 +62,9 @@ def make_fetch_plan(
             f"{root} holds synthetic days, and files of the vendor never go beside them",
             "--data-dir DIR for a folder of its own",
         )
+    for folder in FOLDERS.values():  # better before anything is bought than afterwards
+        read_manifest(root / folder / "manifest.json")
+    read_conditions(root / "condition.json")
     held = _held(root, dataset, symbols)
     there = [(day, schema) for schema in schemas for day in days if (day, schema) in held]
     conditions = api.conditions(dataset, min(days), max(days))
@@ -91,11 +94,21 @@ def _held(root: Path, dataset: str, symbols: Sequence[str]) -> set[tuple[date, s
         if (
             info.dataset == dataset
             and info.problem is None
+            and not info.capture
             and all(any(symbol.upper() == name.upper() for name in info.symbols) for symbol in choice.words)
         ):
             count = (info.last_date - info.first_date).days + 1
             found.update((info.first_date + timedelta(days=shift), info.schema) for shift in range(count))
     return found
+
+
+def _holds(path: Path, symbols: Sequence[str]) -> bool:
+    # Whether a file was asked for with just these symbols; one that cannot be read holds nothing.
+    try:
+        held = DBNFile(path).header.symbols
+    except DamagedFileError:
+        return True
+    return {one.upper() for one in held} == {one.upper() for one in symbols}
 
 
 def _runs(days: Sequence[date]) -> list[tuple[date, date]]:
@@ -128,8 +141,17 @@ class Fetcher:
 
     def part(self, request: DataRequest, day: date) -> Path:
         """Return the name under which a file is written while it is not whole."""
-        folder = self._plan.root / FOLDERS[request.schema]
-        return folder / f"{request.dataset.lower().replace('.', '-')}-{day:%Y%m%d}.{request.schema}.dbn.zst.part"
+        stem = f"{request.dataset.lower().replace('.', '-')}-{day:%Y%m%d}.{request.schema}"
+        target = self._free(self._plan.root / FOLDERS[request.schema] / f"{stem}.dbn.zst", request)
+        return target.with_name(f"{target.name}.part")
+
+    def _free(self, path: Path, request: DataRequest) -> Path:
+        # A file with other symbols keeps its place: what was paid for is not written over.
+        if not path.exists() or _holds(path, request.symbols):
+            return path
+        symbols = "-".join(one.replace("/", "_") for one in request.symbols)[:80]
+        head, _, _ = path.name.partition(".dbn")
+        return path.with_name(f"{head}.{symbols}.dbn.zst")
 
     def stream(self, request: DataRequest, day: date) -> Fetched:
         """Download one day by streaming, hold it to the vendor's record count, and put it in place.
@@ -178,7 +200,7 @@ class Fetcher:
         return found
 
     def _fetched(self, job_id: str, listed: Listed, request: DataRequest) -> Fetched:
-        target = self._plan.root / FOLDERS[request.schema] / listed.name
+        target = self._free(self._plan.root / FOLDERS[request.schema] / listed.name, request)
         if target.is_file() and target.stat().st_size == listed.size:
             return Fetched(target, _count_whole(target), listed.size)
         path = self._api.download(job_id, listed.name, self._plan.root / _WORK)
@@ -194,9 +216,13 @@ class Fetcher:
         part.replace(target)
         size = target.stat().st_size
         manifest = target.parent / "manifest.json"
-        files = read_manifest(manifest) | {target.name: Listed(target.name, size, sha256)}
-        entries = [{"filename": one.name, "size": one.size, "hash": f"sha256:{one.sha256}"} for one in files.values()]
-        _write(manifest, {"job_id": "spyctl fetch", "files": sorted(entries, key=lambda one: str(one["filename"]))})
+        read_manifest(manifest)  # refuses one that makes no sense
+        document: dict[str, Any] = {"job_id": "spyctl fetch", "files": []}
+        if manifest.exists():
+            document = orjson.loads(manifest.read_bytes())
+        entries = [one for one in document["files"] if one["filename"] != target.name]
+        entries.append({"filename": target.name, "size": size, "hash": f"sha256:{sha256}"})
+        _write(manifest, document | {"files": sorted(entries, key=lambda one: str(one["filename"]))})
         self._note_conditions()
         return Fetched(target, records, size)
 

@@ -116,6 +116,7 @@ class _FileInput:
 
 def of_file(info: DBNFileInfo, selection: Selection) -> Selection:
     """Narrow a selection to one file: days are told apart only in a file that holds more than those asked for."""
+    selection = replace(selection, shadows=info.shadows)
     first, last = day_number(info.first_date), day_number(info.last_date)
     if selection.days is not None and selection.days.issuperset(range(first, last + 1)):
         return replace(selection, days=None)
@@ -227,8 +228,7 @@ def holding(infos: Sequence[DBNFileInfo], day: date) -> list[DBNFileInfo]:
     """
     found = [info for info in infos if info.covers(day)]
     dbn_catalog.refuse_mixture(found, "the data folder")
-    doubles = {id(left_out) for _, left_out in dbn_catalog.overlaps(found)}
-    return [info for info in found if id(info) not in doubles]
+    return dbn_catalog.without_doubles(found)[0]
 
 
 def time_range(
@@ -248,7 +248,7 @@ def time_range(
     damage: list[DamagedFileError] = []
     for info in infos:
         selection = of_file(info, Selection(days=frozenset({day_number(day)}), symbols=symbols))
-        chosen = selection.days is not None or bool(symbols)
+        chosen = selection.days is not None or bool(symbols) or bool(selection.shadows)
         wanted = Wanted(SymbolMap(info.mappings), symbols)
         newest = 0
         try:

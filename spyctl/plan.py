@@ -13,7 +13,7 @@ from spyctl.columns import SCHEMAS
 from spyctl.errors import DamagedFileError, NoDataError, UsageError
 from spyctl.ingest import of_file
 from spyctl.normalize.dbn import Selection, Wanted, index
-from spyctl.sources.dbn_catalog import DBNFileInfo, days, may_hold, overlaps, refuse_mixture, scan
+from spyctl.sources.dbn_catalog import DBNFileInfo, Double, days, may_hold, refuse_mixture, scan, without_doubles
 from spyctl.sources.dbn_file import RECORD_DTYPES
 from spyctl.symbology import SymbolChoice, SymbolMap
 from spyctl.times import DAY, MAX_INSTANT, date_of, day_number, parse_date
@@ -37,7 +37,7 @@ class Plan:
     dates: tuple[date, ...]
     origin: str
     infos: tuple[DBNFileInfo, ...]
-    left_out: tuple[tuple[DBNFileInfo, DBNFileInfo], ...]
+    doubles: tuple[Double, ...]
     unreadable: tuple[DamagedFileError, ...]
     selection: Selection
     first_ns: int | None
@@ -65,10 +65,24 @@ class Plan:
         return tuple(dict.fromkeys(symbol for info in self.infos for symbol in info.symbols))
 
 
-def choose_dates(asked: Sequence[str], available: Sequence[date], root: Path) -> tuple[date, ...]:
+def asked_days(asked: Sequence[str]) -> frozenset[date] | None:
+    """Return every day that ``--date`` values name, ``None`` where they mean whatever is there."""
+    found: set[date] = set()
+    for text in asked:
+        if text in ("all", "last"):
+            return None
+        first, last = (parse_date(part) for part in (text.split("..", 1) * 2)[:2])
+        found.update(map(date.fromordinal, range(first.toordinal(), last.toordinal() + 1)))
+    return frozenset(found) if asked else None
+
+
+def choose_dates(
+    asked: Sequence[str], available: Sequence[date], root: Path, unreadable: Sequence[DamagedFileError] = ()
+) -> tuple[date, ...]:
     """Read ``--date`` values: dates, ``D..D``, ``all``, ``last``; none means all.
 
-    Raises :class:`UsageError` for what is none of these, :class:`NoDataError` for a date that is not there.
+    Raises :class:`UsageError` for what is none of these, :class:`NoDataError` for a date that is not there, and
+    the error of a file that cannot be read where that is the one of the date.
     """
     if not asked:
         return tuple(available)
@@ -89,6 +103,9 @@ def choose_dates(asked: Sequence[str], available: Sequence[date], root: Path) ->
             chosen.add(parse_date(text))
     missing = sorted(chosen - set(available))
     if missing:
+        for error in unreadable:
+            if may_hold(Path(error.path), missing):
+                raise error
         held = _span(available)
         raise NoDataError(
             f"no data for {', '.join(map(str, missing))} in {shown(root)}, which holds {held}",
@@ -134,6 +151,7 @@ def make_plan(
     """
     catalog = scan(root)
     unreadable = catalog.unreadable
+    wanted_days = asked_days(asked) if trading_day is None else None
     infos = [info for info in catalog.files if info.schema in schemas and dataset in (None, info.dataset)]
     if catalog.files and not infos and dataset is not None:
         held = ", ".join(sorted({info.dataset for info in catalog.files}))
@@ -142,6 +160,7 @@ def make_plan(
     if trading_day is not None:
         first, last = (date_of(ns) for ns in (trading_day[0], trading_day[1] - 1))
         ranges = [(first, last)]
+        wanted_days = frozenset((first, last))
         dates = tuple(day for day in available if first <= day <= last)
         if not dates:
             raise NoDataError(
@@ -156,7 +175,7 @@ def make_plan(
     else:
         if unreadable and not infos:
             raise unreadable[0]
-        dates = choose_dates(asked, available, root)
+        dates = choose_dates(asked, available, root, unreadable)
         ranges = [(parse_date(a), parse_date(b)) for a, dots, b in (text.partition("..") for text in asked) if dots]
     selection = replace(selection, days=frozenset(map(day_number, dates)))
     infos = [info for info in infos if any(info.covers(day) for day in dates)]
@@ -164,9 +183,7 @@ def make_plan(
         raise NoDataError(f"no {' or '.join(schemas)} data in {shown(root)}", "spyctl discover lists what there is")
     refuse_mixture(infos, shown(root))
     infos = with_symbols(infos, selection.symbols, root)
-    left_out = overlaps(infos)
-    doubles = {id(info) for _, info in left_out}
-    infos = [info for info in infos if id(info) not in doubles]
+    infos, doubles = without_doubles(infos)
     first_ns, last_ns, events, wall_ns, exact = _count(infos, selection, speed, max_quiet_ns, count)
     missing = {
         day
@@ -179,8 +196,10 @@ def make_plan(
         dates=dates,
         origin=origin,
         infos=tuple(infos),
-        left_out=tuple(left_out),
-        unreadable=tuple(error for error in unreadable if may_hold(Path(error.path), dates)),
+        doubles=tuple(doubles),
+        unreadable=tuple(
+            error for error in unreadable if wanted_days is None or may_hold(Path(error.path), wanted_days)
+        ),
         selection=selection,
         first_ns=first_ns,
         last_ns=last_ns,

@@ -89,6 +89,7 @@ class Quality:
             (self.sequence_resets, "sequence resets"),
             (self.inversions, "ts_event inversions"),
             (self.late, "records later than the reorder window"),
+            (self.bad_ts_recv, "records flagged BAD_TS_RECV"),
             (self.maybe_bad_book, "records flagged MAYBE_BAD_BOOK"),
             (self.crossed, "crossed books"),
             (self.twinless or 0, "trades without a twin"),
@@ -96,7 +97,7 @@ class Quality:
             (len(self.damage), "damaged files"),
         ]
         if self.leads:
-            long = sum(not in_daily_break(*one) for one in self.quiet)
+            long = self.quiets - sum(in_daily_break(*one) for one in self.quiet)
             found.append((long, "quiet stretches of a minute or more"))
         return [f"{self.schema}: {count:,} {what}" for count, what in found if count]
 

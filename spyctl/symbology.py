@@ -160,6 +160,8 @@ class SymbolChoice:
 
 def _named(word: str, symbol: str) -> bool:
     upper = symbol.upper()
+    if word.endswith(".FUT") and word != upper:  # a parent means all futures of its root, spreads too
+        return upper.startswith(word[:-4]) and (is_spread(symbol) or is_outright(symbol))
     if upper == word or fnmatchcase(upper, word):
         return True
     if word in ("OUTRIGHT", "SPREAD"):

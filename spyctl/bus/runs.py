@@ -130,6 +130,8 @@ class Runs:
         try:
             return int((await self._connection.api(f"STREAM.INFO.{stream}"))["state"]["last_seq"])
         except ApiError as error:
+            if error.code == 404:
+                return 0  # it is made by the first run
             raise BusError(f"stream {stream} cannot be read: {error}") from None
 
     async def reopen(self, record: RunRecord) -> "Run":

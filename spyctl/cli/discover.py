@@ -13,7 +13,7 @@ from spyctl.errors import ExitCode, NoDataError
 from spyctl.sizes import size_text
 
 if TYPE_CHECKING:
-    from spyctl.sources.dbn_catalog import Catalog, DBNFileInfo
+    from spyctl.sources.dbn_catalog import Catalog, DBNFileInfo, Double
     from spyctl.sources.file_check import FileCheck
 
 _MOST_NOTES = 5
@@ -50,9 +50,10 @@ def discover(
     """
     import orjson
 
+    from spyctl.cli.replay_plan import double_text
     from spyctl.columns import SCHEMAS, schema_name
     from spyctl.plan import shown, with_symbols
-    from spyctl.sources.dbn_catalog import overlaps, scan
+    from spyctl.sources.dbn_catalog import scan, without_doubles
 
     schemas = [schema_name(text) for text in schema] if schema else list(SCHEMAS)
     talk = talk_of(context)
@@ -64,9 +65,11 @@ def discover(
     if report is not None:
         from spyctl.cli.report import show_report
 
-        return show_report(infos, report, tuple(symbol or ()), data_dir, picture, talk, as_json=as_json)
+        return show_report(
+            infos, report, tuple(symbol or ()), data_dir, picture, talk, as_json=as_json, unreadable=catalog.unreadable
+        )
     infos.sort(key=lambda info: info.first_date)
-    doubles = {id(left_out): kept for kept, left_out in overlaps(infos)}
+    doubles = {id(double.other): double for double in without_doubles(infos)[1]}
     checks = _check(infos, talk) if check else {}
     problems = [error.message for error in catalog.unreadable]
     found = {info.path: checks[id(info)].problem if check else info.problem for info in infos}
@@ -96,8 +99,7 @@ def discover(
         talk.warn(f"no {schema_of} file for {days}")
     for problem in problems:
         talk.warn(problem)
-    twice = [(info.path.name, doubles[id(info)].path.name) for info in infos if id(info) in doubles]
-    _notes(talk, [f"{name} holds what {kept} holds: it is not replayed" for name, kept in twice], warn=True)
+    _notes(talk, [double_text(doubles[id(info)], data_dir) for info in infos if id(info) in doubles], warn=True)
     return ExitCode.INCOMPLETE if problems else ExitCode.OK
 
 
@@ -141,7 +143,7 @@ def _holes(infos: "Sequence[DBNFileInfo]", schemas: Sequence[str]) -> dict[str, 
 def _print(
     infos: "Sequence[DBNFileInfo]",
     catalog: "Catalog",
-    doubles: "dict[int, DBNFileInfo]",
+    doubles: "dict[int, Double]",
     checks: "dict[int, FileCheck]",
     data_dir: Path,
     *,
@@ -183,7 +185,7 @@ def _count(number: int, noun: str) -> str:
 def _row(
     info: "DBNFileInfo",
     infos: "Sequence[DBNFileInfo]",
-    double_of: "DBNFileInfo | None",
+    double_of: "Double | None",
     checked: "FileCheck | None",
 ) -> tuple[str, ...]:
     from spyctl.times import clock_text
@@ -210,7 +212,7 @@ def _row(
 def _words(
     info: "DBNFileInfo",
     infos: "Sequence[DBNFileInfo]",
-    double_of: "DBNFileInfo | None",
+    double_of: "Double | None",
     checked: "FileCheck | None",
 ) -> list[str]:
     problem = checked.problem if checked is not None else info.problem
@@ -221,7 +223,8 @@ def _words(
         ("live capture", info.capture),
         (".zst", info.compressed and info.records is None),
         (", ".join(dict.fromkeys(word for _, word in info.conditions)), bool(info.conditions)),
-        ("overlaps", double_of is not None),
+        ("overlaps", double_of is not None and double_of.wholly),
+        ("overlaps in part", double_of is not None and not double_of.wholly),
         ("misnamed", info.misnamed),
         ("no records", info.records == 0),
         (
@@ -256,7 +259,7 @@ def _in_force(info: "DBNFileInfo") -> list[str]:
     return found or ["     no mapping: instrument ids stand for symbols"]
 
 
-def _document(info: "DBNFileInfo", double_of: "DBNFileInfo | None", checked: "FileCheck | None") -> dict[str, Any]:
+def _document(info: "DBNFileInfo", double_of: "Double | None", checked: "FileCheck | None") -> dict[str, Any]:
     from spyctl.times import utc_text
 
     problem = checked.problem if checked is not None else info.problem
@@ -281,5 +284,5 @@ def _document(info: "DBNFileInfo", double_of: "DBNFileInfo | None", checked: "Fi
         "conditions": {str(day): word for day, word in info.conditions},
         "problem": problem.message if problem is not None else None,
         "checked_by": checked.by if checked is not None else None,
-        "overlaps": str(double_of.path) if double_of is not None else None,
+        "overlaps": str(double_of.kept.path) if double_of is not None else None,
     }

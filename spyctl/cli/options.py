@@ -112,9 +112,24 @@ Dataset = Annotated[
     str | None,
     typer.Option("--dataset", envvar="SPYCTL_DATASET", metavar="NAME", help="GLBX.MDP3 or another, if several."),
 ]
+
+
+def checked_gateway(url: str | None) -> str | None:
+    """Check that a gateway's URL holds no secret; raises :class:`UsageError`."""
+    if url and "@" in url:
+        raise UsageError("--gateway holds a user or password", "the key comes from DATABENTO_API_KEY; --gateway URL")
+    return url
+
+
 Gateway = Annotated[
     str | None,
-    typer.Option("--gateway", envvar="DATABENTO_GATEWAY", metavar="URL", help="Another address of Databento's API."),
+    typer.Option(
+        "--gateway",
+        envvar="DATABENTO_GATEWAY",
+        metavar="URL",
+        help="Another address of Databento's API.",
+        callback=checked_gateway,
+    ),
 ]
 DataDir = Annotated[
     Path,

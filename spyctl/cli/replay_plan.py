@@ -13,7 +13,7 @@ from spyctl.errors import UsageError
 from spyctl.plan import Plan, choose_dates, make_plan, shown
 from spyctl.replay import ReplayOptions
 from spyctl.sizes import size_text
-from spyctl.sources.dbn_catalog import days, scan
+from spyctl.sources.dbn_catalog import Double, days, scan
 from spyctl.times import (
     NEW_YORK,
     clock_text,
@@ -62,8 +62,9 @@ def plan_request(request: Request) -> Plan:
         if request.trading_day:
             dates: tuple[Any, ...] = (parse_date(request.trading_day),)
         else:
-            infos = [info for info in scan(request.data_dir).files if info.schema in request.schemas]
-            dates = choose_dates(request.dates, days(infos), request.data_dir)
+            catalog = scan(request.data_dir)
+            infos = [info for info in catalog.files if info.schema in request.schemas]
+            dates = choose_dates(request.dates, days(infos), request.data_dir, catalog.unreadable)
         if request.start is not None and dates:
             selection = replace(selection, start_ns=parse_instant(request.start, dates[0], zone))
         if request.end is not None and dates:
@@ -153,13 +154,22 @@ def show_plan(talk: Talk, plan: Plan, request: Request) -> None:
         talk.warn(f"{error.message}: left out")
     for error in plan.beside:
         talk.warn(f"{error.message}: set aside")
-    for kept, left_out in plan.left_out:
-        talk.warn(f"{left_out.path.name} holds what {kept.path.name} holds: left out")
+    for double in plan.doubles:
+        talk.warn(double_text(double, plan.root))
     for path, reason in plan.passed_over:
         talk.line(f"note: {path.name} is left out: {reason}")
     for day, word in dict(pair for info in plan.infos for pair in info.conditions).items():
         if day in plan.dates:
             talk.warn(f"{day} is {word}, says Databento: data may be missing")
+
+
+def double_text(double: Double, root: Path) -> str:
+    """Say that two files hold the same."""
+    paths = (double.kept.path, double.other.path)
+    kept, other = (path.relative_to(root) if path.is_relative_to(root) else path for path in paths)
+    if double.wholly:
+        return f"{other} holds what {kept} holds: left out"
+    return f"{other} holds some of what {kept} holds: that is played once"
 
 
 def plan_document(plan: Plan, request: Request) -> dict[str, Any]:
@@ -168,7 +178,8 @@ def plan_document(plan: Plan, request: Request) -> dict[str, Any]:
         "dates": plan.dates,
         "origin": plan.origin,
         "files": [str(info.path) for info in plan.infos],
-        "left_out": [str(info.path) for _, info in plan.left_out],
+        "left_out": [str(double.other.path) for double in plan.doubles if double.wholly],
+        "partly_left_out": [str(double.other.path) for double in plan.doubles if not double.wholly],
         "unreadable": [error.message for error in plan.unreadable],
         "passed_over": [{"path": str(path), "reason": reason} for path, reason in plan.passed_over],
         "conditions": {str(day): word for info in plan.infos for day, word in info.conditions},

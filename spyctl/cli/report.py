@@ -9,12 +9,12 @@ from xml.sax.saxutils import escape
 import orjson
 
 from spyctl.cli.talk import Talk, progress_bar, table, write
-from spyctl.errors import ExitCode, UsageError
+from spyctl.errors import DamagedFileError, ExitCode, UsageError
 from spyctl.ingest import holding
 from spyctl.plan import choose_dates
 from spyctl.quality import Quality, assess, in_daily_break
 from spyctl.quality_picture import draw_quality
-from spyctl.sources.dbn_catalog import DBNFileInfo, days
+from spyctl.sources.dbn_catalog import DBNFileInfo, days, may_hold
 from spyctl.times import MS, SECOND, US, clock_text, duration_text, utc_text
 
 _ROWS: list[tuple[str, Callable[[Quality], str]]] = [
@@ -58,12 +58,13 @@ def show_report(
     talk: Talk,
     *,
     as_json: bool,
+    unreadable: Sequence[DamagedFileError] = (),
 ) -> int:
     """Print how good the data of a day is and return the exit code.
 
     Raises :class:`NoDataError` where there is none, :class:`UsageError` for what is no one day.
     """
-    chosen = choose_dates([text], days(list(infos)), root)
+    chosen = choose_dates([text], days(list(infos)), root, unreadable)
     if len(chosen) > 1:
         raise UsageError(f"--report {text} means {len(chosen)} dates; a report is of one", f"--report {chosen[0]}")
     day = chosen[0]
@@ -83,7 +84,12 @@ def show_report(
         except OSError as error:
             raise UsageError(f"{picture} cannot be written ({error.strerror})", "--picture FILE") from None
     qualities = [quality for quality, _ in found.values()]
-    doubts = [*(f"{day} is {word}, says Databento" for word in words), *(d for one in qualities for d in one.doubts())]
+    unread = [error for error in unreadable if may_hold(Path(error.path), [day])]
+    doubts = [
+        *(error.message for error in unread),
+        *(f"{day} is {word}, says Databento" for word in words),
+        *(d for one in qualities for d in one.doubts()),
+    ]
     if as_json:
         document: dict[str, Any] = {"date": day, "condition": next(iter(words), None), "doubts": doubts}
         document["schemas"] = {one.schema: _document(one) for one in qualities}
@@ -94,7 +100,7 @@ def show_report(
         talk.line(f"note: picture written to {picture}")
     for damage in (error for one in qualities for error in one.damage):
         talk.error(damage.message, f"{damage.remedy}; the figures are of what lies before")
-    return ExitCode.INCOMPLETE if any(one.damage for one in qualities) else ExitCode.OK
+    return ExitCode.INCOMPLETE if unread or any(one.damage for one in qualities) else ExitCode.OK
 
 
 def _print(head: str, qualities: Sequence[Quality], doubts: Sequence[str]) -> None:

@@ -46,8 +46,8 @@ def time_range(
     from spyctl.columns import SCHEMAS, schema_name
     from spyctl.ingest import holding
     from spyctl.ingest import time_range as exact_range
-    from spyctl.plan import choose_dates, shown, with_symbols
-    from spyctl.sources.dbn_catalog import days, scan
+    from spyctl.plan import asked_days, choose_dates, shown, with_symbols
+    from spyctl.sources.dbn_catalog import days, may_hold, scan
 
     talk = talk_of(context)
     schemas = [schema_name(text) for text in schema] if schema else list(SCHEMAS)
@@ -59,7 +59,9 @@ def time_range(
     if not infos:
         raise NoDataError(f"no {' or '.join(schemas)} data in {shown(data_dir)}", "spyctl discover lists what there is")
     infos = with_symbols(infos, words, data_dir)
-    chosen = choose_dates(date, days(infos), data_dir)
+    chosen = choose_dates(date, days(infos), data_dir, catalog.unreadable)
+    asked = asked_days(date)
+    unread = [error for error in catalog.unreadable if asked is None or may_hold(Path(error.path), asked)]
     wanted = [
         (day, name, files)
         for day in chosen
@@ -84,7 +86,9 @@ def time_range(
     damage = [error for _, _, one in found for error in one.damage]
     for error in damage:
         talk.error(error.message, f"{error.remedy}; the figures are of what lies before")
-    if damage:
+    for error in unread:
+        talk.error(error.message, error.remedy)
+    if damage or unread:
         return ExitCode.INCOMPLETE if any(one.records for _, _, one in found) else ExitCode.FAILED
     return ExitCode.OK
 

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spyctl.columns import DTYPES, UNDEF_PRICE, Names, Rows
+from spyctl.sources.dbn_catalog import Shadow
 from spyctl.symbology import SymbolChoice, SymbolMap, is_continuous
 from spyctl.times import DAY, MAX_INSTANT, SECOND
 
@@ -37,7 +38,8 @@ class Selection:
 
     ``start_ns <= sort time < end_ns`` holds for each; ``days`` (since 1970-01-01, ``None``: all) picks UTC
     days by the running maximum of ``ts_recv``. ``reorder_ns`` is the reorder window; ``by_recv`` orders by
-    that running maximum instead. ``symbols`` are the words of a :class:`SymbolChoice`.
+    that running maximum instead. ``symbols`` are the words of a :class:`SymbolChoice`; ``shadows`` is what another
+    file holds already.
     """
 
     start_ns: int = 0
@@ -46,6 +48,7 @@ class Selection:
     by_recv: bool = False
     days: frozenset[int] | None = None
     symbols: tuple[str, ...] = ()
+    shadows: tuple[Shadow, ...] = ()
 
     @property
     def slack_ns(self) -> int:
@@ -117,6 +120,11 @@ def index(records: Rows, newest_ns: int, selection: Selection, wanted: Wanted | 
         selected &= np.isin(running // DAY, list(selection.days))
     if selection.symbols and wanted is not None:
         selected &= wanted.mask(records["instrument_id"], ts_recv // DAY)
+    for shadow in selection.shadows:
+        shaded = (ts_recv >= shadow.first_ns) & (ts_recv <= shadow.last_ns)
+        if shadow.ids is not None:
+            shaded &= np.isin(records["instrument_id"], list(shadow.ids))
+        selected &= ~shaded
     return Index(ts_recv, sort_ns, late, selected, int(running[-1]) if len(running) else newest_ns)
 
 

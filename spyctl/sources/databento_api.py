@@ -67,7 +67,7 @@ class DatabentoApi:
         import databento
 
         logging.getLogger("databento").setLevel(logging.CRITICAL)
-        self.host = urlsplit(gateway).netloc or gateway
+        self.host = urlsplit(gateway).netloc.rpartition("@")[2] or gateway
         self._pause_s = pause_s
         with self._translated():
             self._client = databento.Historical(key=api_key, gateway=gateway)
@@ -95,11 +95,24 @@ class DatabentoApi:
         )
 
     def stream(self, request: DataRequest, path: Path) -> None:
-        """Download a request into a file of zstd DBN, which is written anew. This is billed."""
+        """Download a request into a file of zstd DBN, which is written anew. This is billed.
+
+        Raises :class:`SpyctlError` where it breaks off.
+        """
+
+        from databento.common.error import BentoError, BentoHttpError
 
         def download() -> None:
             path.unlink(missing_ok=True)
-            self._client.timeseries.get_range(**request.arguments(), path=path)
+            try:
+                self._client.timeseries.get_range(**request.arguments(), path=path)
+            except BentoHttpError:
+                raise  # nothing has come, so nothing is billed
+            except BentoError:
+                raise SpyctlError(
+                    f"{self.host}: the stream broke off, and asking again is billed again",
+                    "the same command again, or --batch, which goes on where it ended",
+                ) from None
 
         self._ask(download)
 

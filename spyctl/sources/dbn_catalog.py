@@ -6,25 +6,34 @@ import stat
 from collections.abc import Collection, Iterator, Sequence
 from collections.abc import Mapping as MappingType
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
 from spyctl.columns import SCHEMAS
 from spyctl.errors import DamagedFileError, NoDataError, OtherSchemaError, UsageError
 from spyctl.sources.dbn_file import RTYPES, DBNFile, Header, is_dbn_name
-from spyctl.sources.job import AVAILABLE, Jobs, Listed
+from spyctl.sources.job import Jobs, Listed
 from spyctl.symbology import Mapping, read_symbology
-from spyctl.times import date_of
+from spyctl.times import DAY, date_of, day_number
 
 # Compressed files are unpacked to count their records only while they are small, and so many bytes in all.
 SMALL = 4_000_000
 _UNPACK_IN_ALL = 8_000_000
 _UNPACKED = {"trades": 4, "mbp-10": 18}  # what zstd saves on such files, roughly
-_CAPTURE_LOOK = 16_000_000  # bytes of a live capture that are looked through for what it holds
 # {dataset}-{YYYYMMDD}[-{YYYYMMDD}].{schema}[.{symbol or number}].dbn[.zst]; the second date is inclusive
 _PART = re.compile(r"(.+)\.(\d{4,})\.dbn(?:\.zst)?", re.ASCII)
 _NAME = re.compile(r".+?-(\d{8})(?:-(\d{8}))?\..+\.dbn(?:\.zst)?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """What another file already holds: ``ts_recv`` from ``first_ns`` to ``last_ns``, both inclusive, of some
+    instruments, ``None`` for all."""
+
+    first_ns: int
+    last_ns: int
+    ids: frozenset[int] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +44,7 @@ class DBNFileInfo:
     only reading the whole file would tell; ``first_ns`` and ``last_ns`` are the ``ts_recv`` of its first
     and last record. ``problem`` says what is wrong with the file, if anything; ``conditions`` are the days that
     the vendor calls anything but available, with its word; ``misnamed`` tells that the records are not of the
-    days in its name.
+    days in its name. ``start_ns`` and ``end_ns`` are what was asked for; ``shadows`` is what to leave out of it.
     """
 
     path: Path
@@ -58,6 +67,17 @@ class DBNFileInfo:
     misnamed: bool = False
     conditions: tuple[tuple[date, str], ...] = ()
     listed: Listed | None = None
+    start_ns: int = 0
+    end_ns: int | None = None
+    shadows: tuple[Shadow, ...] = ()
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The ``ts_recv`` of its first and last record, as far as that is known without reading it whole."""
+        midnight = (day_number(self.last_date) + 1) * DAY
+        first = self.first_ns if self.first_ns is not None else self.start_ns
+        last = self.last_ns if self.last_ns is not None else min(self.end_ns or midnight, midnight) - 1
+        return first, max(first, last)
 
     @property
     def record_bytes(self) -> int:
@@ -105,7 +125,7 @@ def scan(root: Path) -> Catalog:
             "--data-dir DIR, or spyctl sample to write a synthetic day there",
         )
     catalog, others, jobs = Catalog([], [], [], [], []), [], Jobs(root)
-    sizes = _find(root, catalog)
+    sizes = _find(root, catalog, jobs)
     counted = _worth_counting(sizes)
     for path in sizes:
         if path.suffix == ".zst" and path.with_suffix("") in sizes and not _replaces(path, catalog):
@@ -142,10 +162,19 @@ def _replaces(archive: Path, catalog: Catalog) -> bool:
     return bool(damaged or unreadable)
 
 
-def _find(root: Path, catalog: Catalog) -> dict[Path, int]:
+def _find(root: Path, catalog: Catalog, jobs: Jobs) -> dict[Path, int]:
     # The files named as DBN files are, with their sizes, by path; the forms that look alike are passed over.
     found = {}
-    for folder, _, names in os.walk(root, onerror=lambda error: catalog.unreadable.append(_closed(error))):
+    seen: set[str] = set()
+    for folder, folders, names in os.walk(
+        root, onerror=lambda error: catalog.unreadable.append(_closed(error)), followlinks=True
+    ):
+        seen.add(os.path.realpath(folder))
+        folders[:] = [  # links are followed, but not in a circle; what begins with a dot is nobody's data
+            one for one in folders if one[0] != "." and os.path.realpath(Path(folder, one)) not in seen
+        ]
+        if "manifest.json" in names:
+            jobs.manifest(Path(folder))
         for name in names:
             path = Path(folder) / name
             if is_dbn_name(name):
@@ -158,12 +187,19 @@ def _find(root: Path, catalog: Catalog) -> dict[Path, int]:
                     found[path] = status.st_size
                 else:
                     catalog.passed_over.append((path, "no ordinary file"))
-            elif reason := next((why for ending, why in _ALIKE.items() if name.endswith(ending)), None):
+            elif reason := next((why for ending, why in _ALIKE.items() if name.lower().endswith(ending)), None):
                 catalog.passed_over.append((path, reason))
     return dict(sorted(found.items()))
 
 
 _ALIKE = {
+    ".zip": "a packed job: unpack it",
+    ".csv": "CSV: order DBN instead",
+    ".csv.zst": "CSV: order DBN instead",
+    ".json.zst": "JSON: order DBN instead",
+    ".dbn.gz": "packed with gzip: unpack it",
+    ".dbn": "a DBN file whose name is in capitals: rename it",
+    ".dbn.zst": "a DBN file whose name is in capitals: rename it",
     ".dbz": "a DBZ file, from before DBN: convert it with Databento's dbn tool",
     ".frag": "a DBN fragment without a header",
     ".frag.zst": "a DBN fragment without a header",
@@ -193,9 +229,9 @@ def _inspect(path: Path, size: int, jobs: Jobs, root: Path, *, count: bool) -> I
     file = DBNFile(path)
     mappings, complete, schemas = file.header.mappings, count or not file.compressed, [file.schema or ""]
     if capture := file.schema is None:
-        kinds, named, whole = file.kinds(_CAPTURE_LOOK)
+        kinds, named, _ = file.kinds()
         schemas = [schema for schema in SCHEMAS if RTYPES[schema] in kinds]
-        mappings, complete = tuple(dict.fromkeys(mappings + named)), whole or size <= _CAPTURE_LOOK
+        mappings, complete = tuple(dict.fromkeys(mappings + named)), True
         if not schemas:
             raise OtherSchemaError(str(path), "holds mixed records of a live capture, no trades or mbp-10 among them")
     for schema in schemas:
@@ -227,8 +263,7 @@ def _described(
             remedy="download it again",
         )
     first_date, last_date, misnamed = _dates(path, header, extent.first_ns, extent.last_ns)
-    days = map(date.fromordinal, range(first_date.toordinal(), min(last_date, first_date + _MONTH).toordinal() + 1))
-    conditions = ((day, jobs.condition(path.parent, day)) for day in days)
+    conditions = jobs.conditions(path.parent, first_date, last_date)
     return DBNFileInfo(
         path=path,
         schema=file.schema or "",
@@ -248,12 +283,11 @@ def _described(
         problem=extent.problem,
         capture=capture,
         misnamed=misnamed,
-        conditions=tuple((day, word) for day, word in conditions if word != AVAILABLE),
+        conditions=tuple(sorted(conditions.items())),
         listed=listed,
+        start_ns=header.start_ns,
+        end_ns=header.end_ns,
     )
-
-
-_MONTH = timedelta(days=31)
 
 
 @dataclass(slots=True)
@@ -272,15 +306,22 @@ def _ends(file: DBNFile, size: int, itemsize: int) -> _Extent:
         first = file.first()
     except DamagedFileError as error:
         first, found.problem = last[:0], error
-    found.records, rest = divmod(size - file.header.size, itemsize)
-    found.first_ns = _received(first[0]) if len(first) else None
+    count, rest = divmod(size - file.header.size, itemsize)
+    found.first_ns = _first_time(file) if len(first) else None
+    if len(last) and not file.is_good(last):
+        found.problem = found.problem or DamagedFileError(
+            str(file.path), f"ends with what is no {file.schema} record", offset=size - rest - itemsize,
+            remedy="download it again",
+        )  # fmt: skip
+        return found
+    found.records = count
     found.last_ns = _received(last[0]) if len(last) else None
     if rest and found.problem is None:
         found.problem = DamagedFileError(
             str(file.path),
-            f"cut short inside record {found.records + 1:,}",
+            f"cut short inside record {count + 1:,}",
             offset=size - rest,
-            records=found.records,
+            records=count,
             remedy="download it again",
         )
     return found
@@ -292,21 +333,33 @@ def _read_through(file: DBNFile, *, whole: bool) -> _Extent:
     try:
         with closing(file.chunks() if whole else file.chunks(1)) as chunks:
             for chunk in chunks:
-                found.first_ns = _received(chunk[0]) if found.first_ns is None else found.first_ns
+                times = [ns for ns in map(_received, (chunk[0], chunk[-1])) if ns is not None]
+                found.first_ns = times[0] if found.first_ns is None and times else found.first_ns
                 if not whole:
                     found.records = None
                     break
-                found.last_ns = _received(chunk[-1])
+                found.last_ns = times[-1] if times else found.last_ns
                 found.records = (found.records or 0) + len(chunk)
     except DamagedFileError as error:
         found.problem = error
     return found
 
 
-def _received(record: object) -> int:
+def _first_time(file: DBNFile) -> int | None:
+    # The first record may have no time at all, and one whose ts_recv is undefined tells little of the day.
+    with closing(file.chunks()) as chunks:
+        records = next(chunks)
+    for name in ("ts_recv", "ts_event"):
+        times = records[name].view("i8")
+        if (times > 0).any():
+            return int(times[times > 0][0])
+    return None
+
+
+def _received(record: object) -> int | None:
     ts_recv, ts_event = int(record["ts_recv"]), int(record["ts_event"])  # type: ignore[index]
     found = ts_event if ts_recv >> 63 else ts_recv
-    return 0 if found >> 63 else found
+    return None if found >> 63 else found
 
 
 def _dates(path: Path, header: Header, first_ns: int | None, last_ns: int | None) -> tuple[date, date, bool]:
@@ -373,35 +426,58 @@ def refuse_mixture(infos: Sequence[DBNFileInfo], where: str) -> None:
         )
 
 
-def overlaps(infos: list[DBNFileInfo]) -> list[tuple[DBNFileInfo, DBNFileInfo]]:
-    """Find files that hold what an earlier one (in catalog order) already holds.
+@dataclass(frozen=True, slots=True)
+class Double:
+    """Two files hold the same: ``kept`` is used for it, ``other`` ``wholly`` left out or for the rest alone."""
 
-    Two files overlap where they have one schema, share an instrument (or name none) and their records'
-    times intersect; numbered parts and per-symbol splits do not. Returns pairs (kept, left out).
+    kept: DBNFileInfo
+    other: DBNFileInfo
+    wholly: bool
+
+
+def without_doubles(infos: Sequence[DBNFileInfo]) -> tuple[list[DBNFileInfo], list[Double]]:
+    """Leave out what an earlier file (in catalog order) already holds.
+
+    Two files hold the same where they have one schema, share an instrument (or name none) and their records' times
+    intersect; numbered parts and per-symbol splits do not. A file that is damaged, or a live capture, yields to one
+    that is not. Returns the files that are left, some with :attr:`DBNFileInfo.shadows`, and what was found.
     """
-    pairs: list[tuple[DBNFileInfo, DBNFileInfo]] = []
-    running: dict[tuple[str, str], list[DBNFileInfo]] = {}  # what may reach into the days to come
-    for info in infos:
-        kind = info.schema, info.dataset
-        kept = running[kind] = [one for one in running.get(kind, ()) if one.last_date >= info.first_date]
-        rival = next((one for one in kept if _overlap(one, info)), None)
-        if rival is None:
+    found: list[Double] = []
+    shadows: dict[int, list[Shadow]] = {}
+    running: dict[tuple[str, str], list[DBNFileInfo]] = {}
+    left_out: set[int] = set()
+    for info in sorted(infos, key=lambda one: (one.problem is not None, one.capture)):
+        kept = running.setdefault((info.schema, info.dataset), [])
+        for rival in kept:
+            if (shadow := _shadow(rival, info)) is None:
+                continue
+            wholly = shadow.ids is None and shadow.first_ns <= info.span[0] and info.span[1] <= shadow.last_ns
+            found.append(Double(rival, info, wholly))
+            if wholly:
+                left_out.add(id(info))
+                break
+            shadows.setdefault(id(info), []).append(shadow)
+        if id(info) not in left_out:
             kept.append(info)
-        else:
-            pairs.append((rival, info))
-    return pairs
+    rest = [
+        replace(info, shadows=tuple(shadows[id(info)])) if id(info) in shadows else info
+        for info in infos
+        if id(info) not in left_out
+    ]
+    return rest, found
 
 
-def _overlap(one: DBNFileInfo, other: DBNFileInfo) -> bool:
+def _shadow(one: DBNFileInfo, other: DBNFileInfo) -> Shadow | None:
+    # What the first file takes from the second one.
     if one.last_date < other.first_date or other.last_date < one.first_date or 0 in (one.records, other.records):
-        return False
+        return None
     part, other_part = (_PART.fullmatch(info.path.name) for info in (one, other))
     if part and other_part and part[1] == other_part[1] and part[2] != other_part[2]:
-        return False
-    spans = [(info.first_ns, info.last_ns) for info in (one, other)]
-    if spans[0] != spans[1] and None not in spans[0] + spans[1]:
-        starts, ends = zip(*spans, strict=True)
-        if max(starts) >= min(ends):  # one packet may be shared by the end of one part and the start of the next
-            return False
-    symbols = set(one.symbols) & set(other.symbols)
-    return bool(symbols) or bool(one.header_ids & other.header_ids) or not one.header_ids or not other.header_ids
+        return None
+    if one.span != other.span and max(one.span[0], other.span[0]) >= min(one.span[1], other.span[1]):
+        return None  # one packet may be shared by the end of one part and the start of the next
+    shared = one.header_ids & other.header_ids
+    if not shared and one.header_ids and other.header_ids and not set(one.symbols) & set(other.symbols):
+        return None
+    everything = not one.header_ids or not other.header_ids or one.header_ids >= other.header_ids
+    return Shadow(*one.span, None if everything or not shared else shared)

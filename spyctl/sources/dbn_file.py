@@ -248,6 +248,10 @@ class DBNFile:
                     reader.read(1)  # a compressed file that was cut tells so itself
                     raise self._damage(f"cut short inside record {done + 1:,}", reader, offset)
 
+    def is_good(self, records: Records) -> bool:
+        """Tell whether records are what the file says it holds."""
+        return self._good(records) == len(records)
+
     def _good(self, records: Records) -> int:
         # How many records at the start are what the file says it holds.
         length, rtype = records.dtype.itemsize // 4, RTYPES[self.schema or ""]
@@ -263,14 +267,13 @@ class DBNFile:
             for first in range(0, len(starts), size):
                 yield raw[starts[first : first + size, None] + np.arange(step)].view(dtype).reshape(-1)
 
-    def kinds(self, most: int) -> tuple[dict[int, int], tuple[Mapping, ...], bool]:
+    def kinds(self) -> tuple[dict[int, int], tuple[Mapping, ...], bool]:
         """Look through a live capture: records by rtype, its symbol mappings, and whether that was all of it.
 
-        Ends after ``most`` bytes of records, or where the file is damaged.
+        Ends where the file is damaged.
         """
         found: dict[int, int] = {}
         mappings: list[CaptureMapping] = []
-        seen = 0
         try:
             for data, places in self._walk():
                 for at in places:
@@ -278,9 +281,6 @@ class DBNFile:
                     found[rtype] = found.get(rtype, 0) + 1
                     if rtype == _RTYPE_MAPPING and (named := self._mapping(data[at : at + data[at] * 4])) is not None:
                         mappings.append(named)
-                seen += len(data)
-                if seen >= most:
-                    return found, capture_mappings(mappings), False
         except DamagedFileError:
             return found, capture_mappings(mappings), False
         return found, capture_mappings(mappings), True

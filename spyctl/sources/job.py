@@ -65,14 +65,14 @@ class Jobs:
             ]
         return sorted(found)
 
-    def condition(self, folder: Path, day: date) -> str:
-        """Return the vendor's word for the data of a day: ``available``, ``degraded``, …"""
+    def conditions(self, folder: Path, first: date, last: date) -> dict[date, str]:
+        """Return the days of a span that the vendor calls anything but available, with its word."""
+        found: dict[date, str] = {}
         for above in self._upwards(folder):
             if above not in self._conditions:
                 self._conditions[above] = self._read(above / "condition.json", read_conditions, {})
-            if day in self._conditions[above]:
-                return self._conditions[above][day]
-        return AVAILABLE
+            found = {day: word for day, word in self._conditions[above].items() if first <= day <= last} | found
+        return {day: word for day, word in found.items() if word != AVAILABLE}
 
     def synthetic(self, folder: Path) -> bool:
         """Tell whether ``metadata.json`` marks a folder, or one above it, as made up.

@@ -95,8 +95,27 @@ def test_what_breaks_off_is_never_taken_for_whole(cli: Cli, served: FakeDatabent
     served.days[DAY, "trades"] = (data, 300)
     served.cut["get_range"] = [len(data) // 2]
     result = cli("fetch", "--date", str(DAY), "--schema", "trades", "--yes")
-    assert result.returncode == 0, result.stderr
-    assert served.paths().count("/v0/timeseries.get_range") == 3
+    assert (result.returncode, "asking again is billed again" in result.stderr) == (1, True)
+    assert served.paths().count("/v0/timeseries.get_range") == 2  # not behind the user's back
+    assert not list((tmp_path / "dbn-data").rglob("*.zst"))
+    assert cli("fetch", "--date", str(DAY), "--schema", "trades", "--yes").returncode == 0
+
+
+def test_what_was_paid_for_is_not_written_over(cli: Cli, served: FakeDatabento, tmp_path: Path) -> None:
+    first = cli("fetch", "--date", str(DAY), "--schema", "trades", "--yes")
+    assert first.returncode == 0, first.stderr
+    second = cli("fetch", "--date", str(DAY), "--schema", "trades", "--symbol", "NQ.c.0", "--yes")
+    assert second.returncode == 0, second.stderr
+    names = sorted(path.name for path in (tmp_path / "dbn-data" / "trades").glob("*.zst"))
+    assert names == ["glbx-mdp3-20251216.trades.NQ.c.0.dbn.zst", "glbx-mdp3-20251216.trades.dbn.zst"]
+
+
+def test_a_gateway_holds_no_secret(cli: Cli) -> None:
+    url = "https://user:s3cr3t@hist.example"
+    for arguments in (("fetch", "--date", str(DAY)), ("probe", "--rest-only")):
+        for result in (cli(*arguments, "--gateway", url), cli(*arguments, DATABENTO_GATEWAY=url)):
+            assert result.returncode == 2
+            assert "s3cr3t" not in result.stdout + result.stderr
 
 
 def test_a_batch_job_goes_on_where_it_ended(cli: Cli, served: FakeDatabento, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from spyctl.errors import DamagedFileError, NoDataError, UsageError
 from spyctl.ingest import DBNIngestor
 from spyctl.normalize.dbn import Selection
 from spyctl.plan import choose_dates, make_plan
-from spyctl.sources.dbn_catalog import days, overlaps, scan
+from spyctl.sources.dbn_catalog import days, scan, without_doubles
 from spyctl.times import SECOND, trading_day
 from tests.support.records import DAY, DAY_NS, MS, T0, book, trade, write_file
 
@@ -78,7 +78,9 @@ def test_a_folder_that_cannot_be_looked_into_is_told(tmp_path: Path, monkeypatch
     write_file(tmp_path, "trades", TRADES)
     walk = os.walk
 
-    def closed(root: Path, onerror: Callable[[OSError], None]) -> Iterator[tuple[str, list[str], list[str]]]:
+    def closed(
+        root: Path, onerror: Callable[[OSError], None], followlinks: bool
+    ) -> Iterator[tuple[str, list[str], list[str]]]:
         onerror(OSError(errno.EACCES, "Permission denied", str(root / "MBP-10")))
         yield from walk(root)
 
@@ -115,16 +117,16 @@ def test_parts_that_share_a_packet_are_no_doubles(tmp_path: Path) -> None:
         records = [trade(T0 + i * MS) for i in times]
         write_file(tmp_path, "trades", records, name=f"glbx-mdp3-20251216.trades.{number:04}.dbn")
         write_file(tmp_path, "mbp-10", [book(T0 + i * MS) for i in times], name=f"mine-{number}.dbn")
-    assert overlaps(scan(tmp_path).files) == []
+    assert without_doubles(scan(tmp_path).files)[1] == []
 
 
 def test_doubles_are_found_and_parts_are_not_doubles(tmp_path: Path) -> None:
     write_file(tmp_path, "trades", TRADES, name="glbx-mdp3-20251216.trades.0000.dbn")
     write_file(tmp_path, "trades", [trade(T0 + SECOND)], name="glbx-mdp3-20251216.trades.0001.dbn")
-    assert overlaps(scan(tmp_path).files) == []
+    assert without_doubles(scan(tmp_path).files)[1] == []
     write_file(tmp_path, "trades", TRADES, name="glbx-mdp3-20251216.trades.copy.dbn")
-    ((kept, left_out),) = overlaps(scan(tmp_path).files)
-    assert (kept.path.name, left_out.path.name) == (
+    (double,) = without_doubles(scan(tmp_path).files)[1]
+    assert (double.kept.path.name, double.other.path.name) == (
         "glbx-mdp3-20251216.trades.0000.dbn",
         "glbx-mdp3-20251216.trades.copy.dbn",
     )

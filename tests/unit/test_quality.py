@@ -54,7 +54,7 @@ def test_each_planted_fault_is_counted(tmp_path: Path) -> None:
     assert (quality.maybe_bad_book, quality.bad_ts_recv) == (1, 2)
     assert (quality.crossed, quality.locked, quality.received_before_event, quality.late) == (1, 1, 1, 1)
     assert (quality.quiets, len(quality.quiet), quality.twinless) == (2, 2, None)
-    assert len(quality.doubts()) == 7
+    assert len(quality.doubts()) == 8
 
 
 def test_only_the_day_and_the_symbols_asked_for(tmp_path: Path) -> None:
