@@ -1,6 +1,8 @@
 """A stored message as one line: for a person, or as JSON for a program."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import orjson
 
@@ -15,8 +17,7 @@ _CELLS = 4
 SIDES = {Aggressor.BUY: " ▲ buy", Aggressor.SELL: " ▼ sell", Aggressor.MID: ""}
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """A message as the stream holds it; ``pending`` is how many follow it now."""
 
     seq: int
@@ -67,16 +68,20 @@ def subjects_of(words: list[str], prefix: str = "") -> list[str]:
     return [with_prefix(subject, prefix) for subject in found]
 
 
-def json_line(message: Stored) -> bytes:
-    """Wrap a payload as it is: ``{"seq","subject","stored_ns","event"}``; what is no object becomes a text."""
-    payload = message.payload
-    key = b"event"
-    if not (payload.startswith(b"{") and payload.endswith(b"}")):
-        key, payload = b"undecoded", orjson.dumps(payload.decode("utf-8", "replace"))
-    head = b'{"seq":%d,"subject":"%b","stored_ns":%d,"%b":' % (
-        message.seq, message.subject.encode(), message.stored_ns, key,
-    )  # fmt: skip
-    return head + payload + b"}\n"
+def json_lines(messages: Iterable[Stored]) -> bytes:
+    """Wrap payloads as they are: ``{"seq","subject","stored_ns","event"}``; what is no object becomes a text."""
+    parts: list[bytes] = []
+    for seq, subject, stored_ns, payload, _ in messages:
+        key = "event"
+        if payload[:1] != b"{" or payload[-1:] != b"}":
+            key, payload = "undecoded", orjson.dumps(payload.decode("utf-8", "replace"))
+        parts += (f'{{"seq":{seq},"subject":"{subject}","stored_ns":{stored_ns},"{key}":'.encode(), payload, b"}\n")
+    return b"".join(parts)
+
+
+def payload_lines(messages: Iterable[Stored]) -> bytes:
+    """Write the payloads alone, a line each."""
+    return b"".join(message.payload + b"\n" for message in messages)
 
 
 class TextLines:

@@ -43,6 +43,7 @@ LINGER_S = 0.001
 FINISH_S = 30.0
 RELAXED_S = 2.0  # without a drop, until an overflow is over
 STALL_S = 15.0
+SKEW_S = 10.0  # between looks at how late events arrive
 LIST_S = 3_600.0  # contracts are listed during the day too
 LIST_RETRY_S = 60.0
 _NOTES = 50
@@ -356,7 +357,7 @@ class Live:
             self._watch_options()
             self._watch_server(now_ns)
             if time.monotonic() >= next_skew_s:
-                next_skew_s += 10
+                next_skew_s += SKEW_S
                 self.intake.watch_skew()
             await asyncio.sleep(TICK_S)
 

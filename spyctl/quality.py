@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 import numpy as np
+from numpy.lib.recfunctions import repack_fields
 from numpy.typing import NDArray
 
 from spyctl.columns import PRICE_SCALE, UNDEF_PRICE, Rows
@@ -138,17 +139,50 @@ def assess(
 def _records(
     infos: Sequence[DBNFileInfo], day: date, symbols: tuple[str, ...], damage: list[DamagedFileError]
 ) -> Iterator[Rows]:
-    selection = Selection(days=frozenset({day_number(day)}), symbols=symbols)
-    for info in sorted(infos, key=lambda info: info.first_ns or 0):
-        wanted, newest = Wanted(SymbolMap(info.mappings), symbols), 0
-        try:
-            for chunk in info.open().chunks(_CHUNK):
-                times = index(chunk, newest, selection, wanted)
-                newest = times.newest_ns
-                if times.selected.any():
-                    yield chunk if times.selected.all() else chunk[times.selected]
-        except DamagedFileError as error:
-            damage.append(error)
+    # The records of all files in the order they were received: per-symbol splits lie side by side in time.
+    sources = [_of_one(info, day, symbols, damage) for info in infos]
+    heads = {i: head for i, source in enumerate(sources) if (head := next(source, None)) is not None}
+    while heads:
+        bound = min(int(running[-1]) for running, _ in heads.values())
+        parts, times = [], []
+        for i, (running, records) in list(heads.items()):
+            count = int(np.searchsorted(running, bound, side="right"))
+            parts.append(records[:count])
+            times.append(running[:count])
+            if count < len(records):
+                heads[i] = running[count:], records[count:]
+            elif (head := next(sources[i], None)) is not None:
+                heads[i] = head
+            else:
+                del heads[i]
+        if len(parts) == 1:
+            yield parts[0]
+        else:
+            yield np.concatenate(parts)[np.argsort(np.concatenate(times), kind="stable")]
+
+
+def _of_one(
+    info: DBNFileInfo, day: date, symbols: tuple[str, ...], damage: list[DamagedFileError]
+) -> Iterator[tuple[Int64s, Rows]]:
+    # What is wanted of one file, with the running maximum of ts_recv.
+    selection = Selection(days=frozenset({day_number(day)}), symbols=symbols, shadows=info.shadows)
+    wanted, newest = Wanted(SymbolMap(info.mappings), symbols), 0
+    try:
+        for chunk in info.open().chunks(_CHUNK):
+            times = index(chunk, newest, selection, wanted)
+            running = np.maximum(np.maximum.accumulate(times.ts_recv_ns), newest)
+            newest = times.newest_ns
+            if times.selected.any():
+                whole = bool(times.selected.all())
+                records = chunk if whole else chunk[times.selected]
+                yield running if whole else running[times.selected], _without_ts_out(records)
+    except DamagedFileError as error:
+        damage.append(error)
+
+
+def _without_ts_out(records: Rows) -> Rows:
+    names = [name for name in records.dtype.names or () if name != "ts_out"]
+    return records if len(names) == len(records.dtype.names or ()) else repack_fields(records[names])
 
 
 def _received(records: Rows) -> Int64s:

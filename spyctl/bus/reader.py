@@ -14,8 +14,7 @@ from spyctl.bus.connection import Connection
 from spyctl.errors import UnreachableError
 
 SILENCE_S = 10.0
-_BATCH = 1_000
-_AHEAD = 16
+_MOST = 16_000  # messages that may wait for a slow reader
 
 
 async def follow(connection: Connection, stream: str, start: dict[str, Any]) -> AsyncGenerator[list[Msg], None]:
@@ -26,15 +25,16 @@ async def follow(connection: Connection, stream: str, start: dict[str, Any]) -> 
     ``start`` holds the fields of a consumer's configuration that say where to begin (``deliver_policy``,
     ``opt_start_seq``, ``opt_start_time``). Raises :class:`UnreachableError` where it cannot be read.
     """
-    batches: asyncio.Queue[list[Msg]] = asyncio.Queue(_AHEAD)
     gathered: list[Msg] = []
+    arrived, taken = asyncio.Event(), asyncio.Event()
 
     async def on_message(message: Msg) -> None:
-        nonlocal gathered
         gathered.append(message)
-        if len(gathered) == _BATCH or subscription is None or not subscription.pending_msgs:
-            await batches.put(gathered)  # a slow reader holds the server up, by flow control
-            gathered = []
+        if len(gathered) == 1:
+            arrived.set()
+        while len(gathered) >= _MOST:  # a slow reader holds the server up, by flow control
+            taken.clear()
+            await taken.wait()
 
     subscription = None
     try:
@@ -48,7 +48,12 @@ async def follow(connection: Connection, stream: str, start: dict[str, Any]) -> 
         if not info.num_pending and not (info.delivered and info.delivered.consumer_seq):
             yield []
         while True:
-            yield await batches.get()
+            await arrived.wait()
+            arrived.clear()
+            batch = gathered.copy()
+            gathered.clear()
+            taken.set()
+            yield batch
     except (nats.errors.Error, nats.js.errors.Error) as error:
         raise UnreachableError(f"stream {stream} at {connection.url} cannot be read: {error}") from None
     finally:

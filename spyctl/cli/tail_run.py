@@ -1,9 +1,12 @@
 """Following the stream: find it, find the place, show what comes."""
 
 import asyncio
+import fcntl
+import os
+import stat
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,15 +20,17 @@ from spyctl.bus.stream import count_after
 from spyctl.bus.target import Target, reach
 from spyctl.cli.screen import show_progress
 from spyctl.cli.signals import Interruption
-from spyctl.cli.talk import Talk
+from spyctl.cli.talk import Talk, drop
 from spyctl.errors import ExitCode, NoDataError
-from spyctl.lines import HEADING, Stored, TextLines, Wanted, json_line
+from spyctl.lines import HEADING, Stored, TextLines, Wanted, json_lines, payload_lines
 from spyctl.tally import Tally
 from spyctl.tasks import end_task
 from spyctl.times import SECOND
 from spyctl.wire import stream_name
 
 _POLL_S = 0.25
+_PIPE_BYTES = 1 << 20
+_SHORT_REPLY = 8  # dots of a reply subject without domain, account and random token
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,9 @@ async def run_tail(request: TailRequest, talk: Talk) -> int:
             finally:
                 await end_task(tally)
     except asyncio.CancelledError:
+        if shower.left:
+            drop(sys.stdout)
+            return ExitCode.OK  # whoever read our lines has had enough
         if interruption.code is None:
             raise
     shower.close(talk)
@@ -74,8 +82,8 @@ async def _show(request: TailRequest, talk: Talk, connection: Connection, shower
     left = request.count
     async with aclosing(_messages(connection, name, start or {"deliver_policy": "new"})) as messages:
         async for batch in messages:
-            found = [one for one in batch if _is_wanted(request, one)]
-            if request.until_end:
+            found = _wanted(request.wanted, batch)
+            if request.until_end and found and found[-1].seq > last_seq:
                 found = [one for one in found if one.seq <= last_seq]
             found = found[:left] if left is not None else found
             shower.show(found)
@@ -131,24 +139,24 @@ async def _last(request: TailRequest, connection: Connection, name: str, first: 
 async def _messages(connection: Connection, name: str, start: dict[str, Any]) -> AsyncGenerator[list[Stored], None]:
     async with aclosing(follow(connection, name, start)) as batches:
         async for batch in batches:
+            # $JS.ACK.[domain.account.]stream.consumer.delivered.seq.consumer seq.time.pending[.random]
+            tail = 4 if not batch or batch[0].reply.count(".") == _SHORT_REPLY else 5
             found = []
             for message in batch:
-                # $JS.ACK.[domain.account.]stream.consumer.delivered.seq.consumer seq.time.pending[.random]
-                tokens = message.reply.split(".")
-                at = 5 if len(tokens) == 9 else 7
-                seq, stored_ns, pending = int(tokens[at]), int(tokens[at + 2]), int(tokens[at + 3])
-                found.append(Stored(seq, message.subject, stored_ns, message.data, pending))
+                _, seq, _, stored_ns, pending, *_ = message.reply.rsplit(".", tail)
+                found.append(Stored(int(seq), message.subject, int(stored_ns), message.data, int(pending)))
             yield found
 
 
-def _is_wanted(request: TailRequest, message: Stored) -> bool:
-    wanted = request.wanted
-    if message.subject not in wanted.subjects:
-        return False
-    if not wanted.looks_inside:
-        return True
+def _wanted(wanted: Wanted, batch: list[Stored]) -> list[Stored]:
+    subjects = wanted.subjects
+    found = [one for one in batch if one.subject in subjects]
+    return [one for one in found if _wants(wanted, one.payload)] if wanted.looks_inside else found
+
+
+def _wants(wanted: Wanted, payload: bytes) -> bool:
     try:
-        event = orjson.loads(message.payload)
+        event = orjson.loads(payload)
     except orjson.JSONDecodeError:
         return False
     return isinstance(event, dict) and wanted.wants(event)
@@ -161,6 +169,24 @@ class _Shower:
         self._form = request.form
         self._as_json = request.as_json
         self._lines = TextLines()
+        self.left = False
+        descriptor = sys.stdout.fileno()
+        if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+            _widen(descriptor)
+            self._watch(descriptor)
+
+    def _watch(self, descriptor: int) -> None:
+        # Nothing may come for hours, so that no write would tell that the reader has left.
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+        def left() -> None:
+            loop.remove_reader(descriptor)
+            self.left = True
+            if task is not None:
+                task.cancel()
+
+        with suppress(OSError, NotImplementedError):
+            loop.add_reader(descriptor, left)
 
     def show(self, messages: list[Stored]) -> None:
         if self._form == "stats":
@@ -170,8 +196,8 @@ class _Shower:
             sys.stdout.write("".join(f"{self._lines.line(message)}\n" for message in messages))
             sys.stdout.flush()
         else:
-            write = json_line if self._form == "json" else _payload_line
-            sys.stdout.buffer.write(b"".join(map(write, messages)))
+            write = json_lines if self._form == "json" else payload_lines
+            sys.stdout.buffer.write(write(messages))
             sys.stdout.buffer.flush()
 
     def close(self, talk: Talk) -> None:
@@ -183,5 +209,7 @@ class _Shower:
             talk.warn(f"{self._lines.undecoded:,} messages are none of ours")
 
 
-def _payload_line(message: Stored) -> bytes:
-    return message.payload + b"\n"
+def _widen(descriptor: int) -> None:
+    # A pipe that holds more costs fewer changes between us and its reader. Only Linux knows how.
+    with suppress(OSError, AttributeError):
+        fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)

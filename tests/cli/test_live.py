@@ -347,3 +347,21 @@ def test_importing_the_cli_brings_no_vendor_library() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_silence_is_strange_in_the_session_of_spy_alone() -> None:
+    from types import SimpleNamespace
+
+    from spyctl.cli.live_run import _silence_is_strange
+
+    noon = 1_765_904_400 * 10**9  # Tue 2025-12-16 12:00 New York
+    night = noon + 12 * 3_600 * 10**9
+
+    def strange(underlying: str, sim: bool = False, rate: float = 0.0) -> list[bool]:
+        request = SimpleNamespace(sim=sim, sim_rate=rate, manager=SimpleNamespace(underlying=underlying))
+        return [_silence_is_strange(request)(ns) for ns in (noon, night)]  # type: ignore[arg-type]
+
+    assert strange("SPY") == [True, False]
+    assert strange("ABCD") == [False, False]
+    assert strange("SPY", sim=True, rate=200) == [True, True]
+    assert strange("SPY", sim=True, rate=1) == [False, False]

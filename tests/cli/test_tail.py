@@ -14,7 +14,7 @@ import pytest
 from spyctl.bus.connection import connect
 from spyctl.bus.stream import ensure_stream
 from spyctl.events import EventSource, Gap, OptionTrade, StockQuote, StockTrade
-from spyctl.lines import Stored, TextLines, json_line, subjects_of
+from spyctl.lines import Stored, TextLines, json_lines, subjects_of
 from spyctl.wire import encode, subject_of
 from tests.conftest import Cli
 from tests.support.servers import NatsServer
@@ -177,4 +177,4 @@ def test_words_for_subjects() -> None:
 
 
 def test_a_payload_that_is_no_object_becomes_a_text() -> None:
-    assert json.loads(json_line(Stored(1, "market.gaps", 2, b'"}\xff', 0)))["undecoded"] == '"}\ufffd'
+    assert json.loads(json_lines([Stored(1, "market.gaps", 2, b'"}\xff', 0)]))["undecoded"] == '"}\ufffd'

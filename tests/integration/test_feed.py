@@ -413,3 +413,15 @@ async def test_a_certificate_that_is_not_trusted_and_an_http_error_are_named() -
         async with running(Feed("stocks", KEY, listener, url=url, timing=QUICK)):
             await eventually(lambda words=words, heard=listener: any(words in note for note in heard.notes))
         server.close()
+
+
+async def test_a_cut_inside_a_frame_is_like_any_cut(library: str) -> None:
+    listener = Listener()
+    async with Simulator(0).serving() as simulator, running(feed := feed_to(simulator, listener, library)):
+        await eventually(lambda: is_up(feed))
+        (peer,) = simulator.peers
+        peer.socket.transport.write(b"\x81\x7e\x10\x00" + b"[{half a frame")  # a text of 4,096 bytes, it says
+        peer.abort()
+        await eventually(lambda: simulator.connections == 2 and is_up(feed))
+        assert len(listener.losses) == listener.returns == 1
+    assert not any(b"half" in (frame if isinstance(frame, bytes) else frame.encode()) for frame in listener.frames)

@@ -356,6 +356,41 @@ async def test_the_delayed_feed_and_a_wrong_clock_are_noticed(
         assert "clock" in run.live.notes[-1].text
 
 
+async def test_the_clock_is_looked_at_while_it_runs(nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spyctl.live.SKEW_S", 0.1)
+    async with running(nats_server.url) as run:
+        await eventually(lambda: run.is_up("stocks"))
+        await run.say("stocks", *(trade(t=now_ms() - 900_000) for _ in range(150)))
+        await eventually(lambda: any("the feed is delayed" in note.text for note in run.live.notes))
+
+
+async def test_what_arrives_out_of_order_is_stored_as_it_arrived(nats_server: NatsServer) -> None:
+    now = now_ms()
+    sent = [trade(t=now - back) for back in (0, 5_000, 1, 900, 0, 2_000)]
+    async with running(nats_server.url) as run:
+        await eventually(lambda: run.is_up("stocks"))
+        await run.say("stocks", *sent)
+        await run.end()
+    assert [event.ts_event_ns // 10**6 for event in await stored(nats_server.url)] == [one["t"] for one in sent]
+
+
+async def test_the_reader_leaves_the_parsing_to_others(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(nats_server.url) as run:
+        await eventually(lambda: run.is_up("stocks"))
+        feed, before = run.live.feeds["stocks"], run.live.intake.received
+        frame = json.dumps([trade()])
+        for _ in range(1_000):
+            run.live.frame(feed, frame, time.time_ns())
+        assert run.live.intake.received == before  # nothing is parsed where frames are handed over
+        await eventually(lambda: run.live.intake.received == before + 1_000)
+        for _ in range(10_000):
+            run.live.frame(feed, frame, time.time_ns())
+        assert len(run.live._frames) <= 4_096  # but what waits is bounded
+        await eventually(lambda: run.live.intake.received == before + 11_000)
+
+
 async def test_a_bug_of_ours_costs_one_event_and_many_end_it_loudly(
     nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

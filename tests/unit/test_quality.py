@@ -112,3 +112,19 @@ def test_the_picture_is_well_formed_and_shows_every_schema(tmp_path: Path) -> No
     write_file(tmp_path, "mbp-10", [book(T0), book(T0 + 90 * SECOND)])
     svg = draw_quality(assess(scan(tmp_path).files, DAY), DAY, "a day")
     assert svg.count('class="q"') == 4  # one stretch in each of four panels
+
+
+def test_a_file_a_symbol_is_judged_like_one_file(tmp_path: Path) -> None:
+    ids = (1, 2)
+    trades = {i: [trade(T0 + n * SECOND + i, instrument_id=i, sequence=n) for n in range(50)] for i in ids}
+    for i, records in trades.items():
+        mappings = {f"ES{i}": [(DAY, DAY + timedelta(1), str(i))]}
+        write_file(tmp_path, "trades", records, name=f"{i}.trades.dbn", symbols=[f"ES{i}"], mappings=mappings)
+    books = [
+        book(one.ts_event, instrument_id=one.instrument_id, sequence=one.sequence, action=one.action, price=one.price)
+        for one in sorted((one for some in trades.values() for one in some), key=lambda one: one.ts_event)
+    ]
+    write_file(tmp_path, "mbp-10", books)
+    found = assess(scan(tmp_path).files, DAY)
+    quality, _ = found["trades"]
+    assert (quality.records, quality.inversions, quality.sequence_resets, quality.quiets) == (100, 0, 0, 0)

@@ -30,6 +30,8 @@ def at(text: str) -> int:
         ("2025-12-24T13:14:59-05:00", date(2025, 12, 24), True),  # an early close
         ("2025-12-24T13:15-05:00", date(2025, 12, 26), False),  # and Christmas behind it
         ("2025-01-09T12:00-05:00", date(2025, 1, 10), False),  # closed once, for a day of mourning
+        ("2025-07-15T16:14:59-04:00", date(2025, 7, 15), True),  # summer time
+        ("2025-07-15T16:15:00-04:00", date(2025, 7, 16), False),
         ("2025-03-10T09:00-04:00", date(2025, 3, 10), True),  # the Monday after the clocks went forward
     ],
 )
