@@ -104,8 +104,8 @@ class NATSBus:
 class StreamIngestor:
     """Takes in the live feeds and publishes them through a connected :class:`NATSBus`.
 
-    ``strike_manager`` decides the option contracts; its expiry follows the trading calendar. ``queue`` also receives
-    each event; it is deprecated: read the stream instead.
+    ``strike_manager`` decides the option contracts; without an expiry of its own it follows the trading calendar.
+    ``queue`` also receives each event; it is deprecated: read the stream instead.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class StreamIngestor:
         self._api_key = api_key
         self._feed_url = feed_url
         self._running = False
-        options = LiveOptions(symbol=strike_manager.underlying)
+        options = LiveOptions(symbol=strike_manager.underlying, expiry=strike_manager.expiry)
         observer = queue.put_nowait if queue is not None else None  # a full one misses events, the stream does not
         self._live = Live(
             publisher, strike_manager, options, run_id=publisher.run_id, observer=observer, subjects=SUBJECTS,
@@ -156,8 +156,7 @@ class StreamIngestor:
 
     def update_subs(self, add: Sequence[str], remove: Sequence[str]) -> None:
         """Hold some option topics (``T.O:SPY…``) whatever the window does, and others no more."""
-        self._live.window.pinned |= set(add)
-        self._live.window.pinned -= set(remove)
+        self._live.window.pin(add, remove, time.monotonic_ns())
 
     def summary(self) -> dict[str, Any]:
         """Return the counts so far, with the keys of a live summary."""

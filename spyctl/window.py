@@ -61,6 +61,13 @@ class Window:
             self._left = {one: ns for one, ns in self._left.items() if clock_ns - ns < MEMORY_NS} | {topic: clock_ns}
         return self.topics != before
 
+    def pin(self, add: Collection[str], remove: Collection[str], clock_ns: int) -> None:
+        """Hold some topics whatever the spot does; others no more, after the usual grace."""
+        self.pinned |= set(add)
+        for topic in self.pinned & set(remove):
+            self.leaving[topic] = clock_ns + GRACE_NS
+        self.pinned -= set(remove)
+
     def relist(self, listed: Collection[int] | None, clock_ns: int) -> None:
         """Take the strikes (in thousandths) that are listed for the expiry."""
         self.manager.listed = listed

@@ -56,6 +56,13 @@ RestUrl = Annotated[
     ),
 ]
 
+Delayed = Annotated[
+    bool,
+    typer.Option(
+        "--delayed", envvar="SPYCTL_DELAYED", help="The feed of plans without real time.", rich_help_panel=FEED
+    ),
+]
+
 
 def live(
     context: typer.Context,
@@ -93,12 +100,7 @@ def live(
     ] = 7,
     feed_url: FeedUrl = None,
     rest_url: RestUrl = None,
-    delayed: Annotated[
-        bool,
-        typer.Option(
-            "--delayed", envvar="SPYCTL_DELAYED", help="The feed of plans without real time.", rich_help_panel=FEED
-        ),
-    ] = False,
+    delayed: Delayed = False,
     lasting: Annotated[
         str | None,
         typer.Option("--for", metavar="TIME", help="End after this long, in order.", rich_help_panel=FEED),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spyctl.cli.live import FeedUrl, RestUrl, Symbol, http_url, ws_url
+from spyctl.cli.live import Delayed, FeedUrl, RestUrl, Symbol, http_url, ws_url
 from spyctl.cli.options import (
     API_KEYS,
     DataDir,
@@ -41,6 +41,7 @@ def probe(
     force: Annotated[bool, typer.Option("--force", help="Open them even where a live run uses this key.")] = False,
     feed_url: FeedUrl = None,
     rest_url: RestUrl = None,
+    delayed: Delayed = False,
     gateway: Gateway = None,
     data_dir: DataDir = Path("dbn-data"),
     nats_url: NatsUrl = None,
@@ -60,7 +61,7 @@ def probe(
     from spyctl.checks import ProbeRequest
     from spyctl.cli.live_run import key_hash
     from spyctl.sources.databento_api import GATEWAY
-    from spyctl.sources.massive_feed import FEED_URL
+    from spyctl.sources.massive_feed import DELAYED_URL, FEED_URL
     from spyctl.sources.massive_rest import REST_URL
 
     name, key = found_api_key()
@@ -70,7 +71,7 @@ def probe(
         key_hash=key_hash(key or ""),
         target=nats_target(context, nats_url, embedded, port, store),
         data_dir=data_dir,
-        feed_url=ws_url(feed_url or FEED_URL),
+        feed_url=ws_url(feed_url or (DELAYED_URL if delayed else FEED_URL)),
         rest_url=http_url(rest_url or REST_URL),
         symbol=symbol,
         prefix=prefix,

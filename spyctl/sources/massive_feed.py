@@ -124,6 +124,7 @@ class Feed:
         self._lost = False
         self._begun_ns = self._alive_ns = self._noticed_ns = time.time_ns()
         self._slept_ns = 0
+        self._surplus_s = 0.0
         self._evictions: deque[float] = deque(maxlen=self._timing.max_evictions)
         self._first_refusal_s: float | None = None
 
@@ -402,7 +403,18 @@ class Feed:
                 self._watcher.note(self, f"{self.market}: {len(missing)} not acknowledged: {some}")
             self.missing = missing
             self._ask_again(again)
+            self._let_go(now_s)
             self._check_found()
+
+    def _let_go(self, now_s: float) -> None:
+        # An unsubscribe that the server did not acknowledge is said again.
+        surplus = self.held - self.desired
+        if not surplus:
+            self._surplus_s = now_s
+        elif now_s - self._surplus_s > self._timing.acknowledge and self._client is not None:
+            self._surplus_s = now_s
+            self._client.subs |= surplus  # or the client would not ask for what it holds to be gone
+            self._client.unsubscribe(*sorted(surplus))
 
     def _ask_again(self, topics: Collection[str]) -> None:
         client = self._client

@@ -425,3 +425,23 @@ async def test_a_cut_inside_a_frame_is_like_any_cut(library: str) -> None:
         await eventually(lambda: simulator.connections == 2 and is_up(feed))
         assert len(listener.losses) == listener.returns == 1
     assert not any(b"half" in (frame if isinstance(frame, bytes) else frame.encode()) for frame in listener.frames)
+
+
+async def test_an_unsubscribe_that_is_not_acknowledged_is_said_again(library: str) -> None:
+    class Deaf(Script):
+        heard = 0
+
+        async def unsubscribe(self, peer: Peer, topics: list[str]) -> None:
+            self.heard += 1
+            if self.heard > 1:
+                await super().unsubscribe(peer, topics)
+
+    listener, script = Listener(), Deaf()
+    async with (
+        Simulator(0, script=script).serving() as simulator,
+        running(feed := feed_to(simulator, listener, library)),
+    ):
+        await eventually(lambda: is_up(feed))
+        feed.set_desired(["T.SPY"])
+        await eventually(lambda: feed.held == {"T.SPY"})
+        assert script.heard == 2

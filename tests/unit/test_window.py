@@ -133,3 +133,12 @@ def test_a_new_list_of_contracts_does_not_move_the_centre() -> None:
     window.spot.quote(680.54, 680.56, NOON)  # 0.15 away, and nearer to 681
     window.relist({1000 * strike for strike in range(600, 700)}, NOON)
     assert window.manager.centre == 680
+
+
+def test_what_is_no_longer_pinned_goes_after_the_usual_grace() -> None:
+    window = window_at(680.0)
+    window.pin(["T.O:SPY260116C00500000"], [], NOON)
+    window.pin([], ["T.O:SPY260116C00500000"], NOON)
+    assert "T.O:SPY260116C00500000" in window.topics
+    tick(window, NOON + 30 * SECOND)
+    assert "T.O:SPY260116C00500000" not in window.topics
