@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -102,6 +102,20 @@ def _held(root: Path, dataset: str, symbols: Sequence[str]) -> set[tuple[date, s
     return found
 
 
+def _refuse_overlap(request: DataRequest, pending: Mapping[str, str]) -> None:
+    # Some of these days are paid for already, in a job that was ordered with other dates and not fetched yet.
+    mine = request.arguments()
+    for key, job_id in pending.items():
+        other = orjson.loads(key)
+        same = all(mine[name] == other.get(name) for name in ("dataset", "schema", "symbols", "stype_in"))
+        if same and mine["start"] < other["end"] and other["start"] < mine["end"]:
+            last = date.fromisoformat(other["end"]) - timedelta(days=1)
+            raise UsageError(
+                f"batch job {job_id} of {other['start']} to {last} was ordered before and is not fetched yet",
+                f"spyctl fetch --batch --date {other['start']}..{last} first",
+            )
+
+
 def _holds(path: Path, symbols: Sequence[str]) -> bool:
     # Whether a file was asked for with just these symbols; one that cannot be read holds nothing.
     try:
@@ -175,11 +189,13 @@ class Fetcher:
     def batch(self, request: DataRequest) -> list[Fetched]:
         """Order a batch job, or go on with one ordered before, wait for it and put its files in place.
 
-        Raises :class:`DamagedFileError` for a file that is not what its manifest says, else what the API raises.
+        Raises :class:`UsageError` where some of these days are in a job that was not fetched yet,
+        :class:`DamagedFileError` for a file that is not what its manifest says, else what the API raises.
         """
         pending = self._pending()
         key = orjson.dumps(request.arguments()).decode()
         if key not in pending:
+            _refuse_overlap(request, pending)
             pending[key] = self._api.submit(request)
             self._keep(pending)
             self._tell(f"ordered batch job {pending[key]}")

@@ -124,6 +124,9 @@ def test_a_batch_job_goes_on_where_it_ended(cli: Cli, served: FakeDatabento, tmp
     result = cli("fetch", "--date", str(DAY), "--schema", "trades", "--yes", "--batch")
     assert result.returncode == 1
     assert "sha256" in result.stderr
+    more = cli("fetch", "--date", f"{DAY}..{NEXT}", "--schema", "trades", "--yes", "--batch")
+    assert (more.returncode, len(served.jobs)) == (2, 1)  # that day is not bought twice
+    assert f"fetch --batch --date {DAY}..{DAY} first" in more.stderr
     served.corrupt = False
     served.cut["trades.dbn.zst"] = [100]
     result = cli("fetch", "--date", str(DAY), "--schema", "trades", "--yes", "--batch")
