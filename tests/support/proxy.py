@@ -13,8 +13,9 @@ class Proxy:
         self._tasks: set[asyncio.Task[None]] = set()
         self.replies = asyncio.Event()
         self.replies.set()
-        self.cut_after: int | None = None  # bytes from the client after which everything is cut, once
-        self.passed = 0
+        # Bytes from the client (True) or from the server (False) after which everything is cut, once.
+        self.cut_after: dict[bool, int] = {}
+        self.passed = {True: 0, False: 0}
 
     async def __aenter__(self) -> "Proxy":
         self._port = 0
@@ -59,17 +60,16 @@ class Proxy:
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, upward: bool) -> None:
         with suppress(OSError):
             while data := await reader.read(1 << 16):
-                if upward:
-                    self.passed += len(data)
-                    if self.cut_after is not None and self.passed >= self.cut_after:
-                        keep = len(data) - (self.passed - self.cut_after)
-                        writer.write(data[:keep])
-                        await writer.drain()
-                        self.cut_after = None
-                        self.cut()
-                        return
-                else:
+                if not upward:
                     await self.replies.wait()
+                self.passed[upward] += len(data)
+                limit = self.cut_after.get(upward)
+                if limit is not None and self.passed[upward] >= limit:
+                    writer.write(data[: len(data) - (self.passed[upward] - limit)])
+                    await writer.drain()
+                    del self.cut_after[upward]
+                    self.cut()
+                    return
                 writer.write(data)
                 await writer.drain()
         with suppress(OSError):
