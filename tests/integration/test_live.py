@@ -679,15 +679,17 @@ async def test_options_that_left_the_window_during_a_gap_are_asked_for_too(nats_
             ready.clear()
             run.peer("options").abort()
             await eventually(lambda: "options" in run.live.gaps.open_now)
-            for price in (681.0, 682.0, 683.0, 684.0, 685.0):
-                await run.say("stocks", quote(price))
-            await eventually(lambda: run.live.window.manager.centre == 685)
-            run.live.window.leaving.clear()  # as if their grace were over
+            for centre in (685, 690):
+                while run.live.window.manager.centre != centre:  # a quote at a time, no jump
+                    await run.say("stocks", quote(run.live.window.spot.price + 0.99))
+                    await eventually(lambda: not run.live.window.manager.should_update(run.live.window.spot.price))
+                run.live.window.leaving.clear()  # as if their grace were over
+                await eventually(lambda: run.live.feeds["options"].desired == run.live.window.topics)
             ready.set()
             await eventually(lambda: "options" not in run.live.gaps.open_now)
             await eventually(lambda: not run.live._errands)
         strikes = {int(path[-8:]) // 1000 for path, *_ in rest.asked if path.startswith("/v3/trades/O:")}
-    assert set(range(678, 688)) <= strikes
+    assert set(range(678, 693)) <= strikes
 
 
 async def test_one_contract_that_cannot_be_had_costs_the_others_nothing() -> None:
