@@ -115,7 +115,7 @@ class Live:
         self._dropped_before = 0
         self._dropped_s = 0.0
         self._errands: set[asyncio.Task[None]] = set()
-        self._publishing = 0
+        self._publishing = self._published_before = 0
 
     # --- counts
 
@@ -213,9 +213,11 @@ class Live:
             drained.result()
         else:
             await end_task(drained)
-            missing = self.queued + self.delivery.published - self.delivery.acked
+            unsent = self._publishing - (self.delivery.published - self._published_before) if self._publishing else 0
+            missing = len(self.backlog) + unsent + self.delivery.published - self.delivery.acked
             raise UnreachableError(
-                f"{missing:,} events could not be stored: NATS stays away", "look at its log, and at the network"
+                f"{missing:,} events or gap records could not be stored: NATS stays away",
+                "look at its log, and at the network",
             )
 
     async def _drain(self, publisher: "asyncio.Task[None]") -> None:
@@ -332,7 +334,7 @@ class Live:
     async def publish_waiting(self) -> None:
         """Publish what waits; returns when all of it is sent."""
         while batch := self.backlog.take(BATCH):
-            self._publishing = len(batch)
+            self._publishing, self._published_before = len(batch), self.delivery.published
             self._taken.set()
             await self._sink.publish(
                 encoded_events(

@@ -8,7 +8,7 @@ from typing import Any
 import typer
 
 from spyctl.cli.command import Command, Group
-from spyctl.cli.options import Json, talk_of
+from spyctl.cli.options import Json
 from spyctl.cli.settings import PROJECT_FILE, SECRETS, Option, Settings, load, mask_userinfo, options, user_file
 from spyctl.cli.talk import table, write
 from spyctl.errors import ExitCode
@@ -35,7 +35,8 @@ def show(context: typer.Context, as_json: Json = False) -> int:
         spyctl config show
         spyctl config show --json
 
-    A key of a file is an option's name, as data-dir = "~/es"; a table, as [replay], is for one command.
+    A key of a file is an option's name, as data-dir = "~/es"; a table, as [replay], is for one command. What is
+    wrong with the files is said before.
     """
     import orjson
 
@@ -58,7 +59,6 @@ def show(context: typer.Context, as_json: Json = False) -> int:
             write(line)
         read = (f"{shown(path)}{'' if path in settings.files else ' (not there)'}" for path in files)
         write(f" files: {', '.join(read)}")
-    talk_of(context)  # what is wrong with the files has been said already
     return ExitCode.OK
 
 

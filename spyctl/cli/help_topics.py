@@ -91,8 +91,10 @@ def help_topic(
 
 
 def _environment(group: Any) -> Iterator[str]:
+    from spyctl.plan import shown
+
     yield "A flag goes before the environment, that before ./spyctl.toml, that before the"
-    yield f"user's file ({_home(str(user_file()))}), that before the default."
+    yield f"user's file ({shown(user_file())}), that before the default."
     yield ""
     found: dict[str, tuple[str, str, list[str]]] = {}
     for option in options(group):
@@ -102,14 +104,6 @@ def _environment(group: Any) -> Iterator[str]:
         entry[2].append(option.command)
     rows = [(name, f"{option}: {words}") for name, (option, words, _) in sorted(found.items())]
     yield from _columns([*_VARIABLES, *rows])
-
-
-def _home(path: str) -> str:
-    from pathlib import Path
-
-    from spyctl.plan import shown
-
-    return shown(Path(path))
 
 
 def _exit_codes(group: Any) -> Iterator[str]:
