@@ -110,7 +110,16 @@ def _problem(info: DBNFileInfo, hashes: KnownHashes, count: Callable[[int], None
         return DamagedFileError(str(info.path), reason, remedy=_FETCH_AGAIN)
     hashed = listed is not None and listed.sha256 is not None
     if listed is not None and hashed and hashes.of(info.path, count) != listed.sha256:
-        return DamagedFileError(str(info.path), "not the bytes whose sha256 manifest.json gives", remedy=_FETCH_AGAIN)
+        reason = "not the bytes whose sha256 manifest.json gives"
+        try:
+            for _ in info.open().chunks():
+                pass
+        except DamagedFileError as error:  # the hash tells that, the records where
+            return DamagedFileError(
+                str(info.path), f"{reason}; {error.reason}", offset=error.offset, records=error.records,
+                remedy=_FETCH_AGAIN,
+            )  # fmt: skip
+        return DamagedFileError(str(info.path), reason, remedy=_FETCH_AGAIN)
     if not (hashed and info.compressed):
         for chunk in info.open().chunks():
             count(0 if hashed else chunk.nbytes)

@@ -89,3 +89,19 @@ def test_without_a_hash_a_file_is_read_to_its_end(tmp_path: Path, hashes: KnownH
     problem = check_file(only(tmp_path / "data"), hashes, done.append).problem
     assert problem is not None
     assert "no trades record" in problem.message
+
+
+def test_a_hash_that_differs_says_where_if_the_records_tell(tmp_path: Path) -> None:
+    path = write_file(tmp_path, "trades", [trade(T0 + i * MS) for i in range(100)])
+    good = path.read_bytes()
+    digest = hashlib.sha256(good).hexdigest()
+    manifest = {"files": [{"filename": path.name, "size": len(good), "hash": f"sha256:{digest}"}]}
+    (path.parent / "manifest.json").write_text(json.dumps(manifest))
+    at = len(good) - 50 * 48
+    path.write_bytes(good[:at] + bytes(48) + good[at + 48 :])
+    (info,) = scan(tmp_path).files
+    problem = check_file(info, KnownHashes(tmp_path / "hashes.json"), lambda _: None).problem
+    assert problem is not None
+    assert (problem.offset, problem.records) == (at, 50)
+    assert "sha256" in problem.message
+    assert "no trades record at byte" in problem.message
