@@ -138,7 +138,7 @@ class Live:
     def acked(self) -> int:
         """Those of them that the stream holds; never less than it has been, though gap records count for nothing."""
         in_flight = self.delivery.published - self.delivery.acked
-        self._acked = max(self._acked, min(self.published, self.published - in_flight))
+        self._acked = max(self._acked, self.published - in_flight)
         return self._acked
 
     @property

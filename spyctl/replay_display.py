@@ -86,7 +86,6 @@ class Snapshot:
     acked: int
     rejected: int
     late: int
-    unresolved: int
     reconnects: int
     size: int
     ack_ms: Percentiles | None

@@ -124,7 +124,6 @@ class View:
             acked=delivery.acked,
             rejected=sum(replay.reading.rejected.values()),
             late=counters.late,
-            unresolved=sum(replay.reading.unresolved.values()),
             reconnects=delivery.reconnects,
             size=delivery.payload_bytes,
             ack_ms=Percentiles.of(delivery.ack_ns),

@@ -160,11 +160,7 @@ class Runs:
 
     async def find(self, run_id: str) -> RunRecord | None:
         """Return the record of a run."""
-        try:
-            entry = await self._bucket.get(f"run.{run_id}")
-            return RunRecord(**orjson.loads(entry.value or b"{}"))
-        except (nats.js.errors.KeyNotFoundError, TypeError):
-            return None
+        return await _record(self._bucket, run_id)
 
     async def newest(self, command: str, stream: str) -> RunRecord | None:
         """Return the record of the run of a command that was begun last."""
@@ -172,6 +168,14 @@ class Runs:
         found = [one for one in records if one and (one.command, one.stream) == (command, stream)]
         found = [one for one in found if one.state != "refused"]
         return max(found, key=lambda one: one.started_ns, default=None)
+
+
+async def _record(bucket: KeyValue, run_id: str) -> RunRecord | None:
+    try:
+        entry = await bucket.get(f"run.{run_id}")
+        return RunRecord(**orjson.loads(entry.value or b"{}"))
+    except (nats.js.errors.KeyNotFoundError, TypeError):
+        return None
 
 
 async def run_ids(connection: Connection) -> list[str]:
@@ -197,12 +201,10 @@ async def known_runs(urls: Sequence[str], access: Access) -> list[str]:
         return []
     try:
         bucket = await connection.jetstream().key_value(BUCKET)
-        entries = [(await bucket.get(f"run.{run_id}")).value for run_id in await run_ids(connection)]
-        records = sorted(
-            (RunRecord(**orjson.loads(value or b"{}")) for value in entries), key=lambda one: -one.started_ns
-        )
-        return [one.run_id for one in records if one.command == "replay"]
-    except (nats.js.errors.Error, nats.errors.Error, TypeError):
+        records = [await _record(bucket, run_id) for run_id in await run_ids(connection)]
+        replays = [one for one in records if one is not None and one.command == "replay"]
+        return [one.run_id for one in sorted(replays, key=lambda one: -one.started_ns)]
+    except (nats.js.errors.Error, nats.errors.Error):
         return []
     finally:
         await connection.close()
@@ -211,13 +213,13 @@ async def known_runs(urls: Sequence[str], access: Access) -> list[str]:
 async def living_runs(connection: Connection) -> list[RunRecord]:
     """List the records of all runs that publish now, under whatever prefix; makes no bucket where there is none."""
     found: dict[str, RunRecord] = {}
-    with suppress(nats.js.errors.Error, nats.errors.Error, KeyError, TypeError):
+    with suppress(nats.js.errors.Error, nats.errors.Error, KeyError):
         bucket = await connection.jetstream().key_value(BUCKET)
         for key in await _keys(connection, "lease."):
             lease = orjson.loads((await bucket.get(key)).value or b"{}")
             if lease["run_id"] not in found and _alive(lease):
-                entry = await bucket.get(f"run.{lease['run_id']}")
-                found[lease["run_id"]] = RunRecord(**orjson.loads(entry.value or b"{}"))
+                record = await _record(bucket, lease["run_id"])
+                found |= {record.run_id: record} if record is not None else {}
     return list(found.values())
 
 

@@ -23,7 +23,7 @@ from spyctl.cli.replay_run import show_server
 from spyctl.cli.signals import Interruption
 from spyctl.cli.summary import print_live_summary
 from spyctl.cli.talk import Talk
-from spyctl.cli.watch import watched
+from spyctl.cli.watch import until_ended, watched
 from spyctl.errors import PayloadError, SpyctlError
 from spyctl.events import EventSource
 from spyctl.live import SUBJECTS, Live, LiveOptions
@@ -200,11 +200,13 @@ async def _play(
     )
     talk.line()
     view = View(live, request.title, where, stream.name, lambda: consumers.now)
-    figures = partial(_figures, live, consumers, stream, request.title)
+    figures = partial(_figures, live, consumers, stream)
     keeper = asyncio.create_task(run.keep(publisher.checkpoint))
     try:
         async with watched(talk, view.draw, view.line, consumers, request.metrics, figures):
-            failure = await _until_stopped(live, feeds, keeper)
+            failure = await until_ended(asyncio.create_task(live.run(feeds)), keeper, live.stop)
+    except SpyctlError as error:
+        failure = error
     finally:
         await end_task(keeper)
     if live.intake.received or failure is None:
@@ -217,23 +219,7 @@ async def _play(
     return live.exit_code()
 
 
-async def _until_stopped(live: Live, feeds: list[Feed], keeper: "asyncio.Task[None]") -> SpyctlError | None:
-    # Takes events in until told to end; returns what ended it early.
-    failure: SpyctlError | None = None
-    player = asyncio.create_task(live.run(feeds))
-    try:
-        await asyncio.wait({player, keeper}, return_when=asyncio.FIRST_COMPLETED)
-        if keeper.done() and not player.done():
-            live.stop("another run")
-            reason = keeper.exception()
-            failure = reason if isinstance(reason, SpyctlError) else SpyctlError(f"the run's lease is lost: {reason}")
-        await player
-    except SpyctlError as error:
-        failure = error
-    return failure
-
-
-def _figures(live: Live, consumers: Consumers, stream: Stream, title: str) -> "Figures":
+def _figures(live: Live, consumers: Consumers, stream: Stream) -> "Figures":
     from spyctl.metrics import Figures
 
     down = [feed.market for feed in live.feeds.values() if feed.state != "up"]

@@ -24,7 +24,7 @@ from spyctl.cli.signals import Interruption
 from spyctl.cli.stdout_sink import StdoutSink
 from spyctl.cli.summary import print_summary
 from spyctl.cli.talk import Talk, drop
-from spyctl.cli.watch import watched
+from spyctl.cli.watch import until_ended, watched
 from spyctl.clock import MAX_SPEED
 from spyctl.encode import SUBJECTS
 from spyctl.errors import ExitCode, NoSpaceError, ResumeError, SpyctlError
@@ -265,14 +265,8 @@ async def _until_played(
     # Plays to the end; returns what ended it early.
     failure: SpyctlError | None = None
     notes = asyncio.create_task(_tell_rolls(replay, talk))
-    player = asyncio.create_task(replay.run())
     try:
-        await asyncio.wait({player, *([beside] if beside is not None else [])}, return_when=asyncio.FIRST_COMPLETED)
-        if beside is not None and beside.done() and not player.done():
-            replay.stop("another run")
-            reason = beside.exception()
-            failure = reason if isinstance(reason, SpyctlError) else SpyctlError(f"the run's lease is lost: {reason}")
-        await player
+        failure = await until_ended(asyncio.create_task(replay.run()), beside, replay.stop)
         if stored is not None:
             talk.line("verifying: reading the events back")
             await replay.verify(stored())

@@ -89,7 +89,6 @@ class Talk:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self.quiet = self.verbose = self.plain = self.as_json = self.debug = False
-        self.warnings = 0
         self._stream = stream
         self._held: list[Note] | None = None  # while a display has the screen
         self._later: list[str] = []
@@ -127,7 +126,6 @@ class Talk:
 
     def warn(self, text: str) -> None:
         """Say what somebody should look at."""
-        self.warnings += 1
         self._say("warning", f"{_YELLOW}!{_END} {text}" if self.colour else f"! {text}", text)
 
     def error(self, message: str, remedy: str = "") -> None:

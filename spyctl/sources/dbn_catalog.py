@@ -229,7 +229,7 @@ def _inspect(path: Path, size: int, jobs: Jobs, root: Path, *, count: bool) -> I
     file = DBNFile(path)
     mappings, complete, schemas = file.header.mappings, count or not file.compressed, [file.schema or ""]
     if capture := file.schema is None:
-        kinds, named, _ = file.kinds()
+        kinds, named = file.kinds()
         schemas = [schema for schema in SCHEMAS if RTYPES[schema] in kinds]
         mappings, complete = tuple(dict.fromkeys(mappings + named)), True
         if not schemas:
@@ -307,7 +307,9 @@ def _ends(file: DBNFile, size: int, itemsize: int) -> _Extent:
     except DamagedFileError as error:
         first, found.problem = last[:0], error
     count, rest = divmod(size - file.header.size, itemsize)
-    found.first_ns = _first_time(file) if len(first) else None
+    if len(first):
+        usual = int(first["ts_recv"].view("i8")[0])
+        found.first_ns = usual if usual > 0 else _first_time(file)
     if len(last) and not file.is_good(last):
         found.problem = found.problem or DamagedFileError(
             str(file.path), f"ends with what is no {file.schema} record", offset=size - rest - itemsize,
@@ -346,7 +348,7 @@ def _read_through(file: DBNFile, *, whole: bool) -> _Extent:
 
 
 def _first_time(file: DBNFile) -> int | None:
-    # The first record may have no time at all, and one whose ts_recv is undefined tells little of the day.
+    # For a first record that has no time at all, or whose ts_recv is undefined, which tells little of the day.
     with closing(file.chunks()) as chunks:
         records = next(chunks)
     for name in ("ts_recv", "ts_event"):

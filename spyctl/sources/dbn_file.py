@@ -267,11 +267,8 @@ class DBNFile:
             for first in range(0, len(starts), size):
                 yield raw[starts[first : first + size, None] + np.arange(step)].view(dtype).reshape(-1)
 
-    def kinds(self) -> tuple[dict[int, int], tuple[Mapping, ...], bool]:
-        """Look through a live capture: records by rtype, its symbol mappings, and whether that was all of it.
-
-        Ends where the file is damaged.
-        """
+    def kinds(self) -> tuple[dict[int, int], tuple[Mapping, ...]]:
+        """Look through a live capture, as far as it is whole: records by rtype, and its symbol mappings."""
         found: dict[int, int] = {}
         mappings: list[CaptureMapping] = []
         try:
@@ -282,8 +279,8 @@ class DBNFile:
                     if rtype == _RTYPE_MAPPING and (named := self._mapping(data[at : at + data[at] * 4])) is not None:
                         mappings.append(named)
         except DamagedFileError:
-            return found, capture_mappings(mappings), False
-        return found, capture_mappings(mappings), True
+            pass  # reading it will tell
+        return found, capture_mappings(mappings)
 
     def _walk(self) -> Iterator[tuple[bytes, list[int]]]:
         # Pieces of a capture with the places in them where records begin; the length of each is its first byte.
