@@ -15,6 +15,7 @@ from spyctl.wire import encode, subject_of
 
 TRADES_REMEMBERED, QUOTES_REMEMBERED = 65_536, 16_384
 HELD_AT_MOST = 2_000_000  # around a gap that is being filled
+MAX_REASONS = 50  # the names of unknown events have no end
 MAX_FAILURES = 100  # exceptions of our own in a minute
 SKEW_NS = 2 * SECOND
 DELAYED_NS = 600 * SECOND
@@ -146,6 +147,8 @@ class Intake:
         self.prints.clear()
 
     def _reject(self, reason: str, sample: str) -> None:
+        if reason not in self.rejected and len(self.rejected) >= MAX_REASONS:
+            reason = "other"
         self.rejected[reason] += 1
         if reason not in self.samples:
             self.samples[reason] = sample
@@ -158,6 +161,11 @@ class Intake:
         if len(self._failures) == MAX_FAILURES and now_s - self._failures[0] < 60:
             text = f"{MAX_FAILURES} internal errors within a minute, the last: {error}"
             raise SpyctlError(text, "report it with this sentence") from error
+
+    @property
+    def lateness_ns(self) -> int:
+        """How long after its time the latest of the last events arrived."""
+        return max(self._skews, default=0)
 
     def watch_skew(self) -> None:
         """Note once where events arrive before their time, or long after it."""

@@ -46,6 +46,7 @@ STALL_S = 15.0
 SKEW_S = 10.0  # between looks at how late events arrive
 LIST_S = 3_600.0  # contracts are listed during the day too
 LIST_RETRY_S = 60.0
+LATE_S = 1.0  # from then on worth a word when a connection ends
 _NOTES = 50
 
 
@@ -112,6 +113,7 @@ class Live:
         self._sent = self._acked = 0
         self._gap_topics: dict[str, set[str]] = {}  # by market: what was wanted while nothing arrived
         self.unfilled = 0
+        self._refusals_told: set[str] = set()
         self._dropped_before = 0
         self._dropped_s = 0.0
         self._errands: set[asyncio.Task[None]] = set()
@@ -247,6 +249,9 @@ class Live:
 
     def lost(self, feed: Feed, from_ns: int, reason: str) -> None:
         """Open a gap."""
+        waiting, late_s = len(self._frames), self.intake.lateness_ns / SECOND
+        if waiting > FRAMES_AT_ONCE or late_s > LATE_S:
+            self._note(f"{feed.market}: before that {waiting:,} frames waited, events came up to {late_s:.1f} s late")
         self._tell(self.gaps.open(feed.market, from_ns, time.time_ns(), reason))
         if self._backfill is not None and feed.market not in self._gap_topics:
             self._gap_topics[feed.market] = set(feed.desired)
@@ -423,6 +428,9 @@ class Live:
             )
 
     def _watch_server(self, now_ns: int) -> None:
+        for words in self.delivery.refusals.keys() - self._refusals_told:
+            self._refusals_told.add(words)
+            self._note(f"the server refuses to store events: {words}; tried again", warning=True)
         if not self._connected():
             self._tell(self.gaps.open("nats", now_ns, now_ns, "NATS is away"))
         else:
@@ -496,6 +504,7 @@ class Live:
             "unfilled": self.unfilled,
             "unresolved": 0,
             "resent": delivery.resent,
+            "refusals": dict(delivery.refusals),
             "reconnects": delivery.reconnects,
             "feed_reconnects": {market: feed.reconnects for market, feed in self.feeds.items()},
             "refused": sorted(self.refused),

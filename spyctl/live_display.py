@@ -22,6 +22,7 @@ from spyctl.strikes import OptionTicker
 from spyctl.times import NEW_YORK, SECOND, clock_text, duration_text
 
 WIDE, TALL = 130, 30
+STALE_S = 15.0
 LINE_LENGTH = 48
 _GLYPHS = {
     "up": ("●", "green"),
@@ -62,6 +63,7 @@ class LiveSnapshot:
     feeds: Sequence[FeedView]
     symbol: str
     spot: float | None
+    spot_age_s: float
     spots: Sequence[float]
     quote: StockQuote | None
     expiry: date
@@ -155,7 +157,9 @@ def _spot_line(current: LiveSnapshot, bars: int) -> Text:
     low = min(current.spots, default=0.0)
     shown = spark([spot - low for spot in current.spots], bars)
     line.append(f"{current.spot:.2f}", "bold").append("  ").append(f"{shown:<{bars}}", "cyan").append("  ")
-    if (quote := current.quote) is not None:
+    if current.spot_age_s >= STALE_S:
+        line.append(f"{duration_text(int(current.spot_age_s) * SECOND)} old, no sound quote since   ", "yellow")
+    elif (quote := current.quote) is not None:
         line.append(f"{quote.bid_px:.2f} × {quote.bid_sz:,}  {quote.ask_px:.2f} × {quote.ask_sz:,}   ")
     day = current.expiry
     line.append(

@@ -71,6 +71,7 @@ class View:
             feeds=[_feed_view(live, market) for market in live.feeds],
             symbol=live.options.symbol,
             spot=price,
+            spot_age_s=(clock_ns - (window.spot.since_ns or clock_ns)) / SECOND,
             spots=tuple(self._spots),
             quote=live.intake.last_quote,
             expiry=manager.expiry or date.min,

@@ -273,6 +273,7 @@ class Replay:
             ],
             "damaged": [error.message for error in self.reading.damage],
             "resent": delivery.resent,
+            "refusals": dict(delivery.refusals),
             "reconnects": delivery.reconnects,
             **_instant("first_event", pace.first_ns),
             **_instant("last_event", pace.last_ns),

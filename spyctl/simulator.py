@@ -34,17 +34,30 @@ Message = dict[str, Any]
 class Walk:
     """A plausible SPY: each call of :meth:`step` gives the messages of a moment.
 
-    Trade ids and sequences count up from ``first_id``.
+    The price drifts by ``trend`` dollars a minute. Trade ids and sequences count up from ``first_id``; unless given,
+    another walk on the same day has other ones, as at the vendor.
     """
 
-    def __init__(self, seed: int = SEED, price: float = START_PRICE, first_id: int = 0, symbol: str = "SPY") -> None:
+    def __init__(
+        self,
+        seed: int = SEED,
+        price: float = START_PRICE,
+        first_id: int | None = None,
+        symbol: str = "SPY",
+        trend: float = 0.0,
+    ) -> None:
         self._random = random.Random(seed)
         self.price = price
         self.symbol = symbol
-        self._trade_id = first_id
+        self._trend = trend
+        self._trade_id = time.time_ns() // 1_000 if first_id is None else first_id
+        self._ms: int | None = None
 
     def step(self, count: int, ms: int, topics: Iterable[str]) -> list[Message]:
         """Return ``count`` messages at a time (Unix ms); of options those among the topics that somebody holds."""
+        elapsed_ms = 0 if self._ms is None else ms - self._ms
+        self.price = max(1.0, self.price + self._trend * elapsed_ms / 60_000)
+        self._ms = ms
         options = [ticker for topic in topics if (ticker := _ticker(topic)) is not None]
         found: list[Message] = []
         for _ in range(count):
@@ -157,14 +170,13 @@ class Script:
 class Simulator:
     """The server. ``rate`` is events a second over both markets, 0 for silence; ``peers`` are the connections now."""
 
-    def __init__(self, rate: float = RATE, seed: int = SEED, script: Script | None = None, symbol: str = "SPY") -> None:
+    def __init__(self, rate: float = RATE, walk: Walk | None = None, script: Script | None = None) -> None:
         self.rate = rate
         self.peers: list[Peer] = []
         self.connections = 0
         self.sent = 0
         self.script = script or Script()
-        # Another run on the same day has other ids, as at the vendor.
-        self.walk = Walk(seed, first_id=time.time_ns() // 1_000, symbol=symbol)
+        self.walk = walk or Walk()
         self._server: Server | None = None
 
     @property

@@ -129,6 +129,7 @@ class Spot:
 
     def __init__(self) -> None:
         self.price: float | None = None
+        self.since_ns: int | None = None  # when it was last confirmed
         self._quote_ns = 0
         self._doubted: deque[float] = deque(maxlen=REPEATS)
 
@@ -136,17 +137,18 @@ class Spot:
         """Note a quote at an instant (ns, of any clock that never goes back)."""
         if 0 < bid_px < ask_px and ask_px - bid_px <= MAX_SPREAD * bid_px:
             self._quote_ns = ns
-            self._note((bid_px + ask_px) / 2)
+            self._note((bid_px + ask_px) / 2, ns)
 
     def trade(self, price: float, conditions: Collection[int] | None, ns: int) -> None:
         """Note a trade at an instant."""
         if ns - self._quote_ns > QUOTE_AGE_NS and NOT_LAST.isdisjoint(conditions or ()):
-            self._note(price)
+            self._note(price, ns)
 
-    def _note(self, price: float) -> None:
+    def _note(self, price: float, ns: int) -> None:
         if self.price is not None and abs(price - self.price) > MAX_JUMP * self.price:
             self._doubted.append(price)
             if len(self._doubted) < REPEATS or max(self._doubted) - min(self._doubted) > MAX_JUMP * price:
                 return
         self._doubted.clear()
         self.price = price
+        self.since_ns = ns

@@ -142,6 +142,7 @@ class AckProtocol(ABC):
 
     def _refused(self, reason: str | None) -> None:
         self._refusal = reason or _UNTAKEN
+        self._in_flight.delivery.refusals[self._refusal] += 1
         self._broken.set()
 
     def _patience_s(self) -> float:

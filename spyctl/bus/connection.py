@@ -20,12 +20,13 @@ from nats.aio.msg import Msg
 from nats.js.client import JetStreamContext
 
 from spyctl.bus.access import Access
-from spyctl.errors import NoJetStreamError, UnreachableError
+from spyctl.errors import NoJetStreamError, RefusedError, UnreachableError
 
 CONNECT_TIMEOUT_S = 2.0
 REQUEST_TIMEOUT_S = 5.0
 RECONNECT_WAIT_S = 0.1
 WRITE_TIMEOUT_S = 10.0
+MIN_PAYLOAD = 16 << 10  # an event takes 1.5 kB at most, a run's record several
 _QUIET_LOGGER = "nats"
 
 
@@ -207,7 +208,8 @@ async def connect(
 
     Once connected, a broken connection is mended for ever; who waits sets the limit. Raises
     :class:`UnreachableError` where none answers and :class:`NoJetStreamError` where what answers is no
-    NATS server or refuses us, :class:`UsageError` for a file of ``access`` that will not do.
+    NATS server or refuses us, :class:`RefusedError` where it takes small messages alone, :class:`UsageError` for a file
+    of ``access`` that will not do.
     """
     # A library that logs tracebacks of its own would break the promise of one clear sentence.
     logging.getLogger(_QUIET_LOGGER).addHandler(logging.NullHandler())
@@ -243,6 +245,12 @@ async def connect(
     if "tls" in options and not {"tls_required", "tls_available"} & {k for k, on in client._server_info.items() if on}:
         await connection.close()
         raise NoJetStreamError(f"the server at {shown} does not speak TLS", "nats://…, if clear text is what you want")
+    if client.max_payload < MIN_PAYLOAD:
+        await connection.close()
+        raise RefusedError(
+            f"the server at {shown} takes messages of {client.max_payload:,} bytes at most, {MIN_PAYLOAD:,} are needed",
+            "raise max_payload in its configuration",
+        )
     client.options["max_reconnect_attempts"] = -1  # only the first attempt may fail
     connection._connected.set()
     return connection

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -24,6 +24,7 @@ class Delivery:
     reordered: int = 0
     resent: int = 0
     reconnects: int = 0
+    refusals: Counter[str] = field(default_factory=Counter)  # answers that an event is not stored, by their words
     known: int = 0  # not stored again, since an earlier run has stored the same event
     payload_bytes: int = 0
     first_seq: int | None = None

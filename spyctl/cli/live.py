@@ -98,6 +98,10 @@ def live(
     sim_seed: Annotated[
         int, typer.Option("--sim-seed", metavar="N", help="Seed of its random walk.", rich_help_panel=FEED)
     ] = 7,
+    sim_trend: Annotated[
+        float,
+        typer.Option("--sim-trend", metavar="USD", help="Dollars a minute that it drifts by.", rich_help_panel=FEED),
+    ] = 0.0,
     feed_url: FeedUrl = None,
     rest_url: RestUrl = None,
     delayed: Delayed = False,
@@ -143,6 +147,7 @@ def live(
         sim=sim,
         sim_rate=sim_rate,
         sim_seed=sim_seed,
+        sim_trend=sim_trend,
         api_key="" if sim else api_key(),
         feed_url=ws_url(feed_url or (DELAYED_URL if delayed else FEED_URL)),
         rest_url=http_url(rest_url or REST_URL),

@@ -29,7 +29,7 @@ from spyctl.events import EventSource
 from spyctl.live import SUBJECTS, Live, LiveOptions
 from spyctl.live_view import View
 from spyctl.normalize.massive import OPTIONS, STOCKS
-from spyctl.simulator import KEY, Simulator
+from spyctl.simulator import KEY, Simulator, Walk
 from spyctl.sources.massive_feed import Feed
 from spyctl.sources.massive_rest import MassiveRest, listed_contracts
 from spyctl.strikes import StrikeManager, parse_option_ticker
@@ -54,6 +54,7 @@ class LiveRequest:
     sim: bool
     sim_rate: float
     sim_seed: int
+    sim_trend: float
     api_key: str
     feed_url: str
     rest_url: str
@@ -169,7 +170,8 @@ async def _feeds(request: LiveRequest, live: Live) -> AsyncIterator[list[Feed]]:
     if not request.sim:
         yield [Feed(market, request.api_key, live, url=request.feed_url) for market in (STOCKS, OPTIONS)]
         return
-    async with Simulator(request.sim_rate, request.sim_seed, symbol=request.manager.underlying).serving() as simulator:
+    walk = Walk(request.sim_seed, symbol=request.manager.underlying, trend=request.sim_trend)
+    async with Simulator(request.sim_rate, walk).serving() as simulator:
         yield [Feed(market, KEY, live, url=simulator.url) for market in (STOCKS, OPTIONS)]
 
 
@@ -200,7 +202,7 @@ async def _play(
     )
     talk.line()
     view = View(live, request.title, where, stream.name, lambda: consumers.now)
-    figures = partial(_figures, live, consumers, stream)
+    figures = partial(_figures, live, feeds, consumers, stream)
     keeper = asyncio.create_task(run.keep(publisher.checkpoint))
     try:
         async with watched(talk, view.draw, view.line, consumers, request.metrics, figures):
@@ -219,15 +221,16 @@ async def _play(
     return live.exit_code()
 
 
-def _figures(live: Live, consumers: Consumers, stream: Stream) -> "Figures":
+def _figures(live: Live, feeds: list[Feed], consumers: Consumers, stream: Stream) -> "Figures":
     from spyctl.metrics import Figures
 
-    down = [feed.market for feed in live.feeds.values() if feed.state != "up"]
+    down = [feed.market for feed in feeds if feed.state != "up"]
     waiting = "NATS" if not live.connected else f"the {' and '.join(down)} feed" if down else ""
-    gauges = {f"feed_up_{feed.market}": float(feed.state == "up") for feed in live.feeds.values()}
+    gauges = {f"feed_up_{feed.market}": float(feed.state == "up") for feed in feeds}
     gauges |= {"queued": live.queued, "open_gaps": len(live.gaps.open_now)}
-    if live.window.spot.price is not None:
-        gauges["spot"] = live.window.spot.price
+    spot = live.window.spot
+    if spot.price is not None and spot.since_ns is not None:
+        gauges |= {"spot": spot.price, "spot_age_seconds": (time.monotonic_ns() - spot.since_ns) / SECOND}
     if strikes := live.window.manager.strikes():
         gauges |= {"window_lowest": strikes[0], "window_highest": strikes[-1]}
     return Figures(live.summary(stream.name), waiting, consumers.now, gauges)

@@ -39,6 +39,7 @@ _UNITS = ((10**11, 10**9), (10**14, 10**6), (10**17, 10**3), (1 << 63, 1))
 _MS = 10**6
 _EARLIEST_NS, _LATEST_NS = 10**18, 4 * 10**18
 _MAX_ID = 120
+_MAX_KIND = 8
 # Attributes of the client libraries' parsed messages → the names on the wire.
 _MODEL_FIELDS = {
     "event_type": "ev", "symbol": "sym", "timestamp": "t", "price": "p", "size": "s", "exchange": "x", "id": "i",
@@ -117,7 +118,7 @@ def normalize(messages: Iterable[object], market: str, ts_recv_ns: int, source: 
             elif kind == "Q" and market == STOCKS:
                 parsed.events.append(_stock_quote(message, ts_recv_ns, source, parsed.notes))
             else:
-                parsed.rejects.append(Reject("no_ev" if kind is None else "unknown_ev", _sample(message)))
+                parsed.rejects.append(Reject("no_ev" if kind is None else _unknown(kind), _sample(message)))
         except _RejectedError as reason:
             parsed.rejects.append(Reject(str(reason), _sample(message)))
         except (ArithmeticError, ValueError, TypeError):  # numbers of absurd length
@@ -136,6 +137,12 @@ def from_model(message: object) -> object:
 def from_rest(symbol: str, trade: dict[str, Any]) -> dict[str, Any]:
     """Turn a trade of the REST endpoint ``/v3/trades`` into wire form."""
     return {"ev": "T", "sym": symbol} | {wire: trade[name] for name, wire in _REST_FIELDS.items() if name in trade}
+
+
+def _unknown(kind: object) -> str:
+    # Counted by its name, where that may be one.
+    named = isinstance(kind, str) and kind.isascii() and kind.isalnum() and len(kind) <= _MAX_KIND
+    return f"unknown_ev {kind}" if named else "unknown_ev"
 
 
 def _sample(found: object) -> str:

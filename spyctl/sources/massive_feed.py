@@ -35,6 +35,7 @@ _EVICTIONS_WITHIN_S = 600.0
 _CLOSE_S = 2.0
 _DOUBT_S = 1.0
 _POLICY = 1008
+_FAREWELLS = ("slow_consumer", "force_disconnect")
 _PORTS = {"wss": 443, "ws": 80}
 _UPGRADE = (
     "GET /{market} HTTP/1.1\r\nHost: {where}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -163,6 +164,8 @@ class Feed:
         elif status not in ("connected", "auth_success", "success"):
             self.words = message or status
             self._watcher.note(self, f"{self.market}: {status}: {message}")
+            if status in _FAREWELLS:
+                self.reconnect(status)  # the close that follows says less, or something else
         self._check_found()
         self._wake.set()
 

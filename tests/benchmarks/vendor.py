@@ -17,7 +17,7 @@ class Prebuilt(Script):
         self.rate = rate
         self.total = total
         self._sending: set[asyncio.Task[None]] = set()
-        walk = Walk(first_id=time.time_ns() // 1_000)
+        walk = Walk()
         self._messages = walk.step(total, 0, ())
 
     async def subscribe(self, peer: Peer, topics: list[str]) -> None:

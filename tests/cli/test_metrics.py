@@ -85,11 +85,32 @@ def test_the_live_side_is_ready_while_feeds_and_nats_are_up(start: Start, nats_s
     found = figures(url)
     assert found["spyctl_feed_up_stocks", ()] == found["spyctl_feed_up_options", ()] == 1
     eventually_sync(lambda: ("spyctl_window_lowest", ()) in figures(url))
+    assert 0 <= figures(url)["spyctl_spot_age_seconds", ()] < 5
     nats_server.stop(kill=True)
     eventually_sync(lambda: get(f"{url}/readyz") == (503, "waiting for NATS\n"))
     assert get(f"{url}/healthz")[0] == 200
     nats_server.start()
     eventually_sync(lambda: get(f"{url}/readyz")[0] == 200)
+
+
+def test_the_live_side_is_not_ready_before_its_feeds_are_up(nats_server: NatsServer) -> None:
+    from types import SimpleNamespace
+    from typing import Any, cast
+
+    from spyctl.bus.in_flight import Delivery
+    from spyctl.cli.live_run import _figures
+    from spyctl.live import Live, LiveOptions
+    from spyctl.sources.massive_feed import Feed
+    from spyctl.strikes import StrikeManager
+
+    live = Live(cast(Any, SimpleNamespace(delivery=Delivery(), protocol="")), StrikeManager(), LiveOptions(), run_id="")
+    feeds = [Feed(market, "k", live) for market in ("stocks", "options")]
+    nobody = cast(Any, SimpleNamespace(now=(), name="MARKET_DATA"))
+    assert _figures(live, feeds, nobody, nobody).waiting_for == "the stocks and options feed"
+    feeds[0].state = "up"
+    assert _figures(live, feeds, nobody, nobody).waiting_for == "the options feed"
+    feeds[1].state = "up"
+    assert _figures(live, feeds, nobody, nobody).waiting_for == ""
 
 
 def test_a_loop_that_is_stuck_is_not_healthy(start: Start, tmp_path: Path) -> None:

@@ -444,6 +444,19 @@ def test_nats_without_jetstream(cli: Cli, data: Path, tmp_path: Path) -> None:
     assert "JetStream" in errors(result)[0]
 
 
+def test_a_server_that_takes_small_messages_alone(cli: Cli, data: Path, tmp_path: Path) -> None:
+    server = NatsServer(tmp_path / "small", extra="max_payload: 900").start()
+    try:
+        result = cli("replay", "--nats-url", server.url)
+    finally:
+        server.stop()
+    assert result.returncode == 5
+    assert errors(result) == [
+        f"error: the server at {server.url} takes messages of 900 bytes at most, 16,384 are needed",
+        "  try: raise max_payload in its configuration",
+    ]
+
+
 async def test_an_unfit_stream(cli: Cli, data: Path, nats_server: NatsServer) -> None:
     from spyctl.bus.connection import connect
     from spyctl.bus.stream import desired_config

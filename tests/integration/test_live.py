@@ -78,13 +78,14 @@ async def running(
     script: Script | None = None,
     options: LiveOptions = OPTIONS,
     max_in_flight: int = 4_096,
+    refusal_s: float = 1.0,
     **more: Any,
 ) -> AsyncIterator[Running]:
     async with Simulator(rate, script=script).serving() as simulator:
         connection = await connect([url])
         stream = await ensure_stream(connection)
         publisher = Publisher(
-            Windowed(connection, stream, SUBJECTS, outage_s=1e9, ack_deadline_s=1.0, refusal_s=1.0),
+            Windowed(connection, stream, SUBJECTS, outage_s=1e9, ack_deadline_s=1.0, refusal_s=refusal_s),
             "run1", anchor=(0, stream.last_seq), max_in_flight=max_in_flight,
         )  # fmt: skip
         await publisher.open()
@@ -204,7 +205,7 @@ async def test_bad_frames_and_messages_cost_themselves_alone(nats_server: NatsSe
         await run.say("stocks", trade())
         summary = await run.end()
     assert summary["published"] == 3
-    assert summary["rejected_by_reason"] == {"no_object": 1, "unknown_ev": 1, "bad_price": 1, "bad_frame": 4}
+    assert summary["rejected_by_reason"] == {"no_object": 1, "unknown_ev ZZ": 1, "bad_price": 1, "bad_frame": 4}
     assert run.live.intake.samples["bad_frame"] == "garbage"  # an empty frame never reaches us
     assert run.live.feeds["stocks"].reconnects == 0
 
@@ -486,6 +487,53 @@ async def test_a_stream_that_is_taken_away_ends_it_with_the_reason(nats_server: 
         await eventually(run.task.done)
         with pytest.raises(RefusedError, match="refuses to store events"):
             run.task.result()
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [({"max_msgs": 30, "discard": "new"}, "maximum messages exceeded"), ({"max_msg_size": 60}, "message size exceeds")],
+)
+async def test_a_stream_that_is_full_or_takes_no_such_message_is_told_and_nothing_is_lost(
+    nats_server: NatsServer, limit: dict[str, Any], words: str
+) -> None:
+    async with running(nats_server.url, refusal_s=30.0) as run:
+        await eventually(lambda: run.is_up("stocks"))
+        other = await connect([nats_server.url])
+        before = (await other.api("STREAM.INFO.MARKET_DATA"))["config"]
+        await other.api("STREAM.UPDATE.MARKET_DATA", before | limit)
+        for _ in range(10):
+            await run.say("stocks", *(trade() for _ in range(10)))
+        await eventually(lambda: run.live.delivery.refusals)
+        await eventually(lambda: any("refuses to store events: " + words in note.text for note in run.live.notes))
+        assert run.live.acked < 100
+        await other.api("STREAM.UPDATE.MARKET_DATA", before)
+        await other.close()
+        await eventually(lambda: run.live.acked == 100)
+        summary = await run.end()
+    assert (summary["published"], summary["reordered"], summary["gaps"]) == (100, 0, 0)
+    ((found, count),) = summary["refusals"].items()
+    assert found.startswith(words)
+    assert count >= 1
+    trades = [event for event in await stored(nats_server.url) if isinstance(event, StockTrade)]
+    assert [event.seq for event in trades] == sorted({event.seq for event in trades})
+    assert len(trades) == 100
+
+
+async def test_a_reader_that_is_cut_off_for_being_slow_is_told_how_slow_and_not_taken_for_evicted(
+    nats_server: NatsServer,
+) -> None:
+    async with running(nats_server.url) as run:
+        await eventually(lambda: run.is_up("stocks"))
+        await run.say("stocks", trade(t=now_ms() - 3_500))
+        await run.peer("stocks").status("slow_consumer", "you read too slowly")
+        await run.peer("stocks").socket.close(1008, "slow consumer")
+        await eventually(lambda: run.live.gaps.count == 1 and not run.live.gaps.open_now)
+        await run.end()
+    assert run.live.gaps.recent[0].reason == "slow_consumer"
+    said = "\n".join(note.text for note in run.live.notes)
+    assert "stocks: slow_consumer: you read too slowly" in said
+    assert "stocks: before that 0 frames waited, events came up to 3.5 s late" in said
+    assert "this key" not in said
 
 
 async def test_trades_of_a_gap_come_over_rest_once_and_after_its_end(nats_server: NatsServer) -> None:

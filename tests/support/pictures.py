@@ -93,7 +93,7 @@ async def draw_replay() -> None:
 
 
 async def draw_live() -> None:
-    async with Simulator(1_500.0, 7, symbol="SPY").serving() as simulator:
+    async with Simulator(1_500.0).serving() as simulator:
         live = Live(TakesAll(), StrikeManager(5, "SPY"), LiveOptions(), run_id="8c41")
         feeds = [Feed(market, KEY, live, url=simulator.url) for market in (STOCKS, OPTIONS)]
         view = LiveView(live, "live --sim", "embedded", "MARKET_DATA", lambda: CONSUMERS)

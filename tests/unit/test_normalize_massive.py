@@ -88,7 +88,16 @@ def test_a_bare_object_is_one_message_and_bytes_are_json_too() -> None:
 def test_the_good_ones_of_a_frame_are_kept() -> None:
     found = parsed(TRADE, 5, None, {"sym": "SPY"}, {"ev": "ZZ"}, QUOTE, TRADE | {"p": None})
     assert [type(event).__name__ for event, _ in found.events] == ["StockTrade", "StockQuote"]
-    assert [reject.reason for reject in found.rejects] == ["no_object", "no_object", "no_ev", "unknown_ev", "no_p"]
+    assert [reject.reason for reject in found.rejects] == ["no_object", "no_object", "no_ev", "unknown_ev ZZ", "no_p"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [("AM", "unknown_ev AM"), ("LULD", "unknown_ev LULD"), ("", "unknown_ev"), (7, "unknown_ev"), ("a b", "unknown_ev"),
+     ("x" * 9, "unknown_ev"), ("\n", "unknown_ev"), (["T"], "unknown_ev")],
+)  # fmt: skip
+def test_what_is_unknown_is_counted_by_its_name_where_it_has_one(kind: object, reason: str) -> None:
+    assert [reject.reason for reject in parsed({"ev": kind}).rejects] == [reason]
 
 
 def test_a_price_that_is_no_number_costs_its_message_alone() -> None:
