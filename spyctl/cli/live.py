@@ -100,7 +100,14 @@ def live(
     ] = 7,
     sim_trend: Annotated[
         float,
-        typer.Option("--sim-trend", metavar="USD", help="Dollars a minute that it drifts by.", rich_help_panel=FEED),
+        typer.Option(
+            "--sim-trend",
+            metavar="USD",
+            min=-1_000,
+            max=1_000,
+            help="Dollars a minute that it drifts by.",
+            rich_help_panel=FEED,
+        ),
     ] = 0.0,
     feed_url: FeedUrl = None,
     rest_url: RestUrl = None,
