@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from spyctl.bus.stream import MESSAGE_OVERHEAD
 from spyctl.columns import SCHEMAS
 from spyctl.errors import DamagedFileError, NoDataError, UsageError
 from spyctl.ingest import of_file
@@ -20,6 +19,7 @@ from spyctl.times import DAY, MAX_INSTANT, date_of, day_number, parse_date
 
 SCAN_BYTES = 64_000_000  # unpacked bytes up to which a plan counts exactly
 PAYLOAD_BYTES = {"trades": 192, "mbp-10": 748}
+MESSAGE_OVERHEAD = 75  # JetStream stores beside the payload: record header, subject, the id header
 _SAMPLES, _SAMPLE_BYTES = 256, 1 << 14
 
 
@@ -217,6 +217,8 @@ def with_symbols(infos: Sequence[DBNFileInfo], words: Sequence[str], root: Path)
 
     Raises :class:`NoDataError` where there is no such file.
     """
+    if not words:
+        return list(infos)
     choice = SymbolChoice(words)
     found = [
         info for info in infos if not info.mappings or choice.takes_any([*info.names(), *map(str, info.header_ids)])

@@ -19,8 +19,6 @@ OWNER_VALUE = "1"
 MAX_AGE_NS = DAY
 DUPLICATE_WINDOW_NS = 2 * MINUTE
 BUSY_NS = 60 * SECOND
-# Stored with each message beside the payload: record header, subject, the id header.
-MESSAGE_OVERHEAD = 75
 _NOT_FOUND = 10059
 _NO_MESSAGE = 10037
 _OVERLAP = 10065

@@ -1,6 +1,7 @@
 """``spyctl discover``: what the data folder holds, whether it is sound, and how good a day's data is."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,8 @@ from spyctl.errors import ExitCode, NoDataError
 from spyctl.sizes import size_text
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from spyctl.sources.dbn_catalog import Catalog, DBNFileInfo, Double
     from spyctl.sources.file_check import FileCheck
 
@@ -50,7 +53,6 @@ def discover(
     """
     import orjson
 
-    from spyctl.cli.replay_plan import double_text
     from spyctl.columns import SCHEMAS, schema_name
     from spyctl.plan import shown, with_symbols
     from spyctl.sources.dbn_catalog import scan, without_doubles
@@ -81,7 +83,11 @@ def discover(
     if as_json:
         document = {
             "data_dir": str(data_dir),
-            "files": [_document(info, doubles.get(id(info)), checks.get(id(info))) for info in infos],
+            "files": [
+                _document(info, doubles.get(id(info)), checks.get(id(info)))
+                | ({"mappings": _in_force(info)} if talk.verbose else {})
+                for info in infos
+            ],
             "problems": problems,
             "holes": holes,
             "passed_over": [{"path": str(path), "reason": reason} for path, reason in catalog.passed_over],
@@ -99,7 +105,7 @@ def discover(
         talk.warn(f"no {schema_of} file for {days}")
     for problem in problems:
         talk.warn(problem)
-    _notes(talk, [double_text(doubles[id(info)], data_dir) for info in infos if id(info) in doubles], warn=True)
+    _notes(talk, [doubles[id(info)].text(data_dir) for info in infos if id(info) in doubles], warn=True)
     return ExitCode.INCOMPLETE if problems else ExitCode.OK
 
 
@@ -152,15 +158,19 @@ def _print(
     from spyctl.plan import shown
     from spyctl.sources.dbn_catalog import days
 
-    rows = [_row(info, infos, doubles.get(id(info)), checks.get(id(info))) for info in infos]
+    held = {
+        schema: set(days([info for info in infos if info.schema == schema and info.records != 0]))
+        for schema in {info.schema for info in infos}
+    }
+    rows = [_row(info, held, doubles.get(id(info)), checks.get(id(info))) for info in infos]
     rows += [("·",) * 7 + (f"unreadable: {Path(error.path).name}",) for error in catalog.unreadable]
     heads = ("date", "schema", "symbol", "records", "size", "first → last, UTC", "v", "note")
     lines = table(heads, rows, right={"records", "size"}) if rows else []
     for i, line in enumerate(lines):
         write(line)
         if verbose and 0 < i <= len(infos):
-            for mapping in _in_force(infos[i - 1]):
-                write(mapping)
+            for text in _mapping_lines(infos[i - 1]):
+                write(text)
     known = [info.records for info in infos]
     counted = f", {sum(n for n in known if n is not None):,} records" if None not in known else ""
     unread = "" if None not in known else "   · large .zst: time-range reads it"
@@ -172,10 +182,13 @@ def _print(
         f"{size_text(sum(sizes.values()))}{unread}"
     )
     if checks:
-        hashed = sum(found.by == "sha256" and found.problem is None for found in checks.values())
-        read = sum(found.by == "reading" and found.problem is None for found in checks.values())
-        bad = len(checks) - hashed - read + len(catalog.unreadable) + len(catalog.missing)
-        write(f" checked: {hashed:,} good by sha256, {read:,} by reading to the end, {bad:,} not")
+        good = Counter(found.by for found in checks.values() if found.problem is None)
+        bad = len(checks) - good.total() + len(catalog.unreadable) + len(catalog.missing)
+        by_archive = f"{good['archive']:,} by the archive beside, " if good["archive"] else ""
+        write(
+            f" checked: {good['sha256']:,} good by sha256, {by_archive}{good['reading']:,} by reading to the end, "
+            f"{bad:,} not"
+        )
 
 
 def _count(number: int, noun: str) -> str:
@@ -184,7 +197,7 @@ def _count(number: int, noun: str) -> str:
 
 def _row(
     info: "DBNFileInfo",
-    infos: "Sequence[DBNFileInfo]",
+    held: "Mapping[str, Collection[date]]",
     double_of: "Double | None",
     checked: "FileCheck | None",
 ) -> tuple[str, ...]:
@@ -205,19 +218,18 @@ def _row(
         size_text(info.size),
         span,
         str(info.version),
-        ", ".join(_words(info, infos, double_of, checked)),
+        ", ".join(_words(info, held, double_of, checked)),
     )
 
 
 def _words(
     info: "DBNFileInfo",
-    infos: "Sequence[DBNFileInfo]",
+    held: "Mapping[str, Collection[date]]",
     double_of: "Double | None",
     checked: "FileCheck | None",
 ) -> list[str]:
     problem = checked.problem if checked is not None else info.problem
     other = {"trades": "mbp-10", "mbp-10": "trades"}[info.schema]
-    beside = [one for one in infos if one.schema == other]
     words = [
         ("synthetic", info.synthetic),
         ("live capture", info.capture),
@@ -227,19 +239,20 @@ def _words(
         ("overlaps in part", double_of is not None and not double_of.wholly),
         ("misnamed", info.misnamed),
         ("no records", info.records == 0),
-        (
-            f"no {other} that day",
-            bool(beside) and not any(one.covers(info.first_date) and one.records != 0 for one in beside),
-        ),
+        (f"no {other} that day", other in held and info.first_date not in held[other]),
         ("sha256 ✓", checked is not None and checked.by == "sha256" and problem is None),
+        ("archive ✓", checked is not None and checked.by == "archive" and problem is None),
     ]
     found = [word for word, holds in words if holds]
     if problem is not None:
-        found.append("cut short" if "cut short" in problem.reason else "damaged")
+        short = any(word in problem.reason for word in ("cut short", "shorter than"))
+        found.append(
+            "archive damaged" if problem.reason.startswith("its archive") else "cut short" if short else "damaged"
+        )
     return found
 
 
-def _in_force(info: "DBNFileInfo") -> list[str]:
+def _in_force(info: "DBNFileInfo") -> list[dict[str, Any]]:
     # The mappings that hold on the days of the file: what each symbol is there.
     from datetime import date, timedelta
 
@@ -254,8 +267,23 @@ def _in_force(info: "DBNFileInfo") -> list[str]:
             continue
         kind = "spread" if is_spread(mapping.symbol) else "outright" if is_outright(mapping.symbol) else "other"
         known = mapping.end - mapping.first < 1 << 20
-        span = f"{epoch + timedelta(mapping.first)} to {epoch + timedelta(mapping.end - 1)}" if known else "any day"
-        found.append(f"     {mapping.symbol:<16} instrument {mapping.instrument_id:<10} {kind:<8} {span}")
+        found.append(
+            {
+                "symbol": mapping.symbol,
+                "instrument_id": mapping.instrument_id,
+                "kind": kind,
+                "first_date": epoch + timedelta(mapping.first) if known else None,
+                "last_date": epoch + timedelta(mapping.end - 1) if known else None,
+            }
+        )
+    return found
+
+
+def _mapping_lines(info: "DBNFileInfo") -> list[str]:
+    found = []
+    for one in _in_force(info):
+        span = f"{one['first_date']} to {one['last_date']}" if one["first_date"] else "any day"
+        found.append(f"     {one['symbol']:<16} instrument {one['instrument_id']:<10} {one['kind']:<8} {span}")
     return found or ["     no mapping: instrument ids stand for symbols"]
 
 

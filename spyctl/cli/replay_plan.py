@@ -13,7 +13,7 @@ from spyctl.errors import UsageError
 from spyctl.plan import Plan, choose_dates, make_plan, shown
 from spyctl.replay import ReplayOptions
 from spyctl.sizes import size_text
-from spyctl.sources.dbn_catalog import Double, days, scan
+from spyctl.sources.dbn_catalog import days, scan
 from spyctl.times import (
     NEW_YORK,
     clock_text,
@@ -155,21 +155,12 @@ def show_plan(talk: Talk, plan: Plan, request: Request) -> None:
     for error in plan.beside:
         talk.warn(f"{error.message}: set aside")
     for double in plan.doubles:
-        talk.warn(double_text(double, plan.root))
+        talk.warn(double.text(plan.root))
     for path, reason in plan.passed_over:
         talk.line(f"note: {path.name} is left out: {reason}")
     for day, word in dict(pair for info in plan.infos for pair in info.conditions).items():
         if day in plan.dates:
             talk.warn(f"{day} is {word}, says Databento: data may be missing")
-
-
-def double_text(double: Double, root: Path) -> str:
-    """Say that two files hold the same."""
-    paths = (double.kept.path, double.other.path)
-    kept, other = (path.relative_to(root) if path.is_relative_to(root) else path for path in paths)
-    if double.wholly:
-        return f"{other} holds what {kept} holds: left out"
-    return f"{other} holds some of what {kept} holds: that is played once"
 
 
 def plan_document(plan: Plan, request: Request) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import os
 import re
 import stat
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from collections.abc import Mapping as MappingType
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -14,7 +14,8 @@ from spyctl.columns import SCHEMAS
 from spyctl.errors import DamagedFileError, NoDataError, OtherSchemaError, UsageError
 from spyctl.sources.dbn_file import RTYPES, DBNFile, Header, is_dbn_name
 from spyctl.sources.job import Jobs, Listed
-from spyctl.symbology import Mapping, read_symbology
+from spyctl.sources.naming import Definitions, Naming
+from spyctl.symbology import Mapping
 from spyctl.times import DAY, date_of, day_number
 
 # Compressed files are unpacked to count their records only while they are small, and so many bytes in all.
@@ -36,6 +37,11 @@ class Shadow:
     ids: frozenset[int] | None
 
 
+def archive_of(unpacked: Path) -> Path:
+    """Return where the archive of an unpacked file lies."""
+    return unpacked.with_name(f"{unpacked.name}.zst")
+
+
 @dataclass(frozen=True, slots=True)
 class DBNFileInfo:
     """One file of the data folder, or what a live capture holds of one schema.
@@ -44,7 +50,8 @@ class DBNFileInfo:
     only reading the whole file would tell; ``first_ns`` and ``last_ns`` are the ``ts_recv`` of its first
     and last record. ``problem`` says what is wrong with the file, if anything; ``conditions`` are the days that
     the vendor calls anything but available, with its word; ``misnamed`` tells that the records are not of the
-    days in its name. ``start_ns`` and ``end_ns`` are what was asked for; ``shadows`` is what to leave out of it.
+    days in its name. ``listed`` is what a manifest says of it, ``archive_listed`` what it says of the archive that it
+    was unpacked from. ``start_ns`` and ``end_ns`` are what was asked for; ``shadows`` is what to leave out of it.
     """
 
     path: Path
@@ -60,13 +67,13 @@ class DBNFileInfo:
     last_ns: int | None
     compressed: bool
     synthetic: bool
-    mappings: tuple[Mapping, ...]
-    header_ids: frozenset[int]
+    naming: Naming
     problem: DamagedFileError | None = None
     capture: bool = False
     misnamed: bool = False
     conditions: tuple[tuple[date, str], ...] = ()
     listed: Listed | None = None
+    archive_listed: Listed | None = None
     start_ns: int = 0
     end_ns: int | None = None
     shadows: tuple[Shadow, ...] = ()
@@ -78,6 +85,16 @@ class DBNFileInfo:
         first = self.first_ns if self.first_ns is not None else self.start_ns
         last = self.last_ns if self.last_ns is not None else min(self.end_ns or midnight, midnight) - 1
         return first, max(first, last)
+
+    @property
+    def mappings(self) -> tuple[Mapping, ...]:
+        """What names its instruments."""
+        return self.naming.mappings
+
+    @property
+    def header_ids(self) -> frozenset[int]:
+        """The instruments that it names itself."""
+        return self.naming.ids
 
     @property
     def record_bytes(self) -> int:
@@ -124,7 +141,7 @@ def scan(root: Path) -> Catalog:
             f"{root} is a file, not a data folder" if root.exists() else f"there is no data folder {root}",
             "--data-dir DIR, or spyctl sample to write a synthetic day there",
         )
-    catalog, others, jobs = Catalog([], [], [], [], []), [], Jobs(root)
+    catalog, others, jobs, definitions = Catalog([], [], [], [], []), [], Jobs(root), Definitions()
     sizes = _find(root, catalog, jobs)
     counted = _worth_counting(sizes)
     for path in sizes:
@@ -132,7 +149,7 @@ def scan(root: Path) -> Catalog:
             catalog.passed_over.append((path, f"it lies unpacked beside it, {path.with_suffix('').name}"))
             continue
         try:
-            catalog.files.extend(_inspect(path, sizes[path], jobs, root, count=path in counted))
+            catalog.files.extend(_inspect(path, sizes[path], jobs, definitions, count=path in counted))
         except OtherSchemaError as error:
             others.append(error)
             catalog.passed_over.append((path, error.reason))
@@ -224,32 +241,34 @@ def _closed(error: OSError) -> DamagedFileError:
     )
 
 
-def _inspect(path: Path, size: int, jobs: Jobs, root: Path, *, count: bool) -> Iterator[DBNFileInfo]:
+def _inspect(path: Path, size: int, jobs: Jobs, definitions: Definitions, *, count: bool) -> Iterator[DBNFileInfo]:
     synthetic = jobs.synthetic(path.parent)
     file = DBNFile(path)
-    mappings, complete, schemas = file.header.mappings, count or not file.compressed, [file.schema or ""]
+    if file.schema == "definition":
+        definitions.add(file)
+        raise OtherSchemaError(str(path), "holds definitions, asked for a name where nothing else has one")
+    told: tuple[Mapping, ...] = ()
+    complete, schemas = count or not file.compressed, [file.schema or ""]
     if capture := file.schema is None:
-        kinds, named = file.kinds()
+        kinds, told = file.kinds()
         schemas = [schema for schema in SCHEMAS if RTYPES[schema] in kinds]
-        mappings, complete = tuple(dict.fromkeys(mappings + named)), True
+        complete = True
         if not schemas:
             raise OtherSchemaError(str(path), "holds mixed records of a live capture, no trades or mbp-10 among them")
     for schema in schemas:
         file.schema = schema
-        yield _described(
-            file, size, jobs, root, capture=capture, complete=complete, mappings=mappings, made_up=synthetic
-        )
+        yield _described(file, size, jobs, definitions, told, capture=capture, complete=complete, made_up=synthetic)
 
 
 def _described(
     file: DBNFile,
     size: int,
     jobs: Jobs,
-    root: Path,
+    definitions: Definitions,
+    told: tuple[Mapping, ...],
     *,
     capture: bool,
     complete: bool,
-    mappings: tuple[Mapping, ...],
     made_up: bool,
 ) -> DBNFileInfo:
     path, header, listed = file.path, file.header, jobs.listed(file.path)
@@ -264,11 +283,14 @@ def _described(
         )
     first_date, last_date, misnamed = _dates(path, header, extent.first_ns, extent.last_ns)
     conditions = jobs.conditions(path.parent, first_date, last_date)
+    naming = _naming(
+        path, header, told, jobs, lambda: definitions.of(header.dataset, day_number(first_date), day_number(last_date))
+    )
     return DBNFileInfo(
         path=path,
         schema=file.schema or "",
         dataset=header.dataset,
-        symbols=header.symbols or (tuple(dict.fromkeys(one.symbol for one in mappings)) if capture else ()),
+        symbols=header.symbols or (tuple(dict.fromkeys(one.symbol for one in naming.own)) if capture else ()),
         version=header.version,
         size=size,
         first_date=first_date,
@@ -278,13 +300,13 @@ def _described(
         last_ns=extent.last_ns,
         compressed=file.compressed,
         synthetic=made_up,
-        mappings=tuple(dict.fromkeys(mappings + _symbology(path, root, mappings))),
-        header_ids=frozenset(mapping.instrument_id for mapping in mappings),
+        naming=naming,
         problem=extent.problem,
         capture=capture,
         misnamed=misnamed,
         conditions=tuple(sorted(conditions.items())),
         listed=listed,
+        archive_listed=None if file.compressed else jobs.listed(archive_of(path)),
         start_ns=header.start_ns,
         end_ns=header.end_ns,
     )
@@ -385,18 +407,16 @@ def _named_dates(path: Path) -> tuple[date, date] | None:
         return None
 
 
-def _symbology(path: Path, root: Path, known: tuple[Mapping, ...]) -> tuple[Mapping, ...]:
-    folder = path.parent
-    while True:
-        try:
-            found = read_symbology(folder / "symbology.json")
-        except DamagedFileError:
-            if not known:
-                raise
-            return ()  # the header says all that it could say
-        if found or folder == root:
-            return found
-        folder = folder.parent
+def _naming(
+    path: Path, header: Header, told: tuple[Mapping, ...], jobs: Jobs, defined: Callable[[], tuple[Mapping, ...]]
+) -> Naming:
+    try:
+        return Naming(header, told, jobs.symbology(path.parent), defined)
+    except DamagedFileError:
+        naming = Naming(header, told)
+        if not naming.own:
+            raise
+        return naming  # the header says all that it could say
 
 
 def may_hold(path: Path, chosen: Collection[date]) -> bool:
@@ -435,6 +455,14 @@ class Double:
     kept: DBNFileInfo
     other: DBNFileInfo
     wholly: bool
+
+    def text(self, root: Path) -> str:
+        """Say so, with paths below a folder."""
+        paths = (self.kept.path, self.other.path)
+        kept, other = (path.relative_to(root) if path.is_relative_to(root) else path for path in paths)
+        if self.wholly:
+            return f"{other} holds what {kept} holds: left out"
+        return f"{other} holds some of what {kept} holds: that is played once"
 
 
 def without_doubles(infos: Sequence[DBNFileInfo]) -> tuple[list[DBNFileInfo], list[Double]]:

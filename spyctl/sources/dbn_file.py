@@ -7,9 +7,10 @@ then raises :class:`DamagedFileError`. Layout of header and records: databento/d
 and ``decode/dbn``; trades (48 bytes) and mbp-10 (368 bytes) are the same in all three versions.
 """
 
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Generator, Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from spyctl.errors import DamagedFileError, OtherSchemaError
 from spyctl.sources.zstd_frames import MAGIC
 from spyctl.symbology import CaptureMapping, Mapping, capture_mappings, header_mappings
+from spyctl.times import DAY
 
 Records = NDArray[np.void]
 
@@ -67,7 +69,7 @@ _RTYPE_MAPPING = 0x16
 _CAPTURE_READ = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Header:
     """The metadata at the start of a file; ``start_ns`` and ``end_ns`` bound the query, not the records."""
 
@@ -79,8 +81,15 @@ class Header:
     start_ns: int
     end_ns: int | None
     ts_out: bool
-    mappings: tuple[Mapping, ...]
     size: int
+    metadata: databento_dbn.Metadata
+
+    @cached_property
+    def mappings(self) -> tuple[Mapping, ...]:
+        """The names of the instruments; of two for one instrument, that which was asked for first comes first."""
+        found = header_mappings(self.metadata.mappings, str(self.metadata.stype_out))
+        places = {symbol: place for place, symbol in enumerate(self.symbols)}  # the decoder keeps no order
+        return tuple(sorted(found, key=lambda one: (places.get(one.symbol, len(places)), one.symbol, one.first)))
 
 
 def is_dbn_name(name: str) -> bool:
@@ -282,6 +291,21 @@ class DBNFile:
             pass  # reading it will tell
         return found, capture_mappings(mappings)
 
+    def definitions(self) -> Iterator[tuple[str, int, int]]:
+        """Yield what a ``definition`` file says, as far as it is whole: raw symbol, instrument id, UTC day."""
+        decoder = self._decoder()
+        with suppress(DamagedFileError, databento_dbn.DBNError):
+            for data, _ in self._walk():
+                decoder.write(data)
+                for record in decoder.decode():
+                    if isinstance(record, databento_dbn.InstrumentDefMsg):
+                        yield record.raw_symbol, record.instrument_id, record.ts_recv // DAY
+
+    def _decoder(self) -> databento_dbn.DBNDecoder:
+        return databento_dbn.DBNDecoder(
+            has_metadata=False, ts_out=self.header.ts_out, input_version=self.header.version
+        )
+
     def _walk(self) -> Iterator[tuple[bytes, list[int]]]:
         # Pieces of a capture with the places in them where records begin; the length of each is its first byte.
         with closing(self._open()) as file:
@@ -304,9 +328,7 @@ class DBNFile:
                 raise self._damage("cut short inside a record", reader, offset)
 
     def _mapping(self, record: bytes) -> CaptureMapping | None:
-        decoder = databento_dbn.DBNDecoder(
-            has_metadata=False, ts_out=self.header.ts_out, input_version=self.header.version
-        )
+        decoder = self._decoder()
         try:
             decoder.write(record)
             message = next(iter(decoder.decode()), None)
@@ -366,12 +388,6 @@ def _read_header(reader: _Reader, path: str) -> Header:
         start_ns=metadata.start,
         end_ns=metadata.end if metadata.end not in (None, 0, _UNDEF) else None,
         ts_out=bool(metadata.ts_out),
-        mappings=_in_order(header_mappings(metadata.mappings, str(metadata.stype_out)), metadata.symbols),
         size=8 + length,
+        metadata=metadata,
     )
-
-
-def _in_order(mappings: tuple[Mapping, ...], symbols: Sequence[str]) -> tuple[Mapping, ...]:
-    # The decoder gives them in no order, and where two symbols are one instrument the first names it.
-    places = {symbol: place for place, symbol in enumerate(symbols)}
-    return tuple(sorted(mappings, key=lambda one: (places.get(one.symbol, len(places)), one.symbol, one.first)))

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import orjson
+import zstandard
 
 from spyctl.errors import DamagedFileError
-from spyctl.sources.dbn_catalog import DBNFileInfo
+from spyctl.sources.dbn_catalog import DBNFileInfo, archive_of
 from spyctl.sources.zstd_frames import walk_frames
 
 _READ = 1 << 20
@@ -18,7 +19,8 @@ _FETCH_AGAIN = "download it again"
 
 @dataclass(frozen=True, slots=True)
 class FileCheck:
-    """What a file was held to: ``by`` is ``sha256``, or ``reading`` where no manifest gives a hash for it."""
+    """What a file was held to: ``by`` is ``sha256``, ``archive`` for one that lies unpacked beside its archive, or
+    ``reading`` where there is nothing to hold it to."""
 
     by: str
     problem: DamagedFileError | None
@@ -78,7 +80,8 @@ def check_file(info: DBNFileInfo, hashes: KnownHashes, advance: Callable[[int], 
     """Hold a file to all there is to hold it to; ``advance`` is told how many of its bytes are done.
 
     A compressed file is followed by its frames' headers, a plain one by its records. Where a manifest has a
-    hash, the bytes are held to it; elsewhere the file is read and unpacked to its end.
+    hash, the bytes are held to it; a file that was unpacked is held to its archive, where that is still there, and
+    the archive to the manifest; elsewhere the file is read and unpacked to its end.
     """
     done = 0
 
@@ -89,14 +92,49 @@ def check_file(info: DBNFileInfo, hashes: KnownHashes, advance: Callable[[int], 
         advance(size)
 
     by = "sha256" if info.listed is not None and info.listed.sha256 else "reading"
+    if by == "reading" and not info.compressed and archive_of(info.path).is_file():
+        by = "archive"
     try:
-        problem = _problem(info, hashes, count)
+        problem = _unlike_archive(info, hashes, count) if by == "archive" else _problem(info, hashes, count)
     except OSError as error:
         problem = DamagedFileError(str(info.path), f"cannot be read ({error.strerror})", remedy="look at the disk")
     except DamagedFileError as error:
         problem = error
     advance(info.size - done)
     return FileCheck(by, problem)
+
+
+def _unlike_archive(info: DBNFileInfo, hashes: KnownHashes, count: Callable[[int], None]) -> DamagedFileError | None:
+    path, archive, listed = str(info.path), archive_of(info.path), info.archive_listed
+    if info.problem is not None:
+        return info.problem
+    if listed is not None and listed.sha256 is not None and hashes.of(archive, lambda _: None) != listed.sha256:
+        reason = f"its archive {archive.name} is not the bytes whose sha256 manifest.json gives"
+        return DamagedFileError(path, reason, remedy=_FETCH_AGAIN)
+    if (problem := walk_frames(archive).problem) is not None:
+        return DamagedFileError(path, f"its archive {archive.name} is damaged: {problem.reason}", remedy=_FETCH_AGAIN)
+    done = 0
+    unpacking = zstandard.ZstdDecompressor().stream_reader(archive.open("rb"), read_across_frames=True)
+    with info.path.open("rb") as file, unpacking:
+        while True:
+            mine = file.read(_READ)
+            try:
+                theirs = unpacking.read(_READ)
+            except zstandard.ZstdError:
+                return DamagedFileError(path, f"its archive {archive.name} is damaged", remedy=_FETCH_AGAIN)
+            if mine != theirs:
+                both = zip(mine, theirs, strict=False)
+                same = next((i for i, (a, b) in enumerate(both) if a != b), min(len(mine), len(theirs)))
+                what = "shorter than what" if same == len(mine) else "not what"
+                reason = f"{what} its archive {archive.name} holds,"
+                return DamagedFileError(path, reason, offset=done + same, remedy="unpack it again")
+            if not mine:
+                break
+            done += len(mine)
+            count(len(mine))
+    for _ in info.open().chunks():  # alike, but good?
+        pass
+    return None
 
 
 def _problem(info: DBNFileInfo, hashes: KnownHashes, count: Callable[[int], None]) -> DamagedFileError | None:

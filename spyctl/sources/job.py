@@ -13,6 +13,7 @@ import orjson
 
 from spyctl.errors import DamagedFileError
 from spyctl.sources.dbn_file import is_dbn_name
+from spyctl.symbology import Mapping, read_symbology
 
 AVAILABLE = "available"
 _Read = TypeVar("_Read")
@@ -39,6 +40,7 @@ class Jobs:
     _manifests: dict[Path, dict[str, Listed]] = field(default_factory=dict)
     _conditions: dict[Path, dict[date, str]] = field(default_factory=dict)
     _synthetic: dict[Path, bool] = field(default_factory=dict)
+    _symbologies: dict[Path, tuple[Mapping, ...] | DamagedFileError] = field(default_factory=dict)
 
     def listed(self, path: Path) -> Listed | None:
         """Return what a manifest says of a file, ``None`` where none lists it."""
@@ -73,6 +75,24 @@ class Jobs:
                 self._conditions[above] = self._read(above / "condition.json", read_conditions, {})
             found = {day: word for day, word in self._conditions[above].items() if first <= day <= last} | found
         return {day: word for day, word in found.items() if word != AVAILABLE}
+
+    def symbology(self, folder: Path) -> tuple[Mapping, ...]:
+        """Return what the nearest ``symbology.json`` says.
+
+        Raises :class:`DamagedFileError` where it is not of that form.
+        """
+        for above in self._upwards(folder):
+            if above not in self._symbologies:
+                try:
+                    self._symbologies[above] = read_symbology(above / "symbology.json")
+                except DamagedFileError as error:
+                    self._symbologies[above] = error
+            found = self._symbologies[above]
+            if isinstance(found, DamagedFileError):
+                raise found
+            if found:
+                return found
+        return ()
 
     def synthetic(self, folder: Path) -> bool:
         """Tell whether ``metadata.json`` marks a folder, or one above it, as made up.

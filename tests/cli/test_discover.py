@@ -70,6 +70,32 @@ def test_verbose_shows_the_mapping_in_force(cli: Cli, week: Path) -> None:
     assert out.count(f"ES.c.0           instrument {ES} ") == 3
     assert out.count(f"ES.c.0           instrument {NEW} ") == 2
     assert "2025-12-18 to 2026-03-20" in out
+    first = json.loads(cli("discover", "--schema", "trades", "-v", "--json").stdout)["files"][0]
+    assert first["mappings"] == [
+        {
+            "symbol": "ES.c.0",
+            "instrument_id": ES,
+            "kind": "outright",
+            "first_date": "2025-09-20",
+            "last_date": "2025-12-17",
+        }
+    ]
+
+
+def test_a_check_holds_an_unpacked_file_to_its_archive(cli: Cli, tmp_path: Path) -> None:
+    write_file(tmp_path / "dbn-data", "trades", [trade(T0 + i) for i in range(9)], compressed=True)
+    path = write_file(tmp_path / "dbn-data", "trades", [trade(T0 + i) for i in range(9)])
+    result = cli("discover", "--check")
+    assert result.returncode == 0
+    assert "archive ✓" in result.stdout
+    assert "checked: 0 good by sha256, 1 by the archive beside, 0 by reading to the end, 0 not" in result.stdout
+    path.write_bytes(path.read_bytes()[:-48])
+    result = cli("discover", "--check")
+    assert result.returncode == 3
+    assert (
+        "glbx-mdp3-20251216.trades.dbn: shorter than what its archive glbx-mdp3-20251216.trades.dbn.zst holds, at"
+        in (result.stderr)
+    )
 
 
 def test_a_check_holds_every_file_to_its_manifest(cli: Cli, week: Path) -> None:

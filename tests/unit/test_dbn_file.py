@@ -145,6 +145,7 @@ def test_zeros_after_the_records_are_no_records(tmp_path: Path) -> None:
         (b"", "only 0 bytes"),
         (b"DBN", "only 3 bytes"),
         (b"PK\x03\x04 a zip file", "does not begin with DBN"),
+        (content(TRADES[:3], b""), "does not begin with DBN"),  # a fragment under a file's name
         (b"DBN\x04" + bytes(100), "DBN version 4"),
         (b"DBN\x00" + bytes(100), "DBN version 0"),
         (metadata("trades")[:60], "inside the header"),

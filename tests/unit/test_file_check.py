@@ -105,3 +105,66 @@ def test_a_hash_that_differs_says_where_if_the_records_tell(tmp_path: Path) -> N
     assert (problem.offset, problem.records) == (at, 50)
     assert "sha256" in problem.message
     assert "no trades record at byte" in problem.message
+
+
+# --- unpacked beside its archive
+
+
+def unpacked(root: Path) -> tuple[Path, Path]:
+    archive = write_file(root, "trades", TRADES, compressed=True)
+    path = write_file(root, "trades", TRADES)
+    return path, archive
+
+
+def test_a_file_is_held_to_the_archive_it_was_unpacked_from(tmp_path: Path, hashes: KnownHashes) -> None:
+    unpacked(tmp_path)
+    read: list[int] = []
+    info = only(tmp_path)
+    found = check_file(info, hashes, read.append)
+    assert (found.by, found.problem, sum(read)) == ("archive", None, info.size)
+
+
+@pytest.mark.parametrize("step", [1 << 20, 10])  # at the end of a step, too
+def test_a_file_cut_at_the_end_of_a_record_is_known_by_its_archive(
+    tmp_path: Path, hashes: KnownHashes, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    monkeypatch.setattr("spyctl.sources.file_check._READ", step)
+    path, archive = unpacked(tmp_path)
+    path.write_bytes(path.read_bytes()[:-96])
+    assert path.stat().st_size % 10 == 0
+    info = only(tmp_path)
+    assert info.problem is None  # nothing else tells
+    found = check_file(info, hashes, lambda _: None).problem
+    assert found is not None
+    assert found.reason == f"shorter than what its archive {archive.name} holds,"
+    assert (found.offset, found.remedy) == (path.stat().st_size, "unpack it again")
+
+
+@pytest.mark.parametrize("at", [9, 300, -20])
+def test_other_bytes_than_the_archive_holds_are_found(tmp_path: Path, hashes: KnownHashes, at: int) -> None:
+    path, archive = unpacked(tmp_path)
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+    found = check_file(only(tmp_path), hashes, lambda _: None).problem
+    assert found is not None
+    assert found.reason == f"not what its archive {archive.name} holds,"
+    assert found.offset == at % len(data)
+
+
+def test_an_archive_that_is_damaged_is_named_and_not_taken_for_the_file(tmp_path: Path, hashes: KnownHashes) -> None:
+    _, archive = unpacked(tmp_path)
+    data = archive.read_bytes()
+    archive.write_bytes(data[:-5])
+    found = check_file(only(tmp_path), hashes, lambda _: None).problem
+    assert found is not None
+    assert found.reason == f"its archive {archive.name} is damaged: cut short"
+    manifest = {"files": [{"filename": archive.name, "size": len(data), "hash": f"sha256:{'0' * 64}"}]}
+    (archive.parent / "manifest.json").write_text(json.dumps(manifest))
+    archive.write_bytes(data)
+    found = check_file(only(tmp_path), hashes, lambda _: None).problem
+    assert found is not None
+    assert "is not the bytes whose sha256 manifest.json gives" in found.reason
+    manifest["files"][0]["hash"] = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    (archive.parent / "manifest.json").write_text(json.dumps(manifest))
+    assert check_file(only(tmp_path), hashes, lambda _: None).problem is None

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import databento_dbn as dbn
@@ -14,11 +15,12 @@ import pytest
 from spyctl.columns import events
 from spyctl.errors import NoDataError, UsageError
 from spyctl.events import MBP10, FuturesTrade
-from spyctl.ingest import Reading, read_batches
+from spyctl.ingest import Reading, holding, read_batches, time_range
 from spyctl.normalize.dbn import Selection
 from spyctl.plan import make_plan
 from spyctl.sources.dbn_catalog import Catalog, DBNFileInfo, scan, without_doubles
 from spyctl.times import DAY as A_DAY
+from spyctl.times import HOUR
 from tests.support.records import (
     DAY,
     DAY_NS,
@@ -279,6 +281,128 @@ def test_a_symbology_json_above_names_what_the_header_does_not(tmp_path: Path) -
     result = {"ESZ5": [{"d0": "2025-01-01", "d1": "2026-01-01", "s": str(ES)}]}
     (tmp_path / "symbology.json").write_text(json.dumps({"result": result, "stype_out": "instrument_id"}))
     assert {event.symbol for event in read(scan(tmp_path).files)[0]} == {"ESZ5"}
+
+
+def definition(instrument_id: int, raw_symbol: str, ts_recv: int) -> Any:
+    kinds = dbn.InstrumentClass.FUTURE, dbn.SecurityUpdateAction.ADD
+    return dbn.InstrumentDefMsg(1, instrument_id, ts_recv, ts_recv, 250_000_000, 1, raw_symbol, "ES", "FUT", *kinds)
+
+
+def as_version_1(message: Any) -> bytes:
+    # The fields that the reader looks at stand where a DBN 1 record of 360 bytes has them.
+    old = bytearray(360)
+    old[:24] = bytes(message)[:24]
+    old[0] = 360 // 4
+    old[200:222] = message.raw_symbol.encode().ljust(22, b"\0")
+    return bytes(old)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_definition_file_names_what_nothing_else_does(tmp_path: Path, compressed: bool) -> None:
+    other = trade(T0 + 20 * MS, instrument_id=9)
+    write_file(
+        tmp_path, "trades", [*TRADES, other], symbols=["ALL_SYMBOLS"], mappings={}, stype_in="raw_symbol"
+    )  # fmt: skip
+    head = metadata("definition", symbols=["ALL_SYMBOLS"], mappings={}, stype_in="raw_symbol", version=3)
+    records = [definition(i, f"ESZ{i % 9}-ESH{i}", DAY_NS) for i in range(500)]
+    records += [definition(ES, "ESZ5", DAY_NS + 5), definition(ES, "ESZ5", DAY_NS + A_DAY)]
+    data = content(records, head)
+    path = tmp_path / f"glbx-mdp3-20251216.definition.dbn{'.zst' if compressed else ''}"
+    path.write_bytes(zstd_frames(data, len(head)) if compressed else data)
+    catalog = scan(tmp_path)
+    assert catalog.passed_over == [(path, "holds definitions, asked for a name where nothing else has one")]
+    found, reading = read(catalog.files)
+    assert Counter(event.symbol for event in found) == {"ESZ5": 10, "ESZ0-ESH9": 1}
+    assert reading.unresolved == {}
+    assert len(make_plan(tmp_path, [], "", Selection(symbols=("ESZ5",))).infos) == 1
+
+
+def test_definitions_of_other_days_and_other_datasets_name_nothing_and_a_header_goes_first(tmp_path: Path) -> None:
+    def write(name: str, dataset: bytes, day_ns: int, symbol: str) -> None:
+        head = metadata("definition", mappings={}, start=day_ns, end=day_ns + A_DAY, version=3)
+        data = content([definition(ES, symbol, day_ns)], head).replace(b"GLBX.MDP3", dataset)
+        (tmp_path / f"{name}.dbn").write_bytes(data)
+
+    write("a", b"IFEU.IMPA", DAY_NS, "BRN")
+    write("b", b"GLBX.MDP3", DAY_NS - A_DAY, "ESU5")
+    write_file(tmp_path, "trades", TRADES, symbols=["ALL_SYMBOLS"], mappings={}, stype_in="raw_symbol")
+    assert {event.symbol for event in read(scan(tmp_path).files)[0]} == {str(ES)}
+    write("c", b"GLBX.MDP3", DAY_NS, "ESZ5")
+    assert {event.symbol for event in read(scan(tmp_path).files)[0]} == {"ESZ5"}
+    write_file(tmp_path, "trades", TRADES)
+    assert {event.symbol for event in read(scan(tmp_path).files)[0]} == {"ES"}
+
+
+def test_definitions_of_dbn_1_and_of_a_file_that_is_cut_short(tmp_path: Path) -> None:
+    write_file(tmp_path, "trades", TRADES, symbols=["ALL_SYMBOLS"], mappings={}, stype_in="raw_symbol")
+    head = metadata("definition", mappings={}, version=1)
+    data = content([as_version_1(definition(ES, "ESZ5", DAY_NS)), as_version_1(definition(7, "NQZ5", DAY_NS))], head)
+    (tmp_path / "x.definition.dbn").write_bytes(data[:-100])
+    assert {event.symbol for event in read(scan(tmp_path).files)[0]} == {"ESZ5"}
+
+
+def test_a_parent_whose_symbols_are_partly_or_not_found(tmp_path: Path) -> None:
+    mappings = {"ESZ5": [(DAY, NEXT, str(ES))], "ESH6": [(DAY - timedelta(9), DAY, "8")]}
+    head = bytes(
+        dbn.Metadata(
+            "GLBX.MDP3", DAY_NS, dbn.SType.from_str("parent"), dbn.SType.INSTRUMENT_ID, dbn.Schema.from_str("trades"),
+            symbols=["ES.FUT", "QQ.FUT"], partial=["ESZ5", "ESH6"], not_found=["QQ.FUT"], version=1,
+            mappings=[
+                SimpleNamespace(
+                    raw_symbol=symbol,
+                    intervals=[SimpleNamespace(start_date=a, end_date=b, symbol=s) for a, b, s in intervals],
+                )
+                for symbol, intervals in mappings.items()
+            ],
+        )
+    )  # fmt: skip
+    path = tmp_path / "glbx-mdp3-20251216.trades.dbn"
+    path.write_bytes(content([*TRADES, trade(T0 + SECOND, instrument_id=8)], head))
+    info = only(scan(tmp_path))
+    assert (info.symbols, info.problem) == (("ES.FUT", "QQ.FUT"), None)
+    found, reading = read([info])
+    assert Counter(event.symbol for event in found) == {"ESZ5": 10, "8": 1}  # the interval of ESH6 is over
+    assert reading.unresolved == {8: 1}
+
+
+# --- days with odd hours
+
+
+def test_a_holiday_is_silent_from_its_snapshot_until_the_evening(tmp_path: Path) -> None:
+    evening = DAY_NS + 22 * HOUR
+    rows = [book(DAY_NS - 9 * HOUR, DAY_NS, flags=168), *(book(evening + i * MS) for i in range(5))]
+    write_file(tmp_path, "mbp-10", rows)
+    write_file(tmp_path, "trades", [trade(evening + 2 * MS)])
+    infos = scan(tmp_path).files
+    assert [info.problem for info in infos] == [None, None]
+    found, _ = read(infos)
+    assert [isinstance(event, FuturesTrade) for event in found] == [False] * 3 + [True] + [False] * 3
+    assert found[0].ts_event_ns == DAY_NS - 9 * HOUR  # the venue's own, however old
+    assert [event.is_snapshot for event in found if isinstance(event, MBP10)] == [True] + [False] * 5
+    times = time_range(holding(infos, DAY), DAY)
+    assert (times.snapshots, times.first_ns, times.last_ns) == (1, evening, evening + 4 * MS)
+    plan = make_plan(tmp_path, [], "", Selection(), speed=1.0, max_quiet_ns=60 * SECOND)
+    assert plan.wall_ns == 60 * SECOND + 4 * MS
+
+
+def test_a_sunday_of_one_hour_with_several_snapshots_at_the_weekly_start(tmp_path: Path) -> None:
+    sunday = date(2025, 12, 14)
+    start = DAY_NS - 2 * A_DAY
+    snapshot_ns, opening = start + 13 * HOUR + 5 * SECOND, start + 23 * HOUR
+    rows = [
+        book(start - 2 * A_DAY - i, snapshot_ns + i // 7, flags=40 if i < 19 else 168, sequence=i) for i in range(20)
+    ]
+    rows += [book(opening + i * MS, sequence=531 + i) for i in range(10)]
+    write_file(tmp_path, "mbp-10", rows, day=sunday, start=start, end=start + A_DAY)
+    write_file(tmp_path, "trades", [trade(opening, side=dbn.Side.NONE)], day=sunday, start=start, end=start + A_DAY)
+    infos = scan(tmp_path).files
+    assert {(info.first_date, info.last_date, info.misnamed) for info in infos} == {(sunday, sunday, False)}
+    found, _ = read(infos)
+    books = [event for event in found if isinstance(event, MBP10)]
+    assert [event.is_snapshot for event in books] == [True] * 20 + [False] * 10
+    assert [event.seq for event in books[:20]] == list(range(20))  # in the order of the file
+    assert isinstance(found[20], FuturesTrade)
+    assert found[20].aggressor == 0
 
 
 def test_two_continuous_symbols_may_be_one_instrument(tmp_path: Path) -> None:
