@@ -15,7 +15,7 @@ help:
 	@echo "make soak   what takes too long for make test: every bit of a header flipped"
 	@echo "make bench  how fast it is, as ratios inside one run"
 	@echo "make docs   write docs/cli.md and completions/ anew"
-	@echo "make pictures  draw the dashboards in docs/ anew"
+	@echo "make pictures  draw what docs/ shows anew"
 
 demo: $(VENV)/spyctl.ok
 	@echo "running: spyctl replay --date 2025-12-16 --speed 10 --embedded"
@@ -46,6 +46,7 @@ bench: $(VENV)/test.ok
 
 pictures: $(VENV)/test.ok
 	@$(BIN)/python -m tests.support.pictures
+	@$(BIN)/python -m tests.support.week
 
 docs: $(VENV)/test.ok
 	@$(BIN)/python -m tests.support.reference

@@ -87,20 +87,20 @@ class Quality:
     def doubts(self) -> list[str]:
         """Say in words what somebody should look at."""
         found = [
-            (self.sequence_resets, "sequence resets"),
-            (self.inversions, "ts_event inversions"),
-            (self.late, "records later than the reorder window"),
-            (self.bad_ts_recv, "records flagged BAD_TS_RECV"),
-            (self.maybe_bad_book, "records flagged MAYBE_BAD_BOOK"),
-            (self.crossed, "crossed books"),
-            (self.twinless or 0, "trades without a twin"),
-            (self.received_before_event, "records received before they happened"),
-            (len(self.damage), "damaged files"),
+            (self.sequence_resets, "sequence reset", ""),
+            (self.inversions, "ts_event inversion", ""),
+            (self.late, "record", " later than the reorder window"),
+            (self.bad_ts_recv, "record", " flagged BAD_TS_RECV"),
+            (self.maybe_bad_book, "record", " flagged MAYBE_BAD_BOOK"),
+            (self.crossed, "crossed book", ""),
+            (self.twinless or 0, "trade", " without a twin"),
+            (self.received_before_event, "record", " received before the event"),
+            (len(self.damage), "damaged file", ""),
         ]
         if self.leads:
             long = self.quiets - sum(in_daily_break(*one) for one in self.quiet)
-            found.append((long, "quiet stretches of a minute or more"))
-        return [f"{self.schema}: {count:,} {what}" for count, what in found if count]
+            found.append((long, "quiet spell", " of a minute or more"))
+        return [f"{self.schema}: {count:,} {noun}{'s' * (count != 1)}{rest}" for count, noun, rest in found if count]
 
 
 def in_daily_break(from_ns: int, to_ns: int) -> bool:

@@ -238,7 +238,7 @@ def _words(
         ("overlaps", double_of is not None and double_of.wholly),
         ("overlaps in part", double_of is not None and not double_of.wholly),
         ("misnamed", info.misnamed),
-        ("no records", info.records == 0),
+        ("no records", info.records == 0 and problem is None),
         (f"no {other} that day", other in held and info.first_date not in held[other]),
         ("sha256 ✓", checked is not None and checked.by == "sha256" and problem is None),
         ("archive ✓", checked is not None and checked.by == "archive" and problem is None),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import week
 from tests.support.reference import COMMANDS, ROOT, files, spyctl
 from tests.support.waiting import eventually_sync
 
@@ -51,6 +52,12 @@ def test_every_test_that_a_table_names_exists(table: str, count: int) -> None:
         assert names, row
         for name in names:
             assert f"def {name}(" in code, name
+
+
+def test_the_page_of_the_week_is_what_the_program_prints(tmp_path: Path) -> None:
+    text, picture = week.page(tmp_path)
+    assert week.masked(text) == week.masked((ROOT / "docs" / "week.md").read_text()), "out of date: make pictures"
+    assert picture == (ROOT / "docs" / "week.svg").read_text()
 
 
 def masked(text: str) -> list[str]:
