@@ -15,8 +15,8 @@ from spyctl.errors import DamagedFileError, NoDataError
 from spyctl.events import MBP10, FuturesTrade
 from spyctl.merge import merge
 from spyctl.normalize.dbn import F_SNAPSHOT, Normalizer, Selection, Tally, Wanted, index
-from spyctl.sources import dbn_catalog
-from spyctl.sources.dbn_catalog import DBNFileInfo
+from spyctl.sources.dbn_catalog import DBNFileInfo, refuse_mixture, scan
+from spyctl.sources.doubles import without_doubles
 from spyctl.symbology import SymbolMap, ambiguous_roots
 from spyctl.times import DAY, MAX_INSTANT, day_number
 
@@ -173,7 +173,7 @@ class DBNIngestor:
         Raises :class:`NoDataError` where there is no such folder or nothing in it, :class:`UsageError` for an
         unknown schema.
         """
-        infos = dbn_catalog.scan(self.root).files
+        infos = scan(self.root).files
         wanted = schema_name(schema) if schema is not None else None
         return [info for info in infos if wanted in (None, info.schema)]
 
@@ -227,8 +227,8 @@ def holding(infos: Sequence[DBNFileInfo], day: date) -> list[DBNFileInfo]:
     Raises :class:`UsageError` where they must not be read as one input.
     """
     found = [info for info in infos if info.covers(day)]
-    dbn_catalog.refuse_mixture(found, "the data folder")
-    return dbn_catalog.without_doubles(found)[0]
+    refuse_mixture(found, "the data folder")
+    return without_doubles(found)[0]
 
 
 def time_range(

@@ -12,8 +12,9 @@ from spyctl.columns import SCHEMAS
 from spyctl.errors import DamagedFileError, NoDataError, UsageError
 from spyctl.ingest import of_file
 from spyctl.normalize.dbn import Selection, Wanted, index
-from spyctl.sources.dbn_catalog import DBNFileInfo, Double, days, may_hold, refuse_mixture, scan, without_doubles
+from spyctl.sources.dbn_catalog import DBNFileInfo, days, may_hold, refuse_mixture, scan
 from spyctl.sources.dbn_file import RECORD_DTYPES
+from spyctl.sources.doubles import Double, without_doubles
 from spyctl.symbology import SymbolChoice, SymbolMap
 from spyctl.times import DAY, MAX_INSTANT, date_of, day_number, parse_date
 

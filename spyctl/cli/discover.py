@@ -16,7 +16,8 @@ from spyctl.sizes import size_text
 if TYPE_CHECKING:
     from datetime import date
 
-    from spyctl.sources.dbn_catalog import Catalog, DBNFileInfo, Double
+    from spyctl.sources.dbn_catalog import Catalog, DBNFileInfo
+    from spyctl.sources.doubles import Double
     from spyctl.sources.file_check import FileCheck
 
 _MOST_NOTES = 5
@@ -55,7 +56,8 @@ def discover(
 
     from spyctl.columns import SCHEMAS, schema_name
     from spyctl.plan import shown, with_symbols
-    from spyctl.sources.dbn_catalog import scan, without_doubles
+    from spyctl.sources.dbn_catalog import scan
+    from spyctl.sources.doubles import without_doubles
 
     schemas = [schema_name(text) for text in schema] if schema else list(SCHEMAS)
     talk = talk_of(context)

@@ -10,7 +10,8 @@ from spyctl.errors import DamagedFileError, NoDataError, UsageError
 from spyctl.ingest import DBNIngestor
 from spyctl.normalize.dbn import Selection
 from spyctl.plan import choose_dates, make_plan
-from spyctl.sources.dbn_catalog import days, scan, without_doubles
+from spyctl.sources.dbn_catalog import days, scan
+from spyctl.sources.doubles import without_doubles
 from spyctl.times import SECOND, trading_day
 from tests.support.records import DAY, DAY_NS, MS, T0, book, trade, write_file
 

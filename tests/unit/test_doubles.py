@@ -10,7 +10,8 @@ from spyctl.errors import DamagedFileError, NoDataError, UsageError
 from spyctl.ingest import Reading, holding, read_batches, time_range
 from spyctl.normalize.dbn import Selection
 from spyctl.plan import make_plan
-from spyctl.sources.dbn_catalog import scan, without_doubles
+from spyctl.sources.dbn_catalog import scan
+from spyctl.sources.doubles import without_doubles
 from tests.support.records import DAY, DAY_NS, MS, SECOND, T0, trade, write_file
 
 A_DAY = 86_400 * SECOND

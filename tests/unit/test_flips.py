@@ -12,7 +12,8 @@ import pytest
 from spyctl.errors import OtherSchemaError, SpyctlError
 from spyctl.ingest import Reading, read_batches
 from spyctl.normalize.dbn import Selection
-from spyctl.sources.dbn_catalog import scan, without_doubles
+from spyctl.sources.dbn_catalog import scan
+from spyctl.sources.doubles import without_doubles
 from tests.support.records import MS, T0, book, content, metadata, trade, zstd_frames
 
 MAKERS = {"trades": trade, "mbp-10": book}

@@ -18,7 +18,8 @@ from spyctl.events import MBP10, FuturesTrade
 from spyctl.ingest import Reading, holding, read_batches, time_range
 from spyctl.normalize.dbn import Selection
 from spyctl.plan import make_plan
-from spyctl.sources.dbn_catalog import Catalog, DBNFileInfo, scan, without_doubles
+from spyctl.sources.dbn_catalog import Catalog, DBNFileInfo, scan
+from spyctl.sources.doubles import without_doubles
 from spyctl.times import DAY as A_DAY
 from spyctl.times import HOUR
 from tests.support.records import (
