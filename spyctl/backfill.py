@@ -4,10 +4,11 @@
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from spyctl.errors import KeyRefusedError, UnreachableFeedError
+from spyctl.errors import KeyRefusedError, SpyctlError, UnreachableFeedError
 from spyctl.normalize.massive import from_rest
 from spyctl.sources.massive_rest import Answer, MassiveRest, following
 from spyctl.times import SECOND
@@ -79,3 +80,56 @@ class Backfill:
                 raise KeyRefusedError(f"no trades of {symbol} over REST: {why}", "a plan that includes them")
             pause_s = answer.retry_after_s or self._pause_s
         raise UnreachableFeedError(why, "try again later")
+
+
+class Filler:
+    """Has what the gaps left out fetched and taken in.
+
+    ``hold`` and ``release`` bracket the time in which nothing that was seen may be forgotten; ``take`` takes trades in
+    wire form, of a market and some tickers, and returns how many were new; ``note`` is told how it went.
+    """
+
+    def __init__(
+        self,
+        backfill: Backfill,
+        *,
+        hold: Callable[[], None],
+        release: Callable[[], None],
+        take: Callable[[Sequence[object], str, Collection[str]], Awaitable[int]],
+        note: Callable[[str, bool], None],
+    ) -> None:
+        self.filled = 0
+        self.unfilled = 0  # gaps for which something is missing still
+        self._backfill = backfill
+        self._hold, self._release = hold, release
+        self._take = take
+        self._note = note
+        self._topics: dict[str, set[str]] = {}  # by market: what was wanted while nothing arrived
+
+    def lost(self, market: str, topics: Collection[str]) -> None:
+        """Note that nothing arrives any more on some topics of a market."""
+        if market not in self._topics:
+            self._topics[market] = set(topics)
+            self._hold()
+
+    def wanted(self, market: str, topics: Collection[str]) -> None:
+        """Note what is wanted now; it matters where nothing arrives."""
+        if market in self._topics:
+            self._topics[market].update(topics)
+
+    async def fill(self, market: str, from_ns: int, to_ns: int) -> None:
+        """Fetch what was wanted of a market between two instants (Unix ns)."""
+        symbols = sorted(topic.removeprefix("T.") for topic in self._topics.pop(market) if topic.startswith("T."))
+        self.unfilled += 1
+        try:
+            found = await self._backfill.trades(symbols, from_ns, to_ns)
+            filled = await self._take(found.messages, market, symbols)
+            self.filled += filled
+            self._note(f"backfill: {filled:,} trades of the {market} gap", False)
+            for symbol, why in found.missing.items():
+                self._note(f"backfill: none of {symbol}: {why}", True)
+            self.unfilled -= not found.missing
+        except SpyctlError as error:
+            self._note(f"backfill: {error.message}", True)
+        finally:
+            self._release()

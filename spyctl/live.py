@@ -14,14 +14,15 @@ from datetime import date
 from functools import partial
 from typing import Any
 
-from spyctl.backfill import Backfill
+from spyctl.backfill import Backfill, Filler
 from spyctl.backlog import MAX_EVENTS, Backlog, Pending
 from spyctl.bus.in_flight import Delivery, Sink
 from spyctl.encode import encoded_events
-from spyctl.errors import ExitCode, KeyRefusedError, SpyctlError, UnreachableError
+from spyctl.errors import ExitCode, KeyRefusedError, UnreachableError
 from spyctl.events import EventSource, Gap, OptionTrade, StockQuote, StockTrade
 from spyctl.gaps import Gaps
 from spyctl.intake import Intake
+from spyctl.listing import Listing
 from spyctl.normalize.massive import OPTIONS, STOCKS, LiveEvent, Parsed, normalize, parse_frame
 from spyctl.notes import Note
 from spyctl.sources.massive_feed import Feed
@@ -44,8 +45,6 @@ FINISH_S = 30.0
 RELAXED_S = 2.0  # without a drop, until an overflow is over
 STALL_S = 15.0
 SKEW_S = 10.0  # between looks at how late events arrive
-LIST_S = 3_600.0  # contracts are listed during the day too
-LIST_RETRY_S = 60.0
 LATE_S = 1.0  # from then on worth a word when a connection ends
 _NOTES = 50
 
@@ -92,7 +91,6 @@ class Live:
         self.backlog = Backlog(options.max_events)
         self.subjects = tuple(with_prefix(subject, options.prefix) for subject in SUBJECTS)
         self.by_subject: Counter[str] = Counter()
-        self.backfilled = 0
         self.notes: deque[Note] = deque(maxlen=_NOTES)
         self.warnings = 0
         self.refused: dict[str, KeyRefusedError] = {}
@@ -101,18 +99,23 @@ class Live:
         self._sink = sink
         self._ranks = {subject: subjects.index(subject) for subject in SUBJECTS}
         self._connected = connected
-        self._backfill = backfill
-        self._listed = listed
-        self._listed_for: date | None = None
-        self._list_again_s = 0.0
-        self._unlisted = False
+        self._filler = (
+            None
+            if backfill is None
+            else Filler(
+                backfill,
+                hold=self.intake.trades_seen.hold,
+                release=self.intake.trades_seen.release,
+                take=self._take_filled,
+                note=lambda text, warning: self._note(text, warning=warning),
+            )
+        )
+        self._listing = None if listed is None else Listing(listed, self.window, self._note)
         self._frames: deque[tuple[str, str | bytes, int, int]] = deque()
         self._arrived = asyncio.Event()
         self._filled, self._taken = asyncio.Event(), asyncio.Event()
         self._stop = asyncio.Event()
         self._sent = self._acked = 0
-        self._gap_topics: dict[str, set[str]] = {}  # by market: what was wanted while nothing arrived
-        self.unfilled = 0
         self._refusals_told: set[str] = set()
         self._dropped_before = 0
         self._dropped_s = 0.0
@@ -147,6 +150,11 @@ class Live:
     def dropped(self) -> int:
         """Events that had to go because the server took too long."""
         return sum(self.backlog.dropped.values())
+
+    @property
+    def backfilled(self) -> int:
+        """Trades that a gap had left out."""
+        return self._filler.filled if self._filler is not None else 0
 
     @property
     def queued(self) -> int:
@@ -253,17 +261,16 @@ class Live:
         if waiting > FRAMES_AT_ONCE or late_s > LATE_S:
             self._note(f"{feed.market}: before that {waiting:,} frames waited, events came up to {late_s:.1f} s late")
         self._tell(self.gaps.open(feed.market, from_ns, time.time_ns(), reason))
-        if self._backfill is not None and feed.market not in self._gap_topics:
-            self._gap_topics[feed.market] = set(feed.desired)
-            self.intake.trades_seen.hold()  # what is seen around the gap must be known when it is filled
+        if self._filler is not None:
+            self._filler.lost(feed.market, feed.desired)
 
     def back(self, feed: Feed, to_ns: int) -> None:
         """Close a gap, and have it filled where that was asked for."""
         closed = self.gaps.close(feed.market, to_ns, time.time_ns())
         self._tell(closed)
-        if self._backfill is not None and closed is not None:
-            topics = self._gap_topics.pop(feed.market) | feed.desired
-            self._beside(self._fill(self._backfill, feed.market, sorted(topics), closed))
+        if self._filler is not None and closed is not None:
+            self._filler.wanted(feed.market, feed.desired)
+            self._beside(self._filler.fill(feed.market, closed.from_ns, closed.to_ns or time.time_ns()))
 
     def note(self, feed: Feed, text: str) -> None:
         """Keep a note."""
@@ -375,28 +382,10 @@ class Live:
             self._note(f"options now of {self.window.manager.expiry}")
         if OPTIONS in self.feeds and self.feeds[OPTIONS].desired != self.window.topics:
             self.feeds[OPTIONS].set_desired(self.window.topics)
-            if OPTIONS in self._gap_topics:
-                self._gap_topics[OPTIONS] |= self.window.topics
-        due = self._listed_for != self.window.manager.expiry or time.monotonic() >= self._list_again_s
-        if self._listed is not None and due:
-            self._listed_for = self.window.manager.expiry
-            self._list_again_s = time.monotonic() + LIST_S
-            self._beside(self._list(self._listed_for))
-
-    async def _list(self, expiry: date | None) -> None:
-        if expiry is None or self._listed is None:
-            return
-        strikes = await self._listed(self.window.manager.underlying, expiry)
-        if expiry != self.window.manager.expiry:
-            return
-        if strikes is None:
-            self._list_again_s = time.monotonic() + LIST_RETRY_S
-            if self.window.manager.listed is None and not self._unlisted:
-                self._note("no list of contracts over REST: every whole dollar is subscribed")
-            self._unlisted = True
-        else:
-            self._unlisted = False
-            self.window.relist(strikes, time.monotonic_ns())
+            if self._filler is not None:
+                self._filler.wanted(OPTIONS, self.window.topics)
+        if self._listing is not None and self._listing.due():
+            self._beside(self._listing.refresh())
 
     def _beside(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -438,24 +427,6 @@ class Live:
         relaxed = time.monotonic() - self._dropped_s > RELAXED_S and len(self.backlog) < self.options.max_events // 2
         if "overflow" in self.gaps.open_now and relaxed:
             self._close_overflow()
-
-    # --- what a gap left out
-
-    async def _fill(self, backfill: Backfill, market: str, topics: Sequence[str], gap: Gap) -> None:
-        symbols = [topic.removeprefix("T.") for topic in topics if topic.startswith("T.")]
-        self.unfilled += 1
-        try:
-            found = await backfill.trades(symbols, gap.from_ns, gap.to_ns or time.time_ns())
-            filled = await self._take_filled(found.messages, market, symbols)
-            self.backfilled += filled
-            self._note(f"backfill: {filled:,} trades of the {market} gap", warning=False)
-            for symbol, why in found.missing.items():
-                self._note(f"backfill: none of {symbol}: {why}", warning=True)
-            self.unfilled -= not found.missing
-        except SpyctlError as error:
-            self._note(f"backfill: {error.message}", warning=True)
-        finally:
-            self.intake.trades_seen.release()
 
     async def _take_filled(self, messages: Sequence[object], market: str, symbols: Collection[str]) -> int:
         filled = 0
@@ -501,7 +472,7 @@ class Live:
             "open_gaps": sorted(self.gaps.open_now),
             "notes": [{"ns": note.ns, "text": note.text} for note in self.notes],
             "backfilled": self.backfilled,
-            "unfilled": self.unfilled,
+            "unfilled": self._filler.unfilled if self._filler is not None else 0,
             "unresolved": 0,
             "resent": delivery.resent,
             "refusals": dict(delivery.refusals),
