@@ -16,7 +16,7 @@ from spyctl.bus.connection import ApiError, Connection
 from spyctl.bus.runs import living_runs
 from spyctl.bus.stream import misfits
 from spyctl.bus.target import Reached, Target, reach, would_start
-from spyctl.errors import ExitCode, KeyRefusedError, SpyctlError
+from spyctl.errors import ExitCode, KeyRefusedError, SpyctlError, UnreachableError
 from spyctl.events import EventSource
 from spyctl.normalize.massive import OPTIONS, STOCKS, parse_frame
 from spyctl.sources.databento_api import GATEWAY, DatabentoApi
@@ -25,7 +25,7 @@ from spyctl.sources.massive_feed import Feed, Timing
 from spyctl.sources.massive_rest import Answer, MassiveRest, listed_contracts
 from spyctl.strikes import OptionTicker
 from spyctl.tasks import end_task
-from spyctl.times import SECOND
+from spyctl.times import SECOND, duration_text
 from spyctl.trading_days import current_expiry, session_text
 from spyctl.wire import STREAM_SUBJECTS, stream_name, with_prefix
 
@@ -34,6 +34,7 @@ SKEW_WARN_S = 2.0
 DELAY_WARN_S = 60.0
 _SOCKETS = ("stocks ws", "options ws")
 UPGRADE = "a plan that includes it: massive.com/pricing"
+NEW_KEY = "copy it again from the dashboard at massive.com"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +95,11 @@ async def probe(request: ProbeRequest) -> AsyncIterator[CheckResult]:
 
 
 async def _vendor_checks(request: ProbeRequest, seen: _Seen) -> AsyncIterator[CheckResult]:
-    names = ("clock", "market", "stocks", "options", "stocks ws", "options ws")
+    names = ("clock", "market", "stocks", "options")
     if request.api_key is None:
         remedy = f"export {request.key_name.split(' ')[0]}=…; spyctl live --sim needs none"
         yield CheckResult("key", "fail", f"none: {request.key_name} not set", None, remedy, ExitCode.KEY)
-        for skipped in _skipped(names, "they need a key"):
+        for skipped in _skipped((*names, *_SOCKETS), "they need a key"):
             yield skipped
         return
     rest = MassiveRest(request.api_key, request.rest_url)
@@ -110,21 +111,29 @@ async def _vendor_checks(request: ProbeRequest, seen: _Seen) -> AsyncIterator[Ch
         yield CheckResult("key", "fail", error.message, time.monotonic() - begun_s, error.remedy, ExitCode.FAILED)
         for skipped in _skipped(names, f"they need {rest.host}"):
             yield skipped
+        async for result in _sockets(request, seen):  # of another host
+            yield result
         return
     took_s = time.monotonic() - begun_s
     if answer.code == 401:
         text = f"{shown} refused: 401 {answer.words}"
-        yield CheckResult("key", "fail", text, took_s, "copy it again from the dashboard at massive.com", ExitCode.KEY)
+        yield CheckResult("key", "fail", text, took_s, NEW_KEY, ExitCode.KEY)
         yield _clock_check(answer, begun_ns, took_s)
-        for skipped in _skipped(names[1:], "they need a good key"):
+        for skipped in _skipped((*names[1:], *_SOCKETS), "they need a good key"):
             yield skipped
         return
-    if answer.code != 200:
-        busy = answer.code == 429
+    if answer.code != 200 or "market" not in answer.document:
+        busy, refused = answer.code == 429, answer.code == 403
         text = f"{rest.host} answers {answer.code}: {answer.words}"
-        yield CheckResult("key", "warn" if busy else "fail", text, took_s, "try again in a minute", ExitCode.FAILED)
+        remedy = UPGRADE if refused else "try again in a minute"
+        if answer.code == 200:
+            text, remedy = f"what answers as {rest.host} is not the vendor's API", "check network, proxy and --rest-url"
+        code = ExitCode.KEY if refused else ExitCode.FAILED
+        yield CheckResult("key", "warn" if busy else "fail", text, took_s, remedy, code)
         for skipped in _skipped(names, f"they need {rest.host}"):
             yield skipped
+        async for result in _sockets(request, seen):  # REST has limits of its own
+            yield result
         return
     yield CheckResult("key", "pass", f"{shown} accepted by {rest.host}", took_s)
     yield _clock_check(answer, begun_ns, took_s)
@@ -158,7 +167,7 @@ async def _timed(name: str, rest_host: str, check: Callable[[], CheckResult]) ->
         found = await asyncio.to_thread(check)
     except SpyctlError as error:
         found = CheckResult(name, "fail", error.message, None, error.remedy, ExitCode.FAILED)
-    except (AttributeError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         text = f"an answer of {rest_host} that makes no sense ({error})"
         found = CheckResult(name, "fail", text, None, "try again later", ExitCode.FAILED)
     return CheckResult(found.name, found.verdict, found.text, time.monotonic() - begun_s, found.remedy, found.code)
@@ -183,10 +192,10 @@ def _stocks(rest: MassiveRest, request: ProbeRequest, seen: _Seen) -> CheckResul
     quote = rest.get(f"/v2/last/nbbo/{symbol}")
     if quote.code != 200:
         return _refusal("stocks", f"quotes of {symbol}", quote)
-    last_ns = (trade.document.get("results") or {}).get("t")
+    last_ns = trade.document["results"].get("t")
     behind_s = (time.time_ns() - last_ns) / SECOND if isinstance(last_ns, int) else 0.0
     if seen.market == "open" and behind_s > DELAY_WARN_S:
-        text = f"trades and quotes, {behind_s / 60:.0f} minutes late"
+        text = f"trades and quotes, {duration_text(round(behind_s) * SECOND)} late"
         return CheckResult("stocks", "warn", text, remedy="spyctl live --delayed, or a plan with real time")
     return CheckResult("stocks", "pass", "trades and quotes" + (", real time" if seen.market == "open" else ""))
 
@@ -224,16 +233,16 @@ async def _sockets(request: ProbeRequest, seen: _Seen) -> AsyncIterator[CheckRes
 
 
 class _Listener:
-    # Hands statuses back to the feed and keeps what it complains about.
+    # Hands statuses back to the feed and keeps what it complains about, and why a connection ended.
     def __init__(self) -> None:
-        self.words = ""
+        self.words = self.reason = ""
 
     def frame(self, feed: Feed, frame: str | bytes, ts_recv_ns: int) -> None:
         for status in parse_frame(frame, feed.market, ts_recv_ns, EventSource.POLYGON_WS).statuses:
             feed.status(status.status, status.message)
 
     def lost(self, feed: Feed, from_ns: int, reason: str) -> None:
-        self.words = reason
+        self.words = self.reason = reason
 
     def back(self, feed: Feed, to_ns: int) -> None:
         pass
@@ -254,21 +263,32 @@ async def _socket(request: ProbeRequest, market: str, topics: list[str]) -> Chec
                 break
         took_s = time.monotonic() - begun_s
         if running.done() and isinstance(error := running.exception(), KeyRefusedError):
-            return CheckResult(name, "fail", error.message, took_s, UPGRADE, ExitCode.KEY)
+            return CheckResult(name, "fail", error.message, took_s, _socket_remedy(error.message), ExitCode.KEY)
+        if listener.reason == "max_connections":
+            text, remedy = (
+                f"another process uses this key: {feed.words.strip()}",
+                "end it; a key has one connection a market",
+            )
+            return CheckResult(name, "fail", text, took_s, remedy, ExitCode.KEY)
         if feed.desired <= feed.held:
             shown = ", ".join(topic.removeprefix("T.") if market == OPTIONS else topic for topic in topics)
             return CheckResult(name, "pass", f"authenticated; {shown} subscribed", took_s)
         if feed.state == "up":
             text = f"authenticated, but {', '.join(sorted(feed.desired - feed.held))} not acknowledged"
-            return CheckResult(
-                name, "fail", text + (f": {feed.words}" if feed.words else ""), took_s, UPGRADE, ExitCode.KEY
-            )
+            text += f": {feed.words}" if feed.words else ""
+            return CheckResult(name, "fail", text, took_s, _socket_remedy(feed.words), ExitCode.KEY)
         text = f"{request.feed_url} does not let us in: {listener.words or 'no answer'}"
         return CheckResult(name, "fail", text, took_s, "check network, proxy and --feed-url", ExitCode.FAILED)
     finally:
         feed.stop()
         await asyncio.wait({running}, timeout=5)
         await end_task(running)
+
+
+def _socket_remedy(words: str) -> str:
+    if "authentication failed" in words.lower():
+        return NEW_KEY
+    return "spyctl probe --delayed, or a plan with real time" if "delayed" in words.lower() else UPGRADE
 
 
 # --- NATS and the data
@@ -286,10 +306,11 @@ async def _bus_checks(request: ProbeRequest, seen: _Seen, stack: AsyncExitStack)
     try:
         reached: Reached = await stack.enter_async_context(reach(target))
     except SpyctlError as error:
-        return [
-            CheckResult("nats", "fail", error.message, time.monotonic() - begun_s, error.remedy, ExitCode.NATS),
-            *needs,
-        ]
+        text, remedy = error.message, error.remedy
+        if isinstance(error, UnreachableError) and target.named_by:
+            text = f"{text} ({target.named_by})"
+            remedy = f"start it, or leave out {target.named_by} to use the embedded server"
+        return [CheckResult("nats", "fail", text, time.monotonic() - begun_s, remedy, ExitCode.NATS), *needs]
     connection = reached.connection
     where = "embedded server" if reached.embedded is not None else connection.url
     text = f"{where}, nats-server {connection.server_version}"

@@ -66,7 +66,7 @@ class Live:
     """One run of the live side; :meth:`run` goes on until :meth:`stop`. Counters may be read at any time.
 
     ``connected`` tells whether the NATS connection is up, ``listed`` which strikes (in thousandths) of an underlying
-    exist for an expiry, ``None`` where that is not to be had; ``observer`` is shown each event.
+    exist for an expiry, ``None`` where that is not to be had; ``observer`` is shown each event, ``tell`` each note.
     """
 
     def __init__(
@@ -80,6 +80,7 @@ class Live:
         backfill: Backfill | None = None,
         listed: Callable[[str, date], Awaitable[frozenset[int] | None]] | None = None,
         observer: Callable[[LiveEvent], None] | None = None,
+        tell: Callable[[Note], None] = lambda _: None,
         subjects: Sequence[str] = SUBJECTS,
     ) -> None:
         self.options = options
@@ -99,6 +100,7 @@ class Live:
         self._sink = sink
         self._ranks = {subject: subjects.index(subject) for subject in SUBJECTS}
         self._connected = connected
+        self._tell_note = tell
         self._filler = (
             None
             if backfill is None
@@ -179,8 +181,8 @@ class Live:
     async def run(self, feeds: Sequence[Feed]) -> None:
         """Take in what the feeds bring.
 
-        Raises :class:`KeyRefusedError` where the key is refused for the stocks (with ``require_options`` for any
-        of them), and what the sink raises.
+        Raises :class:`KeyRefusedError` where the key is refused for the stocks, or for a feed that was up before
+        (with ``require_options`` for any), and what the sink raises.
         """
         self.started_ns = time.time_ns()
         self.feeds = {feed.market: feed for feed in feeds}
@@ -231,18 +233,22 @@ class Live:
             )
 
     async def _drain(self, publisher: "asyncio.Task[None]") -> None:
-        while (len(self.backlog) or self._publishing) and not publisher.done():
+        # NATS may come back meanwhile: the end of its gap is stored like everything else.
+        while not publisher.done():
+            if not (len(self.backlog) or self._publishing):
+                await self._sink.drain()
+                self._watch_server(time.time_ns())
+                if not len(self.backlog):
+                    break
             self._filled.set()
             await asyncio.sleep(TICK_S / 10)
-        if not publisher.done():
-            await self._sink.drain()
 
     async def _read(self, feed: Feed) -> None:
         try:
             await feed.run()
         except KeyRefusedError as error:
             self.refused[feed.market] = error
-            if feed.market == STOCKS or self.options.require_options:
+            if feed.market == STOCKS or self.options.require_options or not feed.never_let_in:
                 raise
             self._note(error.message, warning=True)
 
@@ -277,8 +283,10 @@ class Live:
         self._note(text, warning=True)
 
     def _note(self, text: str, *, warning: bool = False) -> None:
-        self.notes.append(Note(time.time_ns(), text, "warning" if warning else "info"))
+        note = Note(time.time_ns(), text, "warning" if warning else "info")
+        self.notes.append(note)
         self.warnings += warning
+        self._tell_note(note)
 
     def _tell(self, gap: Gap | None) -> None:
         if gap is None:

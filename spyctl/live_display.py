@@ -60,6 +60,7 @@ class LiveSnapshot:
     where: str
     run_id: str
     state: str
+    connected: bool
     feeds: Sequence[FeedView]
     symbol: str
     spot: float | None
@@ -279,6 +280,7 @@ def progress_line(current: LiveSnapshot) -> str:
         if count
     )
     feeds = "  ".join(f"{feed.market} {feed.state}" for feed in current.feeds)
+    feeds += "" if current.connected else "  NATS away"
     spot = f"{current.spot:.2f}" if current.spot is not None else "·"
     window = f"{current.strikes[0]} to {current.strikes[-1]}" if current.strikes else "·"
     return (

@@ -68,6 +68,7 @@ class View:
             where=self._where,
             run_id=live.run_id,
             state=_state(live),
+            connected=live.connected,
             feeds=[_feed_view(live, market) for market in live.feeds],
             symbol=live.options.symbol,
             spot=price,
@@ -112,6 +113,8 @@ def _strike(topic: str) -> int:
 def _state(live: Live) -> str:
     if live.stopped_by:
         return "■ finishing"
+    if not live.connected:
+        return "◌ NATS is away"
     states = {feed.state for feed in live.feeds.values()}
     if "reconnecting" in states:
         return "◌ reconnecting"

@@ -77,4 +77,5 @@ def session_text(ns: int, vendor: str = "") -> str:
         return text if vendor in ("", "open") else f"{text}; the vendor says {vendor}"
     following = today if is_trading_day(today) and now.time() < OPEN else next_trading_day(today)
     state = vendor if vendor in ("extended-hours", "early_trading", "late_trading") else "closed"
-    return f"{state}: the regular session opens {following:%a} {following} {OPEN:%H:%M} New York"
+    text = f"{state}: the regular session opens {following:%a} {following} {OPEN:%H:%M} New York"
+    return f"{text}; the vendor says open" if vendor == "open" else text

@@ -16,11 +16,13 @@ from spyctl.errors import NoJetStreamError, UnreachableError
 class Target:
     """Where to publish: ``urls`` where the user named servers, else the default port or the embedded server.
 
-    ``embedded`` insists on the embedded server; ``port`` is its first choice and the default port that is
-    looked at; ``may_embed`` is false where starting one unasked would be wrong. ``access`` is how to get in.
+    ``named_by`` is the setting that named them. ``embedded`` insists on the embedded server; ``port`` is its first
+    choice and the default port that is looked at; ``may_embed`` is false where starting one unasked would be wrong.
+    ``access`` is how to get in.
     """
 
     urls: tuple[str, ...] = ()
+    named_by: str = ""
     embedded: bool = False
     may_embed: bool = True
     port: int = DEFAULT_PORT

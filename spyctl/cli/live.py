@@ -93,7 +93,14 @@ def live(
     ] = False,
     sim_rate: Annotated[
         float,
-        typer.Option("--sim-rate", metavar="N", min=0, help="Its events a second, on average.", rich_help_panel=FEED),
+        typer.Option(
+            "--sim-rate",
+            metavar="N",
+            min=0,
+            max=1_000_000,
+            help="Its events a second, on average.",
+            rich_help_panel=FEED,
+        ),
     ] = 200.0,
     sim_seed: Annotated[
         int, typer.Option("--sim-seed", metavar="N", help="Seed of its random walk.", rich_help_panel=FEED)

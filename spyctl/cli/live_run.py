@@ -29,6 +29,7 @@ from spyctl.events import EventSource
 from spyctl.live import SUBJECTS, Live, LiveOptions
 from spyctl.live_view import View
 from spyctl.normalize.massive import OPTIONS, STOCKS
+from spyctl.notes import Note
 from spyctl.simulator import KEY, Simulator, Walk
 from spyctl.sources.massive_feed import Feed
 from spyctl.sources.massive_rest import MassiveRest, listed_contracts
@@ -123,7 +124,7 @@ async def _with_server(request: LiveRequest, talk: Talk, reached: Reached, inter
     live = Live(
         publisher, request.manager, options, run_id=record.run_id,
         connected=lambda: connection.connected, backfill=Backfill(rest) if request.backfill else None,
-        listed=None if request.sim else partial(_listed, rest),
+        listed=None if request.sim else partial(_listed, rest), tell=partial(_say, talk),
     )  # fmt: skip
     where = "embedded" if reached.embedded is not None else connection.url
     state = "failed"
@@ -137,6 +138,12 @@ async def _with_server(request: LiveRequest, talk: Talk, reached: Reached, inter
         await publisher.close()
         await run.end(state, publisher.checkpoint(), settled=publisher.in_flight == 0)
     return code
+
+
+def _say(talk: Talk, note: Note) -> None:
+    # A display shows the notes itself.
+    if not talk.draws:
+        (talk.warn if note.level == "warning" else talk.line)(note.text)
 
 
 def _silence_is_strange(request: LiveRequest) -> Callable[[int], bool]:

@@ -60,10 +60,13 @@ def nats_target(
     if embedded and nats_url and context.get_parameter_source("nats_url").name == "COMMANDLINE":
         raise UsageError("--embedded and --nats-url exclude each other", "one of the two")
     named, ways = _ways_in(**context.meta[_ACCESS])
-    urls = nats_urls(nats_url, context) or named
+    urls = nats_urls(nats_url, context)
+    source = context.get_parameter_source("nats_url")
+    named_by = {"COMMANDLINE": "--nats-url", "ENVIRONMENT": "NATS_URL"}.get(source.name if source else "", "nats_url")
     return Target(
-        urls=urls, embedded=embedded, may_embed=may_embed, port=port, store=store or default_store(), access=ways
-    )
+        urls=urls or named, named_by=named_by if urls else "--context" if named else "", embedded=embedded,
+        may_embed=may_embed, port=port, store=store or default_store(), access=ways,
+    )  # fmt: skip
 
 
 def checked_prefix(prefix: str) -> str:

@@ -131,6 +131,11 @@ class Feed:
 
     # --- from outside
 
+    @property
+    def never_let_in(self) -> bool:
+        """Whether the key was refused from the start: the plan has no such feed."""
+        return self.state == "refused" and not self.up_since_s
+
     def set_desired(self, topics: Collection[str]) -> None:
         """Change what is subscribed, now or as soon as there is a connection."""
         wanted = frozenset(topics)
@@ -381,6 +386,7 @@ class Feed:
         # What the server does not acknowledge is asked for once more, then reported, and asked for now and then.
         asked_s: dict[str, float] = {}
         times: dict[str, int] = {}
+        self._alive_ns = time.time_ns()  # what was before this connection is no sleep
         while True:
             await asyncio.sleep(self._timing.acknowledge / 10)
             now_ns = time.time_ns()

@@ -164,6 +164,8 @@ def test_the_real_feed_starts_no_server_unasked(cli: Cli) -> None:
         (("--feed-url", "wss://user:s3cret@127.0.0.1:1"), "--feed-url holds a user or password"),
         (("--rest-url", "https://user:s3cret@127.0.0.1:1"), "--rest-url holds a user or password"),
         (("--sim", "--for", "soon"), "'soon' is not a duration"),
+        (("--sim", "--sim-rate", "inf"), "--sim-rate"),
+        (("--sim", "--sim-trend", "nan"), "--sim-trend"),
     ],
 )
 def test_a_wrong_option_is_one_sentence(cli: Cli, arguments: tuple[str, ...], said: str) -> None:
@@ -285,12 +287,82 @@ async def test_no_network(cli: Cli) -> None:
     )
     assert (code, found["key"], found["market"]) == (1, "fail", "skip")
     assert f"{nowhere} cannot be reached" in remedy(document, "key")
+    assert f"{nowhere} refuses the connection" in remedy(document, "stocks ws")
+
+
+async def test_the_sockets_are_looked_at_though_rest_is_away(cli: Cli) -> None:
+    async with vendor() as environment:
+        environment["SPYCTL_REST_URL"] = f"http://127.0.0.1:{unused_port()}"
+        code, found, _ = await probe(cli, **environment)
+    assert (code, found["key"], found["stocks ws"], found["options ws"]) == (1, "fail", "pass", "pass")
+
+
+async def test_a_plan_without_rest(cli: Cli) -> None:
+    async with vendor(v1__marketstatus__now=NO_PLAN) as environment:
+        code, found, document = await probe(cli, **environment)
+    assert (code, found["key"], found["stocks ws"]) == (4, "fail", "pass")
+    assert "a plan that includes it" in remedy(document, "key")
+
+
+@pytest.mark.parametrize("body", [b"<html>please log in</html>", b"[1]", b"{}"])
+async def test_what_is_not_the_vendor_is_not_taken_for_it(cli: Cli, body: bytes) -> None:
+    async with vendor(v1__marketstatus__now=(200, body)) as environment:
+        code, found, document = await probe(cli, "--rest-only", **environment)
+    assert (code, found["key"], found["stocks"]) == (1, "fail", "skip")
+    assert "is not the vendor's API" in remedy(document, "key")
+    async with vendor(v2__last__trade__SPY=(200, body)) as environment:
+        code, found, document = await probe(cli, "--rest-only", **environment)
+    assert (code, found["key"], found["stocks"]) == (1, "pass", "fail")
+    assert "makes no sense" in remedy(document, "stocks")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("authentication failed", "copy it again"),
+        ("Your plan doesn't include websocket access.", "a plan that includes it"),
+    ],
+)
+async def test_a_socket_that_refuses_the_key(cli: Cli, words: str, said: str) -> None:
+    class Refusing(Script):
+        async def authenticate(self, peer: Peer, key: str) -> bool:
+            await peer.status("auth_failed", words)
+            return False
+
+    async with vendor(Refusing()) as environment:
+        code, found, document = await probe(cli, **environment)
+    assert (code, found["stocks ws"]) == (4, "fail")
+    assert words in remedy(document, "stocks ws")
+    assert said in remedy(document, "stocks ws")
+
+
+async def test_a_key_that_somebody_else_holds(cli: Cli) -> None:
+    class Full(Script):
+        async def subscribe(self, peer: Peer, topics: list[str]) -> None:
+            await peer.status("max_connections", "Maximum number of websocket connections exceeded. ")
+            await peer.socket.close(1008, "")
+
+    async with vendor(Full()) as environment:
+        code, found, document = await probe(cli, **environment)
+    assert (code, found["stocks ws"]) == (4, "fail")
+    assert "another process uses this key: Maximum number" in remedy(document, "stocks ws")
+
+
+async def test_a_key_for_the_delayed_feed(cli: Cli) -> None:
+    class Delayed(Script):
+        async def subscribe(self, peer: Peer, topics: list[str]) -> None:
+            await peer.status("error", "You don't have access real-time data. Use wss://delayed.massive.com")
+
+    async with vendor(Delayed()) as environment:
+        code, _, document = await probe(cli, **environment)
+    assert code == 4
+    assert "spyctl probe --delayed" in remedy(document, "stocks ws")
 
 
 async def test_too_many_questions(cli: Cli) -> None:
     async with vendor(v1__marketstatus__now=(429, b"")) as environment:
         code, found, _ = await probe(cli, **environment)
-    assert (code, found["key"]) == (0, "warn")
+    assert (code, found["key"], found["stocks"], found["stocks ws"]) == (0, "warn", "skip", "pass")
 
 
 async def test_nats_is_down(cli: Cli) -> None:
@@ -302,6 +374,7 @@ async def test_nats_is_down(cli: Cli) -> None:
     assert (found["nats"], found["jetstream"], found["stream"]) == ("fail", "skip", "skip")
     assert (found["key"], found["stocks ws"]) == ("pass", "skip")
     assert "no NATS server answers on nats://127.0.0.1" in remedy(document, "nats")
+    assert "(NATS_URL) / start it, or leave out NATS_URL" in remedy(document, "nats")
 
 
 async def test_a_stream_that_does_not_fit(cli: Cli, nats_server: NatsServer) -> None:

@@ -4,7 +4,9 @@ import asyncio
 import logging
 import socket
 import ssl
+import time
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -12,7 +14,8 @@ import trustme
 
 from spyctl.errors import KeyRefusedError
 from spyctl.simulator import Peer, Script, Simulator
-from spyctl.sources.massive_feed import Feed, Timing
+from spyctl.sources.massive_feed import Feed, Timing, client_class
+from spyctl.times import MS, SECOND
 from tests.support.feeds import QUICK, Listener, running
 from tests.support.waiting import eventually
 
@@ -53,9 +56,11 @@ async def test_stopping_closes_the_connection_in_order(library: str) -> None:
         listener = Listener()
         async with running(feed := feed_to(simulator, listener, library)) as task:
             await eventually(lambda: len(listener.frames) > 20)
+            (peer,) = simulator.peers
             feed.stop()
             await asyncio.wait_for(task, 3)
         await eventually(lambda: not simulator.peers)
+        assert peer.socket.close_code == 1000  # which frees the place for the next one
 
 
 async def test_several_statuses_may_share_a_frame(library: str) -> None:
@@ -88,6 +93,102 @@ async def test_every_end_of_a_connection_is_a_gap_and_a_reconnect(library: str, 
         await eventually(lambda: listener.returns == 1)
         assert len(listener.losses) == 1
         assert set(simulator.peers[0].topics) == set(TOPICS)
+
+
+async def test_what_was_streaming_is_lost_from_its_last_frame_on() -> None:
+    listener = Listener()
+    async with Simulator(200).serving() as simulator, running(feed := feed_to(simulator, listener)):
+        await eventually(lambda: is_up(feed) and len(listener.frames) > 20)
+        simulator.rate = 0
+        simulator.peers[0].abort()
+        await eventually(lambda: len(listener.losses) == 1)
+        assert listener.lost_from_ns == [feed.last_frame_ns]
+
+
+async def test_what_was_quiet_is_lost_from_the_last_time_it_was_known_to_be_alive(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Two pings before the end was noticed: later than the last frame, and no pause between connections counts.
+    monkeypatch.setattr("spyctl.sources.massive_feed._ASLEEP_NS", 100 * MS)
+    listener, timing = Listener(), replace(QUICK, ping=0.2, first_wait=0.4, longest_wait=0.4)
+    async with Simulator(0).serving() as simulator, running(feed := feed_to(simulator, listener, timing=timing)):
+        for turn in range(1, 4):
+            await eventually(lambda: is_up(feed) and not feed._lost)
+            since = time.monotonic()
+            await eventually(lambda since=since: time.monotonic() - since > 1.0)
+            before_ns = time.time_ns()
+            simulator.peers[0].abort()
+            await eventually(lambda turn=turn: len(listener.losses) == turn)
+            assert before_ns - 500 * MS < listener.lost_from_ns[-1] < time.time_ns() - 350 * MS
+            assert listener.lost_from_ns[-1] > feed.last_frame_ns
+
+
+async def test_a_process_that_slept_was_alive_until_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    listener = Listener()
+    async with Simulator(0).serving() as simulator, running(feed := feed_to(simulator, listener)):
+        await eventually(lambda: is_up(feed))
+        asleep_ns = time.time_ns()
+        clock = time.time_ns
+        monkeypatch.setattr("spyctl.sources.massive_feed.time.time_ns", lambda: clock() + 3_600 * SECOND)
+        await eventually(lambda: feed._slept_ns)
+        simulator.peers[0].abort()
+        await eventually(lambda: len(listener.losses) == 1)
+        assert abs(listener.lost_from_ns[0] - asleep_ns) < SECOND
+
+
+async def test_what_never_was_up_is_lost_from_the_start() -> None:
+    class Slam(Script):
+        async def greet(self, peer: Peer) -> None:
+            peer.abort()
+
+    listener, begun_ns = Listener(), time.time_ns()
+    async with Simulator(0, script=Slam()).serving() as simulator, running(feed_to(simulator, listener)):
+        await eventually(lambda: simulator.connections >= 3)
+    assert len(listener.lost_from_ns) == 1
+    assert begun_ns <= listener.lost_from_ns[0] < begun_ns + 500 * MS
+
+
+async def test_a_gap_ends_only_when_what_is_wanted_is_acknowledged() -> None:
+    allowed = asyncio.Event()
+
+    class Slow(Script):
+        async def subscribe(self, peer: Peer, topics: list[str]) -> None:
+            if peer.number > 1:
+                await allowed.wait()
+            await super().subscribe(peer, topics)
+
+    listener, timing = Listener(), replace(QUICK, acknowledge=4.0)
+    async with (
+        Simulator(0, script=Slow()).serving() as simulator,
+        running(feed := feed_to(simulator, listener, timing=timing)),
+    ):
+        await eventually(lambda: is_up(feed))
+        simulator.peers[0].abort()
+        await eventually(lambda: simulator.connections == 2 and feed.state == "up" and simulator.peers[0].heard[1:])
+        since = time.monotonic()
+        await eventually(lambda: time.monotonic() - since > 1.0)  # it has looked twice
+        assert (len(listener.losses), listener.returns) == (1, 0)
+        allowed.set()
+        await eventually(lambda: listener.returns == 1)
+
+
+async def test_the_pauses_double_up_to_the_longest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spyctl.sources.massive_feed.random.uniform", lambda low, high: 1.0)
+    attempts: list[float] = []
+
+    class Slam(Script):
+        async def greet(self, peer: Peer) -> None:
+            attempts.append(time.monotonic())
+            peer.abort()
+
+    timing = replace(QUICK, first_wait=0.05, longest_wait=0.3)
+    async with (
+        Simulator(0, script=Slam()).serving() as simulator,
+        running(feed_to(simulator, Listener(), timing=timing)),
+    ):
+        await eventually(lambda: len(attempts) >= 6)
+    pauses = [later - earlier for earlier, later in pairwise(attempts)]
+    assert all(pause >= least for pause, least in zip(pauses, (0.05, 0.1, 0.2, 0.3, 0.3), strict=False))
 
 
 async def test_a_change_of_topics_during_an_outage_is_what_the_next_connection_gets(library: str) -> None:
@@ -306,6 +407,14 @@ async def test_the_key_is_in_no_log_and_nothing_is_printed(
     assert KEY not in "\n".join(record.getMessage() for record in caplog.records if record.name == "websockets.client")
     assert KEY not in "".join(capsys.readouterr())
     assert KEY not in repr(vars(listener))
+
+
+def test_the_library_has_nobody_to_talk_to(library: str) -> None:
+    client_class(library)
+    for name in ("WebSocketClient", "RESTClient"):
+        logger = logging.getLogger(name)
+        assert ([type(handler) for handler in logger.handlers], logger.propagate) == ([logging.NullHandler], False)
+    assert logging.getLogger("websockets").level == logging.INFO
 
 
 # --- subscriptions (faults 28, 29)

@@ -22,6 +22,7 @@ class Listener:
     def __init__(self) -> None:
         self.frames: list[str | bytes] = []
         self.losses: list[str] = []
+        self.lost_from_ns: list[int] = []
         self.returns = 0
         self.notes: list[str] = []
 
@@ -32,6 +33,7 @@ class Listener:
 
     def lost(self, feed: Feed, from_ns: int, reason: str) -> None:
         self.losses.append(reason)
+        self.lost_from_ns.append(from_ns)
 
     def back(self, feed: Feed, to_ns: int) -> None:
         self.returns += 1

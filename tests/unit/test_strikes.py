@@ -124,6 +124,13 @@ def test_a_jump_is_believed_after_three_in_a_row() -> None:
         assert spot_at(before, after, after, after) == pytest.approx(after[0] + 0.01)
 
 
+def test_jumps_that_disagree_and_spreads_beyond_half_a_per_cent_are_not_believed() -> None:
+    before = (680.30, 680.32)
+    assert spot_at(before, (640.00, 640.02), (720.00, 720.02), (600.00, 600.02)) == pytest.approx(680.31)
+    assert spot_at(before, (679.10, 682.90)) == pytest.approx(680.31)  # 0.56 %
+    assert spot_at(before, (679.00, 682.00)) == pytest.approx(680.50)  # 0.442 %
+
+
 def test_trades_count_only_while_there_are_no_quotes() -> None:
     spot = Spot()
     spot.trade(680.0, [14], SECOND * 10)

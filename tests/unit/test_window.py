@@ -92,7 +92,10 @@ def test_a_missing_or_frozen_spot_freezes_the_window() -> None:
 
 def test_the_expiry_rolls_at_the_end_of_the_session_and_takes_everything_along() -> None:
     end = at("2025-12-16T16:15-05:00")
-    window = window_at(680.0, end - SECOND)
+    window = window_at(680.0, end - 3 * SECOND)
+    quoted(window, 681.0, end - 2 * SECOND)
+    assert tick(window, end - 2 * SECOND)
+    assert window.leaving
     assert window.is_0dte
     assert tick(window, end)
     assert window.manager.expiry == date(2025, 12, 17)
