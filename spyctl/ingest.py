@@ -277,6 +277,8 @@ def time_range(
                 if len(ts_event):
                     first = min(first, int(ts_event.min()))
                     last = max(last, int(ts_event.max()))
+        if info.problem is not None and not any(error.path == str(info.path) for error in damage):
+            damage.append(info.problem)  # it looks whole, but its manifest knows of more
     return TimeRange(
         first if last >= 0 else None,
         last if last >= 0 else None,

@@ -176,6 +176,8 @@ def _of_one(
                 whole = bool(times.selected.all())
                 records = chunk if whole else chunk[times.selected]
                 yield running if whole else running[times.selected], _without_ts_out(records)
+        if info.problem is not None:
+            damage.append(info.problem)  # it looks whole, but its manifest knows of more
     except DamagedFileError as error:
         damage.append(error)
 

@@ -110,7 +110,7 @@ def read_symbology(path: Path) -> tuple[Mapping, ...]:
         return header_mappings(by_date, document.get("stype_out") or "instrument_id")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DamagedFileError(
-            str(path), f"no symbology file ({error})", remedy="delete it: the DBN headers hold the same"
+            str(path), f"no symbology file ({error})", remedy="download it again, or delete it"
         ) from None
 
 

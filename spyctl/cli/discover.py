@@ -94,6 +94,7 @@ def discover(
             "holes": holes,
             "passed_over": [{"path": str(path), "reason": reason} for path, reason in catalog.passed_over],
             "missing": [str(path) for path in catalog.missing],
+            "job_files": [error.message for error in catalog.beside],
         }
         write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
     else:
@@ -215,7 +216,7 @@ def _row(
     return (
         day,
         info.schema,
-        info.symbols[0] if len(info.symbols) == 1 else _count(len(info.symbols), "symbol"),
+        info.symbols[0] if len(info.symbols) == 1 else _count(len(info.symbols), "symbol") if info.symbols else "all",
         f"{info.records:,}" if info.records is not None else "·",
         size_text(info.size),
         span,

@@ -63,7 +63,11 @@ def plan_request(request: Request) -> Plan:
             dates: tuple[Any, ...] = (parse_date(request.trading_day),)
         else:
             catalog = scan(request.data_dir)
-            infos = [info for info in catalog.files if info.schema in request.schemas]
+            infos = [
+                info
+                for info in catalog.files
+                if info.schema in request.schemas and request.dataset in (None, info.dataset)
+            ]
             dates = choose_dates(request.dates, days(infos), request.data_dir, catalog.unreadable)
         if request.start is not None and dates:
             selection = replace(selection, start_ns=parse_instant(request.start, dates[0], zone))

@@ -11,10 +11,10 @@ import orjson
 from spyctl.cli.talk import Talk, progress_bar, table, write
 from spyctl.errors import DamagedFileError, ExitCode, UsageError
 from spyctl.ingest import holding
-from spyctl.plan import choose_dates
+from spyctl.plan import choose_dates, shown
 from spyctl.quality import Quality, assess, in_daily_break
 from spyctl.quality_picture import draw_quality
-from spyctl.sources.dbn_catalog import DBNFileInfo, days, may_hold
+from spyctl.sources.dbn_catalog import DBNFileInfo, days, may_hold, refuse_mixture
 from spyctl.times import MS, SECOND, US, clock_text, duration_text, utc_text
 
 _ROWS: list[tuple[str, Callable[[Quality], str]]] = [
@@ -68,6 +68,7 @@ def show_report(
     if len(chosen) > 1:
         raise UsageError(f"--report {text} means {len(chosen)} dates; a report is of one", f"--report {chosen[0]}")
     day = chosen[0]
+    refuse_mixture([info for info in infos if info.covers(day)], shown(root))
     files = [info for schema in ("trades", "mbp-10") for info in holding([i for i in infos if i.schema == schema], day)]
     names = list(dict.fromkeys(name for info in files for name in info.symbols))
     head = f"{day:%a} {day}, {', '.join(dict.fromkeys(info.dataset for info in files))}, "

@@ -47,7 +47,7 @@ def time_range(
     from spyctl.ingest import holding
     from spyctl.ingest import time_range as exact_range
     from spyctl.plan import asked_days, choose_dates, shown, with_symbols
-    from spyctl.sources.dbn_catalog import days, may_hold, scan
+    from spyctl.sources.dbn_catalog import days, may_hold, refuse_mixture, scan
 
     talk = talk_of(context)
     schemas = [schema_name(text) for text in schema] if schema else list(SCHEMAS)
@@ -61,6 +61,7 @@ def time_range(
     infos = with_symbols(infos, words, data_dir)
     chosen = choose_dates(date, days(infos), data_dir, catalog.unreadable)
     asked = asked_days(date)
+    refuse_mixture([info for info in infos if any(info.covers(day) for day in chosen)], shown(data_dir))
     unread = [error for error in catalog.unreadable if asked is None or may_hold(Path(error.path), asked)]
     wanted = [
         (day, name, files)

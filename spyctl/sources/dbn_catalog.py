@@ -3,7 +3,7 @@
 import os
 import re
 import stat
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from collections.abc import Mapping as MappingType
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from spyctl.errors import DamagedFileError, NoDataError, OtherSchemaError, Usage
 from spyctl.sources.dbn_file import RTYPES, DBNFile, Header, is_dbn_name
 from spyctl.sources.job import Jobs, Listed
 from spyctl.sources.naming import Definitions, Naming
+from spyctl.sources.zstd_frames import content_size
 from spyctl.symbology import Mapping
 from spyctl.times import DAY, date_of, day_number
 
@@ -144,8 +145,8 @@ def scan(root: Path) -> Catalog:
     sizes = _find(root, catalog, jobs)
     counted = _worth_counting(sizes)
     for path in sizes:
-        if path.suffix == ".zst" and path.with_suffix("") in sizes and not _replaces(path, catalog):
-            catalog.passed_over.append((path, f"it lies unpacked beside it, {path.with_suffix('').name}"))
+        if path.suffix == ".zst" and path.with_suffix("") in sizes:
+            _choose(path, sizes[path], catalog, jobs, definitions)
             continue
         try:
             catalog.files.extend(_inspect(path, sizes[path], jobs, definitions, count=path in counted))
@@ -160,22 +161,34 @@ def scan(root: Path) -> Catalog:
             raise others[0]
         raise NoDataError(f"no DBN files in {root}", "--data-dir DIR, or spyctl sample to write a synthetic day there")
     catalog.files.sort(key=lambda info: (SCHEMAS.index(info.schema), info.first_date, info.path.name))
-    catalog.missing.extend(jobs.missing())
+    catalog.missing.extend(jobs.missing({path.name for path in sizes}))
     return catalog
 
 
-def _replaces(archive: Path, catalog: Catalog) -> bool:
-    # Whether an archive is better than the file unpacked from it, which is then passed over.
+def _choose(archive: Path, size: int, catalog: Catalog, jobs: Jobs, definitions: Definitions) -> None:
+    # Of an archive and the file unpacked from it: the unpacked one, unless it holds less than the archive does.
     unpacked = archive.with_suffix("")
-    damaged = [info for info in catalog.files if info.path == unpacked and info.problem is not None]
+    mine = [info for info in catalog.files if info.path == unpacked]
     unreadable = [error for error in catalog.unreadable if error.path == str(unpacked)]
-    for info in damaged:
-        catalog.files.remove(info)
-    for error in unreadable:
-        catalog.unreadable.remove(error)
-    if damaged or unreadable:
-        catalog.passed_over.append((unpacked, f"damaged, and its archive lies beside it, {archive.name}"))
-    return bool(damaged or unreadable)
+    lacking = any(info.problem is not None or not info.records for info in mine)
+    content = content_size(archive) if mine and not lacking else None
+    if not (lacking or unreadable or (content is not None and content > mine[0].size)):
+        catalog.passed_over.append((archive, f"it lies unpacked beside it, {unpacked.name}"))
+        return
+    try:
+        packed = list(_inspect(archive, size, jobs, definitions, count=True))
+    except DamagedFileError:
+        packed = []
+    if sum(info.records or 0 for info in packed) <= sum(info.records or 0 for info in mine) and not unreadable:
+        catalog.passed_over.append((archive, f"it lies unpacked beside it, {unpacked.name}, and holds no more"))
+        return
+    if not packed:
+        catalog.passed_over.append((archive, f"damaged, like {unpacked.name} beside it"))
+        return
+    catalog.files[:] = [info for info in catalog.files if info.path != unpacked] + packed
+    catalog.unreadable[:] = [error for error in catalog.unreadable if error.path != str(unpacked)]
+    why = "damaged" if unreadable or any(info.problem is not None for info in mine) else "cut short"
+    catalog.passed_over.append((unpacked, f"{why}, and its archive lies beside it, {archive.name}"))
 
 
 def _find(root: Path, catalog: Catalog, jobs: Jobs) -> dict[Path, int]:
@@ -186,13 +199,19 @@ def _find(root: Path, catalog: Catalog, jobs: Jobs) -> dict[Path, int]:
         root, onerror=lambda error: catalog.unreadable.append(_closed(error)), followlinks=True
     ):
         seen.add(os.path.realpath(folder))
-        folders[:] = [  # links are followed, but not in a circle; what begins with a dot is nobody's data
-            one for one in folders if one[0] != "." and os.path.realpath(Path(folder, one)) not in seen
-        ]
+        below = {os.path.realpath(Path(folder, one)): one for one in sorted(folders, reverse=True) if one[0] != "."}
+        folders[:] = sorted(one for real, one in below.items() if real not in seen)  # links are followed, but once
+        seen.update(below)
         if "manifest.json" in names:
             jobs.manifest(Path(folder))
         for name in names:
             path = Path(folder) / name
+            try:
+                str(path).encode()
+            except UnicodeEncodeError:
+                shown = Path(os.fsencode(path).decode(errors="replace"))
+                catalog.passed_over.append((shown, "its name is no UTF-8: rename it"))
+                continue
             if is_dbn_name(name):
                 try:
                     status = path.stat()
@@ -203,7 +222,7 @@ def _find(root: Path, catalog: Catalog, jobs: Jobs) -> dict[Path, int]:
                     found[path] = status.st_size
                 else:
                     catalog.passed_over.append((path, "no ordinary file"))
-            elif reason := next((why for ending, why in _ALIKE.items() if name.lower().endswith(ending)), None):
+            elif reason := _alike(name):
                 catalog.passed_over.append((path, reason))
     return dict(sorted(found.items()))
 
@@ -221,7 +240,19 @@ _ALIKE = {
     ".frag.zst": "a DBN fragment without a header",
     ".dbn.part": "a download that was not finished",
     ".dbn.zst.part": "a download that was not finished",
+    ".tar": "a packed job: unpack it",
+    ".tar.gz": "a packed job: unpack it",
+    ".tgz": "a packed job: unpack it",
 }
+_NO_END = "its name does not end in .dbn or .dbn.zst: rename it, if it is whole"
+
+
+def _alike(name: str) -> str | None:
+    # Why a file that may hold data is none to be read.
+    lower = name.lower()
+    found = next((why for ending, why in _ALIKE.items() if lower.endswith(ending)), None)
+    schema = lower.endswith(".zst") and any(f".{schema}." in lower for schema in SCHEMAS)
+    return found or (_NO_END if ".dbn" in lower or schema else None)
 
 
 def _worth_counting(sizes: MappingType[Path, int]) -> set[Path]:
@@ -245,13 +276,17 @@ def _inspect(path: Path, size: int, jobs: Jobs, definitions: Definitions, *, cou
     file = DBNFile(path)
     if file.schema == "definition":
         definitions.add(file)
-        raise OtherSchemaError(str(path), "holds definitions, asked for a name where nothing else has one")
+        raise OtherSchemaError(str(path), "holds definitions, which give names where nothing else does")
     told: tuple[Mapping, ...] = ()
-    complete, schemas = count or not file.compressed, [file.schema or ""]
+    end_ns = file.header.end_ns
+    vague = _named_dates(path) is None and (end_ns is None or end_ns - file.header.start_ns > DAY)
+    complete, schemas = count or vague or not file.compressed, [file.schema or ""]  # the last day has to be known
     if capture := file.schema is None:
-        kinds, told = file.kinds()
+        kinds, told, damage = file.kinds()
         schemas = [schema for schema in SCHEMAS if RTYPES[schema] in kinds]
         complete = True
+        if not schemas and damage is not None:
+            raise damage
         if not schemas:
             raise OtherSchemaError(str(path), "holds mixed records of a live capture, no trades or mbp-10 among them")
     for schema in schemas:
@@ -282,8 +317,9 @@ def _described(
         )
     first_date, last_date, misnamed = _dates(path, header, extent.first_ns, extent.last_ns)
     conditions = jobs.conditions(path.parent, first_date, last_date)
-    naming = _naming(
-        path, header, told, jobs, lambda: definitions.of(header.dataset, day_number(first_date), day_number(last_date))
+    first_day, last_day = day_number(first_date), day_number(last_date)
+    naming = Naming(
+        header, told, jobs.symbology(path.parent), lambda: definitions.of(header.dataset, first_day, last_day)
     )
     return DBNFileInfo(
         path=path,
@@ -356,8 +392,10 @@ def _read_through(file: DBNFile, *, whole: bool) -> _Extent:
     try:
         with closing(file.chunks() if whole else file.chunks(1)) as chunks:
             for chunk in chunks:
-                times = [ns for ns in map(_received, (chunk[0], chunk[-1])) if ns is not None]
-                found.first_ns = times[0] if found.first_ns is None and times else found.first_ns
+                if found.records == 0:
+                    usual = int(chunk["ts_recv"].view("i8")[0])
+                    found.first_ns = usual if usual > 0 else _first_time(file)
+                times = [ns for ns in [_received(chunk[-1])] if ns is not None]
                 if not whole:
                     found.records = None
                     break
@@ -404,18 +442,6 @@ def _named_dates(path: Path) -> tuple[date, date] | None:
         return (date.fromisoformat(match[1]), date.fromisoformat(match[2] or match[1])) if match else None
     except ValueError:
         return None
-
-
-def _naming(
-    path: Path, header: Header, told: tuple[Mapping, ...], jobs: Jobs, defined: Callable[[], tuple[Mapping, ...]]
-) -> Naming:
-    try:
-        return Naming(header, told, jobs.symbology(path.parent), defined)
-    except DamagedFileError:
-        naming = Naming(header, told)
-        if not naming.own:
-            raise
-        return naming  # the header says all that it could say
 
 
 def may_hold(path: Path, chosen: Collection[date]) -> bool:

@@ -66,7 +66,12 @@ _HEADER_BYTES = np.dtype(_HEADER).itemsize
 RECORD_DTYPES = {"trades": np.dtype(_TRADE), "mbp-10": np.dtype([*_TRADE, ("levels", _LEVEL, (10,))])}
 RTYPES = {"trades": 0x00, "mbp-10": 0x0A}
 _RTYPE_MAPPING = 0x16
+_KNOWN_RTYPES = frozenset(map(int, databento_dbn.RType.variants()))
+# Of those whose size is the same in all versions: trades, mbp-1, mbp-10, status, imbalance, bars, mbo, quotes.
+_SIZES = {0x00: 48, 0x01: 80, 0x0A: 368, 0x12: 40, 0x14: 112, 0xA0: 56, 0xB1: 80}
+_SIZES |= dict.fromkeys((0x11, *range(0x20, 0x25)), 56) | dict.fromkeys(range(0xC0, 0xC5), 80)
 _CAPTURE_READ = 1 << 20
+_SAMPLED = 4_096
 
 
 @dataclass(frozen=True)
@@ -276,10 +281,25 @@ class DBNFile:
             for first in range(0, len(starts), size):
                 yield raw[starts[first : first + size, None] + np.arange(step)].view(dtype).reshape(-1)
 
-    def kinds(self) -> tuple[dict[int, int], tuple[Mapping, ...]]:
-        """Look through a live capture, as far as it is whole: records by rtype, and its symbol mappings."""
+    def instruments(self) -> frozenset[int]:
+        """Return the instrument ids of some records: all over a plain file, else of the first ones."""
+        if self.compressed or self.header.schema is None:
+            with closing(self.chunks()) as chunks:
+                ids = next(chunks, np.empty(0, self.dtype))["instrument_id"]
+        else:
+            count = (self.path.stat().st_size - self.header.size) // self.dtype.itemsize
+            if count == 0:
+                return frozenset()
+            records = np.memmap(self.path, self.dtype, "r", self.header.size, (count,))
+            ids = records["instrument_id"][:: max(1, count // _SAMPLED)]
+        return frozenset(np.unique(ids).tolist())
+
+    def kinds(self) -> tuple[dict[int, int], tuple[Mapping, ...], DamagedFileError | None]:
+        """Look through a live capture: records by rtype, its symbol mappings, and what ends it before its end, if
+        anything does."""
         found: dict[int, int] = {}
         mappings: list[CaptureMapping] = []
+        damage = None
         try:
             for data, places in self._walk():
                 for at in places:
@@ -287,9 +307,9 @@ class DBNFile:
                     found[rtype] = found.get(rtype, 0) + 1
                     if rtype == _RTYPE_MAPPING and (named := self._mapping(data[at : at + data[at] * 4])) is not None:
                         mappings.append(named)
-        except DamagedFileError:
-            pass  # reading it will tell
-        return found, capture_mappings(mappings)
+        except DamagedFileError as error:
+            damage = error
+        return found, capture_mappings(mappings), damage
 
     def definitions(self) -> Iterator[tuple[str, int, int]]:
         """Yield what a ``definition`` file says, as far as it is whole: raw symbol, instrument id, UTC day."""
@@ -299,7 +319,8 @@ class DBNFile:
                 decoder.write(data)
                 for record in decoder.decode():
                     if isinstance(record, databento_dbn.InstrumentDefMsg):
-                        yield record.raw_symbol, record.instrument_id, record.ts_recv // DAY
+                        ns = record.ts_event if record.ts_recv == _UNDEF else record.ts_recv
+                        yield record.raw_symbol, record.instrument_id, ns // DAY
 
     def _decoder(self) -> databento_dbn.DBNDecoder:
         return databento_dbn.DBNDecoder(
@@ -311,11 +332,16 @@ class DBNFile:
         with closing(self._open()) as file:
             reader = self._reader(file)
             _exactly(reader, self.header.size)
-            offset, rest = self.header.size, b""
+            offset, rest, more = self.header.size, b"", 8 * self.header.ts_out
             while data := _exactly(reader, _CAPTURE_READ):
                 data = rest + data
-                places, at, end = [], 0, len(data)
+                places: list[int] = []
+                at, end = 0, len(data)
                 while at < end and (step := data[at] * 4) >= _HEADER_BYTES and at + step <= end:
+                    if data[at + 1] not in _KNOWN_RTYPES or step != _SIZES.get(data[at + 1], step - more) + more:
+                        if places:
+                            yield data[:at], places
+                        raise self._damage("no DBN record, or one of a later version", reader, offset + at)
                     places.append(at)
                     at += step
                 if places:

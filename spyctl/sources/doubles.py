@@ -5,9 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from spyctl.errors import DamagedFileError
 from spyctl.sources.dbn_catalog import DBNFileInfo, Shadow
+from spyctl.times import DAY
 
 _PART = re.compile(r"(.+)\.(\d{4,})\.dbn(?:\.zst)?", re.ASCII)
+_SPLIT = re.compile(r"(.+?-\d{8}(?:-\d{8})?\.(?:trades|mbp-10))\.(.+)\.dbn(?:\.zst)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +33,21 @@ class Double:
 def without_doubles(infos: Sequence[DBNFileInfo]) -> tuple[list[DBNFileInfo], list[Double]]:
     """Leave out what an earlier file (in catalog order) already holds.
 
-    Two files hold the same where they have one schema, share an instrument (or name none) and their records' times
-    intersect; numbered parts and per-symbol splits do not. A file that is damaged, or a live capture, yields to one
-    that is not. Returns the files that are left, some with :attr:`DBNFileInfo.shadows`, and what was found.
+    Two files hold the same where they are of one schema and origin, share an instrument on a day that both hold, and
+    their records' times intersect; numbered parts and per-symbol splits of a folder do not. Where a header names no
+    instruments, records tell. A file that is damaged, or a live capture, yields to one that is not. Returns the files
+    that are left, some with :attr:`DBNFileInfo.shadows`, and what was found.
     """
     found: list[Double] = []
     shadows: dict[int, list[Shadow]] = {}
-    running: dict[tuple[str, str], list[DBNFileInfo]] = {}
+    running: dict[tuple[str, str, bool], list[tuple[DBNFileInfo, tuple[Path, str] | None]]] = {}
     left_out: set[int] = set()
     for info in sorted(infos, key=lambda one: (one.problem is not None, one.capture)):
-        kept = running.setdefault((info.schema, info.dataset), [])
-        for rival in kept:
+        kept = running.setdefault((info.schema, info.dataset, info.synthetic), [])
+        piece = _piece_of(info)
+        for rival, piece_of_rival in kept:
+            if piece is not None and piece == piece_of_rival:
+                continue  # side by side in one split
             if (shadow := _shadow(rival, info)) is None:
                 continue
             wholly = shadow.ids is None and shadow.first_ns <= info.span[0] and info.span[1] <= shadow.last_ns
@@ -50,7 +57,7 @@ def without_doubles(infos: Sequence[DBNFileInfo]) -> tuple[list[DBNFileInfo], li
                 break
             shadows.setdefault(id(info), []).append(shadow)
         if id(info) not in left_out:
-            kept.append(info)
+            kept.append((info, piece))
     rest = [
         replace(info, shadows=tuple(shadows[id(info)])) if id(info) in shadows else info
         for info in infos
@@ -63,13 +70,32 @@ def _shadow(one: DBNFileInfo, other: DBNFileInfo) -> Shadow | None:
     # What the first file takes from the second one.
     if one.last_date < other.first_date or other.last_date < one.first_date or 0 in (one.records, other.records):
         return None
-    part, other_part = (_PART.fullmatch(info.path.name) for info in (one, other))
-    if part and other_part and part[1] == other_part[1] and part[2] != other_part[2]:
-        return None
-    if one.span != other.span and max(one.span[0], other.span[0]) >= min(one.span[1], other.span[1]):
+    first_ns, last_ns = max(one.span[0], other.span[0]), min(one.span[1], other.span[1])
+    if one.span != other.span and first_ns >= last_ns:
         return None  # one packet may be shared by the end of one part and the start of the next
-    shared = one.header_ids & other.header_ids
-    if not shared and one.header_ids and other.header_ids and not set(one.symbols) & set(other.symbols):
+    days = first_ns // DAY, last_ns // DAY
+    named, other_named = one.naming.ids_on(*days), other.naming.ids_on(*days)
+    ids, other_ids = named or _met(one), other_named or _met(other)
+    if ids.isdisjoint(other_ids):
         return None
-    everything = not one.header_ids or not other.header_ids or one.header_ids >= other.header_ids
-    return Shadow(*one.span, None if everything or not shared else shared)
+    everything = ids >= other_ids or not (named or other_named)
+    return Shadow(*one.span, None if everything else ids & other_ids)
+
+
+def _piece_of(info: DBNFileInfo) -> tuple[Path, str] | None:
+    # The split that a file is a piece of, by number or by symbol; None for any other file.
+    if match := _PART.fullmatch(info.path.name):
+        return info.path.parent, match[1]
+    match = _SPLIT.fullmatch(info.path.name)
+    if match is None:
+        return None
+    symbols = info.symbols if match[2] in info.symbols else [mapping.symbol for mapping in info.naming.own]
+    return (info.path.parent, match[1] + ".*") if not symbols or match[2] in symbols else None
+
+
+def _met(info: DBNFileInfo) -> frozenset[int]:
+    # The instruments of a file that nothing names.
+    try:
+        return info.open().instruments()
+    except DamagedFileError:
+        return frozenset()

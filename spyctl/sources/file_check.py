@@ -4,13 +4,16 @@ import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 
+import numpy as np
 import orjson
 import zstandard
 
 from spyctl.errors import DamagedFileError
 from spyctl.sources.dbn_catalog import DBNFileInfo, archive_of
+from spyctl.sources.dbn_file import DBNFile
 from spyctl.sources.zstd_frames import walk_frames
 
 _READ = 1 << 20
@@ -111,8 +114,14 @@ def _unlike_archive(info: DBNFileInfo, hashes: KnownHashes, count: Callable[[int
     if listed is not None and listed.sha256 is not None and hashes.of(archive, lambda _: None) != listed.sha256:
         reason = f"its archive {archive.name} is not the bytes whose sha256 manifest.json gives"
         return DamagedFileError(path, reason, remedy=_FETCH_AGAIN)
-    if (problem := walk_frames(archive).problem) is not None:
+    if archive.stat().st_size and (problem := walk_frames(archive).problem) is not None:
         return DamagedFileError(path, f"its archive {archive.name} is damaged: {problem.reason}", remedy=_FETCH_AGAIN)
+    try:
+        packed = DBNFile(archive, info.schema)
+    except DamagedFileError as error:
+        return DamagedFileError(path, f"its archive {archive.name} is damaged: {error.reason}", remedy=_FETCH_AGAIN)
+    if packed.header.version != info.version:
+        return _unlike_records(info, packed, count)
     done = 0
     unpacking = zstandard.ZstdDecompressor().stream_reader(archive.open("rb"), read_across_frames=True)
     with info.path.open("rb") as file, unpacking:
@@ -134,6 +143,23 @@ def _unlike_archive(info: DBNFileInfo, hashes: KnownHashes, count: Callable[[int
             count(len(mine))
     for _ in info.open().chunks():  # alike, but good?
         pass
+    return None
+
+
+def _unlike_records(info: DBNFileInfo, packed: DBNFile, count: Callable[[int], None]) -> DamagedFileError | None:
+    # Written anew in another version of DBN, which changes the header and leaves the records.
+    file, done = info.open(), 0
+    for mine, theirs in zip_longest(file.chunks(), packed.chunks(), fillvalue=np.empty(0, file.dtype)):
+        same = min(len(mine), len(theirs))
+        differs = np.flatnonzero(mine[:same] != theirs[:same])
+        if len(differs) or len(mine) != len(theirs):
+            done += int(differs[0]) if len(differs) else same
+            what = "shorter than what" if not len(differs) and len(mine) < len(theirs) else "not what"
+            reason = f"{what} its archive {packed.path.name} holds,"
+            offset = file.header.size + done * file.dtype.itemsize
+            return DamagedFileError(str(info.path), reason, offset=offset, records=done, remedy="unpack it again")
+        done += same
+        count(mine.nbytes)
     return None
 
 

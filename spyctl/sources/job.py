@@ -3,7 +3,7 @@
 All are optional. Forms: https://databento.com/docs/api-reference-historical/batch.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -40,7 +40,7 @@ class Jobs:
     _manifests: dict[Path, dict[str, Listed]] = field(default_factory=dict)
     _conditions: dict[Path, dict[date, str]] = field(default_factory=dict)
     _synthetic: dict[Path, bool] = field(default_factory=dict)
-    _symbologies: dict[Path, tuple[Mapping, ...] | DamagedFileError] = field(default_factory=dict)
+    _symbologies: dict[Path, tuple[Mapping, ...]] = field(default_factory=dict)
 
     def listed(self, path: Path) -> Listed | None:
         """Return what a manifest says of a file, ``None`` where none lists it."""
@@ -55,11 +55,10 @@ class Jobs:
             self._manifests[folder] = self._read(folder / "manifest.json", read_manifest, {})
         return self._manifests[folder]
 
-    def missing(self) -> list[Path]:
-        """List the DBN files that manifests list and that are not there, packed or unpacked."""
+    def missing(self, here: Collection[str]) -> list[Path]:
+        """List the DBN files that manifests list and that are not among those ``here``, packed or unpacked."""
         found = []
         for folder, manifest in self._manifests.items():
-            here = {path.name for path in folder.rglob("*.dbn*")} if manifest else set()
             found += [
                 folder / name
                 for name in manifest
@@ -77,20 +76,11 @@ class Jobs:
         return {day: word for day, word in found.items() if word != AVAILABLE}
 
     def symbology(self, folder: Path) -> tuple[Mapping, ...]:
-        """Return what the nearest ``symbology.json`` says.
-
-        Raises :class:`DamagedFileError` where it is not of that form.
-        """
+        """Return what the nearest ``symbology.json`` that says anything says."""
         for above in self._upwards(folder):
             if above not in self._symbologies:
-                try:
-                    self._symbologies[above] = read_symbology(above / "symbology.json")
-                except DamagedFileError as error:
-                    self._symbologies[above] = error
-            found = self._symbologies[above]
-            if isinstance(found, DamagedFileError):
-                raise found
-            if found:
+                self._symbologies[above] = self._read(above / "symbology.json", read_symbology, ())
+            if found := self._symbologies[above]:
                 return found
         return ()
 

@@ -1,5 +1,5 @@
 """What the instruments of a file are called, asked in this order: its header, the mapping records of a live capture,
-a ``symbology.json``, and where none of them says anything the ``definition`` files of the data folder.
+a ``symbology.json``, the ``definition`` files of the data folder.
 
 All of it is read only when somebody asks: a parent file names hundreds of instruments, and most commands need none.
 """
@@ -38,10 +38,14 @@ class Naming:
         """The instruments that the file itself names."""
         return frozenset(mapping.instrument_id for mapping in self.own)
 
+    def ids_on(self, first_day: int, last_day: int) -> frozenset[int]:
+        """Return those that it names on one of some days (since 1970-01-01, both inclusive): ids are used again."""
+        return frozenset(one.instrument_id for one in self.own if one.first <= last_day and first_day < one.end)
+
     @cached_property
     def mappings(self) -> tuple[Mapping, ...]:
         """All there is; the first that fits an instrument and a day names it."""
-        return tuple(dict.fromkeys(self.own + self._listed)) or self._defined()
+        return tuple(dict.fromkeys(self.own + self._listed + self._defined()))
 
 
 class Definitions:

@@ -8,6 +8,8 @@ import mmap
 from dataclasses import dataclass
 from pathlib import Path
 
+import zstandard
+
 from spyctl.errors import DamagedFileError
 
 MAGIC = b"\x28\xb5\x2f\xfd"
@@ -31,6 +33,26 @@ def walk_frames(path: Path) -> Frames:
             return _walk(data, str(path))
     except (OSError, ValueError) as error:
         raise DamagedFileError(str(path), f"cannot be opened ({error})", remedy=_FETCH_AGAIN) from None
+
+
+def content_size(path: Path) -> int | None:
+    """Return how many bytes the frames of a file say they hold; ``None`` where one does not say, or is not whole."""
+    total, at = 0, 0
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            while at < len(data):
+                end = _frame_end(data, at, len(data))
+                if end is None or end < 0:
+                    return None
+                if data[at : at + 4] == MAGIC:
+                    size = zstandard.frame_content_size(data[at : at + 18])
+                    if size < 0:
+                        return None
+                    total += size
+                at = end
+    except (OSError, ValueError, zstandard.ZstdError):
+        return None
+    return total
 
 
 def _walk(data: mmap.mmap, path: str) -> Frames:

@@ -8,6 +8,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+import zstandard
 
 from tests.conftest import Cli
 from tests.support.records import ES, MS, SECOND, T0, book, metadata, trade, write_file
@@ -65,6 +66,16 @@ def test_a_week_with_its_faults(cli: Cli, week: Path) -> None:
     assert len(document["files"]) == 9
 
 
+def test_weekends_are_no_holes_and_job_files_are_in_the_json(cli: Cli, tmp_path: Path) -> None:
+    for n in (4, 7):  # a Friday and a Monday
+        day = MONDAY + timedelta(days=n)
+        write_file(tmp_path / "dbn-data", "trades", [trade(T0 + shifted(day))], day=day)
+    (tmp_path / "dbn-data" / "manifest.json").write_text("{")
+    document = json.loads(cli("discover", "--json").stdout)
+    assert document["holes"] == {}
+    assert "manifest.json: cannot be read" in document["job_files"][0]
+
+
 def test_verbose_shows_the_mapping_in_force(cli: Cli, week: Path) -> None:
     out = cli("discover", "--schema", "trades", "-v").stdout
     assert out.count(f"ES.c.0           instrument {ES} ") == 3
@@ -83,8 +94,10 @@ def test_verbose_shows_the_mapping_in_force(cli: Cli, week: Path) -> None:
 
 
 def test_a_check_holds_an_unpacked_file_to_its_archive(cli: Cli, tmp_path: Path) -> None:
-    write_file(tmp_path / "dbn-data", "trades", [trade(T0 + i) for i in range(9)], compressed=True)
     path = write_file(tmp_path / "dbn-data", "trades", [trade(T0 + i) for i in range(9)])
+    whole = path.read_bytes()
+    archive = zstandard.ZstdCompressor(write_content_size=False).compress(whole)
+    path.with_name(f"{path.name}.zst").write_bytes(archive)
     result = cli("discover", "--check")
     assert result.returncode == 0
     assert "archive ✓" in result.stdout
@@ -123,6 +136,16 @@ def test_a_check_holds_every_file_to_its_manifest(cli: Cli, week: Path) -> None:
     files = json.loads(cli("discover", "--check", "--json").stdout)["files"]
     (problem,) = (one["problem"] for one in files if one["path"].endswith(bent.name))
     assert "glbx-mdp3-20251216.trades.dbn.zst" in problem
+
+
+def test_what_a_replay_does_not_mix_no_report_mixes(cli: Cli, tmp_path: Path) -> None:
+    write_file(tmp_path / "dbn-data" / "v", "trades", [trade(T0)])
+    write_file(tmp_path / "dbn-data" / "s", "mbp-10", [book(T0)])
+    (tmp_path / "dbn-data" / "s" / "metadata.json").write_text('{"synthetic": true}')
+    for arguments in (("discover", "--report", "2025-12-16"), ("time-range", "--date", "2025-12-16")):
+        result = cli(*arguments)
+        assert result.returncode == 2
+        assert "never merged" in result.stderr
 
 
 def test_a_report_as_table_json_and_picture(cli: Cli, week: Path, tmp_path: Path) -> None:

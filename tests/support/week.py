@@ -41,7 +41,7 @@ keeps it equal to what the program prints. What was planted:
 | Wednesday | called degraded by the vendor; in the books 20 records flagged MAYBE_BAD_BOOK, 3 BAD_TS_RECV, 5 crossed, \
 one 50 ms back in time, one sent after it was received, 65 seconds cut out; 5 trades taken out; \
 all sequences start anew |
-| Thursday | the books unpacked beside their archive, and cut at the end of a record |
+| Thursday | the books unpacked beside their archive, and cut at the end of a record: the archive is used |
 | Friday | the books cut inside a frame; one bit of the trades flipped |
 
 """

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from spyctl.normalize.dbn import Selection
 from spyctl.plan import make_plan
 from spyctl.sources.dbn_catalog import scan
 from spyctl.sources.doubles import without_doubles
-from tests.support.records import DAY, DAY_NS, MS, SECOND, T0, trade, write_file
+from tests.support.records import DAY, DAY_NS, MS, SECOND, T0, content, metadata, trade, write_file
 
 A_DAY = 86_400 * SECOND
 
@@ -38,13 +39,102 @@ def test_of_two_ranges_that_overlap_everything_is_played_once(tmp_path: Path) ->
     assert time_range(holding(scan(tmp_path).files, DAY), DAY).records == 60
 
 
+def numbers_in(root: Path) -> list[int]:
+    return sorted(read(root)[0])
+
+
+def test_one_job_split_twice_in_two_ways_is_played_once(tmp_path: Path) -> None:
+    for job, cut in (("A", 25), ("B", 30)):
+        for part, some in enumerate((range(cut), range(cut, 50))):
+            write_file(tmp_path / job, "trades", trades(*some), name=f"glbx-mdp3-20251216.trades.{part:04}.dbn")
+    assert numbers_in(tmp_path) == list(range(50))
+
+
+def test_numbered_parts_may_lie_side_by_side_in_time(tmp_path: Path) -> None:
+    write_file(tmp_path, "trades", trades(*range(0, 50, 2)), name="glbx-mdp3-20251216.trades.0000.dbn")
+    write_file(tmp_path, "trades", trades(*range(1, 50, 2)), name="glbx-mdp3-20251216.trades.0001.dbn")
+    assert numbers_in(tmp_path) == list(range(50))
+
+
+EVERYTHING = {"symbols": ["ALL_SYMBOLS"], "mappings": {}, "stype_in": "raw_symbol"}
+JOB_WIDE = {
+    "symbols": ["ESZ5", "NQZ5"], "stype_in": "raw_symbol",
+    "mappings": {"ESZ5": [(DAY, DAY + timedelta(1), "1")], "NQZ5": [(DAY, DAY + timedelta(1), "2")]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("header", [EVERYTHING, JOB_WIDE], ids=["without", "job-wide"])
+def test_files_of_one_symbol_each_are_one_input_whatever_their_headers_name(
+    tmp_path: Path, header: dict[str, Any]
+) -> None:
+    for number, symbol in ((1, "ESZ5"), (2, "NQZ5")):
+        name = f"glbx-mdp3-20251216.trades.{symbol}.dbn"
+        write_file(tmp_path, "trades", trades(*range(number, 50, 2), ids=number), name=name, **header)
+    assert numbers_in(tmp_path) == list(range(1, 50))
+    assert without_doubles(scan(tmp_path).files)[1] == []
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_where_no_header_names_instruments_the_records_do(tmp_path: Path, compressed: bool) -> None:
+    end = ".zst" if compressed else ""
+    for number, name in ((1, "es"), (2, "nq")):
+        of_one = trades(*range(number, 50, 2), ids=number)
+        write_file(tmp_path, "trades", of_one, name=f"{name}.dbn{end}", compressed=compressed, **EVERYTHING)
+    assert numbers_in(tmp_path) == list(range(1, 50))
+    write_file(tmp_path, "trades", trades(*range(1, 50, 2), ids=1), name="es-again.dbn", **EVERYTHING)
+    assert numbers_in(tmp_path) == list(range(1, 50))
+
+
+def test_an_instrument_id_of_another_day_is_another_instrument(tmp_path: Path) -> None:
+    day = timedelta(1)
+    front = {"ES.c.0": [(DAY, DAY + day, "100"), (DAY + day, DAY + 2 * day, "200")]}
+    other = {"NQZ5": [(DAY + day, DAY + 2 * day, "100")]}
+    shift = A_DAY // MS
+    both = [*trades(*range(9), ids=100), *trades(*range(shift, shift + 9), ids=200)]
+    write_file(tmp_path, "trades", both, name="glbx-mdp3-20251216-20251217.trades.dbn", mappings=front)
+    write_file(tmp_path, "trades", trades(*range(shift + 1, shift + 6), ids=100), name="b.dbn", mappings=other)
+    assert len(read(tmp_path)[0]) == 23
+
+
+def test_files_of_a_name_of_their_own_end_where_their_records_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spyctl.sources.dbn_catalog.SMALL", 0)  # as if they were too large to be counted
+    for turn, name in enumerate(("tue", "wed", "thu")):
+        some = trades(*range(turn * A_DAY // MS, turn * A_DAY // MS + 10))
+        end = DAY_NS + 4 * A_DAY
+        write_file(tmp_path, "trades", some, name=f"{name}.dbn.zst", compressed=True, start=DAY_NS, end=end)
+    infos = scan(tmp_path).files
+    assert [(info.first_date, info.last_date) for info in infos] == [
+        (DAY + timedelta(n), DAY + timedelta(n)) for n in range(3)
+    ]
+    assert len(read(tmp_path)[0]) == 30
+
+
+def test_a_live_capture_yields_to_what_the_vendor_delivers(tmp_path: Path) -> None:
+    head = metadata(None, version=3, symbols=[], mappings={}, start=0, end=None)
+    (tmp_path / "a-live.dbn").write_bytes(content(trades(*range(5, 30)), head))
+    write_file(tmp_path, "trades", trades(*range(20)), name="z.dbn")
+    (double,) = without_doubles(scan(tmp_path).files)[1]
+    assert (double.kept.path.name, double.other.path.name, double.wholly) == ("z.dbn", "a-live.dbn", False)
+    assert numbers_in(tmp_path) == list(range(30))
+
+
+def test_vendor_and_synthetic_files_are_no_doubles_of_each_other(tmp_path: Path) -> None:
+    write_file(tmp_path / "v", "trades", trades(*range(9)))
+    write_file(tmp_path / "s", "trades", trades(*range(9)))
+    (tmp_path / "s" / "metadata.json").write_text('{"synthetic": true}')
+    assert without_doubles(scan(tmp_path).files)[1] == []
+
+
 def test_only_the_shared_instruments_are_left_out(tmp_path: Path) -> None:
     span = (DAY, DAY + timedelta(1))
     front, both = {"ES.c.0": [(*span, "1")]}, {"ESZ5": [(*span, "1")], "ESH6": [(*span, "2")]}
     write_file(tmp_path, "trades", trades(*range(10), ids=1), name="a.dbn", mappings=front)
-    mixed = [one for n in range(10) for one in (*trades(n, ids=1), *trades(100 + n, ids=2))]
+    mixed = [one for n in range(10) for one in (*trades(n, ids=1), *trades(n + 100, ids=2))]
+    mixed += trades(5, ids=2)  # inside the span of the other file
     write_file(tmp_path, "trades", sorted(mixed, key=lambda one: one.ts_recv), name="b.dbn", mappings=both)
-    assert sorted(read(tmp_path)[0]) == [*range(10), *range(100, 110)]
+    assert numbers_in(tmp_path) == sorted([*range(10), 5, *range(100, 110)])
 
 
 def test_a_whole_file_goes_before_a_damaged_one_and_both_before_nothing(tmp_path: Path) -> None:
@@ -90,11 +180,12 @@ def test_a_file_that_cannot_be_read_is_named_when_its_date_is_asked_for(tmp_path
         make_plan(tmp_path, ["2025-12-18"], "", Selection())
 
 
-def test_a_first_record_without_times_does_not_move_the_file_to_1970(tmp_path: Path) -> None:
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_first_record_without_times_does_not_move_the_file_to_1970(tmp_path: Path, compressed: bool) -> None:
     undefined = (1 << 64) - 1
     for name, first in (("a", trade(undefined, undefined)), ("b", trade(DAY_NS - SECOND, undefined))):
         root = tmp_path / name
-        write_file(root, "trades", [first, *trades(*range(5))])
+        write_file(root, "trades", [first, *trades(*range(5))], compressed=compressed)
         (info,) = scan(root).files
         assert (info.first_date, info.last_date, info.misnamed) == (DAY, DAY, False)
 
@@ -121,7 +212,11 @@ def test_links_are_followed_once_and_look_alikes_are_named(tmp_path: Path) -> No
     write_file(real, "trades", trades(1))
     root.mkdir()
     (root / "trades").symlink_to(real / "trades")
+    (root / "twice").symlink_to(real / "trades")
     (real / "trades" / "round").symlink_to(real / "trades")
+    for name in ("y.dbn (1).zst", "y.dbn.zst.crdownload", "y.dbn.xz", "y.trades.zst"):
+        (real / "trades" / name).write_bytes(b"x")
+    (real / "trades" / b"odd-\xff.dbn".decode(errors="surrogateescape")).write_bytes(b"x")
     (root / "job.zip").write_bytes(b"PK")
     (root / "x.trades.csv.zst").write_bytes(b"x")
     (root / "X.DBN.ZST").write_bytes(b"x")
@@ -130,7 +225,10 @@ def test_links_are_followed_once_and_look_alikes_are_named(tmp_path: Path) -> No
     catalog = scan(root)
     assert len(catalog.files) == 1
     assert catalog.unreadable == []
-    assert {path.name for path, _ in catalog.passed_over} == {"job.zip", "x.trades.csv.zst", "X.DBN.ZST"}
+    assert {path.name for path, _ in catalog.passed_over} == {
+        "job.zip", "x.trades.csv.zst", "X.DBN.ZST", "y.dbn (1).zst", "y.dbn.zst.crdownload", "y.dbn.xz",
+        "y.trades.zst", "odd-\ufffd.dbn",
+    }  # fmt: skip
 
 
 def test_a_job_folder_with_nothing_but_its_manifest_misses_its_files(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,10 @@ def test_a_good_file_is_good_by_its_hash_and_read_once(tmp_path: Path, hashes: K
     read: list[int] = []
     KnownHashes(hashes.path).of(path, read.append)
     assert read == []  # remembered
+    status = path.stat()
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    KnownHashes(hashes.path).of(path, read.append)
+    assert sum(read) == status.st_size  # until it changes
     entry["hash"] = "sha256:" + "0" * 64
     (path.parent / "manifest.json").write_text(json.dumps({"files": [entry]}))
     problem = check_file(only(tmp_path / "data"), hashes, done.append).problem
@@ -79,11 +84,13 @@ def test_a_good_file_is_good_by_its_hash_and_read_once(tmp_path: Path, hashes: K
 
 @pytest.mark.parametrize("compressed", [False, True])
 def test_without_a_hash_a_file_is_read_to_its_end(tmp_path: Path, hashes: KnownHashes, compressed: bool) -> None:
-    path = write_file(tmp_path / "data", "trades", TRADES, compressed=compressed)
+    records = [trade(T0 + i) for i in range(5_000)]
+    path = write_file(tmp_path / "data", "trades", records, compressed=compressed)
     done: list[int] = []
     found = check_file(only(tmp_path / "data"), hashes, done.append)
     assert (found.by, found.problem, sum(done)) == ("reading", None, path.stat().st_size)
-    data = bytearray(content(TRADES, metadata("trades")))
+    assert len(done) > 2  # told as it goes
+    data = bytearray(content(records, metadata("trades")))
     data[-47] = 0x0A  # the rtype of the last record
     path.write_bytes(zstd_frames(bytes(data), len(metadata("trades"))) if compressed else bytes(data))
     problem = check_file(only(tmp_path / "data"), hashes, done.append).problem
@@ -111,8 +118,10 @@ def test_a_hash_that_differs_says_where_if_the_records_tell(tmp_path: Path) -> N
 
 
 def unpacked(root: Path) -> tuple[Path, Path]:
-    archive = write_file(root, "trades", TRADES, compressed=True)
+    # The archive does not say how much it holds, so that nothing is known before the check.
     path = write_file(root, "trades", TRADES)
+    archive = path.with_name(f"{path.name}.zst")
+    archive.write_bytes(zstandard.ZstdCompressor(write_content_size=False).compress(path.read_bytes()))
     return path, archive
 
 
@@ -150,6 +159,39 @@ def test_other_bytes_than_the_archive_holds_are_found(tmp_path: Path, hashes: Kn
     assert found is not None
     assert found.reason == f"not what its archive {archive.name} holds,"
     assert found.offset == at % len(data)
+
+
+def test_a_file_written_anew_in_another_version_of_dbn_is_held_to_its_records(
+    tmp_path: Path, hashes: KnownHashes
+) -> None:
+    path, archive = unpacked(tmp_path)
+    path.write_bytes(content(TRADES, metadata("trades", version=3)))
+    assert check_file(only(tmp_path), hashes, lambda _: None).problem is None
+    for records, said in ((TRADES[:-1], "shorter than what"), ([*TRADES[:200], trade(1), *TRADES[201:]], "not what")):
+        path.write_bytes(content(records, metadata("trades", version=3)))
+        found = check_file(only(tmp_path), hashes, lambda _: None).problem
+        assert found is not None
+        assert found.reason == f"{said} its archive {archive.name} holds,"
+    assert found.records == 200
+
+
+def test_an_empty_archive_is_damaged_and_not_the_file(tmp_path: Path, hashes: KnownHashes) -> None:
+    _, archive = unpacked(tmp_path)
+    archive.write_bytes(b"")
+    found = check_file(only(tmp_path), hashes, lambda _: None).problem
+    assert found is not None
+    assert found.reason.startswith(f"its archive {archive.name} is damaged")
+
+
+def test_records_that_are_alike_and_bad_are_bad(tmp_path: Path, hashes: KnownHashes) -> None:
+    path, archive = unpacked(tmp_path)
+    data = path.read_bytes()
+    at = len(data) - 100 * 48
+    path.write_bytes(data[:at] + bytes(48) + data[at + 48 :])
+    archive.write_bytes(zstandard.ZstdCompressor(write_content_size=False).compress(path.read_bytes()))
+    found = check_file(only(tmp_path), hashes, lambda _: None).problem
+    assert found is not None
+    assert (found.reason, found.offset) == ("no trades record", at)
 
 
 def test_an_archive_that_is_damaged_is_named_and_not_taken_for_the_file(tmp_path: Path, hashes: KnownHashes) -> None:

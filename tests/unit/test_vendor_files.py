@@ -18,6 +18,7 @@ from spyctl.events import MBP10, FuturesTrade
 from spyctl.ingest import Reading, holding, read_batches, time_range
 from spyctl.normalize.dbn import Selection
 from spyctl.plan import make_plan
+from spyctl.quality import assess
 from spyctl.sources.dbn_catalog import Catalog, DBNFileInfo, scan
 from spyctl.sources.doubles import without_doubles
 from spyctl.times import DAY as A_DAY
@@ -117,6 +118,26 @@ def test_an_archive_stands_in_for_a_damaged_unpacked_file(tmp_path: Path, damage
     assert catalog.passed_over[0][0] == unpacked
 
 
+@pytest.mark.parametrize("keep", [0, 4])  # what a decompressor leaves that knows one frame; a cut between two records
+def test_an_archive_stands_in_for_a_file_that_holds_less_than_it(tmp_path: Path, keep: int) -> None:
+    archive = write_file(tmp_path, "trades", TRADES, compressed=True)
+    unpacked = write_file(tmp_path, "trades", TRADES[:keep])
+    catalog = scan(tmp_path)
+    assert only(catalog).path == archive
+    assert catalog.passed_over == [(unpacked, f"cut short, and its archive lies beside it, {archive.name}")]
+    assert len(read(catalog.files)[0]) == 10
+
+
+def test_of_two_damaged_copies_the_one_that_holds_more_is_played(tmp_path: Path) -> None:
+    archive = write_file(tmp_path, "trades", TRADES, compressed=True)
+    unpacked = write_file(tmp_path, "trades", TRADES)
+    archive.write_bytes(archive.read_bytes()[:-30])
+    unpacked.write_bytes(unpacked.read_bytes()[:-7])
+    catalog = scan(tmp_path)
+    assert only(catalog).path == unpacked
+    assert len(read(catalog.files)[0]) == 9
+
+
 def test_what_is_not_replayed_is_named(tmp_path: Path) -> None:
     write_file(tmp_path, "trades", TRADES)
     for schema in ("mbp-1", "ohlcv-1d", "definition", "mbo"):
@@ -168,6 +189,28 @@ def test_a_header_of_several_megabytes(tmp_path: Path) -> None:
 def capture(records: Sequence[Any], *, version: int = 3, ts_out: bool = False) -> bytes:
     head = metadata(None, version=version, symbols=[], mappings={}, start=0, end=None, ts_out=ts_out)
     return content(records, head)
+
+
+def test_a_capture_that_is_damaged_before_its_first_trade_is_named(tmp_path: Path) -> None:
+    head = len(capture([]))
+    data = capture([mapped("ES.c.0", "ESZ5", ES), *TRADES])
+    start = head + len(bytes(mapped("ES.c.0", "ESZ5", ES)))
+    (tmp_path / "live.dbn").write_bytes(data[:start] + bytes(64) + data[start:])
+    catalog = scan(tmp_path)
+    assert (catalog.files, catalog.passed_over) == ([], [])
+    assert [(error.reason, error.offset) for error in catalog.unreadable] == [("no DBN record", start)]
+
+
+@pytest.mark.parametrize("length", [11, 13, 16])
+def test_a_trade_of_another_length_is_damage_and_not_passed_over(tmp_path: Path, length: int) -> None:
+    records = [bytes(one) for one in TRADES]
+    records[5] = bytes([length]) + records[5][1:]
+    path = tmp_path / "live.dbn"
+    path.write_bytes(capture([mapped("ES.c.0", "ESZ5", ES), *records]))
+    info = only(scan(tmp_path))
+    found, reading = read([info])
+    assert len(found) == 5
+    assert [error.reason for error in reading.damage] == ["no DBN record, or one of a later version"]
 
 
 def mapped(symbol: str, raw: str, instrument_id: int, ts_event: int = T0) -> Any:
@@ -282,6 +325,8 @@ def test_a_symbology_json_above_names_what_the_header_does_not(tmp_path: Path) -
     result = {"ESZ5": [{"d0": "2025-01-01", "d1": "2026-01-01", "s": str(ES)}]}
     (tmp_path / "symbology.json").write_text(json.dumps({"result": result, "stype_out": "instrument_id"}))
     assert {event.symbol for event in read(scan(tmp_path).files)[0]} == {"ESZ5"}
+    write_file(tmp_path, "trades", TRADES)
+    assert {event.symbol for event in read(scan(tmp_path).files)[0]} == {"ES"}  # the header goes first
 
 
 def definition(instrument_id: int, raw_symbol: str, ts_recv: int) -> Any:
@@ -311,7 +356,7 @@ def test_a_definition_file_names_what_nothing_else_does(tmp_path: Path, compress
     path = tmp_path / f"glbx-mdp3-20251216.definition.dbn{'.zst' if compressed else ''}"
     path.write_bytes(zstd_frames(data, len(head)) if compressed else data)
     catalog = scan(tmp_path)
-    assert catalog.passed_over == [(path, "holds definitions, asked for a name where nothing else has one")]
+    assert catalog.passed_over == [(path, "holds definitions, which give names where nothing else does")]
     found, reading = read(catalog.files)
     assert Counter(event.symbol for event in found) == {"ESZ5": 10, "ESZ0-ESH9": 1}
     assert reading.unresolved == {}
@@ -332,6 +377,32 @@ def test_definitions_of_other_days_and_other_datasets_name_nothing_and_a_header_
     assert {event.symbol for event in read(scan(tmp_path).files)[0]} == {"ESZ5"}
     write_file(tmp_path, "trades", TRADES)
     assert {event.symbol for event in read(scan(tmp_path).files)[0]} == {"ES"}
+
+
+def test_a_definition_file_names_what_the_header_leaves_out(tmp_path: Path) -> None:
+    both = [*TRADES, trade(T0 + SECOND, instrument_id=200), trade(T0 + SECOND, instrument_id=201)]
+    write_file(tmp_path, "trades", both)
+    (tmp_path / "symbology.json").write_text(json.dumps({"result": {"X": [{"d0": "2025-01-01", "d1": "2026-01-01",
+                                                                           "s": "7"}]}}))  # fmt: skip
+    head = metadata("definition", mappings={}, version=3)
+    undefined = dbn.UNDEF_TIMESTAMP
+    late = dbn.InstrumentDefMsg(1, 201, DAY_NS, undefined, 1, 1, "ESM6", "ES", "FUT", dbn.InstrumentClass.FUTURE,
+                                dbn.SecurityUpdateAction.ADD)  # fmt: skip
+    found = content([definition(ES, "ESZ5", DAY_NS), definition(200, "ESH6", DAY_NS), late], head)
+    (tmp_path / "x.definition.dbn").write_bytes(found)
+    names = Counter(event.symbol for event in read(scan(tmp_path).files)[0])
+    assert names == {"ES": 10, "ESH6": 1, "ESM6": 1}
+    assert len(read(scan(tmp_path).files, ["ESH6"])[0]) == 1
+    assert make_plan(tmp_path, [], "", Selection(symbols=("ESH6",))).events["trades"] == 1
+
+
+@pytest.mark.parametrize("text", ["", "null", '{"result": null}', '{"result": []}', "{"])
+def test_a_symbology_json_without_a_use_costs_names_and_no_data(tmp_path: Path, text: str) -> None:
+    write_file(tmp_path, "trades", TRADES, symbols=["ALL_SYMBOLS"], mappings={}, stype_in="raw_symbol")
+    (tmp_path / "symbology.json").write_text(text)
+    catalog = scan(tmp_path)
+    assert [Path(error.path).name for error in catalog.beside] == ["symbology.json"]
+    assert {event.symbol for event in read(catalog.files)[0]} == {str(ES)}
 
 
 def test_definitions_of_dbn_1_and_of_a_file_that_is_cut_short(tmp_path: Path) -> None:
@@ -438,6 +509,23 @@ def manifest(root: Path, *paths: Path) -> None:
         for path, digest in digests.items()
     ]
     (root / "manifest.json").write_text(json.dumps({"job_id": "GLBX-1", "files": files}))
+
+
+def test_time_range_and_report_know_what_the_manifest_knows(tmp_path: Path) -> None:
+    path = write_file(tmp_path, "trades", [trade(T0 + i) for i in range(300)], compressed=True)
+    manifest(tmp_path, path)
+    data = path.read_bytes()
+    path.write_bytes(data[: data.rfind(b"\x28\xb5\x2f\xfd")])
+    infos = scan(tmp_path).files
+    for damage in (time_range(infos, DAY).damage, assess(infos, DAY)["trades"][0].damage):
+        assert ["manifest.json says" in error.message for error in damage] == [True]
+
+
+def test_files_that_were_moved_out_of_their_job_are_there(tmp_path: Path) -> None:
+    path = write_file(tmp_path, "trades", TRADES, compressed=True)
+    (tmp_path / "job").mkdir()
+    manifest(tmp_path / "job", path)
+    assert scan(tmp_path).missing == []
 
 
 def test_a_cut_between_two_frames_is_known_by_the_manifest(tmp_path: Path) -> None:
