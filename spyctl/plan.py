@@ -77,6 +77,18 @@ def asked_days(asked: Sequence[str]) -> frozenset[date] | None:
     return frozenset(found) if asked else None
 
 
+def asked_ranges(asked: Sequence[str]) -> list[tuple[date, date]]:
+    """Return the ranges among ``--date`` values, ends included."""
+    return [(parse_date(a), parse_date(b)) for a, dots, b in (text.partition("..") for text in asked) if dots]
+
+
+def missing_days(ranges: Sequence[tuple[date, date]], dates: Sequence[date]) -> tuple[date, ...]:
+    """List the days of some ranges, Saturdays aside, that are not among those there are."""
+    spans = (range(first.toordinal(), last.toordinal() + 1) for first, last in ranges)
+    days_of = {date.fromordinal(number) for span in spans for number in span}
+    return tuple(sorted(day for day in days_of if day not in dates and day.weekday() != 5))
+
+
 def choose_dates(
     asked: Sequence[str], available: Sequence[date], root: Path, unreadable: Sequence[DamagedFileError] = ()
 ) -> tuple[date, ...]:
@@ -177,7 +189,7 @@ def make_plan(
         if unreadable and not infos:
             raise unreadable[0]
         dates = choose_dates(asked, available, root, unreadable)
-        ranges = [(parse_date(a), parse_date(b)) for a, dots, b in (text.partition("..") for text in asked) if dots]
+        ranges = asked_ranges(asked)
     selection = replace(selection, days=frozenset(map(day_number, dates)))
     infos = [info for info in infos if any(info.covers(day) for day in dates)]
     if not infos:
@@ -186,12 +198,6 @@ def make_plan(
     infos = with_symbols(infos, selection.symbols, root)
     infos, doubles = without_doubles(infos)
     first_ns, last_ns, events, wall_ns, exact = _count(infos, selection, speed, max_quiet_ns, count)
-    missing = {
-        day
-        for first, last in ranges
-        for day in map(date.fromordinal, range(first.toordinal(), last.toordinal() + 1))
-        if day not in dates and day.weekday() != 5
-    }
     return Plan(
         root=root,
         dates=dates,
@@ -207,7 +213,7 @@ def make_plan(
         events=events,
         wall_ns=wall_ns,
         exact=exact,
-        missing=tuple(sorted(missing)),
+        missing=missing_days(ranges, dates),
         beside=tuple(catalog.beside),
         passed_over=tuple((path, reason) for path, reason in catalog.passed_over if may_hold(path, dates)),
     )

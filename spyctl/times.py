@@ -5,6 +5,7 @@ every wall-clock time a user types or reads first; the zone database takes care 
 """
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -177,6 +178,11 @@ def span_text(start_ns: int, end_ns: int, zone: tzinfo) -> str:
 def utc_text(ns: int) -> str:
     """Write an instant as ISO 8601 with nanoseconds, as ``2025-12-16T14:30:00.004000000Z``."""
     return f"{date_of(ns).isoformat()}T{clock_text(ns, digits=9)}Z"
+
+
+def days_text(days: Sequence[date]) -> str:
+    """Write some days, the first three of many."""
+    return ", ".join(map(str, days[:3])) + (" …" if len(days) > 3 else "")
 
 
 def duration_text(ns: int, digits: int = 0) -> str:

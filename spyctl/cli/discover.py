@@ -175,14 +175,14 @@ def _print(
             for text in _mapping_lines(infos[i - 1]):
                 write(text)
     known = [info.records for info in infos]
-    counted = f", {sum(n for n in known if n is not None):,} records" if None not in known else ""
-    unread = "" if None not in known else "   · large .zst: time-range reads it"
+    counted = f", {_count(sum(n for n in known if n is not None), 'record')}" if None not in known else ""
+    unread = any(info.records is None and info.compressed and info.problem is None for info in infos)
     sizes = {info.path: info.size for info in infos}
     write(
         f" {shown(data_dir).removeprefix('./')}, "
         f"{', '.join(dict.fromkeys(info.dataset for info in infos)) or 'nothing readable'}: "
         f"{_count(len(days(list(infos))), 'date')}, {_count(len(sizes) + len(catalog.unreadable), 'file')}{counted}, "
-        f"{size_text(sum(sizes.values()))}{unread}"
+        f"{size_text(sum(sizes.values()))}{'   · large .zst: time-range reads it' if unread else ''}"
     )
     if checks:
         good = Counter(found.by for found in checks.values() if found.problem is None)

@@ -18,6 +18,7 @@ from spyctl.times import (
     NEW_YORK,
     clock_text,
     date_of,
+    days_text,
     duration_text,
     parse_date,
     parse_instant,
@@ -147,8 +148,7 @@ def show_plan(talk: Talk, plan: Plan, request: Request) -> None:
     if request.origin == "every date":
         lines.append("no --date: every date there is")
     if plan.missing:
-        shown_days = ", ".join(map(str, plan.missing[:3])) + (" …" if len(plan.missing) > 3 else "")
-        lines.append(f"no files for {shown_days}")
+        lines.append(f"no files for {days_text(plan.missing)}")
     talk.block("plan", *lines)
     for info in plan.infos:
         talk.detail(f"file {shown(info.path)}: {info.schema}, DBN {info.version}, {size_text(info.size)}")

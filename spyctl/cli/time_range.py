@@ -46,8 +46,9 @@ def time_range(
     from spyctl.columns import SCHEMAS, schema_name
     from spyctl.ingest import holding
     from spyctl.ingest import time_range as exact_range
-    from spyctl.plan import asked_days, choose_dates, shown, with_symbols
+    from spyctl.plan import asked_days, asked_ranges, choose_dates, missing_days, shown, with_symbols
     from spyctl.sources.dbn_catalog import days, may_hold, refuse_mixture, scan
+    from spyctl.times import days_text
 
     talk = talk_of(context)
     schemas = [schema_name(text) for text in schema] if schema else list(SCHEMAS)
@@ -60,6 +61,8 @@ def time_range(
         raise NoDataError(f"no {' or '.join(schemas)} data in {shown(data_dir)}", "spyctl discover lists what there is")
     infos = with_symbols(infos, words, data_dir)
     chosen = choose_dates(date, days(infos), data_dir, catalog.unreadable)
+    if absent := missing_days(asked_ranges(date or ()), chosen):
+        talk.warn(f"no files for {days_text(absent)}")
     asked = asked_days(date)
     refuse_mixture([info for info in infos if any(info.covers(day) for day in chosen)], shown(data_dir))
     unread = [error for error in catalog.unreadable if asked is None or may_hold(Path(error.path), asked)]

@@ -21,6 +21,7 @@ from spyctl.times import DAY, date_of, day_number
 
 # Compressed files are unpacked to count their records only while they are small, and so many bytes in all.
 SMALL = 4_000_000
+FIRST_YEAR = 1980
 _UNPACK_IN_ALL = 8_000_000
 _UNPACKED = {"trades": 4, "mbp-10": 18}  # what zstd saves on such files, roughly
 # {dataset}-{YYYYMMDD}[-{YYYYMMDD}].{schema}[.{symbol or number}].dbn[.zst]; the second date is inclusive
@@ -317,6 +318,8 @@ def _described(
         )
     first_date, last_date, misnamed = _dates(path, header, extent.first_ns, extent.last_ns)
     conditions = jobs.conditions(path.parent, first_date, last_date)
+    if extent.first_ns is None and extent.problem is None and first_date.year < FIRST_YEAR:
+        raise OtherSchemaError(str(path), "holds no record, and tells of no day")
     first_day, last_day = day_number(first_date), day_number(last_date)
     naming = Naming(
         header, told, jobs.symbology(path.parent), lambda: definitions.of(header.dataset, first_day, last_day)

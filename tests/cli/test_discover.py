@@ -173,6 +173,7 @@ def test_time_range_of_several_days(cli: Cli, week: Path) -> None:
     assert "Mon 2025-12-15 trades      50         0 14:30:00.000000000 14:30:00.049000000" in result.stdout
     assert " all: 350 records, span 48 h 00 m" in result.stdout
     assert result.stdout.count(" Tue 2025-12-16 ") == 1
+    assert "! no files for 2025-12-14" in cli("time-range", "--date", "2025-12-14..2025-12-16").stderr
     document = json.loads(cli("time-range", "--date", "all", "--schema", "trades", "--json").stdout)
     assert [one["records"] for one in document["ranges"]] == [50] * 5
     assert cli("time-range", "--date", "all", "--symbol", "NQ").returncode == 6

@@ -173,6 +173,14 @@ def test_zero_records_are_no_fault(tmp_path: Path) -> None:
     assert read([info])[0] == []
 
 
+def test_a_file_without_records_and_without_a_day_is_no_day_of_1970(tmp_path: Path) -> None:
+    write_file(tmp_path, "trades", TRADES)
+    (tmp_path / "mine.dbn").write_bytes(metadata("trades", start=0, end=None))
+    catalog = scan(tmp_path)
+    assert only(catalog).first_date == DAY
+    assert [reason for _, reason in catalog.passed_over] == ["holds no record, and tells of no day"]
+
+
 def test_a_header_of_several_megabytes(tmp_path: Path) -> None:
     names = [f"ES{i:05}-X" for i in range(40_000)]
     mappings = {name: [(date(2025, 1, 1), date(2026, 1, 1), str(i))] for i, name in enumerate(names)}
