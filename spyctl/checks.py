@@ -30,6 +30,7 @@ from spyctl.trading_days import current_expiry, session_text
 from spyctl.wire import STREAM_SUBJECTS, stream_name, with_prefix
 
 WS_S = 15.0
+WORDS_S = 1.0  # after words of the server that are no welcome
 SKEW_WARN_S = 2.0
 DELAY_WARN_S = 60.0
 _SOCKETS = ("stocks ws", "options ws")
@@ -255,11 +256,12 @@ async def _socket(request: ProbeRequest, market: str, topics: list[str]) -> Chec
     name, listener, begun_s = f"{market} ws", _Listener(), time.monotonic()
     feed = Feed(market, request.api_key or "", listener, url=request.feed_url, timing=Timing(acknowledge=2.0))
     feed.set_desired(topics)
-    running = asyncio.create_task(feed.run())
+    running, told_s = asyncio.create_task(feed.run()), 0.0
     try:
         while time.monotonic() - begun_s < WS_S and not running.done() and not feed.desired <= feed.held:
             await asyncio.sleep(0.02)
-            if feed.missing or feed.reconnects:
+            told_s = told_s or (time.monotonic() if feed.words else 0.0)
+            if feed.missing or feed.reconnects or (told_s and time.monotonic() - told_s > WORDS_S):
                 break
         took_s = time.monotonic() - begun_s
         if running.done() and isinstance(error := running.exception(), KeyRefusedError):

@@ -93,7 +93,7 @@ def test_events_of_both_sides_have_the_fields_that_are_promised(cli: Cli, nats_s
 def test_the_window_follows_the_spot(
     cli: Cli, environment: dict[str, str], tmp_path: Path, nats_server: NatsServer
 ) -> None:
-    arguments = ("--sim-rate", "4000", "--strike-range", "1", "--nats-url", nats_server.url)
+    arguments = ("--sim-rate", "1000", "--sim-trend", "60", "--strike-range", "1", "--nats-url", nats_server.url)
     process = subprocess.Popen(
         [sys.executable, "-m", "spyctl", "live", "--sim", *arguments], env=environment, cwd=tmp_path,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -136,7 +136,7 @@ def test_a_time_filter_is_half_open(cli: Cli, nats_server: NatsServer) -> None:
 def test_a_restart_of_nats_loses_and_doubles_nothing(
     cli: Cli, environment: dict[str, str], tmp_path: Path, nats_server: NatsServer
 ) -> None:
-    command = [sys.executable, "-m", "spyctl", "replay", "--speed", "60", "--json", "--nats-url", nats_server.url]
+    command = [sys.executable, "-m", "spyctl", "replay", "--speed", "150", "--json", "--nats-url", nats_server.url]
     process = subprocess.Popen(
         command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )

@@ -767,7 +767,10 @@ async def test_counts_never_go_back_while_gap_records_wait(nats_server: NatsServ
     assert len(events) - len(gaps) == summary["published"]
 
 
-async def test_options_that_left_the_window_during_a_gap_are_asked_for_too(nats_server: NatsServer) -> None:
+async def test_options_that_left_the_window_during_a_gap_are_asked_for_too(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spyctl.window.RECENTRE_EVERY_NS", SECOND // 20)
     with serving({"/v3/trades/O:": (200, {"results": []}), "/v3/trades/SPY": (200, {"results": []})}) as rest:
         backfill = Backfill(MassiveRest("secret", rest.url), pause_s=0.05)
 

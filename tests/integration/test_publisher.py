@@ -259,6 +259,7 @@ async def test_a_full_stream_is_an_error_with_the_servers_words(nats_server: Nat
     config = (await connection.api("STREAM.INFO.MARKET_DATA"))["config"]
     await connection.api("STREAM.UPDATE.MARKET_DATA", config | {"max_msgs": 100, "discard": "new"})
     async with publisher(nats_server.url, protocol, ack_deadline_s=1.0) as one:
+        one._protocol._refusal_s = 1.0
         with pytest.raises(RefusedError, match="maximum messages exceeded"):  # noqa: PT012
             await publish(one, range(150))
             await one.drain()
