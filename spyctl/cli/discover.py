@@ -108,6 +108,7 @@ def discover(
         talk.warn(f"no {schema_of} file for {days}")
     for problem in problems:
         talk.warn(problem)
+    _notes(talk, [told for info in infos for told in info.complaints()], warn=True)
     _notes(talk, [doubles[id(info)].text(data_dir) for info in infos if id(info) in doubles], warn=True)
     return ExitCode.INCOMPLETE if problems else ExitCode.OK
 
@@ -236,6 +237,7 @@ def _words(
     words = [
         ("synthetic", info.synthetic),
         ("live capture", info.capture),
+        ("gateway errors", bool(info.errors)),
         (".zst", info.compressed and info.records is None),
         (", ".join(dict.fromkeys(word for _, word in info.conditions)), bool(info.conditions)),
         ("overlaps", double_of is not None and double_of.wholly),
@@ -304,6 +306,7 @@ def _document(info: "DBNFileInfo", double_of: "Double | None", checked: "FileChe
         "compressed": info.compressed,
         "synthetic": info.synthetic,
         "live_capture": info.capture,
+        "gateway_errors": info.errors,
         "first_date": info.first_date,
         "last_date": info.last_date,
         "misnamed": info.misnamed,

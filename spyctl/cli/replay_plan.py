@@ -162,6 +162,8 @@ def show_plan(talk: Talk, plan: Plan, request: Request) -> None:
         talk.warn(double.text(plan.root))
     for path, reason in plan.passed_over:
         talk.line(f"note: {path.name} is left out: {reason}")
+    for told in (told for info in plan.infos for told in info.complaints()):
+        talk.warn(told)
     for day, word in dict(pair for info in plan.infos for pair in info.conditions).items():
         if day in plan.dates:
             talk.warn(f"{day} is {word}, says Databento: data may be missing")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from spyctl.columns import SCHEMAS
 from spyctl.errors import DamagedFileError, NoDataError, OtherSchemaError, UsageError
-from spyctl.sources.dbn_file import RTYPES, DBNFile, Header, is_dbn_name
+from spyctl.sources.dbn_file import RTYPES, Captured, DBNFile, Header, is_dbn_name
 from spyctl.sources.job import Jobs, Listed
 from spyctl.sources.naming import Definitions, Naming
 from spyctl.sources.zstd_frames import content_size
@@ -51,8 +51,9 @@ class DBNFileInfo:
     only reading the whole file would tell; ``first_ns`` and ``last_ns`` are the ``ts_recv`` of its first
     and last record. ``problem`` says what is wrong with the file, if anything; ``conditions`` are the days that
     the vendor calls anything but available, with its word; ``misnamed`` tells that the records are not of the
-    days in its name. ``listed`` is what a manifest says of it, ``archive_listed`` what it says of the archive that it
-    was unpacked from. ``start_ns`` and ``end_ns`` are what was asked for; ``shadows`` is what to leave out of it.
+    days in its name; ``errors`` is what the gateway of a live capture complained of. ``listed`` is what a
+    manifest says of it, ``archive_listed`` what it says of the archive that it was unpacked from. ``start_ns``
+    and ``end_ns`` are what was asked for; ``shadows`` is what to leave out of it.
     """
 
     path: Path
@@ -71,6 +72,7 @@ class DBNFileInfo:
     naming: Naming
     problem: DamagedFileError | None = None
     capture: bool = False
+    errors: tuple[str, ...] = ()
     misnamed: bool = False
     conditions: tuple[tuple[date, str], ...] = ()
     listed: Listed | None = None
@@ -109,6 +111,11 @@ class DBNFileInfo:
     def open(self) -> DBNFile:
         """Open the file to read its records. Raises :class:`DamagedFileError`."""
         return DBNFile(self.path, self.schema)
+
+    def complaints(self) -> list[str]:
+        """Say what the gateway of a live capture complained of: records may be missing."""
+        many = f" and {len(self.errors) - 1:,} more" if len(self.errors) > 1 else ""
+        return [f"{self.path.name}: the gateway said: {self.errors[0]}{many}"] if self.errors else []
 
     def names(self) -> list[str]:
         """Return the symbols that it was asked for and those that name its instruments."""
@@ -278,16 +285,15 @@ def _inspect(path: Path, size: int, jobs: Jobs, definitions: Definitions, *, cou
     if file.schema == "definition":
         definitions.add(file)
         raise OtherSchemaError(str(path), "holds definitions, which give names where nothing else does")
-    told: tuple[Mapping, ...] = ()
+    told = Captured(frozenset(), (), (), None)
     end_ns = file.header.end_ns
     vague = _named_dates(path) is None and (end_ns is None or end_ns - file.header.start_ns > DAY)
     complete, schemas = count or vague or not file.compressed, [file.schema or ""]  # the last day has to be known
     if capture := file.schema is None:
-        kinds, told, damage = file.kinds()
-        schemas = [schema for schema in SCHEMAS if RTYPES[schema] in kinds]
-        complete = True
-        if not schemas and damage is not None:
-            raise damage
+        told, complete = file.captured(), True
+        schemas = [schema for schema in SCHEMAS if RTYPES[schema] in told.rtypes]
+        if not schemas and told.damage is not None:
+            raise told.damage
         if not schemas:
             raise OtherSchemaError(str(path), "holds mixed records of a live capture, no trades or mbp-10 among them")
     for schema in schemas:
@@ -300,7 +306,7 @@ def _described(
     size: int,
     jobs: Jobs,
     definitions: Definitions,
-    told: tuple[Mapping, ...],
+    told: Captured,
     *,
     capture: bool,
     complete: bool,
@@ -322,7 +328,7 @@ def _described(
         raise OtherSchemaError(str(path), "holds no record, and tells of no day")
     first_day, last_day = day_number(first_date), day_number(last_date)
     naming = Naming(
-        header, told, jobs.symbology(path.parent), lambda: definitions.of(header.dataset, first_day, last_day)
+        header, told.mappings, jobs.symbology(path.parent), lambda: definitions.of(header.dataset, first_day, last_day)
     )
     return DBNFileInfo(
         path=path,
@@ -339,6 +345,7 @@ def _described(
         compressed=file.compressed,
         synthetic=made_up,
         naming=naming,
+        errors=told.errors,
         problem=extent.problem,
         capture=capture,
         misnamed=misnamed,

@@ -20,7 +20,7 @@ import zstandard
 from numpy.typing import NDArray
 
 from spyctl.errors import DamagedFileError, OtherSchemaError
-from spyctl.sources.zstd_frames import MAGIC
+from spyctl.sources.zstd_frames import is_zstd
 from spyctl.symbology import CaptureMapping, Mapping, capture_mappings, header_mappings
 from spyctl.times import DAY
 
@@ -65,13 +65,24 @@ _LEVEL = np.dtype(
 _HEADER_BYTES = np.dtype(_HEADER).itemsize
 RECORD_DTYPES = {"trades": np.dtype(_TRADE), "mbp-10": np.dtype([*_TRADE, ("levels", _LEVEL, (10,))])}
 RTYPES = {"trades": 0x00, "mbp-10": 0x0A}
-_RTYPE_MAPPING = 0x16
+_RTYPE_MAPPING, _RTYPE_ERROR = 0x16, 0x15
 _KNOWN_RTYPES = frozenset(map(int, databento_dbn.RType.variants()))
 # Of those whose size is the same in all versions: trades, mbp-1, mbp-10, status, imbalance, bars, mbo, quotes.
 _SIZES = {0x00: 48, 0x01: 80, 0x0A: 368, 0x12: 40, 0x14: 112, 0xA0: 56, 0xB1: 80}
 _SIZES |= dict.fromkeys((0x11, *range(0x20, 0x25)), 56) | dict.fromkeys(range(0xC0, 0xC5), 80)
 _CAPTURE_READ = 1 << 20
 _SAMPLED = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """What a live capture holds: the kinds of its records, its symbol mappings, the gateway's words about errors, and
+    the damage that ends it before its end, if any."""
+
+    rtypes: frozenset[int]
+    mappings: tuple[Mapping, ...]
+    errors: tuple[str, ...]
+    damage: DamagedFileError | None
 
 
 @dataclass(frozen=True)
@@ -201,7 +212,7 @@ class DBNFile:
     def _reader(self, file: BinaryIO) -> _Reader:
         magic = file.read(4)
         file.seek(0)
-        return _ZstdReader(file, str(self.path)) if magic == MAGIC else _PlainReader(file, str(self.path))
+        return _ZstdReader(file, str(self.path)) if is_zstd(magic) else _PlainReader(file, str(self.path))
 
     @property
     def dtype(self) -> np.dtype[np.void]:
@@ -294,22 +305,30 @@ class DBNFile:
             ids = records["instrument_id"][:: max(1, count // _SAMPLED)]
         return frozenset(np.unique(ids).tolist())
 
-    def kinds(self) -> tuple[dict[int, int], tuple[Mapping, ...], DamagedFileError | None]:
-        """Look through a live capture: records by rtype, its symbol mappings, and what ends it before its end, if
-        anything does."""
-        found: dict[int, int] = {}
+    def captured(self) -> Captured:
+        """Look through a live capture."""
+        rtypes: set[int] = set()
         mappings: list[CaptureMapping] = []
+        errors: list[str] = []
         damage = None
         try:
             for data, places in self._walk():
                 for at in places:
                     rtype = data[at + 1]
-                    found[rtype] = found.get(rtype, 0) + 1
-                    if rtype == _RTYPE_MAPPING and (named := self._mapping(data[at : at + data[at] * 4])) is not None:
-                        mappings.append(named)
+                    rtypes.add(rtype)
+                    if rtype not in (_RTYPE_MAPPING, _RTYPE_ERROR):
+                        continue
+                    match self._message(data[at : at + data[at] * 4]):
+                        case databento_dbn.SymbolMappingMsg() as told:
+                            symbols = told.stype_in_symbol, told.stype_out_symbol
+                            mappings.append(
+                                CaptureMapping(*symbols, told.instrument_id, told.ts_event, told.start_ts, told.end_ts)
+                            )
+                        case databento_dbn.ErrorMsg() as told:
+                            errors.append(told.err)
         except DamagedFileError as error:
             damage = error
-        return found, capture_mappings(mappings), damage
+        return Captured(frozenset(rtypes), capture_mappings(mappings), tuple(errors), damage)
 
     def definitions(self) -> Iterator[tuple[str, int, int]]:
         """Yield what a ``definition`` file says, as far as it is whole: raw symbol, instrument id, UTC day."""
@@ -353,16 +372,12 @@ class DBNFile:
                 reader.read(1)
                 raise self._damage("cut short inside a record", reader, offset)
 
-    def _mapping(self, record: bytes) -> CaptureMapping | None:
+    def _message(self, record: bytes) -> object:
         decoder = self._decoder()
         try:
             decoder.write(record)
-            message = next(iter(decoder.decode()), None)
-            if not isinstance(message, databento_dbn.SymbolMappingMsg):
-                return None
-            symbols = message.stype_in_symbol, message.stype_out_symbol
-            return CaptureMapping(*symbols, message.instrument_id, message.ts_event, message.start_ts, message.end_ts)
-        except (databento_dbn.DBNError, ValueError):  # a damaged one names nothing
+            return next(iter(decoder.decode()), None)
+        except (databento_dbn.DBNError, ValueError):  # a damaged one says nothing
             return None
 
     def _damage(self, reason: str, reader: _Reader, offset: int) -> DamagedFileError:

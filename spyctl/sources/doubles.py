@@ -26,8 +26,8 @@ class Double:
         paths = (self.kept.path, self.other.path)
         kept, other = (path.relative_to(root) if path.is_relative_to(root) else path for path in paths)
         if self.wholly:
-            return f"{other} holds what {kept} holds: left out"
-        return f"{other} holds some of what {kept} holds: that is played once"
+            return f"{other} covers the instruments and times of {kept}: left out"
+        return f"{other} covers some instruments and times of {kept}: there the latter is played alone"
 
 
 def without_doubles(infos: Sequence[DBNFileInfo]) -> tuple[list[DBNFileInfo], list[Double]]:

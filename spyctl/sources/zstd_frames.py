@@ -26,6 +26,11 @@ class Frames:
     problem: DamagedFileError | None
 
 
+def is_zstd(start: bytes) -> bool:
+    """Tell by its first four bytes whether a file is a zstd file; a frame to be skipped may come first."""
+    return start == MAGIC or (start[1:4] == _SKIPPABLE and start[0] >> 4 == 5)
+
+
 def walk_frames(path: Path) -> Frames:
     """Follow the frames of a file to its end. Raises :class:`DamagedFileError` where it cannot be opened."""
     try:

@@ -49,7 +49,7 @@ def test_discover_tells_damage_and_doubles_with_exit_3(cli: Cli, data: Path) -> 
     result = cli("discover")
     assert result.returncode == 0
     assert "overlaps" in result.stdout
-    assert "holds what trades/copy.dbn holds: left out" in result.stderr
+    assert "covers the instruments and times of trades/copy.dbn: left out" in result.stderr
     path.write_bytes(path.read_bytes()[:-7])
     (data / "trades" / "copy.dbn").write_bytes(b"nonsense")
     result = cli("discover")

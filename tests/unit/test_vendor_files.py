@@ -118,6 +118,13 @@ def test_an_archive_stands_in_for_a_damaged_unpacked_file(tmp_path: Path, damage
     assert catalog.passed_over[0][0] == unpacked
 
 
+def test_an_archive_may_begin_with_a_frame_to_be_skipped(tmp_path: Path) -> None:
+    path = write_file(tmp_path, "trades", TRADES, compressed=True)
+    path.write_bytes(b"\x50\x2a\x4d\x18\x04\x00\x00\x00pzst" + path.read_bytes())
+    info = only(scan(tmp_path))
+    assert (info.records, info.problem, len(read([info])[0])) == (10, None, 10)
+
+
 @pytest.mark.parametrize("keep", [0, 4])  # what a decompressor leaves that knows one frame; a cut between two records
 def test_an_archive_stands_in_for_a_file_that_holds_less_than_it(tmp_path: Path, keep: int) -> None:
     archive = write_file(tmp_path, "trades", TRADES, compressed=True)
@@ -197,6 +204,14 @@ def test_a_header_of_several_megabytes(tmp_path: Path) -> None:
 def capture(records: Sequence[Any], *, version: int = 3, ts_out: bool = False) -> bytes:
     head = metadata(None, version=version, symbols=[], mappings={}, start=0, end=None, ts_out=ts_out)
     return content(records, head)
+
+
+def test_what_the_gateway_complained_of_is_said(tmp_path: Path) -> None:
+    slow = dbn.ErrorMsg(T0, "slow reader: 100 records were dropped")
+    (tmp_path / "live.dbn").write_bytes(capture([mapped("ES.c.0", "ESZ5", ES), TRADES[0], slow, TRADES[1], slow]))
+    info = only(scan(tmp_path))
+    assert info.complaints() == ["live.dbn: the gateway said: slow reader: 100 records were dropped and 1 more"]
+    assert len(read([info])[0]) == 2
 
 
 def test_a_capture_that_is_damaged_before_its_first_trade_is_named(tmp_path: Path) -> None:
