@@ -4,7 +4,7 @@
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -117,9 +117,16 @@ class Filler:
         if market in self._topics:
             self._topics[market].update(topics)
 
-    async def fill(self, market: str, from_ns: int, to_ns: int) -> None:
-        """Fetch what was wanted of a market between two instants (Unix ns)."""
-        symbols = sorted(topic.removeprefix("T.") for topic in self._topics.pop(market) if topic.startswith("T."))
+    def fill(self, market: str, from_ns: int, to_ns: int) -> Coroutine[Any, Any, None]:
+        """Return what fetches all that was wanted of a market between two instants (Unix ns).
+
+        The next gap may begin before it has.
+        """
+        topics = self._topics.pop(market)
+        symbols = sorted(topic.removeprefix("T.") for topic in topics if topic.startswith("T."))
+        return self._fill(market, symbols, from_ns, to_ns)
+
+    async def _fill(self, market: str, symbols: list[str], from_ns: int, to_ns: int) -> None:
         self.unfilled += 1
         try:
             found = await self._backfill.trades(symbols, from_ns, to_ns)

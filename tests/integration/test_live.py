@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from spyctl import NATSBus, StreamIngestor, StrikeManager
-from spyctl.backfill import Backfill
+from spyctl.backfill import Backfill, Filler
 from spyctl.bus.connection import Connection, connect
 from spyctl.bus.publisher import Publisher
 from spyctl.bus.stream import ensure_stream
@@ -801,6 +801,30 @@ async def test_options_that_left_the_window_during_a_gap_are_asked_for_too(
             await eventually(lambda: not run.live._errands)
         strikes = {int(path[-8:]) // 1000 for path, *_ in rest.asked if path.startswith("/v3/trades/O:")}
     assert set(range(678, 693)) <= strikes
+
+
+async def test_a_gap_that_begins_before_the_last_one_is_filled_is_filled_too() -> None:
+    with serving({"/v3/trades/": (200, {"results": []})}) as rest:
+        holds: list[int] = []
+        said: list[str] = []
+
+        async def take(messages: Any, market: str, symbols: Any) -> int:
+            return len(symbols)
+
+        filler = Filler(
+            Backfill(MassiveRest("k", rest.url)), hold=lambda: holds.append(1), release=lambda: holds.append(-1),
+            take=take, note=lambda text, _: said.append(text),
+        )  # fmt: skip
+        filler.lost("options", ["T.O:A"])
+        first = filler.fill("options", 0, 1)
+        filler.lost("options", ["T.O:B"])
+        filler.wanted("options", ["T.O:C"])
+        second = filler.fill("options", 2, 3)
+        await first
+        await second
+    assert [path[-1] for path, *_ in rest.asked] == ["A", "B", "C"]
+    assert (holds.count(1), sum(holds), filler.filled, filler.unfilled) == (2, 0, 3, 0)
+    assert said == ["backfill: 1 trades of the options gap", "backfill: 2 trades of the options gap"]
 
 
 async def test_one_contract_that_cannot_be_had_costs_the_others_nothing() -> None:
