@@ -76,6 +76,7 @@ class _Seen:
     contracts: list[str] = field(default_factory=list)
     connection: Connection | None = None
     living: str | None = None
+    without_key: str = ""
 
 
 async def probe(request: ProbeRequest) -> AsyncIterator[CheckResult]:
@@ -84,8 +85,9 @@ async def probe(request: ProbeRequest) -> AsyncIterator[CheckResult]:
     async with AsyncExitStack() as stack:
         # Looked at first, shown last: a running live with this key decides what may be done to its sockets.
         bus = await _bus_checks(request, seen, stack)
-        async for result in _vendor_checks(request, seen):
-            yield result
+        for checks in (_rest_checks, _sockets):
+            async for result in checks(request, seen):
+                yield result
         for result in bus:
             yield result
     yield await _databento_check(request)
@@ -95,12 +97,13 @@ async def probe(request: ProbeRequest) -> AsyncIterator[CheckResult]:
 # --- the vendor
 
 
-async def _vendor_checks(request: ProbeRequest, seen: _Seen) -> AsyncIterator[CheckResult]:
+async def _rest_checks(request: ProbeRequest, seen: _Seen) -> AsyncIterator[CheckResult]:
     names = ("clock", "market", "stocks", "options")
     if request.api_key is None:
         remedy = f"export {request.key_name.split(' ')[0]}=…; spyctl live --sim needs none"
         yield CheckResult("key", "fail", f"none: {request.key_name} not set", None, remedy, ExitCode.KEY)
-        for skipped in _skipped((*names, *_SOCKETS), "they need a key"):
+        seen.without_key = "they need a key"
+        for skipped in _skipped(names, seen.without_key):
             yield skipped
         return
     rest = MassiveRest(request.api_key, request.rest_url)
@@ -112,15 +115,14 @@ async def _vendor_checks(request: ProbeRequest, seen: _Seen) -> AsyncIterator[Ch
         yield CheckResult("key", "fail", error.message, time.monotonic() - begun_s, error.remedy, ExitCode.FAILED)
         for skipped in _skipped(names, f"they need {rest.host}"):
             yield skipped
-        async for result in _sockets(request, seen):  # of another host
-            yield result
         return
     took_s = time.monotonic() - begun_s
     if answer.code == 401:
         text = f"{shown} refused: 401 {answer.words}"
         yield CheckResult("key", "fail", text, took_s, NEW_KEY, ExitCode.KEY)
         yield _clock_check(answer, begun_ns, took_s)
-        for skipped in _skipped((*names[1:], *_SOCKETS), "they need a good key"):
+        seen.without_key = "they need a good key"
+        for skipped in _skipped(names[1:], seen.without_key):
             yield skipped
         return
     if answer.code != 200 or "market" not in answer.document:
@@ -133,8 +135,6 @@ async def _vendor_checks(request: ProbeRequest, seen: _Seen) -> AsyncIterator[Ch
         yield CheckResult("key", "warn" if busy else "fail", text, took_s, remedy, code)
         for skipped in _skipped(names, f"they need {rest.host}"):
             yield skipped
-        async for result in _sockets(request, seen):  # REST has limits of its own
-            yield result
         return
     yield CheckResult("key", "pass", f"{shown} accepted by {rest.host}", took_s)
     yield _clock_check(answer, begun_ns, took_s)
@@ -142,8 +142,6 @@ async def _vendor_checks(request: ProbeRequest, seen: _Seen) -> AsyncIterator[Ch
     yield CheckResult("market", "pass", session_text(time.time_ns(), seen.market))
     yield await _timed("stocks", rest.host, lambda: _stocks(rest, request, seen))
     yield await _timed("options", rest.host, lambda: _options(rest, request, seen))
-    async for result in _sockets(request, seen):
-        yield result
 
 
 def _clock_check(answer: Answer, begun_ns: int, took_s: float) -> CheckResult:
@@ -216,8 +214,9 @@ def _options(rest: MassiveRest, request: ProbeRequest, seen: _Seen) -> CheckResu
 
 
 async def _sockets(request: ProbeRequest, seen: _Seen) -> AsyncIterator[CheckResult]:
-    if request.rest_only:
-        for skipped in _skipped(_SOCKETS, "--rest-only"):
+    # They are of another host than REST is, with limits of their own: only a key that is no good rules them out.
+    if seen.without_key or request.rest_only:
+        for skipped in _skipped(_SOCKETS, seen.without_key or "--rest-only"):
             yield skipped
         return
     if seen.living is not None and not request.force:

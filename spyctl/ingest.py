@@ -93,17 +93,10 @@ class _FileInput:
         return MAX_INSTANT if self._reading.stopped else self._bound_ns
 
     def read(self) -> Rows:
-        try:
-            chunks = self._chunks = self._chunks or self._info.open().chunks()
-        except DamagedFileError as error:  # it was there when the folder was scanned
-            self._reading.damage.append(error)
-            self._bound_ns = MAX_INSTANT
-            return np.empty(0, DTYPES[self.schema])
+        chunks = self._chunks = self._chunks or self._info.chunks()
         chunk = _next_chunk(chunks, self._reading.damage)
         if chunk is None:
             self._bound_ns = MAX_INSTANT
-            if not any(error.path == str(self._info.path) for error in self._reading.damage) and self._info.problem:
-                self._reading.damage.append(self._info.problem)  # it looks whole, but its manifest knows of more
             return np.empty(0, DTYPES[self.schema])
         rows = self._normalizer.rows(chunk)
         if self._normalizer.finished:
@@ -251,12 +244,7 @@ def time_range(
         chosen = selection.days is not None or bool(symbols) or bool(selection.shadows)
         wanted = Wanted(SymbolMap(info.mappings), symbols)
         newest = 0
-        try:
-            file = info.open()
-        except DamagedFileError as error:
-            damage.append(error)
-            continue
-        with closing(file.chunks()) as chunks:
+        with closing(info.chunks()) as chunks:
             while (chunk := _next_chunk(chunks, damage)) is not None:
                 if advance is not None:
                     advance(chunk.nbytes)
@@ -277,8 +265,6 @@ def time_range(
                 if len(ts_event):
                     first = min(first, int(ts_event.min()))
                     last = max(last, int(ts_event.max()))
-        if info.problem is not None and not any(error.path == str(info.path) for error in damage):
-            damage.append(info.problem)  # it looks whole, but its manifest knows of more
     return TimeRange(
         first if last >= 0 else None,
         last if last >= 0 else None,

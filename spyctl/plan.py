@@ -321,7 +321,7 @@ def _sort_times(info: DBNFileInfo, selection: Selection) -> "np.ndarray[tuple[in
     wanted = Wanted(SymbolMap(info.mappings), selection.symbols)
     newest, found = 0, [np.empty(0, np.int64)]
     try:
-        for chunk in info.open().chunks():
+        for chunk in info.chunks():
             times = index(chunk, newest, selection, wanted)
             newest = times.newest_ns
             found.append(times.sort_ns[times.selected])

@@ -168,7 +168,7 @@ def _of_one(
     selection = Selection(days=frozenset({day_number(day)}), symbols=symbols, shadows=info.shadows)
     wanted, newest = Wanted(SymbolMap(info.mappings), symbols), 0
     try:
-        for chunk in info.open().chunks(_CHUNK):
+        for chunk in info.chunks(_CHUNK):
             times = index(chunk, newest, selection, wanted)
             running = np.maximum(np.maximum.accumulate(times.ts_recv_ns), newest)
             newest = times.newest_ns
@@ -176,8 +176,6 @@ def _of_one(
                 whole = bool(times.selected.all())
                 records = chunk if whole else chunk[times.selected]
                 yield running if whole else running[times.selected], _without_ts_out(records)
-        if info.problem is not None:
-            damage.append(info.problem)  # it looks whole, but its manifest knows of more
     except DamagedFileError as error:
         damage.append(error)
 

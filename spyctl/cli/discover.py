@@ -217,13 +217,19 @@ def _row(
     return (
         day,
         info.schema,
-        info.symbols[0] if len(info.symbols) == 1 else _count(len(info.symbols), "symbol") if info.symbols else "all",
+        _symbols(info),
         f"{info.records:,}" if info.records is not None else "·",
         size_text(info.size),
         span,
         str(info.version),
         ", ".join(_words(info, held, double_of, checked)),
     )
+
+
+def _symbols(info: "DBNFileInfo") -> str:
+    if not info.symbols:
+        return "all"
+    return info.symbols[0] if len(info.symbols) == 1 else _count(len(info.symbols), "symbol")
 
 
 def _words(

@@ -3,7 +3,7 @@
 import os
 import re
 import stat
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from collections.abc import Mapping as MappingType
 from contextlib import closing
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from pathlib import Path
 
 from spyctl.columns import SCHEMAS
 from spyctl.errors import DamagedFileError, NoDataError, OtherSchemaError, UsageError
-from spyctl.sources.dbn_file import RTYPES, Captured, DBNFile, Header, is_dbn_name
+from spyctl.sources.dbn_file import CHUNK_RECORDS, RTYPES, Captured, DBNFile, Header, Records, is_dbn_name
 from spyctl.sources.job import Jobs, Listed
 from spyctl.sources.naming import Definitions, Naming
-from spyctl.sources.zstd_frames import content_size
+from spyctl.sources.zstd_frames import walk_frames
 from spyctl.symbology import Mapping
 from spyctl.times import DAY, date_of, day_number
 
@@ -112,6 +112,13 @@ class DBNFileInfo:
         """Open the file to read its records. Raises :class:`DamagedFileError`."""
         return DBNFile(self.path, self.schema)
 
+    def chunks(self, size: int = CHUNK_RECORDS) -> Generator[Records, None, None]:
+        """Yield the records like :meth:`DBNFile.chunks`; what looks whole, though its manifest knows of more, ends with
+        :class:`DamagedFileError` too."""
+        yield from self.open().chunks(size)
+        if self.problem is not None:
+            raise self.problem
+
     def complaints(self) -> list[str]:
         """Say what the gateway of a live capture complained of: records may be missing."""
         many = f" and {len(self.errors) - 1:,} more" if len(self.errors) > 1 else ""
@@ -179,7 +186,7 @@ def _choose(archive: Path, size: int, catalog: Catalog, jobs: Jobs, definitions:
     mine = [info for info in catalog.files if info.path == unpacked]
     unreadable = [error for error in catalog.unreadable if error.path == str(unpacked)]
     lacking = any(info.problem is not None or not info.records for info in mine)
-    content = content_size(archive) if mine and not lacking else None
+    content = walk_frames(archive).content if mine and not lacking else None
     if not (lacking or unreadable or (content is not None and content > mine[0].size)):
         catalog.passed_over.append((archive, f"it lies unpacked beside it, {unpacked.name}"))
         return

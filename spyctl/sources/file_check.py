@@ -4,10 +4,8 @@ import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import zip_longest
 from pathlib import Path
 
-import numpy as np
 import orjson
 import zstandard
 
@@ -98,7 +96,10 @@ def check_file(info: DBNFileInfo, hashes: KnownHashes, advance: Callable[[int], 
     if by == "reading" and not info.compressed and archive_of(info.path).is_file():
         by = "archive"
     try:
-        problem = _unlike_archive(info, hashes, count) if by == "archive" else _problem(info, hashes, count)
+        problem = info.problem
+        if problem is None and by == "archive":
+            problem = _unlike_archive(info, hashes, count)
+        problem = problem or _problem(info, hashes, count)
     except OSError as error:
         problem = DamagedFileError(str(info.path), f"cannot be read ({error.strerror})", remedy="look at the disk")
     except DamagedFileError as error:
@@ -109,22 +110,21 @@ def check_file(info: DBNFileInfo, hashes: KnownHashes, advance: Callable[[int], 
 
 def _unlike_archive(info: DBNFileInfo, hashes: KnownHashes, count: Callable[[int], None]) -> DamagedFileError | None:
     path, archive, listed = str(info.path), archive_of(info.path), info.archive_listed
-    if info.problem is not None:
-        return info.problem
     if listed is not None and listed.sha256 is not None and hashes.of(archive, lambda _: None) != listed.sha256:
         reason = f"its archive {archive.name} is not the bytes whose sha256 manifest.json gives"
         return DamagedFileError(path, reason, remedy=_FETCH_AGAIN)
-    if archive.stat().st_size and (problem := walk_frames(archive).problem) is not None:
-        return DamagedFileError(path, f"its archive {archive.name} is damaged: {problem.reason}", remedy=_FETCH_AGAIN)
     try:
-        packed = DBNFile(archive, info.schema)
+        if (problem := walk_frames(archive).problem) is not None:
+            raise problem
+        header, packed = info.open().header, DBNFile(archive, info.schema).header
     except DamagedFileError as error:
         return DamagedFileError(path, f"its archive {archive.name} is damaged: {error.reason}", remedy=_FETCH_AGAIN)
-    if packed.header.version != info.version:
-        return _unlike_records(info, packed, count)
-    done = 0
     unpacking = zstandard.ZstdDecompressor().stream_reader(archive.open("rb"), read_across_frames=True)
     with info.path.open("rb") as file, unpacking:
+        done = 0
+        if packed.version != header.version:  # written anew, which changes the header and leaves the records
+            done = len(file.read(header.size))
+            unpacking.read(packed.size)
         while True:
             mine = file.read(_READ)
             try:
@@ -133,39 +133,18 @@ def _unlike_archive(info: DBNFileInfo, hashes: KnownHashes, count: Callable[[int
                 return DamagedFileError(path, f"its archive {archive.name} is damaged", remedy=_FETCH_AGAIN)
             if mine != theirs:
                 both = zip(mine, theirs, strict=False)
-                same = next((i for i, (a, b) in enumerate(both) if a != b), min(len(mine), len(theirs)))
-                what = "shorter than what" if same == len(mine) else "not what"
+                done += next((i for i, (a, b) in enumerate(both) if a != b), min(len(mine), len(theirs)))
+                what = "shorter than what" if done == info.size else "not what"
+                records = max(0, done - header.size) // info.open().dtype.itemsize
                 reason = f"{what} its archive {archive.name} holds,"
-                return DamagedFileError(path, reason, offset=done + same, remedy="unpack it again")
+                return DamagedFileError(path, reason, offset=done, records=records, remedy="unpack it again")
             if not mine:
-                break
+                return None
             done += len(mine)
             count(len(mine))
-    for _ in info.open().chunks():  # alike, but good?
-        pass
-    return None
-
-
-def _unlike_records(info: DBNFileInfo, packed: DBNFile, count: Callable[[int], None]) -> DamagedFileError | None:
-    # Written anew in another version of DBN, which changes the header and leaves the records.
-    file, done = info.open(), 0
-    for mine, theirs in zip_longest(file.chunks(), packed.chunks(), fillvalue=np.empty(0, file.dtype)):
-        same = min(len(mine), len(theirs))
-        differs = np.flatnonzero(mine[:same] != theirs[:same])
-        if len(differs) or len(mine) != len(theirs):
-            done += int(differs[0]) if len(differs) else same
-            what = "shorter than what" if not len(differs) and len(mine) < len(theirs) else "not what"
-            reason = f"{what} its archive {packed.path.name} holds,"
-            offset = file.header.size + done * file.dtype.itemsize
-            return DamagedFileError(str(info.path), reason, offset=offset, records=done, remedy="unpack it again")
-        done += same
-        count(mine.nbytes)
-    return None
 
 
 def _problem(info: DBNFileInfo, hashes: KnownHashes, count: Callable[[int], None]) -> DamagedFileError | None:
-    if info.problem is not None:
-        return info.problem
     if info.compressed and (problem := walk_frames(info.path).problem) is not None:
         return problem
     listed = info.listed

@@ -20,10 +20,12 @@ _FETCH_AGAIN = "download it again"
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """How many frames are whole, and what is wrong behind them, if anything."""
+    """How many frames are whole, what is wrong behind them, if anything, and how many bytes they hold in all, ``None``
+    where they do not say."""
 
     whole: int
     problem: DamagedFileError | None
+    content: int | None
 
 
 def is_zstd(start: bytes) -> bool:
@@ -33,6 +35,8 @@ def is_zstd(start: bytes) -> bool:
 
 def walk_frames(path: Path) -> Frames:
     """Follow the frames of a file to its end. Raises :class:`DamagedFileError` where it cannot be opened."""
+    if path.is_file() and not path.stat().st_size:
+        return Frames(0, DamagedFileError(str(path), "empty", remedy=_FETCH_AGAIN), None)
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return _walk(data, str(path))
@@ -40,35 +44,29 @@ def walk_frames(path: Path) -> Frames:
         raise DamagedFileError(str(path), f"cannot be opened ({error})", remedy=_FETCH_AGAIN) from None
 
 
-def content_size(path: Path) -> int | None:
-    """Return how many bytes the frames of a file say they hold; ``None`` where one does not say, or is not whole."""
-    total, at = 0, 0
-    try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            while at < len(data):
-                end = _frame_end(data, at, len(data))
-                if end is None or end < 0:
-                    return None
-                if data[at : at + 4] == MAGIC:
-                    size = zstandard.frame_content_size(data[at : at + 18])
-                    if size < 0:
-                        return None
-                    total += size
-                at = end
-    except (OSError, ValueError, zstandard.ZstdError):
-        return None
-    return total
-
-
 def _walk(data: mmap.mmap, path: str) -> Frames:
     at, whole, size = 0, 0, len(data)
+    content: int | None = 0
     while at < size:
         end = _frame_end(data, at, size)
         if end is None or end < 0:
             reason, offset = ("cut short", size) if end is None else ("no zstd frame", -end - 1)
-            return Frames(whole, DamagedFileError(path, reason, offset=offset, remedy=_FETCH_AGAIN))
+            return Frames(whole, DamagedFileError(path, reason, offset=offset, remedy=_FETCH_AGAIN), None)
+        said = _content(data[at : at + 18])
+        content = content + said if content is not None and said is not None else None
         at, whole = end, whole + 1
-    return Frames(whole, None)
+    return Frames(whole, None, content)
+
+
+def _content(start: bytes) -> int | None:
+    # How many bytes a frame says it holds; none where it is to be skipped.
+    if start[:4] != MAGIC:
+        return 0
+    try:
+        size = zstandard.frame_content_size(start)
+    except zstandard.ZstdError:
+        return None
+    return size if size >= 0 else None
 
 
 def _frame_end(data: mmap.mmap, at: int, size: int) -> int | None:
