@@ -8,19 +8,19 @@ if TYPE_CHECKING:
     from spyctl.api import ReplayPublisher as ReplayPublisher
     from spyctl.api import ReplayStats as ReplayStats
     from spyctl.api import StreamIngestor as StreamIngestor
-    from spyctl.ingest import DBNIngestor as DBNIngestor
-    from spyctl.strikes import StrikeManager as StrikeManager
+    from spyctl.live.strike_manager import StrikeManager as StrikeManager
+    from spyctl.replay.source import DBNIngestor as DBNIngestor
 
 __version__ = "0.1.0"
 
 # Importing the package costs nothing; what is asked for is imported then.
 _WHERE = {
-    "DBNIngestor": "spyctl.ingest",
+    "DBNIngestor": "spyctl.replay.source",
     "NATSBus": "spyctl.api",
     "ReplayPublisher": "spyctl.api",
     "ReplayStats": "spyctl.api",
     "StreamIngestor": "spyctl.api",
-    "StrikeManager": "spyctl.strikes",
+    "StrikeManager": "spyctl.live.strike_manager",
 }
 __all__ = ["DBNIngestor", "NATSBus", "ReplayPublisher", "ReplayStats", "StreamIngestor", "StrikeManager", "__version__"]
 

@@ -9,26 +9,26 @@ from datetime import date
 from functools import partial
 from typing import Any
 
+from spyctl.bus.acks.per_message import Windowed
 from spyctl.bus.connection import Connection, connect
 from spyctl.bus.publisher import Publisher
+from spyctl.bus.reconcile import settle
 from spyctl.bus.runs import RunRecord, Runs, new_run_id
-from spyctl.bus.settle import settle
 from spyctl.bus.stream import ensure_stream
-from spyctl.bus.windowed import Windowed
-from spyctl.clock import checked_speed
-from spyctl.encode import encoded_events
+from spyctl.dbn.normalize import Selection
 from spyctl.errors import NoDataError, UsageError
-from spyctl.events import MBP10, Event, FuturesTrade
-from spyctl.ingest import DBNIngestor, holding
-from spyctl.live import Live, LiveOptions
-from spyctl.normalize.dbn import Selection
-from spyctl.normalize.massive import OPTIONS, STOCKS, LiveEvent, from_model
-from spyctl.replay import Replay, ReplayOptions
-from spyctl.sources.massive_feed import FEED_URL, Feed
-from spyctl.strikes import StrikeManager
-from spyctl.tasks import end_task
-from spyctl.times import MAX_INSTANT, day_number
-from spyctl.wire import KINDS, STREAM, encode, subject_of
+from spyctl.live.session import Live, LiveOptions
+from spyctl.live.strike_manager import StrikeManager
+from spyctl.market.encode import encoded_events
+from spyctl.market.events import MBP10, Event, FuturesTrade
+from spyctl.market.subjects import KINDS, STREAM, encode, subject_of
+from spyctl.massive.feed import FEED_URL, Feed
+from spyctl.massive.normalize import OPTIONS, STOCKS, LiveEvent, from_model
+from spyctl.replay.player import Replay, ReplayOptions
+from spyctl.replay.source import DBNIngestor, holding
+from spyctl.timing.clock import checked_speed
+from spyctl.timing.instants import MAX_INSTANT, day_number
+from spyctl.timing.tasks import end_task
 
 # A replayed batch ranks its events trades, mbp-10; the other types follow.
 _REPLAYED = [subject_of(FuturesTrade), subject_of(MBP10)]

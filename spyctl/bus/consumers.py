@@ -9,7 +9,7 @@ from typing import Any
 from spyctl.bus.connection import ApiError, Connection
 from spyctl.bus.stream import StoredMessage
 from spyctl.errors import SpyctlError
-from spyctl.times import SECOND
+from spyctl.timing.instants import SECOND
 
 LOOK_S = 1.0
 _MOST_LOOKS = 8  # consumers whose oldest unread message is asked for

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from spyctl.encode import EncodedBatch
-from spyctl.matrix import Bytes, Part, blank, fill_ints, int_slots, joined, layout, matrix
+from spyctl.market.byte_rows import Bytes, Part, blank, fill_ints, int_slots, joined, layout, matrix
+from spyctl.market.encode import EncodedBatch
 
 Ints = np.ndarray[tuple[int], np.dtype[np.int64]]
 _CRLF = b"\r\n"

@@ -8,8 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
-from spyctl.encode import EncodedBatch
-from spyctl.stats import Histogram
+from spyctl.market.encode import EncodedBatch
+from spyctl.timing.histogram import Histogram
 
 MEASURE_NS = 100_000
 

@@ -1,7 +1,7 @@
 """The one publisher: events get positions, are sent in order, and waited for until the server has stored them.
 
 The positions are 1, 2, 3, …; ``<run_id>-<position>`` is the identity of an event. *How* events are sent and
-acknowledged is an :class:`~spyctl.bus.ack_protocol.AckProtocol`.
+acknowledged is an :class:`~spyctl.bus.acks.base.AckProtocol`.
 """
 
 import asyncio
@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from spyctl.bus.ack_protocol import AckProtocol
+from spyctl.bus.acks.base import AckProtocol
 from spyctl.bus.in_flight import Chunk, Delivery, InFlight
-from spyctl.encode import EncodedBatch
-from spyctl.tasks import end_task
+from spyctl.market.encode import EncodedBatch
+from spyctl.timing.tasks import end_task
 
 MAX_IN_FLIGHT = 8_192
 MAX_IN_FLIGHT_BYTES = 12 << 20

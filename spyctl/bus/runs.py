@@ -25,7 +25,7 @@ from spyctl.bus.access import Access
 from spyctl.bus.connection import ApiError, Connection, connect
 from spyctl.bus.stream import FREE_SPACE, NO_SPACE
 from spyctl.errors import BusError, NoSpaceError, RefusedError, SpyctlError, StreamBusyError
-from spyctl.times import SECOND, duration_text
+from spyctl.timing.instants import SECOND, duration_text
 
 BUCKET = "SPYCTL"
 LEASE_NS = 10 * SECOND

@@ -11,8 +11,8 @@ import orjson
 
 from spyctl.bus.connection import ApiError, Connection
 from spyctl.errors import LostTrackError, NoSpaceError, StreamBusyError, UnfitStreamError, UnreachableError
-from spyctl.times import DAY, MINUTE, SECOND
-from spyctl.wire import STREAM_SUBJECTS, stream_name, with_prefix
+from spyctl.market.subjects import STREAM_SUBJECTS, stream_name, with_prefix
+from spyctl.timing.instants import DAY, MINUTE, SECOND
 
 OWNER_KEY = "spyctl"  # a stream with this metadata key is ours to update
 OWNER_VALUE = "1"

@@ -19,12 +19,12 @@ from spyctl.cli import (
     replay,
     sample,
     server,
-    settings,
     tail,
     time_range,
 )
-from spyctl.cli.command import Command, Group, NatsCommand
-from spyctl.cli.talk import Talk, drop, prepare_streams, write
+from spyctl.cli.framework import settings
+from spyctl.cli.framework.command import Command, Group, NatsCommand
+from spyctl.cli.framework.talk import Talk, drop, prepare_streams, write
 from spyctl.errors import ExitCode, SpyctlError
 
 EPILOG = """\

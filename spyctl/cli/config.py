@@ -7,10 +7,19 @@ from typing import Any
 
 import typer
 
-from spyctl.cli.command import Command, Group
+from spyctl.cli.framework.command import Command, Group
+from spyctl.cli.framework.settings import (
+    PROJECT_FILE,
+    SECRETS,
+    Option,
+    Settings,
+    load,
+    mask_userinfo,
+    options,
+    user_file,
+)
+from spyctl.cli.framework.talk import table, write
 from spyctl.cli.options import Json
-from spyctl.cli.settings import PROJECT_FILE, SECRETS, Option, Settings, load, mask_userinfo, options, user_file
-from spyctl.cli.talk import table, write
 from spyctl.errors import ExitCode
 
 app = typer.Typer(
@@ -40,7 +49,7 @@ def show(context: typer.Context, as_json: Json = False) -> int:
     """
     import orjson
 
-    from spyctl.plan import shown
+    from spyctl.replay.plan import shown
 
     group = context.find_root().command
     settings = load(group)
@@ -79,7 +88,7 @@ def _settings(known: list[Option], settings: Settings) -> Iterator[tuple[str, st
 
 
 def _value(option: Option, settings: Settings) -> tuple[str, str]:
-    from spyctl.plan import shown
+    from spyctl.replay.plan import shown
 
     param = option.param
     if text := os.environ.get(param.envvar):

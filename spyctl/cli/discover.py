@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spyctl.cli import complete
+from spyctl.cli.framework import complete
+from spyctl.cli.framework.talk import Talk, progress_bar, table, write
 from spyctl.cli.options import DataDir, Dataset, Json, Schema, Symbol, talk_of
-from spyctl.cli.talk import Talk, progress_bar, table, write
 from spyctl.errors import ExitCode, NoDataError
-from spyctl.sizes import size_text
+from spyctl.terminal.text import size_text
 
 if TYPE_CHECKING:
     from datetime import date
 
-    from spyctl.sources.dbn_catalog import Catalog, DBNFileInfo
-    from spyctl.sources.doubles import Double
-    from spyctl.sources.file_check import FileCheck
+    from spyctl.dbn.catalog import Catalog, DBNFileInfo
+    from spyctl.dbn.integrity import FileCheck
+    from spyctl.dbn.overlaps import Double
 
 _MOST_NOTES = 5
 
@@ -54,10 +54,10 @@ def discover(
     """
     import orjson
 
-    from spyctl.columns import SCHEMAS, schema_name
-    from spyctl.plan import shown, with_symbols
-    from spyctl.sources.dbn_catalog import scan
-    from spyctl.sources.doubles import without_doubles
+    from spyctl.dbn.catalog import scan
+    from spyctl.dbn.overlaps import without_doubles
+    from spyctl.market.columns import SCHEMAS, schema_name
+    from spyctl.replay.plan import shown, with_symbols
 
     schemas = [schema_name(text) for text in schema] if schema else list(SCHEMAS)
     talk = talk_of(context)
@@ -114,7 +114,7 @@ def discover(
 
 
 def _check(infos: "Sequence[DBNFileInfo]", talk: Talk) -> "dict[int, FileCheck]":
-    from spyctl.sources.file_check import check_file, known_hashes
+    from spyctl.dbn.integrity import check_file, known_hashes
 
     hashes, found = known_hashes(), {}
     with progress_bar(talk, "checking", sum(info.size for info in infos)) as advance:
@@ -135,7 +135,7 @@ def _holes(infos: "Sequence[DBNFileInfo]", schemas: Sequence[str]) -> dict[str, 
     # Weekdays between the first and the last date for which a schema has no file, though there are such files.
     from datetime import date
 
-    from spyctl.sources.dbn_catalog import days
+    from spyctl.dbn.catalog import days
 
     available = days(list(infos))
     if not available:
@@ -159,8 +159,8 @@ def _print(
     *,
     verbose: bool,
 ) -> None:
-    from spyctl.plan import shown
-    from spyctl.sources.dbn_catalog import days
+    from spyctl.dbn.catalog import days
+    from spyctl.replay.plan import shown
 
     held = {
         schema: set(days([info for info in infos if info.schema == schema and info.records != 0]))
@@ -205,7 +205,7 @@ def _row(
     double_of: "Double | None",
     checked: "FileCheck | None",
 ) -> tuple[str, ...]:
-    from spyctl.times import clock_text
+    from spyctl.timing.instants import clock_text
 
     span = "·"
     if info.first_ns is not None:
@@ -267,8 +267,8 @@ def _in_force(info: "DBNFileInfo") -> list[dict[str, Any]]:
     # The mappings that hold on the days of the file: what each symbol is there.
     from datetime import date, timedelta
 
-    from spyctl.symbology import is_outright, is_spread
-    from spyctl.times import day_number
+    from spyctl.market.symbology import is_outright, is_spread
+    from spyctl.timing.instants import day_number
 
     first, last = day_number(info.first_date), day_number(info.last_date)
     epoch = date(1970, 1, 1)
@@ -299,7 +299,7 @@ def _mapping_lines(info: "DBNFileInfo") -> list[str]:
 
 
 def _document(info: "DBNFileInfo", double_of: "Double | None", checked: "FileCheck | None") -> dict[str, Any]:
-    from spyctl.times import utc_text
+    from spyctl.timing.instants import utc_text
 
     problem = checked.problem if checked is not None else info.problem
     return {

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from spyctl.cli import complete
-from spyctl.cli.talk import write
+from spyctl.cli.framework import complete
+from spyctl.cli.framework.talk import write
 from spyctl.errors import UsageError
 
 
@@ -26,7 +26,8 @@ def events(
     """
     import orjson
 
-    from spyctl.wire import KINDS, Kind, json_schema
+    from spyctl.market.json_schema import json_schema
+    from spyctl.market.subjects import KINDS, Kind
 
     chosen: tuple[Kind, ...] = KINDS
     if event_type is not None:

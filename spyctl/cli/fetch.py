@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from spyctl.cli.framework.talk import Talk, progress_bar, table, write
 from spyctl.cli.options import DATABENTO_KEY, DataDir, Gateway, Json, Schema, databento_key, talk_of
-from spyctl.cli.talk import Talk, progress_bar, table, write
 from spyctl.errors import ExitCode, KeyRefusedError, SpyctlError, UsageError
-from spyctl.sizes import size_text
+from spyctl.terminal.text import size_text
 
 if TYPE_CHECKING:
     from datetime import date
 
-    from spyctl.fetch import Fetched, Fetcher, FetchPlan, Order
-    from spyctl.sources.databento_api import DataRequest
+    from spyctl.dbn.fetch import Fetched, Fetcher, FetchPlan, Order
+    from spyctl.dbn.historical_api import DataRequest
 
 _LOOK_S = 0.2
 _UNPACKED = 10  # about what zstd saves, for the progress bar alone
@@ -52,9 +52,9 @@ def fetch(
     """
     import orjson
 
-    from spyctl.columns import SCHEMAS, schema_name
-    from spyctl.fetch import Fetcher, make_fetch_plan
-    from spyctl.sources.databento_api import GATEWAY, DatabentoApi
+    from spyctl.dbn.fetch import Fetcher, make_fetch_plan
+    from spyctl.dbn.historical_api import GATEWAY, DatabentoApi
+    from spyctl.market.columns import SCHEMAS, schema_name
 
     key = databento_key()
     if key is None:
@@ -89,7 +89,7 @@ def fetch(
 def _days(texts: list[str]) -> "list[date]":
     from datetime import date
 
-    from spyctl.times import parse_date
+    from spyctl.timing.instants import parse_date
 
     found: set[date] = set()
     for text in texts:

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from spyctl.cli.help_page import page_width
-from spyctl.cli.settings import options, user_file
-from spyctl.cli.talk import write
+from spyctl.cli.framework.help_page import page_width
+from spyctl.cli.framework.settings import options, user_file
+from spyctl.cli.framework.talk import write
 from spyctl.errors import ExitCode, UsageError
 
 EXIT_CODES = (
@@ -91,7 +91,7 @@ def help_topic(
 
 
 def _environment(group: Any) -> Iterator[str]:
-    from spyctl.plan import shown
+    from spyctl.replay.plan import shown
 
     yield "A flag goes before the environment, that before ./spyctl.toml, that before the"
     yield f"user's file ({shown(user_file())}), that before the default."
@@ -115,7 +115,7 @@ def _exit_codes(group: Any) -> Iterator[str]:
 def _events(group: Any) -> Iterator[str]:
     from dataclasses import fields
 
-    from spyctl.wire import KINDS
+    from spyctl.market.subjects import KINDS
 
     yield "One JSON object a message, its keys in this order; spyctl events TYPE prints the JSON Schema."
     yield ""

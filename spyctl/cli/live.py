@@ -144,12 +144,12 @@ def live(
     The key comes from POLYGON_API_KEY or MASSIVE_API_KEY, never from an option.
     """
     from spyctl.cli.live_run import LiveRequest, run_live
-    from spyctl.clock import precise_loop
+    from spyctl.live.strike_manager import StrikeManager
+    from spyctl.massive.feed import DELAYED_URL, FEED_URL
+    from spyctl.massive.rest import REST_URL
     from spyctl.metrics import parse_address
-    from spyctl.sources.massive_feed import DELAYED_URL, FEED_URL
-    from spyctl.sources.massive_rest import REST_URL
-    from spyctl.strikes import StrikeManager
-    from spyctl.times import parse_duration
+    from spyctl.timing.clock import precise_loop
+    from spyctl.timing.instants import parse_duration
 
     for other, given in (("--feed-url", feed_url is not None), ("--delayed", delayed)):
         if sim and given and context.get_parameter_source(other[2:].replace("-", "_")).name == "COMMANDLINE":  # type: ignore[union-attr]
@@ -184,9 +184,9 @@ def option_date(text: str) -> "date":
     """Read an expiry: a trading day that has not passed; raises :class:`UsageError`."""
     import time
 
-    from spyctl.strikes import LAST_YEAR
-    from spyctl.times import parse_date
-    from spyctl.trading_days import current_expiry, is_trading_day
+    from spyctl.market.option_tickers import LAST_YEAR
+    from spyctl.market.sessions import current_expiry, is_trading_day
+    from spyctl.timing.instants import parse_date
 
     day, (first, _) = parse_date(text), current_expiry(time.time_ns())
     if day < first:

@@ -11,33 +11,34 @@ from functools import partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-from spyctl.backfill import Backfill
+from spyctl.bus.acks.per_message import Windowed
 from spyctl.bus.consumers import Consumers
 from spyctl.bus.publisher import Publisher
+from spyctl.bus.reconcile import settle
 from spyctl.bus.runs import Run, RunRecord, Runs, new_run_id
-from spyctl.bus.settle import settle
 from spyctl.bus.stream import Stream, ensure_stream, refuse_busy
 from spyctl.bus.target import Reached, Target, reach
-from spyctl.bus.windowed import Windowed
+from spyctl.cli.framework.signals import Interruption
+from spyctl.cli.framework.talk import Talk
+from spyctl.cli.framework.watch import until_ended, watched
 from spyctl.cli.replay_run import show_server
-from spyctl.cli.signals import Interruption
 from spyctl.cli.summary import print_live_summary
-from spyctl.cli.talk import Talk
-from spyctl.cli.watch import until_ended, watched
 from spyctl.errors import PayloadError, SpyctlError
-from spyctl.events import EventSource
-from spyctl.live import SUBJECTS, Live, LiveOptions
-from spyctl.live_view import View
-from spyctl.normalize.massive import OPTIONS, STOCKS
-from spyctl.notes import Note
-from spyctl.simulator import KEY, Simulator, Walk
-from spyctl.sources.massive_feed import Feed
-from spyctl.sources.massive_rest import MassiveRest, listed_contracts
-from spyctl.strikes import StrikeManager, parse_option_ticker
-from spyctl.tasks import end_task
-from spyctl.times import SECOND
-from spyctl.trading_days import in_regular_hours
-from spyctl.wire import with_prefix
+from spyctl.live.session import SUBJECTS, Live, LiveOptions
+from spyctl.live.strike_manager import StrikeManager
+from spyctl.live.view import View
+from spyctl.market.events import EventSource
+from spyctl.market.option_tickers import parse_option_ticker
+from spyctl.market.sessions import in_regular_hours
+from spyctl.market.subjects import with_prefix
+from spyctl.massive.backfill import Backfill
+from spyctl.massive.feed import Feed
+from spyctl.massive.normalize import OPTIONS, STOCKS
+from spyctl.massive.rest import MassiveRest, listed_contracts
+from spyctl.massive.simulator import KEY, Simulator, Walk
+from spyctl.timing.instants import SECOND
+from spyctl.timing.notes import Note
+from spyctl.timing.tasks import end_task
 
 if TYPE_CHECKING:
     from spyctl.metrics import Figures

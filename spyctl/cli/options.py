@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import typer
 
-from spyctl.cli import complete
-from spyctl.cli.talk import Talk
+from spyctl.cli.framework import complete
+from spyctl.cli.framework.talk import Talk
 from spyctl.errors import KeyRefusedError, UsageError
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spyctl.cli.framework.talk import colours, write
 from spyctl.cli.live import Delayed, FeedUrl, RestUrl, Symbol, http_url, ws_url
 from spyctl.cli.options import (
     API_KEYS,
@@ -22,11 +23,10 @@ from spyctl.cli.options import (
     nats_target,
     talk_of,
 )
-from spyctl.cli.talk import colours, write
 from spyctl.errors import ExitCode
 
 if TYPE_CHECKING:
-    from spyctl.checks import CheckResult, ProbeRequest
+    from spyctl.probe import CheckResult, ProbeRequest
 
 _GLYPHS = {"pass": ("✓", "32"), "warn": ("!", "33"), "fail": ("✗", "31"), "skip": ("–", "2")}
 _NAME_WIDTH, _TEXT_WIDTH = 11, 56
@@ -58,11 +58,11 @@ def probe(
     """
     import asyncio
 
-    from spyctl.checks import ProbeRequest
     from spyctl.cli.live_run import key_hash
-    from spyctl.sources.databento_api import GATEWAY
-    from spyctl.sources.massive_feed import DELAYED_URL, FEED_URL
-    from spyctl.sources.massive_rest import REST_URL
+    from spyctl.dbn.historical_api import GATEWAY
+    from spyctl.massive.feed import DELAYED_URL, FEED_URL
+    from spyctl.massive.rest import REST_URL
+    from spyctl.probe import ProbeRequest
 
     name, key = found_api_key()
     request = ProbeRequest(
@@ -93,7 +93,7 @@ async def _show(request: "ProbeRequest", *, as_json: bool) -> int:
 
     import orjson
 
-    from spyctl.checks import probe as checks
+    from spyctl.probe import probe as checks
 
     begun_s = time.monotonic()
     results: list[CheckResult] = []

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from spyctl.cli import complete
+from spyctl.cli.framework import complete
+from spyctl.cli.framework.talk import write
 from spyctl.cli.options import (
     HOW,
     OUTPUT,
@@ -24,7 +25,6 @@ from spyctl.cli.options import (
     nats_target,
     talk_of,
 )
-from spyctl.cli.talk import write
 from spyctl.errors import ExitCode, NoDataError, UsageError
 
 LAST_RUN = "last"  # what --resume means without a name
@@ -167,12 +167,12 @@ def replay(
     import orjson
 
     from spyctl.cli.replay_plan import Request, plan_document, plan_request, show_plan
-    from spyctl.clock import parse_speed, precise_loop
-    from spyctl.columns import SCHEMAS, schema_name
+    from spyctl.dbn.normalize import Selection
+    from spyctl.market.columns import SCHEMAS, schema_name
     from spyctl.metrics import parse_address
-    from spyctl.normalize.dbn import Selection
-    from spyctl.replay import ReplayOptions
-    from spyctl.times import parse_duration
+    from spyctl.replay.player import ReplayOptions
+    from spyctl.timing.clock import parse_speed, precise_loop
+    from spyctl.timing.instants import parse_duration
 
     _one_of("--order", order, _ORDERS)
     _one_of("--sink", sink, _SINKS)

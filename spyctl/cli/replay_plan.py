@@ -7,14 +7,14 @@ from typing import Any
 
 from spyctl.bus.embedded import Store as EmbeddedStore
 from spyctl.bus.target import Target
-from spyctl.cli.talk import Talk
-from spyctl.clock import speed_text
+from spyctl.cli.framework.talk import Talk
+from spyctl.dbn.catalog import days, scan
 from spyctl.errors import UsageError
-from spyctl.plan import Plan, choose_dates, make_plan, shown
-from spyctl.replay import ReplayOptions
-from spyctl.sizes import size_text
-from spyctl.sources.dbn_catalog import days, scan
-from spyctl.times import (
+from spyctl.replay.plan import Plan, choose_dates, make_plan, shown
+from spyctl.replay.player import ReplayOptions
+from spyctl.terminal.text import size_text
+from spyctl.timing.clock import speed_text
+from spyctl.timing.instants import (
     NEW_YORK,
     clock_text,
     date_of,

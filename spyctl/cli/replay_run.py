@@ -9,33 +9,33 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spyctl.bus.acknowledgement import choose_protocol
+from spyctl.bus.acks.choice import choose_protocol
 from spyctl.bus.consumers import Consumers
 from spyctl.bus.in_flight import Sink
 from spyctl.bus.publisher import Publisher
 from spyctl.bus.reader import read_back
+from spyctl.bus.reconcile import settle
 from spyctl.bus.runs import RunRecord, Runs, new_run_id
-from spyctl.bus.settle import settle
 from spyctl.bus.stream import Stream, ensure_stream, refuse_busy
 from spyctl.bus.target import Reached, reach
+from spyctl.cli.framework.signals import Interruption
+from spyctl.cli.framework.stdout_sink import StdoutSink
+from spyctl.cli.framework.talk import Talk, drop
+from spyctl.cli.framework.watch import until_ended, watched
 from spyctl.cli.replay import LAST_RUN
 from spyctl.cli.replay_plan import Request
-from spyctl.cli.signals import Interruption
-from spyctl.cli.stdout_sink import StdoutSink
 from spyctl.cli.summary import print_summary
-from spyctl.cli.talk import Talk, drop
-from spyctl.cli.watch import until_ended, watched
-from spyctl.clock import MAX_SPEED
-from spyctl.encode import SUBJECTS
 from spyctl.errors import ExitCode, NoSpaceError, ResumeError, SpyctlError
-from spyctl.events import EventSource
-from spyctl.plan import Plan, fingerprints, shown
-from spyctl.replay import Replay
-from spyctl.replay_view import Scene, View
-from spyctl.sizes import size_text
-from spyctl.tasks import end_task
-from spyctl.times import SECOND, utc_text
-from spyctl.wire import with_prefix
+from spyctl.market.encode import SUBJECTS
+from spyctl.market.events import EventSource
+from spyctl.market.subjects import with_prefix
+from spyctl.replay.plan import Plan, fingerprints, shown
+from spyctl.replay.player import Replay
+from spyctl.replay.view import Scene, View
+from spyctl.terminal.text import size_text
+from spyctl.timing.clock import MAX_SPEED
+from spyctl.timing.instants import SECOND, utc_text
+from spyctl.timing.tasks import end_task
 
 if TYPE_CHECKING:
     from spyctl.metrics import Figures

@@ -8,14 +8,14 @@ from xml.sax.saxutils import escape
 
 import orjson
 
-from spyctl.cli.talk import Talk, progress_bar, table, write
+from spyctl.cli.framework.talk import Talk, progress_bar, table, write
+from spyctl.dbn.catalog import DBNFileInfo, days, may_hold, refuse_mixture
+from spyctl.dbn.quality import Quality, assess, in_daily_break
+from spyctl.dbn.quality_picture import draw_quality
 from spyctl.errors import DamagedFileError, ExitCode, UsageError
-from spyctl.ingest import holding
-from spyctl.plan import choose_dates, shown
-from spyctl.quality import Quality, assess, in_daily_break
-from spyctl.quality_picture import draw_quality
-from spyctl.sources.dbn_catalog import DBNFileInfo, days, may_hold, refuse_mixture
-from spyctl.times import MS, SECOND, US, clock_text, duration_text, utc_text
+from spyctl.replay.plan import choose_dates, shown
+from spyctl.replay.source import holding
+from spyctl.timing.instants import MS, SECOND, US, clock_text, duration_text, utc_text
 
 _ROWS: list[tuple[str, Callable[[Quality], str]]] = [
     ("records", lambda one: f"{one.records:,}"),

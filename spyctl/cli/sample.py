@@ -7,7 +7,7 @@ import typer
 
 from spyctl.cli.options import DataDir, talk_of
 from spyctl.errors import UsageError
-from spyctl.sizes import size_text
+from spyctl.terminal.text import size_text
 
 
 def sample(
@@ -29,9 +29,9 @@ def sample(
     """
     from datetime import timedelta
 
-    from spyctl.plan import shown
-    from spyctl.sample import FOLDERS, day_span, is_vendor_folder, write_day
-    from spyctl.times import parse_date, parse_duration, parse_instant
+    from spyctl.dbn.sample import FOLDERS, day_span, is_vendor_folder, write_day
+    from spyctl.replay.plan import shown
+    from spyctl.timing.instants import parse_date, parse_duration, parse_instant
 
     talk = talk_of(context)
     days, written = [], False

@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from spyctl.cli.command import Command, Group
+from spyctl.cli.framework.command import Command, Group
+from spyctl.cli.framework.talk import Talk, write
 from spyctl.cli.options import Json, Port, Store, talk_of
-from spyctl.cli.talk import Talk, write
 from spyctl.errors import ExitCode, UsageError
-from spyctl.sizes import size_text
+from spyctl.terminal.text import size_text
 
 app = typer.Typer(
     help="Run, look at or empty the embedded NATS server.",
@@ -48,7 +48,7 @@ async def _run(folder: Path, port: int, talk: Talk) -> int:
 
     from spyctl.bus.embedded import EmbeddedServer
     from spyctl.bus.embedded import Store as EmbeddedStore
-    from spyctl.plan import shown
+    from spyctl.replay.plan import shown
 
     loop = asyncio.get_running_loop()
     signals: asyncio.Queue[ExitCode] = asyncio.Queue()
@@ -73,7 +73,7 @@ def status(store: Store = None, as_json: Json = False) -> int:
     import orjson
 
     from spyctl.bus.embedded import Store as EmbeddedStore
-    from spyctl.plan import shown
+    from spyctl.replay.plan import shown
 
     folder = _store_path(store)
     found = EmbeddedStore(folder)
@@ -109,7 +109,7 @@ def reset(
     import sys
 
     from spyctl.bus.embedded import Store as EmbeddedStore
-    from spyctl.plan import shown
+    from spyctl.replay.plan import shown
 
     folder = _store_path(store)
     if not yes:

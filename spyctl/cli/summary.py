@@ -6,13 +6,13 @@ from typing import TextIO
 import orjson
 
 from spyctl.bus.stream import Stream
-from spyctl.cli.talk import colours, labelled
-from spyctl.clock import achieved_text, speed_text
-from spyctl.live import Live
-from spyctl.plan import Plan
-from spyctl.replay import Replay
-from spyctl.sizes import size_text
-from spyctl.times import NEW_YORK, SECOND, clock_text, duration_text
+from spyctl.cli.framework.talk import colours, labelled
+from spyctl.live.session import Live
+from spyctl.replay.plan import Plan
+from spyctl.replay.player import Replay
+from spyctl.terminal.text import size_text
+from spyctl.timing.clock import achieved_text, speed_text
+from spyctl.timing.instants import NEW_YORK, SECOND, clock_text, duration_text
 
 
 def print_summary(replay: Replay, plan: Plan, stream: Stream | None, *, as_json: bool, to_stderr: bool) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from spyctl.cli import complete
+from spyctl.cli.framework import complete
 from spyctl.cli.options import OUTPUT, Embedded, Json, NatsUrl, Port, Prefix, Store, nats_target, talk_of
 from spyctl.errors import UsageError
 
@@ -60,8 +60,8 @@ def tail(
     import asyncio
 
     from spyctl.cli.tail_run import TailRequest, run_tail
-    from spyctl.lines import Wanted, subjects_of
-    from spyctl.times import MAX_INSTANT
+    from spyctl.terminal.event_lines import Wanted, subjects_of
+    from spyctl.timing.instants import MAX_INSTANT
 
     if as_json + text + raw + stats > 1 and not (as_json and stats and not (text or raw)):
         raise UsageError(
@@ -88,7 +88,7 @@ def _instant(text: str) -> int:
     import time
     from datetime import UTC, datetime
 
-    from spyctl.times import SECOND, parse_instant
+    from spyctl.timing.instants import SECOND, parse_instant
 
     return parse_instant(text, datetime.fromtimestamp(time.time_ns() // SECOND, UTC).date())
 
@@ -97,7 +97,7 @@ def _place(text: str | None) -> Any:
     # ("last", N), ("seq", N), ("time", ns), ("new", 0), ("start", 0)
     import time
 
-    from spyctl.times import parse_duration
+    from spyctl.timing.instants import parse_duration
 
     if text is None:
         return "last", LAST

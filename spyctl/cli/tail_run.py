@@ -18,15 +18,15 @@ from spyctl.bus.connection import ApiError, Connection
 from spyctl.bus.reader import follow
 from spyctl.bus.stream import count_after
 from spyctl.bus.target import Target, reach
-from spyctl.cli.screen import show_progress
-from spyctl.cli.signals import Interruption
-from spyctl.cli.talk import Talk, drop
+from spyctl.cli.framework.screen import show_progress
+from spyctl.cli.framework.signals import Interruption
+from spyctl.cli.framework.talk import Talk, drop
 from spyctl.errors import ExitCode, NoDataError
-from spyctl.lines import HEADING, Stored, TextLines, Wanted, json_lines, payload_lines
-from spyctl.tally import Tally
-from spyctl.tasks import end_task
-from spyctl.times import SECOND
-from spyctl.wire import stream_name
+from spyctl.market.subjects import stream_name
+from spyctl.terminal.event_lines import HEADING, Stored, TextLines, Wanted, json_lines, payload_lines
+from spyctl.terminal.stream_stats import Tally
+from spyctl.timing.instants import SECOND
+from spyctl.timing.tasks import end_task
 
 _POLL_S = 0.25
 _PIPE_BYTES = 1 << 20

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spyctl.cli import complete
+from spyctl.cli.framework import complete
+from spyctl.cli.framework.talk import progress_bar, table, write
 from spyctl.cli.options import DataDir, Dataset, Json, Schema, Symbol, talk_of
-from spyctl.cli.talk import progress_bar, table, write
 from spyctl.errors import ExitCode, NoDataError
 
 if TYPE_CHECKING:
-    from spyctl.ingest import TimeRange
+    from spyctl.replay.source import TimeRange
 
 _HEAD = f"         {'UTC':<31}{'New York':<21}ts_event_ns"
 
@@ -43,12 +43,12 @@ def time_range(
     """
     import orjson
 
-    from spyctl.columns import SCHEMAS, schema_name
-    from spyctl.ingest import holding
-    from spyctl.ingest import time_range as exact_range
-    from spyctl.plan import asked_days, asked_ranges, choose_dates, missing_days, shown, with_symbols
-    from spyctl.sources.dbn_catalog import days, may_hold, refuse_mixture, scan
-    from spyctl.times import days_text
+    from spyctl.dbn.catalog import days, may_hold, refuse_mixture, scan
+    from spyctl.market.columns import SCHEMAS, schema_name
+    from spyctl.replay.plan import asked_days, asked_ranges, choose_dates, missing_days, shown, with_symbols
+    from spyctl.replay.source import holding
+    from spyctl.replay.source import time_range as exact_range
+    from spyctl.timing.instants import days_text
 
     talk = talk_of(context)
     schemas = [schema_name(text) for text in schema] if schema else list(SCHEMAS)
@@ -98,7 +98,7 @@ def time_range(
 
 
 def _document(day: Any, schema: str, found: "TimeRange") -> dict[str, Any]:
-    from spyctl.times import utc_text
+    from spyctl.timing.instants import utc_text
 
     document: dict[str, Any] = {"date": day, "schema": schema, **asdict(replace(found, damage=()))}
     document["damage"] = [error.message for error in found.damage]
@@ -110,7 +110,7 @@ def _document(day: Any, schema: str, found: "TimeRange") -> dict[str, Any]:
 
 
 def _print_one(day: Any, schema: str, found: "TimeRange", took_ns: int) -> None:
-    from spyctl.times import duration_text
+    from spyctl.timing.instants import duration_text
 
     span = duration_text((found.last_ns or 0) - (found.first_ns or 0), 3)
     files = f"{found.files:,} file" + ("" if found.files == 1 else "s")
@@ -126,7 +126,7 @@ def _print_one(day: Any, schema: str, found: "TimeRange", took_ns: int) -> None:
 
 
 def _print_all(found: "list[tuple[Any, str, TimeRange]]", took_ns: int) -> None:
-    from spyctl.times import clock_text, duration_text
+    from spyctl.timing.instants import clock_text, duration_text
 
     rows = [
         (
@@ -157,7 +157,7 @@ def _records(number: int) -> str:
 
 
 def _instant_row(label: str, ns: int | None) -> str:
-    from spyctl.times import NEW_YORK, clock_text, date_of
+    from spyctl.timing.instants import NEW_YORK, clock_text, date_of
 
     if ns is None:
         return f" {label:<7} no such record"

@@ -31,17 +31,17 @@ import nats
 import orjson
 import zstandard
 
+from spyctl.bus.acks.fast_ingest import FLOW_FAST
 from spyctl.bus.connection import connect
-from spyctl.bus.fast_ingest import FLOW_FAST
 from spyctl.bus.frames import pub_frames
 from spyctl.bus.publisher import MAX_IN_FLIGHT
 from spyctl.bus.stream import desired_config
-from spyctl.columns import Batch, events
-from spyctl.encode import SUBJECTS, EncodedBatch, encode_batch
-from spyctl.ingest import DBNIngestor, Reading, read_batches
-from spyctl.normalize.dbn import Selection
-from spyctl.sample import write_day
-from spyctl.times import HOUR, MINUTE, day_start
+from spyctl.dbn.normalize import Selection
+from spyctl.dbn.sample import write_day
+from spyctl.market.columns import Batch, events
+from spyctl.market.encode import SUBJECTS, EncodedBatch, encode_batch
+from spyctl.replay.source import DBNIngestor, Reading, read_batches
+from spyctl.timing.instants import HOUR, MINUTE, day_start
 from tests.benchmarks import live, reading
 from tests.support.servers import NatsServer
 

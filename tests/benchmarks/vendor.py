@@ -5,7 +5,7 @@ import json
 import sys
 import time
 
-from spyctl.simulator import Peer, Script, Simulator, Walk
+from spyctl.massive.simulator import Peer, Script, Simulator, Walk
 
 EVENTS_A_FRAME = 5
 

@@ -35,7 +35,7 @@ def test_every_command_has_help_within_80_columns(command: str) -> None:
 
 
 def test_the_event_table_names_every_subject_and_schema() -> None:
-    from spyctl.wire import KINDS
+    from spyctl.market.subjects import KINDS
 
     for kind in KINDS:
         assert f"`{kind.subject}`" in README
@@ -46,7 +46,7 @@ def test_the_event_table_names_every_subject_and_schema() -> None:
 def test_every_test_that_a_table_names_exists(table: str, count: int) -> None:
     rows = [line for line in (ROOT / "docs" / table).read_text().splitlines() if re.match(r"\| \d+ \|", line)]
     assert [int(row.split("|")[1]) for row in rows] == list(range(1, count + 1))
-    code = "".join(path.read_text() for path in (ROOT / "tests").glob("*/test_*.py"))
+    code = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
     for row in rows:
         names = re.findall(r"`(test_\w+)`", row)
         assert names, row

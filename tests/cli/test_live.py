@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from spyctl.simulator import Peer, Script, Simulator
+from spyctl.massive.simulator import Peer, Script, Simulator
 from tests.conftest import Cli
 from tests.support.feeds import NoOptions
 from tests.support.rest import BAD_KEY, NO_PLAN, serving

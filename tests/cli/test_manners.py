@@ -223,7 +223,7 @@ def test_a_defect_is_a_sentence_and_a_traceback_only_on_demand_and_never_a_secre
 ) -> None:
     secret = "key-of-the-test-1234"
     code = (
-        "import spyctl.cli.events as e, spyctl.wire as w, os\n"
+        "import spyctl.cli.events as e, spyctl.market.json_schema as w, os\n"
         "def broken(kind): raise RuntimeError('no ' + os.environ['POLYGON_API_KEY'] + ' nats://a:pw@host')\n"
         "w.json_schema = broken\n"
         "from spyctl.cli.app import main; main()"

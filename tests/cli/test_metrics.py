@@ -99,9 +99,9 @@ def test_the_live_side_is_not_ready_before_its_feeds_are_up(nats_server: NatsSer
 
     from spyctl.bus.in_flight import Delivery
     from spyctl.cli.live_run import _figures
-    from spyctl.live import Live, LiveOptions
-    from spyctl.sources.massive_feed import Feed
-    from spyctl.strikes import StrikeManager
+    from spyctl.live.session import Live, LiveOptions
+    from spyctl.live.strike_manager import StrikeManager
+    from spyctl.massive.feed import Feed
 
     live = Live(cast(Any, SimpleNamespace(delivery=Delivery(), protocol="")), StrikeManager(), LiveOptions(), run_id="")
     feeds = [Feed(market, "k", live) for market in ("stocks", "options")]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from spyctl.events import FuturesTrade
-from spyctl.wire import KINDS
+from spyctl.market.events import FuturesTrade
+from spyctl.market.subjects import KINDS
 from tests.conftest import Cli
 from tests.support.records import DAY_NS, MS, T0, book, trade, write_file
 from tests.support.waiting import eventually_sync

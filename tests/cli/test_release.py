@@ -73,7 +73,7 @@ def test_a_replay_keeps_its_speed(cli: Cli, nats_server: NatsServer, speed: int)
 
 
 def test_events_of_both_sides_have_the_fields_that_are_promised(cli: Cli, nats_server: NatsServer) -> None:
-    from spyctl.wire import KINDS
+    from spyctl.market.subjects import KINDS
 
     summary(cli, "replay", "--speed", "max", "--count", "500", "--nats-url", nats_server.url)
     live = ("live", "--sim", "--sim-rate", "2000", "--for", "2s", "--force", "--nats-url", nats_server.url)

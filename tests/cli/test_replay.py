@@ -88,9 +88,9 @@ def test_verify_reads_every_event_back(cli: Cli, data: Path, nats_server: NatsSe
 async def test_verify_tells_what_differs(data: Path) -> None:
     import asyncio
 
-    from spyctl.cli.stdout_sink import StdoutSink
-    from spyctl.ingest import DBNIngestor
-    from spyctl.replay import Replay, ReplayOptions
+    from spyctl.cli.framework.stdout_sink import StdoutSink
+    from spyctl.replay.player import Replay, ReplayOptions
+    from spyctl.replay.source import DBNIngestor
 
     class Sink(StdoutSink):
         @staticmethod
@@ -334,9 +334,9 @@ def test_a_file_that_vanishes_is_noted_and_the_rest_played(cli: Cli, data: Path,
     (path,) = data.glob("trades/*1217*")
     import asyncio
 
-    from spyctl.cli.stdout_sink import StdoutSink
-    from spyctl.ingest import DBNIngestor
-    from spyctl.replay import Replay, ReplayOptions
+    from spyctl.cli.framework.stdout_sink import StdoutSink
+    from spyctl.replay.player import Replay, ReplayOptions
+    from spyctl.replay.source import DBNIngestor
 
     replay = Replay(DBNIngestor(data).discover_files(), StdoutSink(["t", "b"]), ReplayOptions(speed=0), run_id="x")
     path.unlink()

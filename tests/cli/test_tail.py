@@ -13,9 +13,9 @@ import pytest
 
 from spyctl.bus.connection import connect
 from spyctl.bus.stream import ensure_stream
-from spyctl.events import EventSource, Gap, OptionTrade, StockQuote, StockTrade
-from spyctl.lines import Stored, TextLines, json_lines, subjects_of
-from spyctl.wire import encode, subject_of
+from spyctl.market.events import EventSource, Gap, OptionTrade, StockQuote, StockTrade
+from spyctl.market.subjects import encode, subject_of
+from spyctl.terminal.event_lines import Stored, TextLines, json_lines, subjects_of
 from tests.conftest import Cli
 from tests.support.servers import NatsServer
 from tests.support.stream import read_stream

@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from spyctl.events import EventSource
-from spyctl.normalize.massive import parse_frame
-from spyctl.simulator import Peer, Script
-from spyctl.sources.massive_feed import Feed, Timing
-from spyctl.tasks import end_task
+from spyctl.market.events import EventSource
+from spyctl.massive.feed import Feed, Timing
+from spyctl.massive.normalize import parse_frame
+from spyctl.massive.simulator import Peer, Script
+from spyctl.timing.tasks import end_task
 
 QUICK = Timing(
     authenticate=0.5, acknowledge=0.2, ask_again=1.0, first_wait=0.02, longest_wait=0.1, stable=0.3, cool_down=0.2,

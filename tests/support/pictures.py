@@ -17,18 +17,18 @@ from rich.text import Text
 
 from spyctl.bus.consumers import Consumer
 from spyctl.bus.in_flight import Delivery
-from spyctl.encode import EncodedBatch
-from spyctl.live import Live, LiveOptions
-from spyctl.live_view import View as LiveView
-from spyctl.normalize.dbn import Selection
-from spyctl.normalize.massive import OPTIONS, STOCKS
-from spyctl.plan import make_plan
-from spyctl.replay import Replay, ReplayOptions
-from spyctl.replay_view import Scene, View
-from spyctl.simulator import KEY, Simulator
-from spyctl.sources.massive_feed import Feed
-from spyctl.strikes import StrikeManager
-from spyctl.times import MS, SECOND, parse_instant
+from spyctl.dbn.normalize import Selection
+from spyctl.live.session import Live, LiveOptions
+from spyctl.live.strike_manager import StrikeManager
+from spyctl.live.view import View as LiveView
+from spyctl.market.encode import EncodedBatch
+from spyctl.massive.feed import Feed
+from spyctl.massive.normalize import OPTIONS, STOCKS
+from spyctl.massive.simulator import KEY, Simulator
+from spyctl.replay.plan import make_plan
+from spyctl.replay.player import Replay, ReplayOptions
+from spyctl.replay.view import Scene, View
+from spyctl.timing.instants import MS, SECOND, parse_instant
 from tests.support.waiting import FakeClock
 
 ROOT = Path(__file__).parent.parent.parent

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import zstandard
 
-from spyctl.sources.dbn_file import DBNFile, Records
+from spyctl.dbn.reader import DBNFile, Records
 from tests.support.records import MS, SECOND, metadata, zstd_frames
 from tests.support.reference import ROOT
 

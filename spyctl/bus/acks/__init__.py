@@ -1,0 +1,1 @@
+"""How events are acknowledged: per message, or by JetStream's batches."""

@@ -1,0 +1,163 @@
+"""How events are sent and acknowledged, and what both ways of it have in common: putting right what breaks."""
+
+import asyncio
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from contextlib import suppress
+
+from spyctl.bus.connection import Connection
+from spyctl.bus.in_flight import Chunk, InFlight
+from spyctl.bus.stream import Stream
+from spyctl.errors import RefusedError, UnreachableError
+from spyctl.timing.instants import SECOND
+
+ACK_DEADLINE_S = 5.0
+OUTAGE_S = 120.0
+REFUSAL_S = 4.0
+_TEND_S = 0.5
+_REFUSAL_PAUSE_S = 0.25
+_RETRY_PAUSE_S = 0.02
+_UNTAKEN = "no stream takes them"
+
+
+class AckProtocol(ABC):
+    """A way to send events and to learn that they are stored.
+
+    ``ack_deadline_s`` is how long an acknowledgement may take, ``outage_s`` how long a server may be away,
+    ``refusal_s`` how long it may refuse to store anything. A replicated stream without a leader answers as a
+    stream that is gone does (no responders), and its election takes 4 to 8 s: there that counts as an outage.
+    A broken connection, a missed deadline and a refusal all stop the sending; then :meth:`repair` finds out
+    what is stored and sends the rest again, in order.
+    """
+
+    name: str
+
+    def __init__(
+        self,
+        connection: Connection,
+        stream: Stream,
+        subjects: Sequence[str],
+        *,
+        ack_deadline_s: float = ACK_DEADLINE_S,
+        outage_s: float = OUTAGE_S,
+        refusal_s: float = REFUSAL_S,
+    ) -> None:
+        self._connection = connection
+        self._stream = stream
+        self._subjects = tuple(subjects)
+        self._ack_deadline_s = ack_deadline_s
+        self._outage_s = outage_s
+        self._refusal_s = refusal_s
+        self._untaken_s = refusal_s if stream.replicas == 1 else max(refusal_s, outage_s)
+        self._broken = asyncio.Event()
+        self._refusal = ""
+        self._refusals = 0  # in a row
+        self._refused_ns = 0  # since when
+        self._attempt_ns = 0
+
+    async def open(self, in_flight: InFlight, run_id: str) -> None:
+        """Get ready to send."""
+        self._in_flight = in_flight
+        self._run_id = run_id
+        self._inbox = self._connection.inbox()
+        await self._listen()
+        self._connection.on_disconnect(self._on_disconnect)
+
+    async def send(self, chunk: Chunk) -> None:
+        """Send events that follow those sent before; they are in flight already.
+
+        What cannot be sent now is left to :meth:`repair`.
+        """
+        if self._broken.is_set() or not await self._send(chunk):
+            self._broken.set()
+
+    async def trouble(self) -> None:
+        """Return when :meth:`repair` has something to do, and now and then."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(_TEND_S, self._ack_deadline_s)):
+                await self._broken.wait()
+
+    async def repair(self) -> None:
+        """Put things right: wait for the server, find out what it holds, send the rest again.
+
+        Returns at once where nothing is wrong. Raises :class:`RefusedError` or :class:`UnreachableError`
+        where the server will not take what is in flight.
+        """
+        if not self._broken.is_set() and not self._overdue(self._ack_deadline_s):
+            await self._keep_alive()
+            return
+        self._broken.set()
+        await self._connection.wait_connected(self._outage_s)
+        if self._overdue(self._outage_s, since_attempt=False):
+            raise UnreachableError(
+                f"{self._connection.url} has acknowledged nothing for {self._outage_s:g} s",
+                f"nats stream info {self._stream.name} tells more",
+            )
+        self._attempt_ns = time.monotonic_ns()
+        if not await self._settle():
+            await asyncio.sleep(_RETRY_PAUSE_S)
+            return
+        if self._refusal:
+            self._refusals += 1
+            if self._refusals == 1:
+                self._refused_ns = time.monotonic_ns()
+            elif time.monotonic_ns() - self._refused_ns > self._patience_s() * SECOND:
+                raise RefusedError(
+                    f"the server refuses to store events: {self._refusal}",
+                    f"nats stream info {self._stream.name} tells more",
+                )
+            await asyncio.sleep(_REFUSAL_PAUSE_S * min(self._refusals, 8))
+        self._refusal = ""
+        self._broken.clear()
+        for chunk in self._in_flight.unacknowledged():
+            if not await self._send(chunk):
+                self._broken.set()
+                await asyncio.sleep(_RETRY_PAUSE_S)
+                break
+            self._in_flight.delivery.resent += len(chunk.batch)
+
+    @abstractmethod
+    async def finish(self) -> None:
+        """Have everything in flight acknowledged: no more is to come for now."""
+
+    # --- what a protocol does in its own way
+
+    @abstractmethod
+    async def _listen(self) -> None:
+        """Subscribe to the answers."""
+
+    @abstractmethod
+    async def _send(self, chunk: Chunk) -> bool:
+        """Write events; return whether they went out."""
+
+    @abstractmethod
+    async def _settle(self) -> bool:
+        """Take as acknowledged what turns out to be stored; return false to be called again."""
+
+    async def _keep_alive(self) -> None:  # noqa: B027
+        """Do what has to be done now and then while all is well."""
+
+    # --- what may break
+
+    def _refused(self, reason: str | None) -> None:
+        self._refusal = reason or _UNTAKEN
+        self._in_flight.delivery.refusals[self._refusal] += 1
+        self._broken.set()
+
+    def _patience_s(self) -> float:
+        return self._untaken_s if self._refusal == _UNTAKEN else self._refusal_s
+
+    def _on_disconnect(self) -> None:
+        self._in_flight.delivery.reconnects += 1
+        self._broken.set()
+
+    def _overdue(self, limit_s: float, *, since_attempt: bool = True) -> bool:
+        # Whether the oldest event has waited that long, while nothing moved or later ones passed it.
+        oldest_ns = self._in_flight.oldest_ns
+        if oldest_ns is None:
+            return False
+        since = max(oldest_ns, self._attempt_ns if since_attempt else 0)
+        if not (since_attempt and self._in_flight.has_hole):
+            since = max(since, self._in_flight.progress_ns)
+        return time.monotonic_ns() - since > limit_s * SECOND

@@ -1,0 +1,113 @@
+"""Acknowledgement of every message: for any server with JetStream, and the only way before 2.14.
+
+Each message carries ``Nats-Msg-Id`` and a reply subject ``<inbox>.<epoch>.<position>``, so one subscription
+receives all acknowledgements and no future is made per message. At the first refusal, a missed deadline or a
+reconnect, sending stops, what is outstanding is settled, and all that is missing is sent again in order, under
+a new epoch; the server drops what it already holds by its id. Where that memory of ids may have run out
+(its duplicate window), the stream itself is read instead.
+"""
+
+import asyncio
+from contextlib import suppress
+
+import orjson
+from nats.aio.msg import Msg
+
+from spyctl.bus.acks.base import AckProtocol
+from spyctl.bus.connection import ApiError
+from spyctl.bus.frames import hpub_frames
+from spyctl.bus.in_flight import Chunk
+from spyctl.bus.stream import StoredMessage
+from spyctl.errors import BusError
+from spyctl.timing.instants import SECOND
+
+# A stream takes 10,000 messages that wait to be stored, and drops what comes behind them.
+MAX_UNANSWERED = 4_096
+SETTLE_S = 1.0
+_NO_MESSAGE = 10037
+# How much of the duplicate window is left unused: clocks and queues are not exact.
+_WINDOW_MARGIN_NS = 10 * SECOND
+
+
+class Windowed(AckProtocol):
+    """The per-message acknowledgement protocol."""
+
+    name = "per message"
+    _epoch = 0
+    _again_through = 0  # up to this position events may have been sent more than once
+
+    async def finish(self) -> None:
+        """Nothing to do: every message is acknowledged by itself."""
+
+    async def _listen(self) -> None:
+        # The new leader of a replicated stream may store what is in flight in another order.
+        most = MAX_UNANSWERED if self._stream.replicas == 1 else 1
+        self._in_flight.max_messages = min(self._in_flight.max_messages, most)
+        await self._connection.subscribe(f"{self._inbox}.*.*", self._on_ack)
+
+    async def _on_ack(self, message: Msg) -> None:
+        epoch, _, position = message.subject[len(self._inbox) + 1 :].partition(".")
+        reply = orjson.loads(message.data) if message.data else {}
+        if "seq" in reply and "error" not in reply:
+            self._refusals = 0
+            first_time = int(position) > self._again_through
+            self._in_flight.acknowledge(
+                int(position), reply["seq"], duplicate=reply.get("duplicate", False), known=first_time
+            )
+        elif int(epoch) == self._epoch:
+            self._refused((reply.get("error") or {}).get("description"))
+
+    async def _send(self, chunk: Chunk) -> bool:
+        reply = f"{self._inbox}.{self._epoch}."
+        frames = hpub_frames(chunk.batch, self._subjects, reply, chunk.first, f"{self._run_id}-")
+        return await self._connection.write(frames)
+
+    async def _settle(self) -> bool:
+        oldest_ns = self._in_flight.oldest_ns
+        if self._refusal:
+            await self._answers()
+        self._epoch += 1
+        self._again_through = max(self._again_through, self._in_flight.sent_through)
+        if (
+            oldest_ns is not None
+            and self._attempt_ns - oldest_ns > self._stream.duplicate_window_ns - _WINDOW_MARGIN_NS
+        ):
+            return await self._find_stored()
+        return True
+
+    async def _answers(self) -> None:
+        # After a refusal the answers to what was sent behind it are still to come.
+        with suppress(TimeoutError):
+            while self._in_flight.count:
+                self._in_flight.moved.clear()
+                async with asyncio.timeout(min(SETTLE_S, self._ack_deadline_s)):
+                    await self._in_flight.moved.wait()
+
+    async def _find_stored(self) -> bool:
+        # Reads what the stream got after what is certain, and takes our ids found there as acknowledged.
+        positions = {
+            self._identity(chunk, i): chunk.first + i
+            for chunk in self._in_flight.unacknowledged()
+            for i in range(len(chunk.batch))
+        }
+        seq = self._in_flight.anchor[1] + 1
+        while True:
+            try:
+                reply = await self._connection.api(
+                    f"STREAM.MSG.GET.{self._stream.name}", {"seq": seq, "next_by_subj": ">"}
+                )
+            except ApiError as error:
+                # Anything else than its end: not ready yet; the outage has a limit of its own.
+                return error.err_code == _NO_MESSAGE or error.code == 404
+            except BusError:
+                return False
+            stored = StoredMessage.of(reply["message"])
+            seq = stored.seq + 1
+            position = positions.get(stored.header("Nats-Msg-Id") or "")
+            if position is not None:
+                self._in_flight.acknowledge(position, stored.seq)
+
+    def _identity(self, chunk: Chunk, i: int) -> str:
+        if chunk.batch.ids is None:
+            return f"{self._run_id}-{chunk.first + i}"
+        return bytes(chunk.batch.ids[i]).rstrip(b"\0").decode()

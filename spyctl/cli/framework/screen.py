@@ -1,0 +1,50 @@
+"""Shows a run while it goes on: redrawn in place on a terminal, a plain line now and then elsewhere."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Sequence
+
+from rich.console import Console, RenderableType
+from rich.live import Live as Redrawn
+
+from spyctl.cli.framework.talk import Talk
+from spyctl.timing.notes import Note
+
+FRAME_S = 0.25
+LINE_S = 10.0
+
+# Draws a frame for a terminal of so many columns and lines; the last argument is what was said meanwhile.
+Draw = Callable[[int, int, Sequence[Note]], RenderableType]
+
+
+async def show_progress(draw: Draw, line: Callable[[], str], talk: Talk) -> None:
+    """Show a run until cancelled; does nothing where the user wants quiet.
+
+    On a terminal it takes the alternate screen and gives it back however it ends, also for Ctrl-Z. What is said
+    meanwhile is part of the picture, and said again afterwards. ``line`` says the same in one line.
+    """
+    if talk.quiet:
+        return
+    if not talk.draws:
+        while True:
+            await asyncio.sleep(LINE_S)
+            talk.line(line())
+    console = Console(file=talk.stream, no_color=not talk.colour or None)
+    loop = asyncio.get_running_loop()
+    with talk.held() as said, Redrawn(console=console, auto_refresh=False, screen=True) as screen:
+
+        def suspend() -> None:
+            screen.stop()
+            loop.remove_signal_handler(signal.SIGTSTP)
+            os.kill(os.getpid(), signal.SIGTSTP)  # stops here; goes on here after fg
+            loop.add_signal_handler(signal.SIGTSTP, suspend)
+            screen.start()
+
+        loop.add_signal_handler(signal.SIGTSTP, suspend)
+        try:
+            while True:
+                screen.update(draw(console.width, console.height, said), refresh=True)
+                await asyncio.sleep(FRAME_S)
+        finally:
+            loop.remove_signal_handler(signal.SIGTSTP)

@@ -1,0 +1,54 @@
+"""What goes on beside a run: it is shown, the stream's consumers are looked at, and figures are served."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
+
+from spyctl.bus.consumers import Consumers
+from spyctl.cli.framework.screen import Draw, show_progress
+from spyctl.cli.framework.talk import Talk
+from spyctl.errors import SpyctlError
+from spyctl.timing.tasks import end_task
+
+if TYPE_CHECKING:
+    from spyctl.metrics import Figures
+
+
+async def until_ended(
+    player: "asyncio.Task[None]", keeper: "asyncio.Task[None] | None", stop: Callable[[str], None]
+) -> SpyctlError | None:
+    """Wait for the end of a run; one whose lease is lost, which ends ``keeper``, is stopped.
+
+    Returns why the lease is lost, if it is; raises what the run raises.
+    """
+    lost: SpyctlError | None = None
+    await asyncio.wait({player, *([keeper] if keeper is not None else [])}, return_when=asyncio.FIRST_COMPLETED)
+    if keeper is not None and keeper.done() and not player.done():
+        stop("another run")
+        reason = keeper.exception()
+        lost = reason if isinstance(reason, SpyctlError) else SpyctlError(f"the run's lease is lost: {reason}")
+    await player
+    return lost
+
+
+@asynccontextmanager
+async def watched(
+    talk: Talk,
+    draw: Draw | None,
+    line: Callable[[], str],
+    consumers: Consumers | None,
+    metrics: tuple[str, int] | None,
+    figures: "Callable[[], Figures]",
+) -> AsyncIterator[None]:
+    """Watch a run; without ``draw`` it is not shown. Raises :class:`UsageError` where ``metrics`` cannot be served."""
+    async with AsyncExitStack() as stack:
+        if metrics is not None:
+            from spyctl.metrics import serving
+
+            talk.block("metrics", stack.enter_context(serving(metrics, figures)))
+        if consumers is not None:
+            stack.push_async_callback(end_task, asyncio.create_task(consumers.keep_looking()))
+        if draw is not None:
+            stack.push_async_callback(end_task, asyncio.create_task(show_progress(draw, line, talk)))
+        yield

@@ -1,0 +1,208 @@
+"""Databento's historical API through its own client: what data would cost, and the data.
+
+https://databento.com/docs/api-reference-historical. The client is imported when it is first needed, which takes
+seconds; its logger and warnings are kept off the user's terminal, and its errors become ours.
+"""
+
+import logging
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from spyctl.dbn.sidecars import Listed
+from spyctl.errors import KeyRefusedError, NoDataError, SpyctlError, UnreachableFeedError
+
+GATEWAY = "https://hist.databento.com"
+_ATTEMPTS = 4
+_PAUSE_S = 1.0
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, slots=True)
+class DataRequest:
+    """One schema of some symbols over UTC days ``first`` to ``last``, both inclusive."""
+
+    dataset: str
+    schema: str
+    symbols: tuple[str, ...]
+    stype_in: str
+    first: date
+    last: date
+
+    def arguments(self) -> dict[str, Any]:
+        """Return what the client's functions take; their end is exclusive."""
+        return {
+            "dataset": self.dataset,
+            "schema": self.schema,
+            "symbols": list(self.symbols),
+            "stype_in": self.stype_in,
+            "start": self.first.isoformat(),
+            "end": (self.last + timedelta(days=1)).isoformat(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What a request comes to: records, bytes unpacked, US dollars."""
+
+    records: int
+    size: int
+    cost: float
+
+
+class DatabentoApi:
+    """The vendor's API with a key; blocking. Each method raises :class:`SpyctlError` where it fails.
+
+    A key that is refused is a :class:`KeyRefusedError`, symbols that are not known a :class:`NoDataError`, no answer an
+    :class:`UnreachableFeedError`. Busy and broken answers are asked again a few times first.
+    """
+
+    def __init__(self, api_key: str, gateway: str = GATEWAY, *, pause_s: float = _PAUSE_S) -> None:
+        import databento
+
+        logging.getLogger("databento").setLevel(logging.CRITICAL)
+        self.host = urlsplit(gateway).netloc.rpartition("@")[2] or gateway
+        self._pause_s = pause_s
+        with self._translated():
+            self._client = databento.Historical(key=api_key, gateway=gateway)
+
+    def datasets(self) -> list[str]:
+        """List the datasets there are; the cheapest question that a bad key does not pass."""
+        return self._ask(self._client.metadata.list_datasets)
+
+    def conditions(self, dataset: str, first: date, last: date) -> dict[date, str]:
+        """Return the vendor's word for the data of each UTC day that it has."""
+        found = self._ask(lambda: self._client.metadata.get_dataset_condition(dataset, first, last))
+        return {date.fromisoformat(str(one["date"])): str(one["condition"]) for one in found}
+
+    def records(self, request: DataRequest) -> int:
+        """Ask how many records a request holds; that costs nothing."""
+        return int(self._ask(lambda: self._client.metadata.get_record_count(**request.arguments())))
+
+    def quote(self, request: DataRequest) -> Quote:
+        """Ask what a request comes to; that costs nothing."""
+        metadata, arguments = self._client.metadata, request.arguments()
+        return Quote(
+            self.records(request),
+            int(self._ask(lambda: metadata.get_billable_size(**arguments))),
+            float(self._ask(lambda: metadata.get_cost(**arguments))),
+        )
+
+    def stream(self, request: DataRequest, path: Path) -> None:
+        """Download a request into a file of zstd DBN, which is written anew. This is billed.
+
+        Raises :class:`SpyctlError` where it breaks off.
+        """
+
+        from databento.common.error import BentoError, BentoHttpError
+
+        def download() -> None:
+            path.unlink(missing_ok=True)
+            try:
+                self._client.timeseries.get_range(**request.arguments(), path=path)
+            except BentoHttpError:
+                raise  # nothing has come, so nothing is billed
+            except BentoError:
+                raise SpyctlError(
+                    f"{self.host}: the stream broke off, and asking again is billed again",
+                    "the same command again, or --batch, which goes on where it ended",
+                ) from None
+
+        self._ask(download)
+
+    def submit(self, request: DataRequest) -> str:
+        """Order a batch job, a file a day; returns its id. This is billed."""
+        order = self._client.batch.submit_job
+        job = self._ask(lambda: order(**request.arguments(), split_duration="day"), attempts=1)
+        return str(job["id"])
+
+    def job_state(self, job_id: str) -> str:
+        """Return the state of a batch job: ``queued``, ``processing``, ``done`` or ``expired``."""
+        jobs = self._ask(lambda: self._client.batch.list_jobs(states="queued,processing,done,expired"))
+        return next((str(job["state"]) for job in jobs if job["id"] == job_id), "unknown")
+
+    def job_files(self, job_id: str) -> list[Listed]:
+        """List the files of a finished batch job."""
+        files = self._ask(lambda: self._client.batch.list_files(job_id))
+        return [
+            Listed(str(one["filename"]), int(one["size"]), str(one["hash"]).removeprefix("sha256:")) for one in files
+        ]
+
+    def download(self, job_id: str, name: str, folder: Path) -> Path:
+        """Download one file of a batch job below a folder, going on where an earlier attempt ended."""
+        (path,) = self._ask(lambda: self._client.batch.download(job_id, folder, filename_to_download=name))
+        return Path(path)
+
+    def _ask(self, question: Callable[[], _Result], attempts: int = _ATTEMPTS) -> _Result:
+        for attempt in range(1, attempts + 1):
+            try:
+                with self._translated():
+                    return question()
+            except _BusyError as error:
+                if attempt == attempts:
+                    raise UnreachableFeedError(error.message, error.remedy) from None
+                time.sleep(error.after_s or self._pause_s * 2 ** (attempt - 1))
+        raise AssertionError("unreachable")
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        import requests
+        from databento.common.error import BentoError, BentoHttpError
+
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                yield
+        except BentoHttpError as error:
+            raise self._http_error(error.http_status, str(error.message or ""), error.headers) from None
+        except requests.RequestException as error:
+            raise _BusyError(
+                f"{self.host} cannot be reached: {type(error).__name__}", "check network, proxy and --gateway"
+            ) from None
+        except BentoError as error:
+            raise _BusyError(f"{self.host}: {_first_line(str(error))}", "try again later") from None
+        except ValueError as error:
+            raise SpyctlError(
+                f"{self.host}: {_first_line(str(error))}", "check --gateway and DATABENTO_API_KEY"
+            ) from None
+
+    def _http_error(self, status: int, words: str, headers: Any) -> SpyctlError:
+        said = f"{self.host} answers {status}: {_first_line(words)}"
+        if status in (401, 403):
+            return KeyRefusedError(said, "check DATABENTO_API_KEY at databento.com/portal/keys")
+        if status == 402:
+            return KeyRefusedError(said, "look at databento.com/portal/billing")
+        if status in (400, 404, 422):
+            return NoDataError(said, "check --symbol, --dataset and --date")
+        if status == 429 or status >= 500:
+            after = str(headers.get("Retry-After", ""))
+            return _BusyError(said, "try again later", float(after) if after.isdigit() else None)
+        return SpyctlError(said)
+
+
+class _BusyError(UnreachableFeedError):
+    # Worth asking again.
+    def __init__(self, message: str, remedy: str, after_s: float | None = None) -> None:
+        super().__init__(message, remedy)
+        self.after_s = after_s
+
+
+def _first_line(text: str) -> str:
+    return text.strip().splitlines()[0] if text.strip() else "no reason given"
+
+
+def stype_of(symbols: Sequence[str]) -> str:
+    """Tell by its form how Databento has to read a symbol: continuous, parent, instrument id or raw symbol."""
+    from spyctl.market.symbology import is_continuous
+
+    if all(map(is_continuous, symbols)):
+        return "continuous"
+    if all(symbol.endswith((".FUT", ".OPT", ".SPOT")) for symbol in symbols):
+        return "parent"
+    return "instrument_id" if all(symbol.isdecimal() for symbol in symbols) else "raw_symbol"

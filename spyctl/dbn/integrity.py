@@ -1,0 +1,169 @@
+"""Whether a file is what the vendor sent: its structure from end to end, its size and sha256 in the manifest."""
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+import zstandard
+
+from spyctl.dbn.catalog import DBNFileInfo, archive_of
+from spyctl.dbn.reader import DBNFile
+from spyctl.dbn.zstd import walk_frames
+from spyctl.errors import DamagedFileError
+
+_READ = 1 << 20
+_FETCH_AGAIN = "download it again"
+
+
+@dataclass(frozen=True, slots=True)
+class FileCheck:
+    """What a file was held to: ``by`` is ``sha256``, ``archive`` for one that lies unpacked beside its archive, or
+    ``reading`` where there is nothing to hold it to."""
+
+    by: str
+    problem: DamagedFileError | None
+
+
+@dataclass(slots=True)
+class KnownHashes:
+    """The sha256 of files hashed before, remembered until the size or time of a file changes."""
+
+    path: Path
+    _entries: dict[str, list[object]] | None = field(default=None)
+
+    def of(self, path: Path, advance: Callable[[int], None]) -> str:
+        """Return the sha256 of a file, read only where it has changed; ``advance`` is told the bytes read."""
+        status = path.stat()
+        key, stamp = str(path.resolve()), [status.st_size, status.st_mtime_ns]
+        entries = self._load()
+        known = entries.get(key)
+        if isinstance(known, list) and known[:2] == stamp:
+            return str(known[2])
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            while data := file.read(_READ):
+                digest.update(data)
+                advance(len(data))
+        entries[key] = [*stamp, digest.hexdigest()]
+        self._save(entries)
+        return digest.hexdigest()
+
+    def _load(self) -> dict[str, list[object]]:
+        if self._entries is None:
+            try:
+                document = orjson.loads(self.path.read_bytes())
+            except (OSError, ValueError):
+                document = {}
+            self._entries = document if isinstance(document, dict) else {}
+        return self._entries
+
+    def _save(self, entries: dict[str, list[object]]) -> None:
+        # Only a saving of time: where it cannot be kept, files are hashed again.
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            part = self.path.with_suffix(f".{os.getpid()}")
+            part.write_bytes(orjson.dumps(entries))
+            part.replace(self.path)
+        except OSError:
+            pass
+
+
+def known_hashes() -> KnownHashes:
+    """Open the memory of hashes in the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return KnownHashes(Path(base).expanduser() / "spyctl" / "sha256.json")
+
+
+def check_file(info: DBNFileInfo, hashes: KnownHashes, advance: Callable[[int], None]) -> FileCheck:
+    """Hold a file to all there is to hold it to; ``advance`` is told how many of its bytes are done.
+
+    A compressed file is followed by its frames' headers, a plain one by its records. Where a manifest has a
+    hash, the bytes are held to it; a file that was unpacked is held to its archive, where that is still there, and
+    the archive to the manifest; elsewhere the file is read and unpacked to its end.
+    """
+    done = 0
+
+    def count(size: int) -> None:
+        nonlocal done
+        size = min(size, info.size - done)
+        done += size
+        advance(size)
+
+    by = "sha256" if info.listed is not None and info.listed.sha256 else "reading"
+    if by == "reading" and not info.compressed and archive_of(info.path).is_file():
+        by = "archive"
+    try:
+        problem = info.problem
+        if problem is None and by == "archive":
+            problem = _unlike_archive(info, hashes, count)
+        problem = problem or _problem(info, hashes, count)
+    except OSError as error:
+        problem = DamagedFileError(str(info.path), f"cannot be read ({error.strerror})", remedy="look at the disk")
+    except DamagedFileError as error:
+        problem = error
+    advance(info.size - done)
+    return FileCheck(by, problem)
+
+
+def _unlike_archive(info: DBNFileInfo, hashes: KnownHashes, count: Callable[[int], None]) -> DamagedFileError | None:
+    path, archive, listed = str(info.path), archive_of(info.path), info.archive_listed
+    if listed is not None and listed.sha256 is not None and hashes.of(archive, lambda _: None) != listed.sha256:
+        reason = f"its archive {archive.name} is not the bytes whose sha256 manifest.json gives"
+        return DamagedFileError(path, reason, remedy=_FETCH_AGAIN)
+    try:
+        if (problem := walk_frames(archive).problem) is not None:
+            raise problem
+        header, packed = info.open().header, DBNFile(archive, info.schema).header
+    except DamagedFileError as error:
+        return DamagedFileError(path, f"its archive {archive.name} is damaged: {error.reason}", remedy=_FETCH_AGAIN)
+    unpacking = zstandard.ZstdDecompressor().stream_reader(archive.open("rb"), read_across_frames=True)
+    with info.path.open("rb") as file, unpacking:
+        done = 0
+        if packed.version != header.version:  # written anew, which changes the header and leaves the records
+            done = len(file.read(header.size))
+            unpacking.read(packed.size)
+        while True:
+            mine = file.read(_READ)
+            try:
+                theirs = unpacking.read(_READ)
+            except zstandard.ZstdError:
+                return DamagedFileError(path, f"its archive {archive.name} is damaged", remedy=_FETCH_AGAIN)
+            if mine != theirs:
+                both = zip(mine, theirs, strict=False)
+                done += next((i for i, (a, b) in enumerate(both) if a != b), min(len(mine), len(theirs)))
+                what = "shorter than what" if done == info.size else "not what"
+                records = max(0, done - header.size) // info.open().dtype.itemsize
+                reason = f"{what} its archive {archive.name} holds,"
+                return DamagedFileError(path, reason, offset=done, records=records, remedy="unpack it again")
+            if not mine:
+                return None
+            done += len(mine)
+            count(len(mine))
+
+
+def _problem(info: DBNFileInfo, hashes: KnownHashes, count: Callable[[int], None]) -> DamagedFileError | None:
+    if info.compressed and (problem := walk_frames(info.path).problem) is not None:
+        return problem
+    listed = info.listed
+    if listed is not None and listed.size != info.size:
+        reason = f"{info.size:,} bytes long, but manifest.json says {listed.size:,}"
+        return DamagedFileError(str(info.path), reason, remedy=_FETCH_AGAIN)
+    hashed = listed is not None and listed.sha256 is not None
+    if listed is not None and hashed and hashes.of(info.path, count) != listed.sha256:
+        reason = "not the bytes whose sha256 manifest.json gives"
+        try:
+            for _ in info.open().chunks():
+                pass
+        except DamagedFileError as error:  # the hash tells that, the records where
+            return DamagedFileError(
+                str(info.path), f"{reason}; {error.reason}", offset=error.offset, records=error.records,
+                remedy=_FETCH_AGAIN,
+            )  # fmt: skip
+        return DamagedFileError(str(info.path), reason, remedy=_FETCH_AGAIN)
+    if not (hashed and info.compressed):
+        for chunk in info.open().chunks():
+            count(0 if hashed else chunk.nbytes)
+    return None

@@ -1,0 +1,354 @@
+"""Synthetic ES days: files of the vendor's form, with records that we made up.
+
+The structure follows what real files show: DBN version 1, the metadata in a zstd frame of its own, flags 0 on
+trades, 130 on book changes and 168 on the midnight snapshot, a trade followed by its book change with the same
+times, packets that share ``ts_recv``, prints without an aggressor, levels that are not there, the daily break.
+The prices are a random walk; they mean nothing.
+"""
+
+import hashlib
+import math
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import databento_dbn as dbn
+import orjson
+import zstandard
+
+from spyctl.timing.instants import DAY, MS, SECOND, US, clock_text, day_number, day_start, trading_day
+
+DATASET = "GLBX.MDP3"
+SYMBOL = "ES.c.0"
+FOLDERS = {"trades": "trades", "mbp-10": "MBP-10"}
+DEFAULT_RATE = 75.0
+DEFAULT_SEED = 7
+_TICK = 250_000_000
+_PUBLISHER = 1
+_FRAME_BYTES = 4 << 20
+_ZSTD_LEVEL = 9
+_FIRST_QUARTER = 2025 * 4 + 3  # the front contract of December 2025 has the id below, each later one 1,009 more
+_FIRST_ID = 294_973
+_SIDES = (dbn.Side.BID, dbn.Side.ASK)
+_FLAGS_BOOK = dbn.F_LAST | dbn.F_PUBLISHER_SPECIFIC
+_FLAGS_SNAPSHOT = dbn.F_LAST | dbn.F_SNAPSHOT | dbn.F_BAD_TS_RECV
+
+
+def front_contract(day: date) -> tuple[int, date, date]:
+    """Return the instrument id of the front contract on a day and the days ``[first, end)`` of its turn.
+
+    A contract leaves on the Saturday after the third Friday of March, June, September and December.
+    """
+    quarter = day.year * 4 + (day.month - 1) // 3
+    if day >= _roll(quarter):
+        quarter += 1
+    return _FIRST_ID + 1_009 * (quarter - _FIRST_QUARTER), _roll(quarter - 1), _roll(quarter)
+
+
+def _roll(quarter: int) -> date:
+    first = date(quarter // 4, quarter % 4 * 3 + 3, 1)
+    return first + timedelta(days=(4 - first.weekday()) % 7 + 15)
+
+
+@dataclass(slots=True)
+class _Side:
+    # Ten levels, best first, a tick apart; step is -1 for bids and 1 for asks.
+    best: int
+    step: int
+    sizes: list[int] = field(default_factory=list)
+    counts: list[int] = field(default_factory=list)
+
+    def deepen(self, rng: random.Random) -> None:
+        while len(self.sizes) < 10:
+            self.sizes.append(rng.randrange(20, 140))
+            self.counts.append(rng.randrange(5, 40))
+
+    def drop_best(self, rng: random.Random) -> None:
+        del self.sizes[0], self.counts[0]
+        self.best += self.step * _TICK
+        self.deepen(rng)
+
+    def improve(self, rng: random.Random) -> None:
+        self.sizes = [rng.randrange(1, 30), *self.sizes[:9]]
+        self.counts = [rng.randrange(1, 8), *self.counts[:9]]
+        self.best -= self.step * _TICK
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    # One record in the making; the levels are built when it is written.
+    action: Any  # dbn.Action and dbn.Side; the package's stubs take their members for strings
+    side: Any
+    price: int
+    size: int
+    depth: int
+
+
+class _Market:
+    def __init__(self, seed: int, day: date, start_price: int = 6_815 * 1_000_000_000) -> None:
+        self.rng = random.Random(f"{seed}/{day}")
+        self.bids = _Side(start_price, -1)
+        self.asks = _Side(start_price + _TICK, 1)
+        for side in (self.bids, self.asks):
+            side.deepen(self.rng)
+        self.thin = False  # before the open of the week the book has fewer levels
+
+    def levels(self) -> list[dbn.BidAskPair]:
+        depth = 6 if self.thin else 10
+        bids, asks = self.bids, self.asks
+        pairs = [
+            dbn.BidAskPair(
+                bids.best - i * _TICK,
+                asks.best + i * _TICK,
+                bids.sizes[i],
+                asks.sizes[i],
+                bids.counts[i],
+                asks.counts[i],
+            )
+            for i in range(depth)
+        ]
+        return pairs + [dbn.BidAskPair() for _ in range(10 - depth)]
+
+    def trade(self) -> Iterator[_Change]:
+        # The record of a trade shows the book before it; the change that follows, the book after it.
+        rng = self.rng
+        buys = rng.random() < 0.5
+        resting = self.asks if buys else self.bids
+        size = min(resting.sizes[0], 1 + int(rng.expovariate(0.35)))
+        aggressor = dbn.Side.NONE if rng.random() < 0.004 else _SIDES[0 if buys else 1]
+        yield _Change(dbn.Action.TRADE, aggressor, resting.best, size, 0)
+        price, book_side = resting.best, _SIDES[1 if buys else 0]
+        resting.sizes[0] -= size
+        if resting.sizes[0] == 0:
+            resting.drop_best(rng)
+            yield _Change(dbn.Action.CANCEL, book_side, price, size, 0)
+            if self.asks.best - self.bids.best > _TICK:
+                follower = self.bids if buys else self.asks
+                follower.improve(rng)
+                yield _Change(dbn.Action.ADD, _SIDES[0 if buys else 1], follower.best, follower.sizes[0], 0)
+        else:
+            yield _Change(dbn.Action.CANCEL, book_side, price, size, 0)
+
+    def change(self) -> _Change:
+        rng = self.rng
+        side = self.bids if rng.random() < 0.5 else self.asks
+        depth = min(9, int(rng.expovariate(0.45)))
+        book_side = _SIDES[0 if side is self.bids else 1]
+        price = side.best + side.step * depth * _TICK
+        size = 1 + int(rng.expovariate(0.2))
+        if side.sizes[depth] > 60 + depth * 8 or (side.sizes[depth] > size and rng.random() < 0.48):
+            side.sizes[depth] -= min(size, side.sizes[depth] - 1)
+            side.counts[depth] = max(1, side.counts[depth] - 1)
+            action = dbn.Action.CANCEL if rng.random() < 0.85 else dbn.Action.MODIFY
+        else:
+            side.sizes[depth] += size
+            side.counts[depth] += 1
+            action = dbn.Action.ADD
+        return _Change(action, book_side, price, size, depth)
+
+
+def _intensity(ns: int, session_open: int) -> float:
+    # Events per second, relative to a calm minute: a burst at the open that fades within minutes.
+    since = (ns - session_open) / SECOND
+    if since < 0:
+        return 0.75
+    return 1.0 + 5.0 * math.exp2(-since / 12) + 0.8 * math.exp2(-since / 180)
+
+
+def _write_records(writers: "_Writers", day: date, start_ns: int, end_ns: int, rate: float, seed: int) -> None:
+    market = _Market(seed, day)
+    rng = market.rng
+    instrument_id, _, _ = front_contract(day)
+    opens_ns = day_start(day) + 14 * 3600 * SECOND + 30 * 60 * SECOND
+    pause_from, pause_to = trading_day(day)[1], trading_day(day + timedelta(days=1))[0]
+    sequence = 531 + (start_ns % DAY) // MS
+    recv_ns = start_ns
+    packet_left = 0
+    ts_ns = start_ns + int(rng.expovariate(rate) * SECOND)
+
+    def book(change: _Change, ts_event: int, flags: int, delta: int) -> None:
+        writers.mbp10.add(
+            dbn.MBP10Msg(
+                _PUBLISHER, instrument_id, ts_event, change.price, change.size, change.action, change.side,
+                change.depth, recv_ns, flags, delta, sequence, market.levels(),
+            )
+        )  # fmt: skip
+
+    if start_ns % DAY == 0:
+        state = _Change(dbn.Action.ADD, dbn.Side.NONE, market.bids.best, market.bids.sizes[0], 0)
+        book(state, start_ns - rng.randrange(MS, 40 * MS), _FLAGS_SNAPSHOT, 0)
+    while ts_ns < end_ns:
+        if pause_from <= ts_ns < pause_to or day.weekday() == 5:
+            ts_ns = pause_to if day.weekday() not in (4, 5) else end_ns
+            continue
+        if day.weekday() == 6 and ts_ns < pause_to:
+            ts_ns = pause_to
+            continue
+        sequence += rng.randrange(1, 4)
+        market.thin = day.weekday() == 6 and ts_ns < pause_to + 60 * SECOND
+        if packet_left == 0:
+            packet_left = rng.choice((1, 1, 1, 2, 3))
+            recv_ns = max(recv_ns, ts_ns + int(rng.lognormvariate(11.7, 0.45)))
+        packet_left -= 1
+        recv_ns = max(recv_ns, ts_ns + 20 * US)
+        delta = rng.randrange(12_000, 19_000)
+        if rng.random() < 0.05:
+            for change in market.trade():
+                is_trade = change.action == dbn.Action.TRADE
+                if is_trade:
+                    writers.trades.add(
+                        dbn.TradeMsg(
+                            _PUBLISHER, instrument_id, ts_ns, change.price, change.size, change.action,
+                            change.side, 0, recv_ns, 0, delta, sequence,
+                        )
+                    )  # fmt: skip
+                book(change, ts_ns, 0 if is_trade else _FLAGS_BOOK, delta)
+        else:
+            book(market.change(), ts_ns, _FLAGS_BOOK, delta)
+        ts_ns += 1 + int(rng.expovariate(rate * _intensity(ts_ns, opens_ns)) * SECOND)
+
+
+class _FileWriter:
+    # Writes to a temporary name and moves it into place when whole.
+    def __init__(self, path: Path, schema: str, day: date, start_ns: int, end_ns: int) -> None:
+        self.path = path
+        self.records = 0
+        self._part = path.with_name(path.name + ".part")
+        self._file = self._part.open("wb")
+        self._buffer = bytearray()
+        self._compressor = zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_checksum=True)
+        instrument_id, first, end = front_contract(day)
+        interval = SimpleNamespace(start_date=first, end_date=end, symbol=str(instrument_id))
+        metadata = dbn.Metadata(
+            DATASET,
+            start_ns,
+            dbn.SType.from_str("continuous"),
+            dbn.SType.from_str("instrument_id"),
+            dbn.Schema.from_str(schema),
+            symbols=[SYMBOL],
+            mappings=[SimpleNamespace(raw_symbol=SYMBOL, intervals=[interval])],
+            end=end_ns,
+            version=1,
+        )
+        self._file.write(self._compressor.compress(bytes(metadata)))
+
+    def add(self, record: "dbn.TradeMsg | dbn.MBP10Msg") -> None:
+        self._buffer += bytes(record)
+        self.records += 1
+        if len(self._buffer) >= _FRAME_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._buffer:
+            self._file.write(self._compressor.compress(bytes(self._buffer)))
+            self._buffer.clear()
+
+    def close(self) -> None:
+        self._flush()
+        self._file.close()
+        self._part.replace(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class _Writers:
+    trades: _FileWriter
+    mbp10: _FileWriter
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenFile:
+    """A file that :func:`write_day` made."""
+
+    path: Path
+    schema: str
+    records: int
+    size: int
+
+
+def write_day(
+    root: Path, day: date, start_ns: int, end_ns: int, *, rate: float = DEFAULT_RATE, seed: int = DEFAULT_SEED
+) -> list[WrittenFile]:
+    """Write the trades and mbp-10 files of a UTC day into a data folder, and mark the folder synthetic.
+
+    Events lie in ``start_ns <= ts_event < end_ns``; ``rate`` is the mean of book changes per second of a calm
+    minute. The same arguments give the same bytes.
+    """
+    files = {}
+    for schema, folder in FOLDERS.items():
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        name = f"{DATASET.lower().replace('.', '-')}-{day:%Y%m%d}.{schema}.dbn.zst"
+        files[schema] = _FileWriter(root / folder / name, schema, day, start_ns, end_ns)
+    _write_records(_Writers(files["trades"], files["mbp-10"]), day, start_ns, end_ns, rate, seed)
+    for file in files.values():
+        file.close()
+    written = [WrittenFile(file.path, schema, file.records, file.path.stat().st_size) for schema, file in files.items()]
+    _describe(root, day, start_ns, end_ns, rate, seed, written)
+    return written
+
+
+def _describe(
+    root: Path, day: date, start_ns: int, end_ns: int, rate: float, seed: int, written: list[WrittenFile]
+) -> None:
+    path = root / "metadata.json"
+    known = orjson.loads(path.read_bytes()) if path.is_file() else {}
+    described = known.get("files", {})
+    for file in written:
+        described[file.path.relative_to(root).as_posix()] = {
+            "records": file.records,
+            "size": file.size,
+            "sha256": hashlib.sha256(file.path.read_bytes()).hexdigest(),
+            "from": f"{day} {clock_text(start_ns)} UTC",
+            "seed": seed,
+            "rate": rate,
+        }
+    document = {
+        "synthetic": True,
+        "note": "made by spyctl sample: a random walk, no market data",
+        "licence": "MIT",
+        "query": {
+            "dataset": DATASET,
+            "symbols": [SYMBOL],
+            "stype_in": "continuous",
+            "stype_out": "instrument_id",
+        },
+        "files": dict(sorted(described.items())),
+    }
+    path.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    instrument_id, first, end = front_contract(day)
+    symbology = root / "symbology.json"
+    result = orjson.loads(symbology.read_bytes())["result"] if symbology.is_file() else {}
+    interval = {"d0": first.isoformat(), "d1": end.isoformat(), "s": str(instrument_id)}
+    intervals = [one for one in result.get(SYMBOL, []) if one != interval] + [interval]
+    intervals.sort(key=lambda one: one["d0"])
+    document = {
+        "result": {SYMBOL: intervals},
+        "symbols": [SYMBOL],
+        "stype_in": "continuous",
+        "stype_out": "instrument_id",
+        "start_date": intervals[0]["d0"],
+        "end_date": intervals[-1]["d1"],
+        "partial": [],
+        "not_found": [],
+        "message": "OK",
+        "status": 0,
+    }
+    symbology.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+
+
+def day_span(day: date) -> tuple[int, int]:
+    """Return the whole UTC day as ``(start_ns, end_ns)``."""
+    return day_number(day) * DAY, (day_number(day) + 1) * DAY
+
+
+def is_vendor_folder(root: Path) -> bool:
+    """Tell whether a folder holds DBN files that are not marked synthetic."""
+    if not any(root.glob("**/*.dbn*")):
+        return False
+    try:
+        return orjson.loads((root / "metadata.json").read_bytes()).get("synthetic") is not True
+    except (OSError, ValueError):
+        return True

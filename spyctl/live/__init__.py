@@ -1,0 +1,1 @@
+"""The live side: what the feeds bring, filtered, published, with its gaps and the strike window."""

@@ -1,0 +1,55 @@
+"""The contracts that are listed for the expiry, over REST: asked for each hour, since more are listed meanwhile."""
+
+import time
+from collections.abc import Awaitable, Callable
+from datetime import date
+
+from spyctl.live.strike_window import Window
+
+EVERY_S = 3_600.0
+RETRY_S = 60.0
+
+
+class Listing:
+    """Keeps a window to the strikes (in thousandths) that ``ask`` says are listed, ``None`` where it cannot tell.
+
+    ``note`` is told once where the window has to do without.
+    """
+
+    def __init__(
+        self,
+        ask: Callable[[str, date], Awaitable[frozenset[int] | None]],
+        window: Window,
+        note: Callable[[str], None],
+    ) -> None:
+        self._ask = ask
+        self._window = window
+        self._note = note
+        self._asked_for: date | None = None
+        self._again_s = 0.0
+        self._missed = False
+
+    def due(self) -> bool:
+        """Tell whether to :meth:`refresh` now; it is not due again before some time."""
+        expiry = self._window.manager.expiry
+        if self._asked_for == expiry and time.monotonic() < self._again_s:
+            return False
+        self._asked_for, self._again_s = expiry, time.monotonic() + EVERY_S
+        return True
+
+    async def refresh(self) -> None:
+        """Ask, and have the window take what is listed."""
+        manager = self._window.manager
+        expiry = manager.expiry
+        if expiry is None:
+            return
+        strikes = await self._ask(manager.underlying, expiry)
+        if expiry != manager.expiry:
+            return
+        if strikes is None:
+            self._again_s = time.monotonic() + RETRY_S
+            if manager.listed is None and not self._missed:
+                self._note("no list of contracts over REST: every whole dollar is subscribed")
+        else:
+            self._window.relist(strikes, time.monotonic_ns())
+        self._missed = strikes is None

@@ -1,0 +1,128 @@
+"""Batches of canonical events as columns.
+
+A batch is one numpy structured array per event type, so that whole batches are filtered, sorted and
+encoded without touching single events. Prices are the integers of the file (1e-9 of the currency unit,
+``UNDEF_PRICE`` where there is none); symbols are numbers into a table that the whole run shares.
+Only :func:`events` turns rows into event objects.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spyctl.errors import UsageError
+from spyctl.market.events import BOOK_DEPTH, MBP10, Aggressor, BidAskLevel, EventSource, FuturesTrade
+
+UNDEF_PRICE = (1 << 63) - 1
+PRICE_SCALE = 1e9
+SOURCE = EventSource.DIRECT_FEED
+
+Rows = NDArray[np.void]
+_COMMON = [
+    ("sort_ns", "i8"),
+    ("ts_event_ns", "i8"),
+    ("ts_recv_ns", "i8"),
+    ("symbol", "u4"),
+    ("seq", "u4"),
+    ("late", "?"),
+]
+LEVEL_DTYPE = np.dtype([("bid_px", "i8"), ("bid_sz", "u4"), ("ask_px", "i8"), ("ask_sz", "u4")])
+TRADE_DTYPE = np.dtype([*_COMMON, ("price", "i8"), ("size", "u4"), ("aggressor", "i1")])
+MBP10_DTYPE = np.dtype([*_COMMON, ("is_snapshot", "?"), ("levels", LEVEL_DTYPE, (BOOK_DEPTH,))])
+# The rank of a schema in the order of events: trades come before the book change of the same instant.
+DTYPES = {"trades": TRADE_DTYPE, "mbp-10": MBP10_DTYPE}
+SCHEMAS = tuple(DTYPES)
+_SPELLINGS = {"trades": "trades", "trade": "trades", "mbp10": "mbp-10"}
+EVENT_TYPES: dict[str, type[FuturesTrade] | type[MBP10]] = {"trades": FuturesTrade, "mbp-10": MBP10}
+
+
+def schema_name(text: str) -> str:
+    """Read a schema in any spelling (``MBP-10``, ``mbp_10``, ``mbp10``); raises :class:`UsageError`."""
+    compact = text.strip().lower().replace("-", "").replace("_", "").replace(" ", "")
+    if compact not in _SPELLINGS:
+        raise UsageError(f"there is no schema {text!r} here", "--schema trades, or --schema mbp-10")
+    return _SPELLINGS[compact]
+
+
+class Names:
+    """The symbols of a run: text ↔ the number that stands for it in a column."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self._numbers: dict[str, int] = {}
+
+    def number(self, text: str) -> int:
+        """Return the number of a symbol, giving out the next one to a new symbol."""
+        if text not in self._numbers:
+            self._numbers[text] = len(self.texts)
+            self.texts.append(text)
+        return self._numbers[text]
+
+
+@dataclass(slots=True)
+class Batch:
+    """Events of both schemas in one order.
+
+    ``parts`` are the rows of each schema, ``order`` indexes their concatenation (trades, then mbp-10) and
+    says what comes first, second, …; ``len`` is the number of events.
+    """
+
+    parts: tuple[Rows, Rows]
+    order: NDArray[np.intp]
+    names: Names
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __getitem__(self, piece: slice) -> "Batch":
+        """Return the events of a range, with no other rows beside them."""
+        trades = len(self.parts[0])
+        order = self.order[piece]
+        is_trade = order < trades
+        rows = (self.parts[0][order[is_trade]], self.parts[1][order[~is_trade] - trades])
+        renumbered = np.where(is_trade, np.cumsum(is_trade), is_trade.sum() + np.cumsum(~is_trade)) - 1
+        return Batch(rows, renumbered, self.names)
+
+    def column(self, name: str) -> NDArray[Any]:
+        """Return a column that both schemas have, in the order of the events."""
+        joined: NDArray[Any] = np.concatenate([part[name] for part in self.parts])[self.order]
+        return joined
+
+    def ranks(self) -> NDArray[np.uint8]:
+        """Return for each event, in order, the rank of its schema: 0 trades, 1 mbp-10."""
+        return (self.order >= len(self.parts[0])).astype(np.uint8)
+
+
+def events(batch: Batch) -> Iterator[FuturesTrade | MBP10]:
+    """Turn a batch into event objects, in order; the exact, slow reading of the columns."""
+    objects: list[FuturesTrade | MBP10] = [*_trades(batch.parts[0], batch.names.texts)]
+    objects += _mbp10s(batch.parts[1], batch.names.texts)
+    return (objects[index] for index in batch.order.tolist())
+
+
+def _lists(rows: Rows, *columns: str) -> Iterator[tuple[Any, ...]]:
+    return zip(*(rows[column].tolist() for column in columns), strict=True)
+
+
+def _trades(rows: Rows, texts: list[str]) -> Iterator[FuturesTrade]:
+    columns = ("ts_event_ns", "ts_recv_ns", "symbol", "price", "size", "aggressor", "seq")
+    for ts_event, ts_recv, symbol, price, size, aggressor, seq in _lists(rows, *columns):
+        yield FuturesTrade(
+            ts_event, ts_recv, SOURCE, texts[symbol], price / PRICE_SCALE, size, Aggressor(aggressor), seq=seq
+        )
+
+
+def _mbp10s(rows: Rows, texts: list[str]) -> Iterator[MBP10]:
+    columns = ("ts_event_ns", "ts_recv_ns", "symbol", "levels", "is_snapshot", "seq")
+    for ts_event, ts_recv, symbol, levels, is_snapshot, seq in _lists(rows, *columns):
+        book = tuple(
+            BidAskLevel(_price(bid_px), bid_sz, _price(ask_px), ask_sz) for bid_px, bid_sz, ask_px, ask_sz in levels
+        )
+        yield MBP10(ts_event, ts_recv, SOURCE, texts[symbol], book, is_snapshot, seq)
+
+
+def _price(fixed: int) -> float | None:
+    return None if fixed == UNDEF_PRICE else fixed / PRICE_SCALE

@@ -1,0 +1,89 @@
+"""Several files → one order, in batches, with bounded memory.
+
+Events are ordered by (sort time, trades before mbp-10, file in catalog order, position in file). Each input
+says below which sort time it will give nothing more (its bound); what lies below every bound is final and is
+released. The input with the smallest bound is always the next one read, so each holds at most one chunk and
+what lies inside the reorder window.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spyctl.errors import MergeLimitError
+from spyctl.market.columns import DTYPES, SCHEMAS, Batch, Names, Rows
+from spyctl.timing.instants import MAX_INSTANT, utc_text
+
+MAX_HELD = 200_000  # events of one input; about 60 MB of mbp-10 rows
+
+
+class Input(Protocol):
+    """A file, as the merge sees it."""
+
+    @property
+    def schema(self) -> str: ...
+
+    @property
+    def bound_ns(self) -> int:
+        """No row to come sorts before this; ``MAX_INSTANT`` once there is none left."""
+        ...
+
+    def read(self) -> Rows:
+        """Return the next rows of the file, perhaps none; moves the bound."""
+        ...
+
+
+def merge(inputs: Sequence[Input], names: Names, max_held: int = MAX_HELD) -> Iterator[Batch]:
+    """Yield the rows of all inputs as batches in the one order; empty ones while nothing can be released.
+
+    ``inputs`` come in catalog order. Raises :class:`MergeLimitError` where more than ``max_held`` events
+    of one input would have to be held to keep the order.
+    """
+    ranked = sorted(inputs, key=lambda one: SCHEMAS.index(one.schema))  # stable: catalog order within a schema
+    held: list[list[Rows]] = [[] for _ in ranked]
+    while True:
+        behind = min(range(len(ranked)), key=lambda i: ranked[i].bound_ns, default=None)
+        if behind is None or ranked[behind].bound_ns == MAX_INSTANT:
+            break
+        rows = ranked[behind].read()
+        if len(rows):
+            held[behind].append(_sorted(rows))
+        frontier = min(one.bound_ns for one in ranked)
+        yield Batch(*_release(ranked, held, frontier), names)
+        _check(held, frontier, max_held)
+    yield Batch(*_release(ranked, held, MAX_INSTANT), names)
+
+
+def _release(
+    ranked: Sequence[Input], held: list[list[Rows]], frontier: int
+) -> tuple[tuple[Rows, Rows], NDArray[np.intp]]:
+    by_schema: dict[str, list[Rows]] = {schema: [] for schema in SCHEMAS}
+    for i, one in enumerate(ranked):
+        ends = [int(np.searchsorted(rows["sort_ns"], frontier)) for rows in held[i]]
+        by_schema[one.schema] += [rows[:end] for rows, end in zip(held[i], ends, strict=True) if end]
+        held[i] = [rows[end:] for rows, end in zip(held[i], ends, strict=True) if end < len(rows)]
+    trades, books = (_join(by_schema[schema], schema) for schema in SCHEMAS)
+    order = np.argsort(np.concatenate([trades["sort_ns"], books["sort_ns"]]), kind="stable")
+    return (trades, books), order
+
+
+def _sorted(rows: Rows) -> Rows:
+    # What is final is then the front of each piece, which is cut off without a copy.
+    sort_ns = rows["sort_ns"]
+    return rows if (sort_ns[1:] >= sort_ns[:-1]).all() else rows[np.argsort(sort_ns, kind="stable")]
+
+
+def _join(pieces: list[Rows], schema: str) -> Rows:
+    if len(pieces) == 1:
+        return pieces[0]
+    return np.concatenate(pieces) if pieces else np.empty(0, DTYPES[schema])
+
+
+def _check(held: list[list[Rows]], frontier: int, max_held: int) -> None:
+    if max(sum(map(len, pieces)) for pieces in held) > max_held:
+        raise MergeLimitError(
+            f"more than {max_held:,} events lie inside the reorder window at {utc_text(max(frontier, 0))}",
+            "--reorder-window 100ms, or --order recv",
+        )

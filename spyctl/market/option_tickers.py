@@ -1,0 +1,44 @@
+"""Option tickers: ``O:SPY251216C00676000`` and its parts.
+
+Grammar (OCC's Options Symbology Initiative, as Massive writes it): ``O:``, the root, ``YYMMDD``, ``C`` or ``P``, the
+strike × 1000 in 8 digits. It is read from the right, since the root has no fixed length.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import date
+
+from spyctl.errors import PayloadError
+
+LAST_YEAR = 2099  # a ticker has two digits for it
+_TICKER = re.compile(r"O:([A-Z0-9.]{1,6})(\d{2})(\d{2})(\d{2})([CP])(\d{8})", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class OptionTicker:
+    """The parts of an option ticker; ``strike_milli`` is the strike in thousandths."""
+
+    root: str
+    expiry: date
+    right: str
+    strike_milli: int
+
+    @property
+    def strike(self) -> float:
+        """The strike in dollars."""
+        return self.strike_milli / 1000
+
+    def __str__(self) -> str:
+        return f"O:{self.root}{self.expiry:%y%m%d}{self.right}{self.strike_milli:08d}"
+
+
+def parse_option_ticker(text: str) -> OptionTicker:
+    """Read an option ticker. Raises :class:`PayloadError` for anything else."""
+    found = _TICKER.fullmatch(text)
+    if found is not None and int(found[6]) > 0:
+        try:
+            expiry = date(2000 + int(found[2]), int(found[3]), int(found[4]))
+            return OptionTicker(found[1], expiry, found[5], int(found[6]))
+        except ValueError:
+            pass
+    raise PayloadError(f"{text[:40]!r} is no option ticker")

@@ -1,0 +1,214 @@
+"""Symbols ↔ instrument ids, which are valid only within an interval of UTC days.
+
+Records carry an instrument id alone. Its name is looked up by the UTC day of ``ts_recv``, the index timestamp
+(https://databento.com/docs/standards-and-conventions/symbology), in half-open intervals of days.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from collections.abc import Mapping as MappingType
+from dataclasses import dataclass, replace
+from datetime import date
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from spyctl.errors import DamagedFileError
+from spyctl.timing.instants import DAY, day_number
+
+_FRONT_CONTINUOUS = re.compile(r"(.+)\.[cnv]\.0", re.ASCII)
+_CONTINUOUS = re.compile(r"(.+)\.[cnv]\.\d+", re.ASCII)
+_FAR = (1 << 63) - 1
+_FAR_DAY = 1 << 23
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """``symbol`` names the instrument on the days ``first <= day < end`` (days since 1970-01-01)."""
+
+    symbol: str
+    instrument_id: int
+    first: int
+    end: int
+
+
+def header_mappings(mappings: MappingType[str, Sequence[MappingType[str, Any]]], stype_out: str) -> tuple[Mapping, ...]:
+    """Read the mappings of a DBN header, whichever side of them holds the instrument ids."""
+    found = []
+    for symbol, intervals in mappings.items():
+        for interval in intervals:
+            first, end = day_number(interval["start_date"]), day_number(interval["end_date"])
+            name, number = (
+                (symbol, interval["symbol"]) if stype_out == "instrument_id" else (interval["symbol"], symbol)
+            )
+            if number.isdecimal():
+                found.append(Mapping(name, int(number), first, end))
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureMapping:
+    """What a live gateway said of an instrument: ``symbol_in`` was asked for, ``symbol_out`` is its name there.
+
+    Times are Unix ns; ``start_ns`` and ``end_ns`` may be undefined (0, 2⁶⁴ − 1).
+    """
+
+    symbol_in: str
+    symbol_out: str
+    instrument_id: int
+    ts_event_ns: int
+    start_ns: int
+    end_ns: int
+
+
+def capture_mappings(messages: Sequence[CaptureMapping]) -> tuple[Mapping, ...]:
+    """Turn the mapping records of a live capture into intervals of days.
+
+    A continuous symbol that was asked for names the instrument; otherwise its raw symbol does, as in
+    databento-python's ``InstrumentMap.insert_symbol_mapping_msg``. A later message for the same symbol
+    ends what an earlier one said.
+    """
+    found: list[Mapping] = []
+    for message in messages:
+        asked, raw = message.symbol_in, message.symbol_out
+        names = [asked] if raw.isdecimal() or asked == raw else [raw]
+        if _CONTINUOUS.fullmatch(asked) and not raw.isdecimal():
+            names = [asked, raw]
+        since = min(ns for ns in (message.start_ns or _FAR, message.ts_event_ns or _FAR, _FAR))
+        first = since // DAY if since < _FAR else 0
+        end = -(-message.end_ns // DAY) if message.end_ns < _FAR else _FAR_DAY
+        for name in names:
+            for i, earlier in enumerate(found):
+                if earlier.symbol == name and earlier.instrument_id != message.instrument_id and earlier.end > first:
+                    found[i] = replace(earlier, end=max(earlier.first, first))
+            found.append(Mapping(name, message.instrument_id, first, max(first + 1, end)))
+    return tuple(dict.fromkeys(found))
+
+
+def read_symbology(path: Path) -> tuple[Mapping, ...]:
+    """Read a ``symbology.json`` (the reply of Databento's symbology.resolve); none there gives nothing.
+
+    Raises :class:`DamagedFileError` where the file is not of that form.
+    """
+    if not path.is_file():
+        return ()
+    try:
+        document = orjson.loads(path.read_bytes())
+        by_date = {
+            symbol: [
+                {
+                    "start_date": date.fromisoformat(i["d0"]),
+                    "end_date": date.fromisoformat(i["d1"]),
+                    "symbol": i["s"],
+                }
+                for i in intervals
+            ]
+            for symbol, intervals in document.get("result", {}).items()
+        }
+        return header_mappings(by_date, document.get("stype_out") or "instrument_id")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DamagedFileError(
+            str(path), f"no symbology file ({error})", remedy="download it again, or delete it"
+        ) from None
+
+
+_MONTHS = "FGHJKMNQUVXZ"
+_OUTRIGHT = re.compile(rf"[A-Z0-9]{{1,3}}[{_MONTHS}]\d{{1,2}}", re.ASCII)
+
+
+def is_spread(symbol: str) -> bool:
+    """Tell whether a raw symbol names a spread, listed (``ESZ5-ESH6``) or user-defined (``UD:…``)."""
+    return symbol.startswith("UD:") or "-" in symbol
+
+
+def is_continuous(symbol: str) -> bool:
+    """Tell whether a symbol is a continuous one (``ES.c.0``), whose instrument changes at a roll."""
+    return _CONTINUOUS.fullmatch(symbol) is not None
+
+
+def is_outright(symbol: str) -> bool:
+    """Tell whether a symbol names one future: raw (``ESZ5``) or continuous (``ES.c.0``)."""
+    return is_continuous(symbol) or _OUTRIGHT.fullmatch(symbol) is not None
+
+
+class SymbolChoice:
+    """What ``--symbol`` asks for.
+
+    Each word is a symbol as it is written (``ESZ5``, ``ES.c.0``, ``ESZ5-ESH6``), a root (``ES``: its futures,
+    no spreads and no options), a glob (``ES*``), ``outright`` or ``spread``; capitals do not matter. No word means any.
+    """
+
+    def __init__(self, words: Iterable[str] = ()) -> None:
+        self.words = tuple(words)
+        self._cache: dict[str, bool] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self.words)
+
+    def takes(self, symbol: str) -> bool:
+        """Tell whether a symbol is among those asked for."""
+        if symbol not in self._cache:
+            self._cache[symbol] = not self.words or any(_named(word.upper(), symbol) for word in self.words)
+        return self._cache[symbol]
+
+    def takes_any(self, symbols: Iterable[str]) -> bool:
+        """Tell whether any of several symbols is among those asked for."""
+        return not self.words or any(map(self.takes, symbols))
+
+
+def _named(word: str, symbol: str) -> bool:
+    upper = symbol.upper()
+    if word.endswith(".FUT") and word != upper:  # a parent means all futures of its root, spreads too
+        return upper.startswith(word[:-4]) and (is_spread(symbol) or is_outright(symbol))
+    if upper == word or fnmatchcase(upper, word):
+        return True
+    if word in ("OUTRIGHT", "SPREAD"):
+        return is_spread(symbol) if word == "SPREAD" else is_outright(symbol)
+    if match := _CONTINUOUS.fullmatch(symbol):
+        return match[1].upper() == word
+    return upper.startswith(word) and bool(re.fullmatch(rf"[{_MONTHS}]\d{{1,2}}", upper[len(word) :], re.ASCII))
+
+
+class SymbolMap:
+    """The names of the instruments in one file: the first mapping that fits the id and the day."""
+
+    def __init__(self, mappings: Iterable[Mapping], ambiguous_roots: frozenset[str] = frozenset()) -> None:
+        self._by_id: dict[int, list[Mapping]] = {}
+        self._ambiguous = ambiguous_roots
+        for mapping in mappings:
+            self._by_id.setdefault(mapping.instrument_id, []).append(mapping)
+
+    def name(self, instrument_id: int, day: int) -> str | None:
+        """Return the published symbol of an instrument on a UTC day, ``None`` where no mapping covers it."""
+        for mapping in self._by_id.get(instrument_id, ()):
+            if mapping.first <= day < mapping.end:
+                root = front_root(mapping.symbol)
+                return mapping.symbol if root is None or root in self._ambiguous else root
+        return None
+
+    def names(self, instrument_id: int, day: int) -> list[str]:
+        """Return every symbol that names an instrument on a UTC day."""
+        return [mapping.symbol for mapping in self._by_id.get(instrument_id, ()) if mapping.first <= day < mapping.end]
+
+
+def front_root(symbol: str) -> str | None:
+    """Return the root of a front continuous symbol (``ES`` of ``ES.c.0``), ``None`` for any other symbol."""
+    match = _FRONT_CONTINUOUS.fullmatch(symbol)
+    return match[1] if match else None
+
+
+def ambiguous_roots(mappings: Iterable[Mapping]) -> frozenset[str]:
+    """Find the roots that would name two instruments on one day of the input."""
+    by_root: dict[str, list[Mapping]] = {}
+    for mapping in dict.fromkeys(mappings):
+        if (root := front_root(mapping.symbol)) is not None:
+            by_root.setdefault(root, []).append(mapping)
+    return frozenset(
+        root
+        for root, found in by_root.items()
+        for i, one in enumerate(found)
+        for other in found[i + 1 :]
+        if one.instrument_id != other.instrument_id and one.first < other.end and other.first < one.end
+    )

@@ -1,1 +1,0 @@
-"""The vendors' records → canonical columns or events: pure, one function a vendor."""

@@ -1,0 +1,1 @@
+"""Replaying files: plan, source, pacing, player, and what is shown of it."""

@@ -1,0 +1,393 @@
+"""What a replay looks like while it runs.
+
+:func:`render` draws a snapshot for a terminal (80×24 and up; from 120×34 on with more of everything),
+:func:`progress_line` says the same in one plain line. Both are pure.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from rich.text import Text
+
+from spyctl.bus.consumers import Consumer
+from spyctl.market.events import MBP10, FuturesTrade
+from spyctl.terminal.boxes import (
+    Lines,
+    bar_left,
+    bar_right,
+    beside,
+    box,
+    chart,
+    line,
+    pairs,
+    progress,
+    rule,
+    screen,
+    spark,
+    spread,
+)
+from spyctl.terminal.event_lines import SIDES
+from spyctl.terminal.panels import alarm, consumer_rows, note_rows, process_rows
+from spyctl.terminal.process import Usage
+from spyctl.terminal.text import size_text
+from spyctl.timing.clock import MAX_SPEED, achieved_text, speed_text
+from spyctl.timing.histogram import Percentiles
+from spyctl.timing.instants import (
+    HOUR,
+    NEW_YORK,
+    SECOND,
+    clock_text,
+    date_of,
+    duration_text,
+    parse_instant,
+    whole_seconds,
+)
+from spyctl.timing.notes import Note
+
+WIDE, TALL = 120, 34
+BINS = 110
+SPARK_S = 60
+_CHART_ROWS = 4
+_FOOTER = " Ctrl-C ends the replay after what is in flight   Ctrl-Z suspends it"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One subject: events, those of the last second, the most in one second, payload bytes, and the rates before."""
+
+    name: str
+    events: int
+    now: float
+    peak: float
+    rates: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A replay at one moment; times in Unix ns, durations in ns, ``clock_ns`` monotonic.
+
+    ``consumers`` is ``None`` where there is no stream; ``density`` holds events per second of event time over the
+    plan, in :data:`BINS` columns; ``notes`` are the newest last.
+    """
+
+    clock_ns: int
+    title: str
+    what: str
+    synthetic: bool
+    where: str
+    run_id: str
+    state: str
+    first_ns: int
+    last_ns: int
+    event_ns: int | None
+    quiet_to_ns: int | None
+    quiet_left_ns: int
+    speed_asked: float
+    speed_achieved: float | None
+    speed_now: float | None
+    behind_ns: int
+    wall_ns: int | None
+    subjects: Sequence[Subject]
+    read: int
+    held: int
+    published: int
+    acked: int
+    rejected: int
+    late: int
+    reconnects: int
+    size: int
+    ack_ms: Percentiles | None
+    acknowledged: str
+    stream: str
+    first_seq: int | None
+    last_seq: int | None
+    book: MBP10 | None
+    trade: FuturesTrade | None
+    consumers: Sequence[Consumer] | None
+    density: Sequence[float]
+    notes: Sequence[Note]
+    warnings: int
+    usage: Usage
+
+    @property
+    def share(self) -> float:
+        """How much of the planned event time has been played, 0 to 1."""
+        span = self.last_ns - self.first_ns
+        if self.event_ns is None:
+            return 0.0
+        return min(1.0, max(0.0, (self.event_ns - self.first_ns) / span)) if span > 0 else 1.0
+
+
+def session_place(ns: int) -> str:
+    """Say where in the trading day an instant is, as ``1 m 07 s after the open``."""
+    open_ns, close_ns = (parse_instant(mark, date_of(ns)) for mark in ("open", "close"))
+    if open_ns - 6 * HOUR <= ns < open_ns:
+        return f"{duration_text((open_ns - ns) // SECOND * SECOND)} before the open"
+    if open_ns <= ns < close_ns:
+        return f"{duration_text((ns - open_ns) // SECOND * SECOND)} after the open"
+    return f"{duration_text((ns - close_ns) // SECOND * SECOND)} after the close" if ns >= close_ns else "overnight"
+
+
+def render(current: Snapshot, width: int = 80, height: int = 24) -> Text:
+    """Draw a snapshot; every line fits, and there are never more lines than ``height``."""
+    wide = width >= WIDE and height >= TALL
+    return screen((_wide if wide else _narrow)(current, width, height)[:height])
+
+
+def _narrow(current: Snapshot, width: int, height: int) -> Lines:
+    room = height - 19
+    levels = max(0, min(10, room, 5 if room < 12 else 10))
+    top = [
+        _title(current, width),
+        rule(width),
+        _event_time(current, width),
+        _progress(current, width),
+        _speed(current, width),
+        Text(),
+        *_subjects(current, width, sizes=False),
+        Text(),
+        *_book(current, width, levels),
+        Text(),
+        *_delivery(current),
+    ]
+    notes = _notes(current, max(1, height - len(top) - 2), width)
+    return [*top, *notes, rule(width), line((_FOOTER, "dim"))]
+
+
+def _wide(current: Snapshot, width: int, height: int) -> Lines:
+    left, middle = 56, 48
+    right = width - left - middle
+    place = [_event_time(current, width - 2, share=True), *_day(current, width - 2)]
+    asked = "   ".join(_speeds(current))
+    top = [
+        _title(current, width),
+        *box("where we are", place, width, right="events per second of event time"),
+        *box("events", _subjects(current, width - 2, sizes=True), width, right=asked),
+        *beside(
+            box("ES book" if current.book is None else f"{current.book.symbol} book",
+                _book(current, left - 2, 10), left, height=12),
+            box("delivery", _delivery_table(current, middle - 2), middle, height=12),
+            box("consumers", _consumer_table(current, right - 2), right, height=12),
+        ),
+    ]  # fmt: skip
+    rows = max(1, height - len(top) - 3)
+    notes = box("notes", note_rows(current.notes, rows), width, right=f"warnings {current.warnings:,}", height=rows)
+    return [*top, *notes, line((_FOOTER, "dim"))]
+
+
+def _title(current: Snapshot, width: int) -> Text:
+    left = line(
+        " spyctl replay  ", (current.title, "bold"), "   ", (current.state, "green"),
+        ("   synthetic" if current.synthetic else "", "dim"),
+    )  # fmt: skip
+    return spread(left, line((f"run {current.run_id}   NATS {current.where} ", "dim")), width)
+
+
+def _event_time(current: Snapshot, width: int, *, share: bool = False) -> Text:
+    if current.event_ns is None:
+        return line((" event time   ", "dim"), "waiting for the first event")
+    place = session_place(current.event_ns)
+    if current.quiet_to_ns is not None:
+        there = clock_text(current.quiet_to_ns, NEW_YORK, 0)
+        place = f"quiet to {there}, in {duration_text(current.quiet_left_ns)}"
+    found = line(
+        (" event time   ", "dim"), (clock_text(current.event_ns, NEW_YORK), "bold"), (" New York   ", "dim"),
+        clock_text(current.event_ns), (" UTC", "dim"),
+    )  # fmt: skip
+    tail = place if not share else f"{place}   {_how_far(current)}"
+    return spread(found, line(tail, " "), width)
+
+
+def _how_far(current: Snapshot) -> str:
+    done = f"{current.share * 100:3.0f} %"
+    if current.wall_ns is None or current.share < 0.001:
+        return done
+    if current.speed_asked == MAX_SPEED:
+        return f"{done}   {duration_text(current.wall_ns)}"
+    return f"{done}   {duration_text(current.wall_ns)} of {duration_text(round(current.wall_ns / current.share))}"
+
+
+def _progress(current: Snapshot, width: int) -> Text:
+    first_ns, last_ns = whole_seconds(current.first_ns, current.last_ns)
+    start, end = (clock_text(ns, NEW_YORK, 0)[:5] for ns in (first_ns, last_ns))
+    tail = f" {end} {_how_far(current):>24} "
+    return line(f" {start} ", progress(current.share, width - len(start) - len(tail) - 2), tail)
+
+
+def _speeds(current: Snapshot) -> list[str]:
+    rate = f"{sum(one.now for one in current.subjects):,.0f} events/s"
+    behind = duration_text(current.behind_ns) if current.behind_ns >= 1_000_000 else "0 ms"
+    return [
+        f"asked {speed_text(current.speed_asked)}",
+        f"achieved {achieved_text(current.speed_achieved)}",
+        *(
+            [rate]
+            if current.speed_asked == MAX_SPEED
+            else [f"now {achieved_text(current.speed_now)}", f"behind {behind}"]
+        ),
+    ]
+
+
+def _speed(current: Snapshot, width: int) -> Text:
+    left_ns = 0
+    if current.wall_ns is not None and current.share > 0.001:
+        left_ns = round(current.wall_ns / current.share * (1 - current.share))
+    found = [tuple(text.split(" ", 1)) if not text[0].isdigit() else ("", text) for text in _speeds(current)]
+    late = current.behind_ns >= SECOND // 10
+    shown = line((" speed       ", "dim"))
+    for label, figure in found:
+        style = "yellow" if label == "behind" and late else ""
+        shown.append(f"{label} " if label else "", "dim").append(f"{figure}   ", style)
+    return spread(shown, line(("left ", "dim"), f"{duration_text(left_ns) if left_ns else '·'} "), width)
+
+
+def _subjects(current: Snapshot, width: int, *, sizes: bool) -> Lines:
+    total = sum(one.events for one in current.subjects)
+    every = Subject(
+        "all", total, sum(one.now for one in current.subjects),
+        max((sum(rates) for rates in zip(*(one.rates for one in current.subjects), strict=False)), default=0.0),
+        [sum(rates) for rates in zip(*(one.rates for one in current.subjects), strict=False)],
+    )  # fmt: skip
+    cells = max(10, min(SPARK_S, width - (58 if sizes else 46)))
+    seconds = min(cells, max(1, len(every.rates)))
+    size = f"{'bytes':>12}" if sizes else ""
+    head = f" {'subject':<15}{'events':>10} {'now/s':>8} {'peak/s':>8}{size}   last {seconds} s"
+    rows = [line((head, "dim"))]
+    for one in [*current.subjects, every]:
+        share = f"{size_text(current.size) if one is every else '':>12}" if sizes else ""
+        figures = f"{one.events:>10,} {one.now:>8,.0f} {one.peak:>8,.0f}{share}"
+        rows.append(line(f" {one.name:<15}{figures}   ", (spark(one.rates, cells), "cyan")))
+    return rows
+
+
+def _day(current: Snapshot, width: int) -> Lines:
+    # The whole plan as the x axis: how busy each part of it was, as far as it has been played.
+    margin = 10
+    cells = min(BINS, width - margin - 2)
+    values = [max(part) for part in _parts(current.density, cells)]
+    peak = max(values)
+    rows = [line((f"{f'{peak:,.0f}/s':>8}  " if not i else " " * margin, "dim"), (bars, "cyan"))
+            for i, bars in enumerate(chart(values, _CHART_ROWS))]  # fmt: skip
+    first_ns, last_ns = whole_seconds(current.first_ns, current.last_ns)
+    marks = [" "] * (cells + margin)
+    for step in range(6):
+        text = clock_text(first_ns + (last_ns - first_ns) * step // 5, NEW_YORK, 0)[:5]
+        at = min(cells - len(text) // 2, cells * step // 5)
+        marks[at : at + len(text)] = text
+    return [*rows, line(" " * margin, progress(current.share, cells)), line((" " * margin + "".join(marks), "dim"))]
+
+
+def _parts(values: Sequence[float], count: int) -> list[Sequence[float]]:
+    edges = [len(values) * i // count for i in range(count + 1)]
+    return [values[start : max(start + 1, end)] for start, end in pairwise(edges)]
+
+
+def _book(current: Snapshot, width: int, levels: int) -> Lines:
+    trade, book = current.trade, current.book
+    if levels < 1:
+        return []
+    last = line(" ")
+    if trade is not None:
+        side = SIDES[trade.aggressor]
+        style = "green" if "▲" in side else "red"
+        last = line(f" {trade.symbol}  ", ("last ", "dim"), f"{trade.price:,.2f} × {trade.size:,}", (side, style))
+    if book is None:
+        return [last, *(Text() for _ in range(levels))]
+    best = book.levels[0]
+    between = "·"
+    if best.bid_px is not None and best.ask_px is not None:
+        between = f"{best.ask_px - best.bid_px:,.2f}"
+    largest = max(1, *(max(level.bid_sz, level.ask_sz) for level in book.levels[:levels]))
+    cells = max(4, (width - 34) // 2)
+    rows = [spread(last, line(("spread ", "dim"), f"{between} "), width)]
+    for level in book.levels[:levels]:
+        bid, ask = (f"{px:,.2f}" if px is not None else "·" for px in (level.bid_px, level.ask_px))
+        rows.append(
+            line(
+                " ", (bar_left(level.bid_sz, largest, cells), "green"), f"{level.bid_sz:>5,}{bid:>10}",
+                f"{ask:>11}{level.ask_sz:>5,}  ", (bar_right(level.ask_sz, largest, cells), "red"),
+            )
+        )  # fmt: skip
+    if levels == 10:
+        bids, asks = sum(level.bid_sz for level in book.levels), sum(level.ask_sz for level in book.levels)
+        middle = f"{bids:>{cells + 6},}  in 10 bids   in 10 asks  {asks:<6,}"
+        rows.append(line((middle, "dim")))
+    return rows
+
+
+def _delivery(current: Snapshot) -> Lines:
+    consumers = "·" if current.consumers is None else _who(current.consumers)
+    sequences = [("seq", f"{current.first_seq or 0:,} to {current.last_seq:,}")] if current.last_seq else []
+    return [
+        pairs(
+            ("read", f"{current.read:,}"), ("held", f"{current.held:,}"), ("published", f"{current.published:,}"),
+            ("acked", f"{current.acked:,}"), ("in flight", f"{current.published - current.acked:,}"),
+        ),
+        pairs(
+            ("late", f"{current.late:,}", alarm(current.late)),
+            ("rejected", f"{current.rejected:,}", alarm(current.rejected)),
+            ("gaps", "0"), ("ack p50", _ms(current, "p50")), ("p99", _ms(current, "p99")),
+            ("acks", current.acknowledged),
+        ),
+        pairs(("stream", current.stream), *sequences, ("", size_text(current.size)), ("consumers", consumers)),
+    ]  # fmt: skip
+
+
+def _ms(current: Snapshot, which: str) -> str:
+    return f"{getattr(current.ack_ms, which):.1f} ms" if current.ack_ms is not None else "·"
+
+
+def _who(consumers: Sequence[Consumer]) -> str:
+    if not consumers:
+        return "none"
+    worst = consumers[0]
+    late = f", {worst.name} {worst.behind:,} behind" if worst.behind else ", all up to date"
+    return f"{len(consumers)}{late}"
+
+
+def _delivery_table(current: Snapshot, width: int) -> Lines:
+    rows = [
+        ("read", f"{current.read:,}", "", ""),
+        ("  held", f"{current.held:,}", "sorted, not yet due", ""),
+        ("  published", f"{current.published:,}", "", ""),
+        ("    acked", f"{current.acked:,}", "stored by the server", ""),
+        ("    in flight", f"{current.published - current.acked:,}", "", ""),
+        ("late", f"{current.late:,}", "beyond the window", alarm(current.late)),
+        ("rejected", f"{current.rejected:,}", "", alarm(current.rejected)),
+        ("gaps", "0", "", ""),
+        ("reconnects", f"{current.reconnects:,}", "", alarm(current.reconnects)),
+    ]
+    lines = [line((f" {label:<13}", "dim"), (f"{figure:>11}", style), (f"  {words}", "dim"))
+             for label, figure, words, style in rows]  # fmt: skip
+    lines.append(line((" ack latency   ", "dim"), f"p50 {_ms(current, 'p50')}   p99 {_ms(current, 'p99')}"))
+    lines.append(line((" acknowledged  ", "dim"), current.acknowledged))
+    to = f", seq to {current.last_seq:,}" if current.last_seq else ""
+    lines.append(line((f" {current.stream}  ", "dim"), f"{size_text(current.size)}{to}"))
+    return lines
+
+
+def _consumer_table(current: Snapshot, width: int) -> Lines:
+    return consumer_rows(current.consumers, width, 7) + process_rows(current.usage)
+
+
+def _notes(current: Snapshot, rows: int, width: int) -> Lines:
+    found = note_rows(current.notes, rows)
+    warnings = line(("warnings ", "dim"), (f"{current.warnings:,} ", alarm(current.warnings)))
+    return [*found[:-1], spread(found[-1], warnings, width)]
+
+
+def progress_line(current: Snapshot) -> str:
+    """Say where a replay is in one line; late, rejected and behind only where they are not zero."""
+    if current.event_ns is None:
+        return "waiting for the first event"
+    trouble = "".join(
+        f"  {name} {count:,}" for name, count in (("late", current.late), ("rejected", current.rejected)) if count
+    )
+    if current.behind_ns >= SECOND // 10:
+        trouble += f"  behind {duration_text(current.behind_ns)}"
+    return (
+        f"event {clock_text(current.event_ns, NEW_YORK, 0)} New York {current.share * 100:3.0f} %  "
+        f"published {current.published:,}  acked {current.acked:,}  "
+        f"achieved {achieved_text(current.speed_achieved)}{trouble}"
+    )

@@ -1,1 +1,0 @@
-"""Where events come from: files, and later the live feed."""

@@ -1,0 +1,1 @@
+"""Text and boxes for a terminal; nothing here knows a command."""

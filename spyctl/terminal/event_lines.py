@@ -1,0 +1,138 @@
+"""A stored message as one line: for a person, or as JSON for a program."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import orjson
+
+from spyctl.errors import PayloadError, UsageError
+from spyctl.market.events import MBP10, Aggressor, Event, FuturesTrade, Gap, OptionTrade, StockQuote, StockTrade
+from spyctl.market.subjects import KINDS, decode, with_prefix
+from spyctl.terminal.boxes import bar_left, bar_right
+from spyctl.timing.instants import MAX_INSTANT, NEW_YORK, SECOND, clock_text
+
+HEADING = "      seq New York     subject        event"
+_CELLS = 4
+SIDES = {Aggressor.BUY: " ▲ buy", Aggressor.SELL: " ▼ sell", Aggressor.MID: ""}
+
+
+class Stored(NamedTuple):
+    """A message as the stream holds it; ``pending`` is how many follow it now."""
+
+    seq: int
+    subject: str
+    stored_ns: int
+    payload: bytes
+    pending: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which events to show: of some subjects, of a symbol, with ``start_ns <= ts_event_ns < end_ns``."""
+
+    subjects: frozenset[str]
+    symbol: str | None = None
+    start_ns: int = 0
+    end_ns: int = MAX_INSTANT
+
+    @property
+    def looks_inside(self) -> bool:
+        """Whether the payload decides too."""
+        return self.symbol is not None or self.start_ns > 0 or self.end_ns < MAX_INSTANT
+
+    def wants(self, event: dict[str, object]) -> bool:
+        """Tell whether a decoded payload is wanted."""
+        if self.symbol is not None and self.symbol not in (
+            event.get("symbol"), event.get("underlying"), event.get("option_symbol"),
+        ):  # fmt: skip
+            return False
+        ts_event_ns = event.get("ts_event_ns")
+        return isinstance(ts_event_ns, int) and self.start_ns <= ts_event_ns < self.end_ns
+
+
+def subjects_of(words: list[str], prefix: str = "") -> list[str]:
+    """Return the subjects that words such as ``futures``, ``options.trades``, ``gaps`` mean; none means all.
+
+    Raises :class:`UsageError` for a word that means none.
+    """
+    known = [kind.subject for kind in KINDS]
+    found: list[str] = []
+    for word in words or [""]:
+        short = word.removeprefix("market.").removesuffix(".*").removesuffix(".>")
+        some = [one for one in known if short in ("", one.removeprefix("market."), one.split(".")[1])]
+        if not some:
+            names = ", ".join(one.removeprefix("market.") for one in known)
+            raise UsageError(f"there is no subject {word!r}", f"one of {names}, or stocks, options, futures")
+        found += [one for one in some if one not in found]
+    return [with_prefix(subject, prefix) for subject in found]
+
+
+def json_lines(messages: Iterable[Stored]) -> bytes:
+    """Wrap payloads as they are: ``{"seq","subject","stored_ns","event"}``; what is no object becomes a text."""
+    parts: list[bytes] = []
+    for seq, subject, stored_ns, payload, _ in messages:
+        key = "event"
+        if payload[:1] != b"{" or payload[-1:] != b"}":
+            key, payload = "undecoded", orjson.dumps(payload.decode("utf-8", "replace"))
+        parts += (f'{{"seq":{seq},"subject":"{subject}","stored_ns":{stored_ns},"{key}":'.encode(), payload, b"}\n")
+    return b"".join(parts)
+
+
+def payload_lines(messages: Iterable[Stored]) -> bytes:
+    """Write the payloads alone, a line each."""
+    return b"".join(message.payload + b"\n" for message in messages)
+
+
+class TextLines:
+    """Aligned lines for a person; the bars of sizes share a scale for each subject."""
+
+    def __init__(self) -> None:
+        self._largest: dict[str, int] = {}
+        self.undecoded = 0
+
+    def line(self, message: Stored) -> str:
+        """Write a message as a line."""
+        short = message.subject.partition("market.")[2]
+        try:
+            event = decode(message.subject, message.payload)
+            ns, text = event.ts_event_ns, self._text(event, short)
+        except PayloadError as error:
+            self.undecoded += 1
+            ns, text = message.stored_ns, f"! {error.message}"
+        return f"{message.seq:>9,} {clock_text(ns, NEW_YORK)} {short:<14} {text}"
+
+    def _text(self, event: Event, subject: str) -> str:
+        match event:
+            case FuturesTrade():
+                return f"{event.symbol} {event.price:,.2f} × {event.size:,}{SIDES[event.aggressor]}"
+            case MBP10():
+                best = event.levels[0]
+                bid, ask = (f"{px:,.2f}" if px is not None else "·" for px in (best.bid_px, best.ask_px))
+                bars = self._bars(subject, best.bid_sz, best.ask_sz)
+                return f"{event.symbol} {bid} × {best.bid_sz:<3} {bars} {best.ask_sz:>3} × {ask}"
+            case StockTrade():
+                return f"{event.symbol:<5} {event.price:,.2f} × {event.size:,}"
+            case StockQuote():
+                bars = self._bars(subject, event.bid_sz, event.ask_sz)
+                sizes = f"{event.bid_sz:<6,} {bars} {event.ask_sz:>6,}"
+                return f"{event.symbol:<5} {event.bid_px:,.2f} × {sizes} × {event.ask_px:,.2f}"
+            case OptionTrade():
+                day = clock_day(event.exp_date)
+                return f"{event.underlying} {day} {event.strike:g} {event.right}   {event.price:,.2f} × {event.size:,}"
+            case Gap():
+                if event.to_ns is None:
+                    return f"{event.feed} missing from now on: open ({event.reason})"
+                lost = f", {event.events:,} events" if event.events is not None else ""
+                return f"{event.feed} {(event.to_ns - event.from_ns) / SECOND:.3f} s missing{lost}: closed"
+
+    def _bars(self, subject: str, bid: int, ask: int) -> str:
+        largest = self._largest[subject] = max(1, bid, ask, self._largest.get(subject, 1))
+        return f"{bar_left(bid, largest, _CELLS)}│{bar_right(ask, largest, _CELLS)}"
+
+
+def clock_day(iso: str) -> str:
+    """Write an ISO date as ``16 Dec``."""
+    months = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+    _, month, day = iso.split("-")
+    return f"{int(day)} {months[int(month) - 1]}"

@@ -1,0 +1,1 @@
+"""Time: instants, clocks, durations, and the tasks that wait for them."""

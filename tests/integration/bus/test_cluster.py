@@ -1,0 +1,78 @@
+"""A replicated stream whose leader dies: nothing lost, doubled or reordered."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from spyctl.bus.acks.fast_ingest import FastIngest
+from spyctl.bus.acks.per_message import Windowed
+from spyctl.bus.connection import ApiError, Connection, connect
+from spyctl.bus.publisher import Publisher
+from spyctl.bus.stream import desired_config, ensure_stream
+from spyctl.errors import BusError
+from tests.integration.test_publisher import SUBJECT, publish
+from tests.support.servers import NatsServer, unused_port
+from tests.support.stream import read_stream
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[dict[str, NatsServer]]:
+    ports = {name: unused_port() for name in ("n1", "n2", "n3")}
+    routes = ", ".join(f'"nats://127.0.0.1:{port}"' for port in ports.values())
+    servers = {
+        name: NatsServer(
+            tmp_path / name,
+            extra=f"server_name: {name}\ncluster {{ name: c, listen: '127.0.0.1:{port}', routes: [{routes}] }}",
+        )
+        for name, port in ports.items()
+    }
+    try:
+        for server in servers.values():
+            server.start()
+        yield servers
+    finally:
+        for server in servers.values():
+            server.stop(kill=True)
+
+
+async def replicated(connection: Connection) -> str:
+    """Create the stream with three replicas; returns its leader."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            await connection.api("STREAM.CREATE.MARKET_DATA", desired_config(batched=True) | {"num_replicas": 3})
+            info = await connection.api("STREAM.INFO.MARKET_DATA")
+            if leader := info["cluster"].get("leader"):
+                return str(leader)
+        except (ApiError, BusError):
+            assert time.monotonic() < deadline
+        await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize("protocol", [Windowed, FastIngest], ids=["per-message", "fast-ingest"])
+async def test_the_leader_dies(cluster: dict[str, NatsServer], protocol: type[Windowed] | type[FastIngest]) -> None:
+    count, piece = (3_000, 97) if protocol is Windowed else (60_000, 500)
+    connection = await connect([server.url for server in cluster.values()])
+    leader = await replicated(connection)
+    stream = await ensure_stream(connection)
+    one = Publisher(protocol(connection, stream, [SUBJECT]), "run1")
+    await one.open()
+    sending = asyncio.create_task(publish(one, range(count), piece))
+    while one.delivery.acked < count // 3:
+        assert not sending.done(), sending.exception()
+        await asyncio.sleep(0.005)
+    cluster[leader].stop(kill=True)
+    await sending
+    await one.drain()
+    delivery = one.delivery
+    assert (delivery.published, delivery.acked, delivery.reordered) == (count, count, 0)
+    await one.close()
+    url = connection.url
+    await connection.close()
+    found = [payload for _, _, payload, _ in await read_stream(url)]
+    assert found == [b"event %d" % n for n in range(count)]

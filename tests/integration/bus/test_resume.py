@@ -1,0 +1,327 @@
+"""``replay --resume`` after SIGKILL: the stream is that of an undisturbed run, whatever moment was hit."""
+
+import asyncio
+import json
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spyctl.bus.connection import Connection, connect
+from spyctl.bus.runs import run_ids
+from spyctl.dbn.normalize import Selection
+from spyctl.dbn.sample import write_day
+from spyctl.market.encode import SUBJECTS, encode_batch
+from spyctl.replay.source import DBNIngestor, Reading, read_batches
+from spyctl.timing.instants import HOUR, MINUTE
+from tests.conftest import Cli
+from tests.support.records import DAY, DAY_NS, T0, trade, write_file
+from tests.support.servers import NatsServer
+from tests.support.stream import read_stream
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.integration
+KILLS = 20
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    root = tmp_path / "dbn-data"
+    write_day(root, DAY, T0 - MINUTE, T0 + 2 * MINUTE)
+    write_day(root, DAY.replace(day=17), DAY_NS + 24 * HOUR, DAY_NS + 24 * HOUR + MINUTE)  # over dates too
+    same = [trade(T0 + 3 * MINUTE) for _ in range(500)]  # equal payloads in a row
+    (path,) = root.glob("trades/*1216*")
+    write_file(root, "trades", same, name=path.name.replace(".dbn.zst", ".0001.dbn"))
+    return root
+
+
+def expected(root: Path) -> list[tuple[str, bytes]]:
+    found = []
+    for batch in read_batches(DBNIngestor(root).discover_files(), Selection(), Reading()):
+        for piece in encode_batch(batch):
+            found += [(SUBJECTS[r], p) for r, p in zip(piece.ranks.tolist(), piece.payloads(), strict=True)]
+    return found
+
+
+async def stored(connection: Connection) -> int:
+    try:
+        return int((await connection.api("STREAM.INFO.MARKET_DATA"))["state"]["messages"])
+    except Exception:  # not made yet
+        return 0
+
+
+async def records(url: str) -> list[dict[str, Any]]:
+    connection = await connect([url])
+    bucket = await connection.jetstream().key_value("SPYCTL")
+    found = [json.loads((await bucket.get(f"run.{run}")).value or b"{}") for run in await run_ids(connection)]
+    await connection.close()
+    return found
+
+
+async def killed(environment: dict[str, str], folder: Path, url: str, how: str, target: int, *more: str) -> bool:
+    """Run a replay and kill it once the stream holds ``target`` messages; returns whether it was still running."""
+    connection = await connect([url])
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "spyctl", "replay", "-s", "max", "-q", "--ack", how, "--nats-url", url, *more,
+        env=environment, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        while process.returncode is None and await stored(connection) < target:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        if process.returncode is None:
+            process.kill()
+        return await process.wait() == -9
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize("how", ["fast", "message"])
+async def test_killed_at_random_moments_and_resumed_the_stream_is_that_of_one_run(
+    cli: Cli, environment: dict[str, str], data: Path, tmp_path: Path, nats_server: NatsServer, how: str
+) -> None:
+    rng = random.Random(how)
+    events = expected(data)
+    # Events of an earlier run on the same subjects, which must not be taken for those of this one.
+    await asyncio.to_thread(cli, "replay", "-s", "max", "--count", "300", "--nats-url", nats_server.url)
+    connection = await connect([nats_server.url])
+    kills = 0
+    more: list[str] = []
+    while kills < KILLS:
+        # Now and then before anything of the new process is stored: while it leases, settles, notes its batch.
+        ahead = rng.randrange(0, len(events) // KILLS // 4) if kills % 4 else 0
+        kills += await killed(environment, tmp_path, nats_server.url, how, await stored(connection) + ahead, *more)
+        # At full speed thousands of events are in flight, so that the day would soon be over.
+        more = ["-s", "300" if kills % 4 else "max"] + (["--resume"] if len(await records(nats_server.url)) > 1 else [])
+    await connection.close()
+    result = await asyncio.to_thread(
+        cli, "replay", "-s", "max", "--json", "--ack", how, "--nats-url", nats_server.url, "--resume"
+    )
+    summary: dict[str, Any] = json.loads(result.stdout) if result.stdout else {}
+    assert result.returncode == 0 or "is complete" in result.stderr, result.stderr
+    if summary:
+        assert summary["read"] == summary["published"] == summary["acked"] == len(events) - (summary["resumed_at"] or 0)
+
+    found = [(subject, payload) for _, subject, payload, _ in await read_stream(nats_server.url)]
+    assert found == events[:300] + events
+
+
+async def test_resumed_with_other_data_behind_it(
+    cli: Cli, environment: dict[str, str], data: Path, tmp_path: Path, nats_server: NatsServer
+) -> None:
+    events = expected(data)
+    assert await killed(environment, tmp_path, nats_server.url, "fast", 2_000, "-s", "100")
+    url = ("--nats-url", nats_server.url)
+    other = await asyncio.to_thread(cli, "replay", "-s", "max", "--count", "700", "--json", *url)
+    assert other.returncode == 0, other.stderr
+    first = [one for one in await records(nats_server.url) if one["state"] == "crashed"]
+    assert len(first) == 1
+    assert first[0]["settled"]
+    result = await asyncio.to_thread(cli, "replay", "-s", "max", "--json", *url, "--resume", first[0]["run_id"])
+    assert result.returncode == 0, result.stderr
+    found = [(subject, payload) for _, subject, payload, _ in await read_stream(nats_server.url)]
+    at = first[0]["position"]
+    assert found == events[:at] + events[:700] + events[at:]
+
+
+async def test_resumed_after_the_server_was_restarted_too(
+    cli: Cli, environment: dict[str, str], data: Path, tmp_path: Path, nats_server: NatsServer
+) -> None:
+    # The server has forgotten the batch, so the messages of the run are counted.
+    assert await killed(environment, tmp_path, nats_server.url, "fast", 2_000, "-s", "100")
+    await asyncio.to_thread(nats_server.restart, kill=True)
+    arguments = ("replay", "-s", "max", "--verify", "--json", "--nats-url", nats_server.url, "--resume")
+    result = await asyncio.to_thread(cli, *arguments)
+    assert result.returncode == 0, result.stderr
+    found = [(subject, payload) for _, subject, payload, _ in await read_stream(nats_server.url)]
+    assert found == expected(data)
+
+
+async def test_ended_by_ctrl_c_and_resumed(
+    cli: Cli, environment: dict[str, str], data: Path, tmp_path: Path, nats_server: NatsServer
+) -> None:
+    events = expected(data)
+    said = tmp_path / "said"
+    with said.open("wb") as stderr:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "spyctl", "replay", "-s", "20", "-q", "--nats-url", nats_server.url,
+            env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=stderr,
+        )  # fmt: skip
+    blocks = nats_server.folder / "jetstream" / "$G" / "streams" / "MARKET_DATA" / "msgs"
+    await eventually(lambda: sum(path.stat().st_size for path in blocks.glob("*.blk")) > 100_000)
+    process.send_signal(2)
+    assert await process.wait() == 130, said.read_text()
+    result = await asyncio.to_thread(cli, "replay", "-s", "max", "--json", "--nats-url", nats_server.url, "--resume")
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["resumed_at"] > 0
+    found = [(subject, payload) for _, subject, payload, _ in await read_stream(nats_server.url)]
+    assert len(found) == len(events), result.stdout
+    assert found == events
+
+
+async def test_what_cannot_be_resumed_says_why(
+    cli: Cli, environment: dict[str, str], data: Path, tmp_path: Path, nats_server: NatsServer
+) -> None:
+    def refused(*arguments: str) -> str:
+        result = cli("replay", "-s", "max", "--nats-url", nats_server.url, *arguments)
+        assert result.returncode == 1, result.stderr
+        assert "Traceback" not in result.stderr
+        return result.stderr
+
+    run = asyncio.to_thread
+    assert "there is no run to resume" in await run(refused, "--resume")
+    await run(cli, "replay", "-s", "max", "--count", "5", "--nats-url", nats_server.url)
+    assert "is complete" in await run(refused, "--count", "5", "--resume")
+    assert await killed(environment, tmp_path, nats_server.url, "fast", 1_000, "-s", "100")
+    assert "had other options: by_recv was False" in await run(refused, "--resume", "--order", "recv")
+    (path,) = data.glob("trades/*1216*.zst")
+    content = path.read_bytes()
+    path.write_bytes(content + content[-9:])
+    assert "had other files" in await run(refused, "--resume", "--strict")
+    path.write_bytes(content)
+    connection = await connect([nats_server.url])
+    await connection.api("STREAM.PURGE.MARKET_DATA", {})
+    # The batch is still known to the server, so its fence tells; once it is forgotten, the messages would be missed.
+    (record,) = [one for one in await records(nats_server.url) if one["state"] == "running"]
+    bucket = await connection.jetstream().key_value("SPYCTL")
+    await bucket.put(f"run.{record['run_id']}", json.dumps(record | {"batch": "unknown"}).encode())
+    assert "have expired" in await run(refused, "--resume")
+    await connection.api("STREAM.DELETE.MARKET_DATA")
+    assert "was made anew" in await run(refused, "--resume")
+    await connection.close()
+
+
+async def test_a_living_run_is_not_resumed(
+    cli: Cli, environment: dict[str, str], data: Path, tmp_path: Path, nats_server: NatsServer
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "spyctl", "replay", "-s", "1", "-q", "--nats-url", nats_server.url,
+        env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    blocks = nats_server.folder / "jetstream" / "$G" / "streams" / "MARKET_DATA" / "msgs"
+    await eventually(lambda: any(path.stat().st_size for path in blocks.glob("*.blk")))
+    result = await asyncio.to_thread(cli, "replay", "-s", "1", "--nats-url", nats_server.url, "--resume")
+    process.kill()
+    await process.wait()
+    assert result.returncode == 5
+    assert "has been publishing" in result.stderr
+
+
+@pytest.mark.parametrize("how", ["fast", "message"])
+async def test_what_others_published_between_two_crashes_is_not_taken_for_ours(
+    cli: Cli, environment: dict[str, str], data: Path, tmp_path: Path, nats_server: NatsServer, how: str
+) -> None:
+    events = expected(data)
+    url = ("--nats-url", nats_server.url)
+    assert await killed(environment, tmp_path, nats_server.url, how, 1_500, "-s", "100")
+    await asyncio.to_thread(cli, "replay", "-s", "max", "--count", "700", *url)  # settles the first, and leaves 700
+    (first,) = [one for one in await records(nats_server.url) if one["state"] == "crashed"]
+    resume = ("--resume", first["run_id"])
+    connection = await connect([nats_server.url])
+    target = await stored(connection) + 30
+    await connection.close()
+    assert await killed(environment, tmp_path, nats_server.url, how, target, "-s", "100", *resume)
+    await asyncio.to_thread(nats_server.restart, kill=True)  # no batch is known any more: messages are counted
+    result = await asyncio.to_thread(cli, "replay", "-s", "max", "--verify", "--json", *url, *resume)
+    assert result.returncode == 0, result.stderr
+    found = [(subject, payload) for _, subject, payload, _ in await read_stream(nats_server.url)]
+    assert found[first["position"] : first["position"] + 700] == events[:700]
+    assert found[: first["position"]] + found[first["position"] + 700 :] == events
+    summary = json.loads(result.stdout)
+    assert (summary["differing"], summary["missing"]) == (0, 0)
+
+
+async def test_a_run_that_slept_too_long_does_not_count_what_another_one_published(
+    cli: Cli, environment: dict[str, str], data: Path, tmp_path: Path, nats_server: NatsServer
+) -> None:
+    events = expected(data)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "spyctl", "replay", "-s", "100", "--ack", "fast", "--nats-url", nats_server.url,
+        env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    connection = await connect([nats_server.url])
+    while await stored(connection) < 1_000:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    process.send_signal(signal.SIGSTOP)
+    bucket = await connection.jetstream().key_value("SPYCTL")
+    for key in ("futures.trades", "futures.mbp10"):  # as if it had slept for longer than a lease lasts
+        lease = json.loads((await bucket.get(f"lease.market.{key}")).value or b"{}")
+        await bucket.put(f"lease.market.{key}", json.dumps(lease | {"renewed_ns": 1}).encode())
+    other = await asyncio.to_thread(cli, "replay", "-s", "max", "--json", "--nats-url", nats_server.url)
+    assert other.returncode == 0, other.stderr
+    process.send_signal(signal.SIGCONT)
+    _, said = await process.communicate()
+    assert process.returncode == 5, said.decode()
+    assert "took over" in said.decode()
+    (first,) = [one for one in await records(nats_server.url) if one["state"] == "crashed"]
+    result = await asyncio.to_thread(
+        cli, "replay", "-s", "max", "--verify", "--json", "--nats-url", nats_server.url, "--resume", first["run_id"]
+    )
+    assert result.returncode == 0, result.stderr
+    found = [(subject, payload) for _, subject, payload, _ in await read_stream(nats_server.url)]
+    at = first["position"]
+    assert found == events[:at] + events + events[at:]
+    await connection.close()
+
+
+async def test_the_checkpoint_of_a_flow_is_young(
+    environment: dict[str, str], data: Path, tmp_path: Path, nats_server: NatsServer
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "spyctl", "replay", "-s", "10", "-q", "--ack", "fast", "--nats-url", nats_server.url,
+        env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    connection = await connect([nats_server.url])
+    try:
+        for least in (1, 1_000, 2_000):
+            while await stored(connection) < least:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            at = await stored(connection)
+            deadline = asyncio.get_running_loop().time() + 2.5  # its age, and that of the record
+            while not (found := await records(nats_server.url)) or found[0]["position"] < at:
+                assert asyncio.get_running_loop().time() < deadline
+                await asyncio.sleep(0.05)
+            assert found[0]["seq"] == found[0]["position"]
+    finally:
+        process.kill()
+        await process.wait()
+        await connection.close()
+
+
+async def test_on_an_older_server_other_subjects_are_not_counted(
+    cli: Cli, environment: dict[str, str], data: Path, tmp_path: Path, old_server: NatsServer
+) -> None:
+    events = expected(data)
+    url = ("--nats-url", old_server.url)
+    assert await killed(environment, tmp_path, old_server.url, "message", 2_000, "-s", "100")
+    connection = await connect([old_server.url])
+    for i in range(500):
+        await connection.jetstream().publish("market.stocks.trades", b"%d" % i)
+    await connection.close()
+    result = await asyncio.to_thread(cli, "replay", "-s", "max", "--verify", "--json", *url, "--resume")
+    assert result.returncode == 0, result.stderr
+    found = [(s, p) for _, s, p, _ in await read_stream(old_server.url) if s != "market.stocks.trades"]
+    assert found == events
+
+
+async def test_other_bytes_in_the_middle_or_other_names_are_other_input(
+    cli: Cli, environment: dict[str, str], tmp_path: Path, nats_server: NatsServer
+) -> None:
+    root = tmp_path / "dbn-data"
+    path = write_file(root, "trades", [trade(T0 + i * 1_000_000) for i in range(30_000)])
+    assert await killed(environment, tmp_path, nats_server.url, "fast", 1_000, "-s", "1")
+    content = path.read_bytes()
+    changed = bytearray(content)
+    middle = len(changed) // 2
+    changed[middle - 5_000 : middle + 5_000] = bytes(10_000)
+    path.write_bytes(bytes(changed))
+    result = await asyncio.to_thread(cli, "replay", "-s", "max", "--nats-url", nats_server.url, "--resume")
+    assert (result.returncode, "had other files" in result.stderr) == (1, True), result.stderr
+    path.write_bytes(content)
+    mapping = {"result": {"ESH6": [{"d0": "2025-12-01", "d1": "2026-01-01", "s": "1"}]}}
+    (root / "symbology.json").write_text(json.dumps(mapping))
+    result = await asyncio.to_thread(cli, "replay", "-s", "max", "--nats-url", nats_server.url, "--resume")
+    assert (result.returncode, "had other files" in result.stderr) == (1, True), result.stderr

@@ -1,0 +1,230 @@
+"""Which streams fit, which are ours, who else is publishing."""
+
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from spyctl.bus.connection import Connection, connect
+from spyctl.bus.runs import RunRecord, Runs
+from spyctl.bus.stream import MAX_AGE_NS, desired_config, ensure_stream, refuse_busy
+from spyctl.errors import NoJetStreamError, StreamBusyError, UnfitStreamError, UnreachableError
+from spyctl.timing.instants import SECOND
+from tests.support.servers import NatsServer
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+async def connection(nats_server: NatsServer) -> AsyncIterator[Connection]:
+    connection = await connect([nats_server.url])
+    yield connection
+    await connection.close()
+
+
+async def test_the_stream_is_made_as_promised(connection: Connection) -> None:
+    stream = await ensure_stream(connection)
+
+    config = (await connection.api("STREAM.INFO.MARKET_DATA"))["config"]
+    assert (stream.created, stream.owned, stream.warnings) == (True, True, ())
+    assert config["subjects"] == ["market.*", "market.*.*"]
+    assert (config["retention"], config["storage"], config["max_age"]) == ("limits", "file", 86_400 * SECOND)
+    assert (await ensure_stream(connection)).created is False
+
+
+async def test_a_prefix_has_a_stream_of_its_own(connection: Connection) -> None:
+    await ensure_stream(connection)
+    stream = await ensure_stream(connection, "DRILL")
+    config = (await connection.api("STREAM.INFO.DRILL_MARKET_DATA"))["config"]
+    assert stream.name == "DRILL_MARKET_DATA"
+    assert config["subjects"] == ["DRILL.market.*", "DRILL.market.*.*"]
+
+
+async def test_a_stream_of_ours_is_brought_up_to_date_and_its_tuning_kept(connection: Connection) -> None:
+    await connection.api("STREAM.CREATE.MARKET_DATA", desired_config() | {"max_age": SECOND * 600, "max_bytes": 10**9})
+    stream = await ensure_stream(connection)
+    config = (await connection.api("STREAM.INFO.MARKET_DATA"))["config"]
+    assert (config["max_age"], config["max_bytes"]) == (MAX_AGE_NS, 10**9)
+    assert stream.warnings == ("MARKET_DATA keeps only the newest 1,000 MB",)
+
+
+async def test_a_stream_of_somebody_else_that_fits_is_used_and_never_changed(connection: Connection) -> None:
+    theirs = desired_config() | {"metadata": {}, "max_age": 0, "max_msgs": 5_000, "subjects": ["market.>"]}
+    await connection.api("STREAM.CREATE.MARKET_DATA", theirs)
+    stream = await ensure_stream(connection)
+    config = (await connection.api("STREAM.INFO.MARKET_DATA"))["config"]
+    assert (stream.owned, config["max_age"], config["subjects"]) == (False, 0, ["market.>"])
+    assert "5,000 messages" in stream.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"storage": "memory"}, "keeps messages in memory"),
+        ({"retention": "workqueue"}, "workqueue retention"),
+        ({"no_ack": True}, "does not acknowledge"),
+        ({"max_msgs_per_subject": 10}, "10 messages a subject"),
+        ({"subjects": ["market.*"]}, r"does not capture market\.\*\.\*"),
+        ({"subject_transform": {"src": "market.>", "dest": "m.>"}}, "transforms subjects"),
+    ],
+)
+async def test_a_stream_that_does_not_fit_names_the_difference(
+    connection: Connection, changes: dict[str, Any], said: str
+) -> None:
+    await connection.api("STREAM.CREATE.MARKET_DATA", desired_config() | changes)
+    with pytest.raises(UnfitStreamError, match=said) as caught:
+        await ensure_stream(connection)
+    assert "nats stream rm MARKET_DATA (it holds 0 messages)" in caught.value.remedy
+
+
+async def test_a_sealed_stream_and_a_mirror_do_not_fit(connection: Connection) -> None:
+    await connection.api("STREAM.CREATE.MARKET_DATA", desired_config())
+    config = (await connection.api("STREAM.INFO.MARKET_DATA"))["config"]
+    await connection.api("STREAM.UPDATE.MARKET_DATA", config | {"sealed": True})
+    with pytest.raises(UnfitStreamError, match="sealed"):
+        await ensure_stream(connection)
+    mirror = {"name": "P_MARKET_DATA", "mirror": {"name": "MARKET_DATA"}, "storage": "file"}
+    await connection.api("STREAM.CREATE.P_MARKET_DATA", mirror)
+    with pytest.raises(UnfitStreamError, match="mirror"):
+        await ensure_stream(connection, "P")
+
+
+async def test_another_stream_on_our_subjects_is_named(connection: Connection) -> None:
+    await connection.api("STREAM.CREATE.OTHER", {"name": "OTHER", "subjects": ["market.futures.trades"]})
+    with pytest.raises(UnfitStreamError, match="stream OTHER .* already captures"):
+        await ensure_stream(connection)
+
+
+async def test_a_server_without_jetstream_is_told(tmp_path: Any) -> None:
+    server = NatsServer(tmp_path / "plain", jetstream=False).start()
+    try:
+        connection = await connect([server.url])
+        with pytest.raises(NoJetStreamError, match="JetStream"):
+            await connection.jetstream_info()
+        await connection.close()
+    finally:
+        server.stop()
+
+
+async def test_nobody_there_is_told_at_once(free_port: int) -> None:
+    begun = time.monotonic()
+    with pytest.raises(UnreachableError, match=f"no NATS server answers on nats://127.0.0.1:{free_port}"):
+        await connect([f"nats://127.0.0.1:{free_port}"])
+    assert time.monotonic() - begun < 2
+
+
+async def test_of_several_servers_one_is_enough(nats_server: NatsServer, free_port: int) -> None:
+    for _ in range(4):
+        connection = await connect([f"nats://127.0.0.1:{free_port}", nats_server.url])
+        assert connection.url == nats_server.url
+        await connection.close()
+
+
+async def test_a_password_in_a_url_is_never_shown(free_port: int) -> None:
+    with pytest.raises(UnreachableError) as caught:
+        await connect([f"nats://me:hunter2@127.0.0.1:{free_port}"])
+    assert "hunter2" not in caught.value.message + caught.value.remedy
+
+
+# --- who else is publishing
+
+
+async def test_events_of_another_source_a_moment_ago_refuse_a_replay(connection: Connection) -> None:
+    stream = await ensure_stream(connection)
+    await refuse_busy(connection, stream, "direct_feed", time.time_ns())
+    await connection.jetstream().publish("market.stocks.trades", b'{"source":"polygon_ws"}')
+    stream = await ensure_stream(connection)
+    with pytest.raises(StreamBusyError, match="polygon_ws"):
+        await refuse_busy(connection, stream, "direct_feed", time.time_ns())
+    await refuse_busy(connection, stream, "polygon_ws", time.time_ns())
+    await refuse_busy(connection, stream, "direct_feed", time.time_ns() + 61 * SECOND)
+
+
+async def unsettled(record: RunRecord) -> None:
+    record.settled = True
+
+
+def record(run_id: str = "aaaa", **fields: Any) -> RunRecord:
+    values: dict[str, Any] = {
+        "run_id": run_id,
+        "command": "replay",
+        "stream": "MARKET_DATA",
+        "subjects": ["market.futures.trades", "market.futures.mbp10"],
+        "inputs": [],
+        "options": {},
+        "started_ns": time.time_ns(),
+    }
+    return RunRecord(**(values | fields))
+
+
+async def test_one_run_at_a_time_publishes_to_a_subject(connection: Connection) -> None:
+    runs = await Runs.open(connection, unsettled)
+    first = await runs.begin(record())
+    with pytest.raises(StreamBusyError, match="run aaaa .* market.futures.trades"):
+        await runs.begin(record("bbbb"))
+    await first.end("complete", (7, 9), settled=True)
+    second = await (await Runs.open(connection, unsettled)).begin(record("cccc"))
+    await second.end("complete", (0, 0), settled=True)
+
+
+async def test_runs_on_other_subjects_do_not_meet(connection: Connection) -> None:
+    runs = await Runs.open(connection, unsettled)
+    await runs.begin(record())
+    await runs.begin(record("bbbb", subjects=["P.market.futures.trades"]))
+
+
+async def test_a_dead_process_or_an_old_lease_is_no_hindrance(connection: Connection) -> None:
+    runs = await Runs.open(connection, unsettled)
+    await runs.begin(record(pid=2**22 + 1))  # no process has this id
+    await (await runs.begin(record("bbbb", host="elsewhere"))).end("complete", (0, 0), settled=True)
+    other = await runs.begin(record("cccc", host="elsewhere"))
+    with pytest.raises(StreamBusyError, match="elsewhere"):
+        await runs.begin(record("dddd"))
+    assert other.record.state == "running"
+
+
+async def test_force_takes_the_lease_and_the_other_run_learns_of_it(connection: Connection) -> None:
+    runs = await Runs.open(connection, unsettled)
+    first = await runs.begin(record())
+    second = await runs.begin(record("bbbb"), force=True)
+    with pytest.raises(StreamBusyError, match="run bbbb took over"):
+        await first.keep(lambda: (0, 0))
+    await second.end("complete", (0, 0), settled=True)
+
+
+async def test_a_lease_that_somebody_deleted_is_free(connection: Connection) -> None:
+    runs = await Runs.open(connection, unsettled)
+    await runs.begin(record())
+    bucket = await connection.jetstream().key_value("SPYCTL")
+    for subject in record().subjects:
+        await bucket.delete(f"lease.{subject}")
+    await runs.begin(record("bbbb"))
+
+
+async def test_a_run_id_in_use_is_replaced(connection: Connection) -> None:
+    runs = await Runs.open(connection, unsettled)
+    first = await runs.begin(record())
+    await first.end("complete", (0, 0), settled=True)
+    second = await runs.begin(record())
+    assert second.record.run_id != "aaaa"
+
+
+async def test_the_checkpoint_is_kept_while_running(connection: Connection) -> None:
+    import asyncio
+
+    import orjson
+
+    runs = await Runs.open(connection, unsettled)
+    run = await runs.begin(record())
+    position = 41
+    keeper = asyncio.create_task(run.keep(lambda: (position, 99)))
+    await eventually(lambda: run.record.position == 41)
+    bucket = await connection.jetstream().key_value("SPYCTL")
+    position = 42
+    await eventually(lambda: run.record.position == 42)
+    keeper.cancel()
+    await run.end("complete", (43, 100), settled=True)
+    stored = orjson.loads((await bucket.get("run.aaaa")).value or b"")
+    assert (stored["state"], stored["position"], stored["seq"]) == ("complete", 43, 100)

@@ -1,0 +1,249 @@
+"""Files that hold the same, wholly or in part: each record is read once, and none is lost."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spyctl.dbn.catalog import scan
+from spyctl.dbn.normalize import Selection
+from spyctl.dbn.overlaps import without_doubles
+from spyctl.errors import DamagedFileError, NoDataError, UsageError
+from spyctl.market.columns import events
+from spyctl.replay.plan import make_plan
+from spyctl.replay.source import Reading, holding, read_batches, time_range
+from tests.support.records import DAY, DAY_NS, MS, SECOND, T0, content, metadata, trade, write_file
+
+A_DAY = 86_400 * SECOND
+
+
+def trades(*numbers: int, ids: int | None = None) -> list[object]:
+    more = {} if ids is None else {"instrument_id": ids}
+    return [trade(T0 + n * MS, sequence=n, **more) for n in numbers]
+
+
+def read(root: Path) -> tuple[list[int], Reading]:
+    plan = make_plan(root, [], "", Selection())
+    reading = Reading()
+    batches = read_batches(plan.infos, plan.selection, reading)
+    return [event.seq or 0 for batch in batches for event in events(batch)], reading
+
+
+def test_of_two_ranges_that_overlap_everything_is_played_once(tmp_path: Path) -> None:
+    write_file(tmp_path, "trades", trades(*range(30)), name="a.dbn")
+    write_file(tmp_path, "trades", trades(*range(20, 60)), name="b.dbn")
+    assert read(tmp_path)[0] == list(range(60))
+    (double,) = without_doubles(scan(tmp_path).files)[1]
+    assert not double.wholly
+    assert time_range(holding(scan(tmp_path).files, DAY), DAY).records == 60
+
+
+def numbers_in(root: Path) -> list[int]:
+    return sorted(read(root)[0])
+
+
+def test_one_job_split_twice_in_two_ways_is_played_once(tmp_path: Path) -> None:
+    for job, cut in (("A", 25), ("B", 30)):
+        for part, some in enumerate((range(cut), range(cut, 50))):
+            write_file(tmp_path / job, "trades", trades(*some), name=f"glbx-mdp3-20251216.trades.{part:04}.dbn")
+    assert numbers_in(tmp_path) == list(range(50))
+
+
+def test_numbered_parts_may_lie_side_by_side_in_time(tmp_path: Path) -> None:
+    write_file(tmp_path, "trades", trades(*range(0, 50, 2)), name="glbx-mdp3-20251216.trades.0000.dbn")
+    write_file(tmp_path, "trades", trades(*range(1, 50, 2)), name="glbx-mdp3-20251216.trades.0001.dbn")
+    assert numbers_in(tmp_path) == list(range(50))
+
+
+EVERYTHING = {"symbols": ["ALL_SYMBOLS"], "mappings": {}, "stype_in": "raw_symbol"}
+JOB_WIDE = {
+    "symbols": ["ESZ5", "NQZ5"], "stype_in": "raw_symbol",
+    "mappings": {"ESZ5": [(DAY, DAY + timedelta(1), "1")], "NQZ5": [(DAY, DAY + timedelta(1), "2")]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("header", [EVERYTHING, JOB_WIDE], ids=["without", "job-wide"])
+def test_files_of_one_symbol_each_are_one_input_whatever_their_headers_name(
+    tmp_path: Path, header: dict[str, Any]
+) -> None:
+    for number, symbol in ((1, "ESZ5"), (2, "NQZ5")):
+        name = f"glbx-mdp3-20251216.trades.{symbol}.dbn"
+        write_file(tmp_path, "trades", trades(*range(number, 50, 2), ids=number), name=name, **header)
+    assert numbers_in(tmp_path) == list(range(1, 50))
+    assert without_doubles(scan(tmp_path).files)[1] == []
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_where_no_header_names_instruments_the_records_do(tmp_path: Path, compressed: bool) -> None:
+    end = ".zst" if compressed else ""
+    for number, name in ((1, "es"), (2, "nq")):
+        of_one = trades(*range(number, 50, 2), ids=number)
+        write_file(tmp_path, "trades", of_one, name=f"{name}.dbn{end}", compressed=compressed, **EVERYTHING)
+    assert numbers_in(tmp_path) == list(range(1, 50))
+    write_file(tmp_path, "trades", trades(*range(1, 50, 2), ids=1), name="es-again.dbn", **EVERYTHING)
+    assert numbers_in(tmp_path) == list(range(1, 50))
+
+
+def test_an_instrument_id_of_another_day_is_another_instrument(tmp_path: Path) -> None:
+    day = timedelta(1)
+    front = {"ES.c.0": [(DAY, DAY + day, "100"), (DAY + day, DAY + 2 * day, "200")]}
+    other = {"NQZ5": [(DAY + day, DAY + 2 * day, "100")]}
+    shift = A_DAY // MS
+    both = [*trades(*range(9), ids=100), *trades(*range(shift, shift + 9), ids=200)]
+    write_file(tmp_path, "trades", both, name="glbx-mdp3-20251216-20251217.trades.dbn", mappings=front)
+    write_file(tmp_path, "trades", trades(*range(shift + 1, shift + 6), ids=100), name="b.dbn", mappings=other)
+    assert len(read(tmp_path)[0]) == 23
+
+
+def test_files_of_a_name_of_their_own_end_where_their_records_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spyctl.dbn.catalog.SMALL", 0)  # as if they were too large to be counted
+    for turn, name in enumerate(("tue", "wed", "thu")):
+        some = trades(*range(turn * A_DAY // MS, turn * A_DAY // MS + 10))
+        end = DAY_NS + 4 * A_DAY
+        write_file(tmp_path, "trades", some, name=f"{name}.dbn.zst", compressed=True, start=DAY_NS, end=end)
+    infos = scan(tmp_path).files
+    assert [(info.first_date, info.last_date) for info in infos] == [
+        (DAY + timedelta(n), DAY + timedelta(n)) for n in range(3)
+    ]
+    assert len(read(tmp_path)[0]) == 30
+
+
+def test_a_live_capture_yields_to_what_the_vendor_delivers(tmp_path: Path) -> None:
+    head = metadata(None, version=3, symbols=[], mappings={}, start=0, end=None)
+    (tmp_path / "a-live.dbn").write_bytes(content(trades(*range(5, 30)), head))
+    write_file(tmp_path, "trades", trades(*range(20)), name="z.dbn")
+    (double,) = without_doubles(scan(tmp_path).files)[1]
+    assert (double.kept.path.name, double.other.path.name, double.wholly) == ("z.dbn", "a-live.dbn", False)
+    assert numbers_in(tmp_path) == list(range(30))
+
+
+def test_vendor_and_synthetic_files_are_no_doubles_of_each_other(tmp_path: Path) -> None:
+    write_file(tmp_path / "v", "trades", trades(*range(9)))
+    write_file(tmp_path / "s", "trades", trades(*range(9)))
+    (tmp_path / "s" / "metadata.json").write_text('{"synthetic": true}')
+    assert without_doubles(scan(tmp_path).files)[1] == []
+
+
+def test_only_the_shared_instruments_are_left_out(tmp_path: Path) -> None:
+    span = (DAY, DAY + timedelta(1))
+    front, both = {"ES.c.0": [(*span, "1")]}, {"ESZ5": [(*span, "1")], "ESH6": [(*span, "2")]}
+    write_file(tmp_path, "trades", trades(*range(10), ids=1), name="a.dbn", mappings=front)
+    mixed = [one for n in range(10) for one in (*trades(n, ids=1), *trades(n + 100, ids=2))]
+    mixed += trades(5, ids=2)  # inside the span of the other file
+    write_file(tmp_path, "trades", sorted(mixed, key=lambda one: one.ts_recv), name="b.dbn", mappings=both)
+    assert numbers_in(tmp_path) == sorted([*range(10), 5, *range(100, 110)])
+
+
+def test_a_whole_file_goes_before_a_damaged_one_and_both_before_nothing(tmp_path: Path) -> None:
+    cut = write_file(tmp_path, "trades", trades(*range(100)), name="a.dbn")
+    cut.write_bytes(cut.read_bytes()[: -48 * 51 - 7])
+    assert read(tmp_path)[0] == list(range(48))
+    write_file(tmp_path, "trades", trades(*range(100)), name="b.dbn")
+    numbers, reading = read(tmp_path)
+    assert (numbers, reading.damage) == (list(range(100)), [])
+
+
+def test_two_halves_of_a_day_are_told_apart_by_their_headers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spyctl.dbn.catalog.SMALL", 0)  # as if they were too large to be counted
+    noon = T0 + 50 * MS
+    for name, numbers, start, end in (("a", range(50), DAY_NS, noon), ("b", range(50, 100), noon, DAY_NS + A_DAY)):
+        name = f"{name}.dbn.zst"
+        write_file(tmp_path, "trades", trades(*numbers), name=name, compressed=True, start=start, end=end)
+    assert read(tmp_path)[0] == list(range(100))
+
+
+@pytest.mark.parametrize("tail", [bytes(96), b"\xff" * 48])
+def test_a_bad_end_hides_no_double(tmp_path: Path, tail: bytes) -> None:
+    bad = write_file(tmp_path, "trades", trades(*range(100)), name="a.dbn")
+    bad.write_bytes(bad.read_bytes() + tail)
+    infos = scan(tmp_path).files
+    assert "ends with what is no trades record" in infos[0].problem.message  # type: ignore[union-attr]
+    write_file(tmp_path, "trades", trades(*range(100)), name="b.dbn")
+    assert read(tmp_path)[0] == list(range(100))
+
+
+def test_a_file_that_cannot_be_read_is_named_when_its_date_is_asked_for(tmp_path: Path) -> None:
+    write_file(tmp_path, "trades", trades(1), name="glbx-mdp3-20251216.trades.dbn")
+    bad = write_file(tmp_path, "trades", trades(1), name="glbx-mdp3-20251217.trades.dbn")
+    data = bytearray(bad.read_bytes())
+    data[3] = 9
+    bad.write_bytes(bytes(data))
+    with pytest.raises(DamagedFileError, match="DBN version 9"):
+        make_plan(tmp_path, ["2025-12-17"], "", Selection())
+    for asked in (["2025-12-16..2025-12-17"], [], ["all"]):
+        assert len(make_plan(tmp_path, asked, "", Selection()).unreadable) == 1
+    assert make_plan(tmp_path, ["2025-12-16"], "", Selection()).unreadable == ()
+    with pytest.raises(NoDataError):
+        make_plan(tmp_path, ["2025-12-18"], "", Selection())
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_first_record_without_times_does_not_move_the_file_to_1970(tmp_path: Path, compressed: bool) -> None:
+    undefined = (1 << 64) - 1
+    for name, first in (("a", trade(undefined, undefined)), ("b", trade(DAY_NS - SECOND, undefined))):
+        root = tmp_path / name
+        write_file(root, "trades", [first, *trades(*range(5))], compressed=compressed)
+        (info,) = scan(root).files
+        assert (info.first_date, info.last_date, info.misnamed) == (DAY, DAY, False)
+
+
+def test_conditions_of_long_files_count_to_the_last_day(tmp_path: Path) -> None:
+    records = [trade(T0 - 100 * A_DAY), trade(T0)]
+    write_file(tmp_path, "trades", records, name="glbx-mdp3-20250907-20251216.trades.dbn", start=T0 - 100 * A_DAY)
+    (tmp_path / "condition.json").write_text(f'[{{"date": "{DAY}", "condition": "degraded"}}]')
+    (info,) = scan(tmp_path).files
+    assert info.conditions == ((DAY, "degraded"),)
+
+
+def test_what_must_not_be_mixed_is_not_mixed_anywhere(tmp_path: Path) -> None:
+    write_file(tmp_path / "v", "trades", trades(1))
+    write_file(tmp_path / "s", "trades", trades(2))
+    (tmp_path / "s" / "metadata.json").write_text('{"synthetic": true}')
+    with pytest.raises(UsageError, match="never merged"):
+        holding(scan(tmp_path).files, DAY)
+
+
+def test_links_are_followed_once_and_look_alikes_are_named(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    real = tmp_path / "elsewhere"
+    write_file(real, "trades", trades(1))
+    root.mkdir()
+    (root / "trades").symlink_to(real / "trades")
+    (root / "twice").symlink_to(real / "trades")
+    (real / "trades" / "round").symlink_to(real / "trades")
+    for name in ("y.dbn (1).zst", "y.dbn.zst.crdownload", "y.dbn.xz", "y.trades.zst"):
+        (real / "trades" / name).write_bytes(b"x")
+    (real / "trades" / b"odd-\xff.dbn".decode(errors="surrogateescape")).write_bytes(b"x")
+    (root / "job.zip").write_bytes(b"PK")
+    (root / "x.trades.csv.zst").write_bytes(b"x")
+    (root / "X.DBN.ZST").write_bytes(b"x")
+    (root / ".fetch").mkdir()
+    (root / ".fetch" / "half.dbn.zst").write_bytes(b"x")
+    catalog = scan(root)
+    assert len(catalog.files) == 1
+    assert catalog.unreadable == []
+    assert {path.name for path, _ in catalog.passed_over} == {
+        "job.zip", "x.trades.csv.zst", "X.DBN.ZST", "y.dbn (1).zst", "y.dbn.zst.crdownload", "y.dbn.xz",
+        "y.trades.zst", "odd-\ufffd.dbn",
+    }  # fmt: skip
+
+
+def test_a_job_folder_with_nothing_but_its_manifest_misses_its_files(tmp_path: Path) -> None:
+    write_file(tmp_path, "trades", trades(1))
+    (tmp_path / "job").mkdir()
+    (tmp_path / "job" / "manifest.json").write_text(
+        '{"files": [{"filename": "glbx-mdp3-20251217.trades.dbn.zst", "size": 3}]}'
+    )
+    assert [path.name for path in scan(tmp_path).missing] == ["glbx-mdp3-20251217.trades.dbn.zst"]
+
+
+def test_a_parent_means_the_futures_of_its_root(tmp_path: Path) -> None:
+    names = {"ESZ5": "1", "ESH6": "2", "ESZ5-ESH6": "3", "NQZ5": "4"}
+    mappings = {name: [(DAY, DAY + timedelta(1), number)] for name, number in names.items()}
+    records = [one for n in range(1, 5) for one in trades(n, ids=n)]
+    write_file(tmp_path, "trades", records, mappings=mappings)
+    plan = make_plan(tmp_path, [], "", Selection(symbols=("ES.FUT",)))
+    assert plan.events["trades"] == 3

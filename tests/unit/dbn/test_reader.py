@@ -1,0 +1,186 @@
+from pathlib import Path
+
+import databento_dbn as dbn
+import pytest
+import zstandard
+
+from spyctl.dbn.reader import RECORD_DTYPES, DBNFile
+from spyctl.errors import DamagedFileError
+from tests.support.records import DAY_NS, ES, MS, T0, book, content, metadata, trade, write_file, zstd_frames
+
+TRADES = [trade(T0 + i * MS, sequence=i, price=-5 + i, size=i) for i in range(100)]
+
+
+def read(path: Path, size: int = 7) -> tuple[list[int], DamagedFileError | None]:
+    found: list[int] = []
+    try:
+        for chunk in DBNFile(path).chunks(size):
+            assert len(chunk) <= size
+            found += chunk["sequence"].tolist()
+    except DamagedFileError as error:
+        return found, error
+    return found, None
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("size", [1, 7, 100, 4096])
+def test_every_record_is_read_once_in_order(tmp_path: Path, version: int, compressed: bool, size: int) -> None:
+    path = write_file(tmp_path, "trades", TRADES, version=version, compressed=compressed)
+
+    assert read(path, size) == (list(range(100)), None)
+    assert DBNFile(path).header.version == version
+    assert DBNFile(path).compressed is compressed
+
+
+def test_fields_are_those_of_the_official_encoder(tmp_path: Path) -> None:
+    record = book(T0, T0 + 7, side=dbn.Side.ASK, flags=168, depth=4, sequence=77, price=-250_000_000)
+    path = write_file(tmp_path, "mbp-10", [record])
+
+    (row,) = next(DBNFile(path).chunks())
+
+    assert (row["instrument_id"], row["ts_event"], row["ts_recv"]) == (ES, T0, T0 + 7)
+    assert (row["price"], row["size"], row["side"], row["action"]) == (-250_000_000, 3, b"A", b"A")
+    assert (row["flags"], row["depth"], row["ts_in_delta"], row["sequence"]) == (168, 4, 15_000, 77)
+    for ours, theirs in zip(row["levels"], record.levels, strict=True):
+        assert (ours["bid_px"], ours["ask_px"]) == (theirs.bid_px, theirs.ask_px)
+        assert (ours["bid_sz"], ours["ask_sz"]) == (theirs.bid_sz, theirs.ask_sz)
+        assert (ours["bid_ct"], ours["ask_ct"]) == (theirs.bid_ct, theirs.ask_ct)
+    assert RECORD_DTYPES["mbp-10"].itemsize == 368
+    assert RECORD_DTYPES["trades"].itemsize == 48
+
+
+def test_the_header(tmp_path: Path) -> None:
+    header = DBNFile(write_file(tmp_path, "trades", TRADES)).header
+
+    assert (header.dataset, header.schema, header.symbols) == ("GLBX.MDP3", "trades", ("ES.c.0",))
+    assert (header.stype_in, header.start_ns) == ("continuous", DAY_NS)
+    assert [mapping.instrument_id for mapping in header.mappings] == [ES]
+
+
+def test_records_with_ts_out_are_eight_bytes_longer(tmp_path: Path) -> None:
+    head = metadata("trades", ts_out=True)
+    longer = [bytes([bytes(record)[0] + 2]) + bytes(record)[1:] + bytes(8) for record in TRADES]
+    path = tmp_path / "x.dbn"
+    path.write_bytes(content(longer, head))
+
+    assert read(path) == (list(range(100)), None)
+
+
+def test_a_plain_file_cut_anywhere_gives_what_is_whole_and_says_where(tmp_path: Path) -> None:
+    head = metadata("trades")
+    data = content(TRADES[:5], head)
+    path = tmp_path / "cut.dbn"
+    for length in range(len(head), len(data)):
+        path.write_bytes(data[:length])
+        found, error = read(path, 2)
+        whole, rest = divmod(length - len(head), 48)
+        assert found == list(range(whole))
+        if rest == 0:
+            assert error is None
+        else:
+            assert error is not None
+            assert (error.records, error.offset) == (whole, length - rest)
+            assert str(path) in error.message
+
+
+def test_a_zstd_file_cut_anywhere_but_at_the_end_of_a_frame_is_noticed(tmp_path: Path) -> None:
+    head = metadata("trades")
+    data = zstd_frames(content(TRADES, head), len(head), 1_920)
+    path = tmp_path / "cut.dbn.zst"
+    noticed = 0
+    for length in range(len(head), len(data)):
+        path.write_bytes(data[:length])
+        found, error = read(path)
+        assert found == list(range(len(found)))
+        if error is not None:
+            noticed += 1
+            assert error.offset == length
+            assert "cut short" in error.reason
+            assert error.records == len(found)
+    assert noticed >= len(data) - len(head) - 6  # a cut between two frames leaves a whole, shorter file
+
+
+def test_a_damaged_block_gives_what_lies_before_it(tmp_path: Path) -> None:
+    head = metadata("trades")
+    frames = [zstd_frames(content(TRADES, head), len(head), 48 * 20)]
+    intact = zstd_frames(content(TRADES[:40], head), len(head), 48 * 20)
+    data = bytearray(frames[0])
+    data[len(intact)] ^= 0xFF  # the magic number of the next frame
+    path = tmp_path / "bent.dbn.zst"
+    path.write_bytes(data)
+
+    found, error = read(path)
+
+    assert found == list(range(40))
+    assert error is not None
+    assert "corrupt" in error.reason
+
+
+def test_garbage_after_the_last_frame_is_noticed(tmp_path: Path) -> None:
+    path = write_file(tmp_path, "trades", TRADES, compressed=True)
+    path.write_bytes(path.read_bytes() + b"garbage")
+
+    found, error = read(path)
+
+    assert found == list(range(100))
+    assert error is not None
+
+
+def test_zeros_after_the_records_are_no_records(tmp_path: Path) -> None:
+    path = write_file(tmp_path, "trades", TRADES)
+    path.write_bytes(path.read_bytes() + bytes(64))
+
+    found, error = read(path)
+
+    assert found == list(range(100))
+    assert error is not None
+    assert "no trades record" in error.reason
+    assert error.offset == path.stat().st_size - 64
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "only 0 bytes"),
+        (b"DBN", "only 3 bytes"),
+        (b"PK\x03\x04 a zip file", "does not begin with DBN"),
+        (content(TRADES[:3], b""), "does not begin with DBN"),  # a fragment under a file's name
+        (b"DBN\x04" + bytes(100), "DBN version 4"),
+        (b"DBN\x00" + bytes(100), "DBN version 0"),
+        (metadata("trades")[:60], "inside the header"),
+        (b"DBN\x01\xff\xff\xff\xff" + bytes(100), "inside the header"),
+        (b"DBN\x01\x08\x00\x00\x00" + bytes(8), "unreadable DBN header"),
+        (zstandard.compress(b"hello, this is no DBN file"), "does not begin with DBN"),
+        (b"\x28\xb5\x2f\xfd\x00", "cut short"),
+    ],
+)
+def test_what_is_no_dbn_file_is_named(tmp_path: Path, data: bytes, said: str) -> None:
+    path = tmp_path / "odd.dbn"
+    path.write_bytes(data)
+    with pytest.raises(DamagedFileError, match=said):
+        DBNFile(path)
+
+
+@pytest.mark.parametrize("schema", ["mbp-1", "ohlcv-1d", None])
+def test_other_schemas_are_named(tmp_path: Path, schema: str | None) -> None:
+    path = tmp_path / "other.dbn"
+    path.write_bytes(metadata(schema))
+    chunks = DBNFile(path).chunks()
+    with pytest.raises(DamagedFileError, match=schema or "live capture"):
+        next(chunks)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DamagedFileError, match="cannot be opened"):
+        DBNFile(tmp_path / "nothing.dbn")
+
+
+def test_first_and_last_of_a_plain_file(tmp_path: Path) -> None:
+    path = write_file(tmp_path, "trades", TRADES)
+    path.write_bytes(path.read_bytes() + b"tail")
+
+    assert DBNFile(path).first()["sequence"].tolist() == [0]
+    assert DBNFile(path).last()["sequence"].tolist() == [99]
+    empty = DBNFile(write_file(tmp_path, "mbp-10", []))
+    assert (len(empty.first()), len(empty.last())) == (0, 0)

@@ -1,0 +1,91 @@
+"""Bytes of whole batches against ``orjson.dumps`` of each event."""
+
+from datetime import date
+
+import numpy as np
+import orjson
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spyctl.market.columns import MBP10_DTYPE, TRADE_DTYPE, UNDEF_PRICE, Batch, Names, events
+from spyctl.market.encode import PIECE, encode_batch
+from spyctl.timing.instants import day_start
+
+T0 = day_start(date(2025, 12, 16))
+# Whole batches take the fast layout only where every price in them is of one kind, so a batch draws its kind.
+ticks = st.integers(0, 39_999).map(lambda n: n * 250_000_000)
+cents = st.integers(-(10**8), 10**8).map(lambda n: n * 10_000_000)
+grid = st.integers(0, 10**8 - 1).map(lambda n: n * 10**5)
+plain = st.integers(-(10**15) + 1, 10**15 - 1)
+edges = st.sampled_from([s * (10**k + d) for s in (1, -1) for k in range(19) for d in (-1, 0, 1)])
+anything = st.integers(-(2**63), 2**63 - 1) | edges | plain
+undefined = st.just(UNDEF_PRICE)
+price_kinds = [ticks, ticks | undefined, cents, grid, grid | undefined, plain | undefined, anything | undefined]
+today = st.integers(T0, T0 + 86_400 * 10**9)
+instants = st.sampled_from([today, today, st.integers(0, 2**63 - 1)])
+size_kinds = [st.integers(0, 9_999), st.integers(0, 2**32 - 1), st.sampled_from([0, 9_999, 10_000, 10**8 - 1, 10**8])]
+symbols = st.lists(
+    st.text(min_size=1) | st.sampled_from(["ES", "ESM4 P5230", "UD:1V: VT 2828809"]), min_size=1, max_size=5
+)
+
+
+@st.composite
+def a_batch(draw: st.DrawFn) -> Batch:
+    names = Names()
+    numbers = [names.number(text) for text in draw(symbols)]
+    number = st.sampled_from(numbers)
+    prices, sizes = draw(st.sampled_from(price_kinds)), draw(st.sampled_from(size_kinds))
+    ns = draw(instants)
+    common = st.tuples(ns, ns, ns, number, st.integers(0, 2**32 - 1), st.booleans())
+    trades = draw(
+        st.lists(st.tuples(common, prices.filter(lambda p: p != UNDEF_PRICE), sizes, st.sampled_from([1, -1, 0])))
+    )
+    level = st.tuples(prices, sizes, prices, sizes)
+    books = draw(st.lists(st.tuples(common, st.booleans(), st.lists(level, min_size=10, max_size=10)), max_size=6))
+    trade_rows = np.array([(*head, *rest) for head, *rest in trades], TRADE_DTYPE)
+    book_rows = np.array([(*head, snap, levels) for head, snap, levels in books], MBP10_DTYPE)
+    count = len(trades) + len(books)
+    return Batch((trade_rows, book_rows), np.array(draw(st.permutations(range(count))), np.intp), names)
+
+
+@settings(max_examples=400)
+@given(a_batch())
+def test_the_bytes_are_those_of_orjson_event_by_event(batch: Batch) -> None:
+    expected = [orjson.dumps(event) for event in events(batch)]
+    pieces = list(encode_batch(batch))
+
+    assert [payload for piece in pieces for payload in piece.payloads()] == expected
+    assert [int(s) for piece in pieces for s in piece.sort_ns] == batch.column("sort_ns").tolist()
+    assert [bool(late) for piece in pieces for late in piece.late] == batch.column("late").tolist()
+    assert [rank for piece in pieces for rank in piece.ranks.tolist()] == batch.ranks().tolist()
+
+
+def test_a_large_batch_comes_in_bounded_pieces() -> None:
+    names = Names()
+    names.number("ES")
+    rows = np.zeros(3 * PIECE + 1, TRADE_DTYPE)
+    rows["seq"] = np.arange(len(rows))
+    batch = Batch((rows, np.empty(0, MBP10_DTYPE)), np.arange(len(rows))[::-1].copy(), names)
+
+    pieces = list(encode_batch(batch))
+
+    assert [len(piece) for piece in pieces] == [PIECE, PIECE, PIECE, 1]
+    found = [orjson.loads(payload)["seq"] for piece in pieces for payload in piece.payloads()]
+    assert found == list(range(len(rows)))[::-1]
+
+
+@given(a_batch(), st.integers(0, 5), st.integers(0, 9))
+def test_a_slice_of_a_batch_holds_the_same_events(batch: Batch, start: int, length: int) -> None:
+    piece = batch[start : start + length]
+    assert list(events(piece)) == list(events(batch))[start : start + length]
+    assert sum(len(part) for part in piece.parts) == len(piece)
+
+
+def test_a_slice_of_an_encoded_batch_holds_the_same_payloads() -> None:
+    names = Names()
+    names.number("ES")
+    rows = np.zeros(9, TRADE_DTYPE)
+    rows["ts_event_ns"] = rows["ts_recv_ns"] = T0 + np.arange(9)
+    (encoded,) = encode_batch(Batch((rows, np.empty(0, MBP10_DTYPE)), np.arange(9), names))
+    assert encoded[2:5].payloads() == encoded.payloads()[2:5]
+    assert encoded.lines() == b"".join(payload + b"\n" for payload in encoded.payloads())

@@ -1,0 +1,68 @@
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from spyctl.errors import DamagedFileError
+from spyctl.market.symbology import Mapping, SymbolMap, ambiguous_roots, front_root, header_mappings, read_symbology
+from spyctl.timing.instants import day_number
+
+D14, D16, D20 = (day_number(date(2025, 12, day)) for day in (14, 16, 20))
+
+
+@pytest.mark.parametrize(
+    ("symbol", "root"),
+    [("ES.c.0", "ES"), ("ES.v.0", "ES"), ("ES.n.0", "ES"), ("ES.c.1", None), ("ESZ5", None), ("ES.FUT", None)],
+)
+def test_only_front_continuous_symbols_have_a_root(symbol: str, root: str | None) -> None:
+    assert front_root(symbol) == root
+
+
+def test_a_name_is_valid_from_its_first_day_up_to_its_end() -> None:
+    names = SymbolMap([Mapping("ES.c.0", 7, D14, D20), Mapping("ESH6", 7, D20, D20 + 5)])
+    assert names.name(7, D14 - 1) is None
+    assert names.name(7, D14) == "ES"
+    assert names.name(7, D20 - 1) == "ES"
+    assert names.name(7, D20) == "ESH6"
+    assert names.name(8, D14) is None
+
+
+def test_a_root_that_would_name_two_instruments_on_one_day_is_not_used() -> None:
+    front, by_volume = Mapping("ES.c.0", 7, D14, D20), Mapping("ES.v.0", 8, D16, D20)
+    roots = ambiguous_roots([front, by_volume])
+    assert roots == {"ES"}
+    assert SymbolMap([front], roots).name(7, D14) == "ES.c.0"
+
+
+def test_a_roll_and_two_names_for_one_instrument_are_no_ambiguity() -> None:
+    roll = [Mapping("ES.c.0", 7, D14, D20), Mapping("ES.c.0", 8, D20, D20 + 90)]
+    same = [Mapping("ES.c.0", 7, D14, D20), Mapping("ES.v.0", 7, D14, D20)]
+    assert ambiguous_roots(roll) == ambiguous_roots(same) == frozenset()
+
+
+def test_the_first_mapping_wins() -> None:
+    names = SymbolMap([Mapping("ESZ5", 7, D14, D20), Mapping("ES.c.0", 7, D14, D20)])
+    assert names.name(7, D16) == "ESZ5"
+
+
+def test_header_mappings_hold_the_id_on_either_side() -> None:
+    interval = {"start_date": date(2025, 12, 14), "end_date": date(2025, 12, 20)}
+    expected = (Mapping("ESZ5", 7, D14, D20),)
+    assert header_mappings({"ESZ5": [interval | {"symbol": "7"}]}, "instrument_id") == expected
+    assert header_mappings({"7": [interval | {"symbol": "ESZ5"}]}, "raw_symbol") == expected
+    assert header_mappings({"ESZ5": [interval | {"symbol": ""}]}, "instrument_id") == ()
+
+
+def test_symbology_json(tmp_path: Path) -> None:
+    path = tmp_path / "symbology.json"
+    assert read_symbology(path) == ()
+    path.write_text('{"result":{"ES.c.0":[{"d0":"2025-12-14","d1":"2025-12-20","s":"7"}]},"stype_out":"instrument_id"}')
+    assert read_symbology(path) == (Mapping("ES.c.0", 7, D14, D20),)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"result":{"A":[{}]}}', '{"result":{"A":[{"d0":1,"d1":2,"s":3}]}}'])
+def test_a_symbology_json_of_another_form_is_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "symbology.json"
+    path.write_text(text)
+    with pytest.raises(DamagedFileError, match=r"symbology\.json"):
+        read_symbology(path)

@@ -1,0 +1,129 @@
+from datetime import UTC, date, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spyctl.errors import UsageError
+from spyctl.timing.instants import (
+    DAY,
+    HOUR,
+    MINUTE,
+    MS,
+    NEW_YORK,
+    SECOND,
+    clock_text,
+    day_start,
+    duration_text,
+    parse_duration,
+    parse_instant,
+    parse_zone,
+    trading_day,
+    utc_text,
+)
+
+WINTER = date(2025, 12, 16)
+SUMMER = date(2025, 7, 1)
+
+
+def utc(text: str) -> int:
+    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()) * SECOND
+
+
+@pytest.mark.parametrize(
+    ("text", "ns"),
+    [
+        ("5", 5 * SECOND),
+        ("0.25", 250 * MS),
+        ("250ms", 250 * MS),
+        ("2m", 2 * MINUTE),
+        ("1h30m", HOUR + 30 * MINUTE),
+        ("1.5h", HOUR + 30 * MINUTE),
+        ("7ns", 7),
+        ("3µs", 3_000),
+        ("1d", DAY),
+    ],
+)
+def test_durations(text: str, ns: int) -> None:
+    assert parse_duration(text) == ns
+
+
+@pytest.mark.parametrize("text", ["", "x", "5 m", "-5", "1h 30", "m5", "1e3", "٣"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "day", "expected"),
+    [
+        ("09:30", WINTER, "2025-12-16T14:30:00"),
+        ("09:30", SUMMER, "2025-07-01T13:30:00"),
+        ("open", SUMMER, "2025-07-01T13:30:00"),
+        ("close", WINTER, "2025-12-16T21:00:00"),
+        ("open-5m", WINTER, "2025-12-16T14:25:00"),
+        ("close+1h30m", WINTER, "2025-12-16T22:30:00"),
+        ("2025-12-16T14:30Z", SUMMER, "2025-12-16T14:30:00"),
+        ("2025-12-16T09:30:00-05:00", SUMMER, "2025-12-16T14:30:00"),
+        ("2025-12-16 09:30", SUMMER, "2025-12-16T14:30:00"),
+        # A New York clock reading means the instant within the UTC day of the files.
+        ("20:00", WINTER, "2025-12-16T01:00:00"),
+        ("18:59:59", WINTER, "2025-12-16T23:59:59"),
+    ],
+)
+def test_instants(text: str, day: date, expected: str) -> None:
+    assert parse_instant(text, day) == utc(expected)
+
+
+def test_fractions_of_a_second_are_exact() -> None:
+    assert parse_instant("09:30:00.000000001", WINTER) == utc("2025-12-16T14:30:00") + 1
+    assert parse_instant("1765895400000000001", WINTER) == 1_765_895_400_000_000_001
+
+
+def test_the_hour_that_daylight_saving_repeats_or_skips() -> None:
+    # 2025-11-02 06:00Z is the second 01:00 in New York; the first one, at 05:00Z, is the one meant.
+    assert parse_instant("01:00", date(2025, 11, 2)) == utc("2025-11-02T05:00:00")
+    assert parse_instant("open", date(2025, 3, 9)) == utc("2025-03-09T13:30:00")
+
+
+@pytest.mark.parametrize("text", ["", "9", "25:00", "09:60", "noon", "open-", "open-x", "2025-13-01T00:00", "-09:30"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_instant(text, WINTER)
+
+
+def test_an_unknown_zone_is_refused() -> None:
+    with pytest.raises(UsageError):
+        parse_zone("Mars/Olympus")
+
+
+def test_a_trading_day_spans_two_utc_days() -> None:
+    assert trading_day(WINTER) == (utc("2025-12-15T23:00:00"), utc("2025-12-16T22:00:00"))
+
+
+def test_texts() -> None:
+    ns = utc("2025-12-16T14:30:00") + 4_000_009
+    assert utc_text(ns) == "2025-12-16T14:30:00.004000009Z"
+    assert clock_text(ns, NEW_YORK) == "09:30:00.004"
+    assert clock_text(ns, digits=0) == "14:30:00"
+    assert duration_text(67 * SECOND) == "1 m 07 s"
+    assert duration_text(9 * MINUTE + 59_987 * MS, 3) == "9 m 59.987 s"
+    assert duration_text(4 * MS) == "4 ms"
+    assert duration_text(59_999 * MS, 3) == "59.999 s"
+    assert duration_text(2 * HOUR + 5 * MINUTE) == "2 h 05 m"
+
+
+@given(st.integers(0, 4_000_000_000 * SECOND))
+def test_utc_text_reads_back(ns: int) -> None:
+    assert parse_instant(utc_text(ns), WINTER) == ns
+
+
+@given(st.dates(date(2000, 1, 1), date(2050, 1, 1)), st.integers(0, 86_399))
+def test_a_clock_reading_lies_within_its_utc_day(day: date, second: int) -> None:
+    text = f"{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}"
+    try:
+        instant = parse_instant(text, day)
+    except UsageError:
+        return  # a reading that daylight saving skips
+    assert 0 <= instant - day_start(day) < DAY
+    assert clock_text(instant, NEW_YORK, 0) == text
