@@ -24,6 +24,7 @@ from spyctl.cli import (
 )
 from spyctl.cli.framework import settings
 from spyctl.cli.framework.command import Command, Group, NatsCommand
+from spyctl.cli.framework.remedies import remedy_for
 from spyctl.cli.framework.talk import Talk, drop, prepare_streams, write
 from spyctl.errors import ExitCode, SpyctlError
 
@@ -127,7 +128,7 @@ def run(arguments: list[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except SpyctlError as error:
-        talk.error(error.message, error.remedy)
+        talk.error(error.message, remedy_for(error))
         return error.exit_code
     except _ClickError as error:
         talk.error(*_usage(error))

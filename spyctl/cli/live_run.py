@@ -18,6 +18,7 @@ from spyctl.bus.reconcile import settle
 from spyctl.bus.runs import Run, RunRecord, Runs, new_run_id
 from spyctl.bus.stream import Stream, ensure_stream, refuse_busy
 from spyctl.bus.target import Reached, Target, reach
+from spyctl.cli.framework.remedies import remedy_for
 from spyctl.cli.framework.signals import Interruption
 from spyctl.cli.framework.talk import Talk
 from spyctl.cli.framework.watch import until_ended, watched
@@ -222,10 +223,10 @@ async def _play(
     if live.intake.received or failure is None:
         print_live_summary(live, request.title, stream, as_json=request.as_json, out=sys.stdout)
     if failure is not None:
-        talk.error(failure.message, failure.remedy)
+        talk.error(failure.message, remedy_for(failure))
         return failure.exit_code
     for refusal in live.refused.values():
-        talk.error(refusal.message, refusal.remedy)
+        talk.error(refusal.message, remedy_for(refusal))
     return live.exit_code()
 
 

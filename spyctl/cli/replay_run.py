@@ -18,6 +18,7 @@ from spyctl.bus.reconcile import settle
 from spyctl.bus.runs import RunRecord, Runs, new_run_id
 from spyctl.bus.stream import Stream, ensure_stream, refuse_busy
 from spyctl.bus.target import Reached, reach
+from spyctl.cli.framework.remedies import remedy_for
 from spyctl.cli.framework.signals import Interruption
 from spyctl.cli.framework.stdout_sink import StdoutSink
 from spyctl.cli.framework.talk import Talk, drop
@@ -251,7 +252,7 @@ async def _play(
         if failure is not damage:
             _show_damage(talk, damage)
     if failure is not None:
-        talk.error(failure.message, failure.remedy)
+        talk.error(failure.message, remedy_for(failure))
         return failure.exit_code
     return replay.exit_code()
 
@@ -317,4 +318,4 @@ def _tell_due_rolls(replay: Replay, talk: Talk, told: int) -> int:
 
 def _show_damage(talk: Talk, damage: Any) -> None:
     whole = f"; the {damage.records:,} records before that are published, acked" if damage.records else ""
-    talk.error(damage.message, f"{damage.remedy}{whole}")
+    talk.error(damage.message, f"{remedy_for(damage)}{whole}")

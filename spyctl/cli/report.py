@@ -8,6 +8,7 @@ from xml.sax.saxutils import escape
 
 import orjson
 
+from spyctl.cli.framework.remedies import remedy_for
 from spyctl.cli.framework.talk import Talk, progress_bar, table, write
 from spyctl.dbn.catalog import DBNFileInfo, days, may_hold, refuse_mixture
 from spyctl.dbn.quality import Quality, assess, in_daily_break
@@ -100,7 +101,7 @@ def show_report(
     if picture is not None:
         talk.line(f"note: picture written to {picture}")
     for damage in (error for one in qualities for error in one.damage):
-        talk.error(damage.message, f"{damage.remedy}; the figures are of what lies before")
+        talk.error(damage.message, f"{remedy_for(damage)}; the figures are of what lies before")
     return ExitCode.INCOMPLETE if unread or any(one.damage for one in qualities) else ExitCode.OK
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spyctl.cli.framework import complete
+from spyctl.cli.framework.remedies import remedy_for
 from spyctl.cli.framework.talk import progress_bar, table, write
 from spyctl.cli.options import DataDir, Dataset, Json, Schema, Symbol, talk_of
 from spyctl.errors import ExitCode, NoDataError
@@ -89,9 +90,9 @@ def time_range(
         _print_all(found, took_ns)
     damage = [error for _, _, one in found for error in one.damage]
     for error in damage:
-        talk.error(error.message, f"{error.remedy}; the figures are of what lies before")
+        talk.error(error.message, f"{remedy_for(error)}; the figures are of what lies before")
     for error in unread:
-        talk.error(error.message, error.remedy)
+        talk.error(error.message, remedy_for(error))
     if damage or unread:
         return ExitCode.INCOMPLETE if any(one.records for _, _, one in found) else ExitCode.FAILED
     return ExitCode.OK
