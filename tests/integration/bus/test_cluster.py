@@ -13,7 +13,7 @@ from spyctl.bus.connection import ApiError, Connection, connect
 from spyctl.bus.publisher import Publisher
 from spyctl.bus.stream import desired_config, ensure_stream
 from spyctl.errors import BusError
-from tests.integration.test_publisher import SUBJECT, publish
+from tests.integration.bus.test_publisher import SUBJECT, publish
 from tests.support.servers import NatsServer, unused_port
 from tests.support.stream import read_stream
 
