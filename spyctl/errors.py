@@ -2,19 +2,33 @@
 
     SpyctlError                     1  failed
     ├── UsageError                  2  a wrong option or combination of options
+    │   ├── FastIngestUnavailableError the server or the stream takes no batches
+    │   └── IncompleteTlsError         a client certificate without its key, or the reverse
     ├── DamagedFileError            1  a file that is not, or not wholly, DBN
     │   └── OtherSchemaError           a DBN file that holds neither trades nor mbp-10
     ├── MergeLimitError             1  more events inside the reorder window than may be held
     ├── NoDataError                 6  no such date, schema or folder
     ├── PayloadError                1  a message that is none of ours
     ├── ResumeError                 1  a run cannot be continued
+    │   ├── NoRunError                 there is none
+    │   ├── RunCompleteError           it has reached its end
+    │   └── OtherRunError              its events would be others
     ├── KeyRefusedError             4  the vendor refuses the key, or the plan lacks the data
     ├── UnreachableFeedError        1  the vendor does not answer
     └── BusError                    5  NATS
-        ├── UnreachableError           no server answers
+        ├── UnreachableError           no server answers, or it stays away
+        │   ├── NoServerError          nothing listens there
+        │   └── NoServerNamedError     none was named, and there is none by default
         ├── NoJetStreamError           a server without JetStream
+        │   ├── NotNatsError           what answers does not speak NATS
+        │   ├── TlsError               no encrypted connection can be made
+        │   └── AccessDeniedError      the server does not accept our credentials
         ├── UnfitStreamError           a stream that cannot hold our events
+        │   └── OverlappingStreamError another stream captures our subjects
         ├── StreamBusyError            somebody else is publishing there
+        │   ├── OtherSourceError       events of another source arrived a moment ago
+        │   ├── LeaseHeldError         a living run holds the lease
+        │   └── LeaseLostError         another run took the lease from us
         ├── NoSpaceError               too little room for what would be stored
         ├── RefusedError               the server will not store a message
         ├── LostTrackError             the server can no longer tell what it has stored
@@ -57,6 +71,14 @@ class UsageError(SpyctlError):
     exit_code = ExitCode.USAGE
 
 
+class FastIngestUnavailableError(UsageError):
+    """Fast ingest was asked for, and the server or the stream does not offer it."""
+
+
+class IncompleteTlsError(UsageError):
+    """A client certificate was given without its key, or the reverse."""
+
+
 class DamagedFileError(SpyctlError):
     """A file cannot be read, or not to its end.
 
@@ -94,6 +116,18 @@ class ResumeError(SpyctlError):
     """A run cannot be continued exactly where it ended."""
 
 
+class NoRunError(ResumeError):
+    """There is no run to continue."""
+
+
+class RunCompleteError(ResumeError):
+    """The run has reached its end."""
+
+
+class OtherRunError(ResumeError):
+    """The run was made of other files or options, or for another stream."""
+
+
 class KeyRefusedError(SpyctlError):
     """No key, a wrong one, or one whose plan lacks what is asked for."""
 
@@ -114,16 +148,52 @@ class UnreachableError(BusError):
     """No server answers, or it stayed away longer than we wait."""
 
 
+class NoServerError(UnreachableError):
+    """Nothing listens at the address."""
+
+
+class NoServerNamedError(UnreachableError):
+    """No server was named, and there is none at the default address."""
+
+
 class NoJetStreamError(BusError):
-    """What answers is no NATS server, or one without JetStream."""
+    """What answers is not a NATS server with JetStream that we can use."""
+
+
+class NotNatsError(NoJetStreamError):
+    """What answers does not speak NATS."""
+
+
+class TlsError(NoJetStreamError):
+    """No encrypted connection can be made."""
+
+
+class AccessDeniedError(NoJetStreamError):
+    """The server does not accept our credentials."""
 
 
 class UnfitStreamError(BusError):
     """A stream exists that cannot hold our events as promised."""
 
 
+class OverlappingStreamError(UnfitStreamError):
+    """Another stream captures our subjects already."""
+
+
 class StreamBusyError(BusError):
     """Another run publishes to the same subjects."""
+
+
+class OtherSourceError(StreamBusyError):
+    """The stream received events of another source a moment ago."""
+
+
+class LeaseHeldError(StreamBusyError):
+    """A living run holds the lease on a subject."""
+
+
+class LeaseLostError(StreamBusyError):
+    """Another run took a lease from us."""
 
 
 class NoSpaceError(BusError):

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from spyctl.errors import NoDataError, UsageError
+from spyctl.errors import IncompleteTlsError, NoDataError, UsageError
 
 _CREDS_MARK = "BEGIN NATS USER JWT"
 
@@ -38,7 +38,7 @@ class Access:
         found: dict[str, Any] = {}
         if self.creds is not None:
             if _CREDS_MARK not in read_secret(self.creds):
-                raise UsageError(f"{self.creds} is no credentials file of NATS", "the .creds file that nsc wrote")
+                raise UsageError(f"{self.creds} is not a NATS credentials file", "the .creds file that nsc wrote")
             found["user_credentials"] = str(self.creds)
         if self.nkey is not None:
             if not read_secret(self.nkey).startswith("SU"):
@@ -54,7 +54,7 @@ class Access:
 
     def _tls(self) -> ssl.SSLContext:
         if (self.cert is None) != (self.key is None):
-            raise UsageError("a client certificate and its key go together", "--tls-cert and --tls-key")
+            raise IncompleteTlsError("a client certificate and its key go together")
         path = self.ca
         try:
             context = ssl.create_default_context(cafile=self.ca)
@@ -97,7 +97,8 @@ def read_context(name: str) -> tuple[tuple[str, ...], Access]:
     except (OSError, ValueError, AttributeError) as error:
         raise UsageError(f"{known[name]} cannot be read ({error})", "nats context edit " + name) from None
     if "nsc" in texts:
-        raise UsageError(f"context {name} asks nsc for its credentials", "nsc generate creds, then --creds FILE")
+        remedy = "nsc generate creds, and use the file that it writes"
+        raise UsageError(f"context {name} asks nsc for its credentials", remedy)
     paths = {key: Path(texts[key]).expanduser() for key in ("creds", "nkey", "ca", "cert", "key") if key in texts}
     plain = {key: texts[key] for key in ("user", "password", "token") if key in texts}
     urls = tuple(url.strip() for url in texts.get("url", "").split(",") if url.strip())

@@ -20,7 +20,15 @@ from nats.aio.msg import Msg
 from nats.js.client import JetStreamContext
 
 from spyctl.bus.access import Access
-from spyctl.errors import NoJetStreamError, RefusedError, UnreachableError
+from spyctl.errors import (
+    AccessDeniedError,
+    NoJetStreamError,
+    NoServerError,
+    NotNatsError,
+    RefusedError,
+    TlsError,
+    UnreachableError,
+)
 
 CONNECT_TIMEOUT_S = 2.0
 REQUEST_TIMEOUT_S = 5.0
@@ -90,7 +98,7 @@ class Connection:
         except TimeoutError:
             pass
         if self._client.is_closed:
-            raise UnreachableError(f"{self.url} closed the connection for good: {self._last_error}")
+            raise UnreachableError(f"{self.url} closed the connection permanently: {self._last_error}")
         raise UnreachableError(
             f"{self.url} went away and did not come back within {timeout_s:g} s",
             "start it again, then run the command again",
@@ -206,10 +214,10 @@ async def connect(
 ) -> Connection:
     """Connect to one of several servers.
 
-    Once connected, a broken connection is mended for ever; who waits sets the limit. Raises
+    Once connected, a broken connection is repaired for as long as it takes; whoever waits sets the limit. Raises
     :class:`UnreachableError` where none answers and :class:`NoJetStreamError` where what answers is no
     NATS server or refuses us, :class:`RefusedError` where it takes small messages alone, :class:`UsageError` for a file
-    of ``access`` that will not do.
+    of ``access`` that cannot be used.
     """
     # A library that logs tracebacks of its own would break the promise of one clear sentence.
     logging.getLogger(_QUIET_LOGGER).addHandler(logging.NullHandler())
@@ -260,19 +268,14 @@ def _connect_error(error: BaseException, shown: str) -> Exception:
     text = str(error).lower()
     if isinstance(error, ssl.SSLError):
         why = getattr(error, "verify_message", "") or error.reason or error
-        return NoJetStreamError(f"TLS with {shown} failed: {why}", "--tls-ca FILE, --tls-cert and --tls-key")
+        return TlsError(f"TLS with {shown} failed: {why}")
     if isinstance(error, nats.errors.AuthorizationError) or "authorization" in text:
-        return NoJetStreamError(
-            f"{shown} refuses us: authorization violation", "--creds, --nkey, --user and --password-file, or --context"
-        )
+        return AccessDeniedError(f"{shown} refuses us: authorization violation")
     if isinstance(error, ConnectionRefusedError | nats.errors.NoServersError) or "refused" in text:
-        return UnreachableError(
-            f"no NATS server answers on {shown}",
-            "start one, or name none (--nats-url, NATS_URL) to use the embedded server",
-        )
+        return NoServerError(f"no NATS server answers on {shown}")
     silent = TimeoutError | nats.errors.TimeoutError | nats.errors.ProtocolError | ValueError
     if isinstance(error, silent) or "expecting info" in text:
-        return NoJetStreamError(f"what answers on {shown} does not speak NATS", "name another server with --nats-url")
+        return NotNatsError(f"what answers on {shown} does not speak NATS")
     return UnreachableError(
         f"cannot connect to {shown}: {getattr(error, 'strerror', None) or error or type(error).__name__}",
         "check the address, or start the server",

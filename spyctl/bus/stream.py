@@ -10,7 +10,14 @@ from uuid import uuid4
 import orjson
 
 from spyctl.bus.connection import ApiError, Connection
-from spyctl.errors import LostTrackError, NoSpaceError, StreamBusyError, UnfitStreamError, UnreachableError
+from spyctl.errors import (
+    LostTrackError,
+    NoSpaceError,
+    OtherSourceError,
+    OverlappingStreamError,
+    UnfitStreamError,
+    UnreachableError,
+)
 from spyctl.market.subjects import STREAM_SUBJECTS, stream_name, with_prefix
 from spyctl.timing.instants import DAY, MINUTE, SECOND
 
@@ -162,9 +169,8 @@ async def _create(connection: Connection, wanted: dict[str, Any]) -> dict[str, A
             for subject in wanted["subjects"]:
                 reply = await connection.api("STREAM.NAMES", {"subject": subject})
                 others += [other for other in reply.get("streams") or [] if other not in others]
-            raise UnfitStreamError(
-                f"stream {', '.join(others)} at {connection.url} already captures {' and '.join(wanted['subjects'])}",
-                "--prefix NAME publishes under subjects of its own",
+            raise OverlappingStreamError(
+                f"stream {', '.join(others)} at {connection.url} already captures {' and '.join(wanted['subjects'])}"
             ) from None
         if error.err_code in NO_SPACE:
             raise NoSpaceError(f"{connection.url} has no room for stream {name}: {error.description}") from None
@@ -204,9 +210,8 @@ async def refuse_busy(connection: Connection, stream: Stream, source: str, now_n
     except (orjson.JSONDecodeError, AttributeError):
         return
     if other != source and now_ns - stored.stored_ns < BUSY_NS:
-        raise StreamBusyError(
-            f"stream {stream.name} at {connection.url} received events of {other} within the last minute",
-            "--prefix NAME keeps them apart, --force mixes them",
+        raise OtherSourceError(
+            f"stream {stream.name} at {connection.url} received events of {other} within the last minute"
         )
 
 

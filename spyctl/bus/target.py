@@ -9,7 +9,7 @@ from pathlib import Path
 from spyctl.bus.access import Access
 from spyctl.bus.connection import Connection, connect
 from spyctl.bus.embedded import DEFAULT_PORT, EmbeddedServer, Store, default_store
-from spyctl.errors import NoJetStreamError, UnreachableError
+from spyctl.errors import NoJetStreamError, NoServerNamedError, NotNatsError
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +90,7 @@ def _choice(target: Target, tell: Callable[[str], None]) -> tuple[EmbeddedServer
     if _listens(target.port):
         return None, "none named"
     if not target.may_embed:
-        raise UnreachableError(
-            f"no NATS server named, and none on localhost:{target.port}", "--nats-url URL, or --embedded"
-        )
+        raise NoServerNamedError(f"no NATS server named, and none on localhost:{target.port}")
     return server, f"none named, none on localhost:{target.port}"
 
 
@@ -102,7 +100,7 @@ async def _connect(urls: tuple[str, ...], target: Target) -> Connection:
     except NoJetStreamError as error:
         if target.urls:
             raise
-        raise NoJetStreamError(error.message, "--nats-url names another server, --embedded uses our own") from None
+        raise NotNatsError(error.message) from None
 
 
 def _listens(port: int) -> bool:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from spyctl import __version__
+from spyctl.bus.checkpoint import LAST_RUN
 from spyctl.cli import (
     config,
     discover,
@@ -118,7 +119,7 @@ def run(arguments: list[str] | None = None) -> int:
     """Run one command line and return its exit code; never raises, whatever happens."""
     prepare_streams()
     talk = Talk()
-    arguments = _with_value(sys.argv[1:] if arguments is None else arguments, "--resume", replay.LAST_RUN)
+    arguments = _with_value(sys.argv[1:] if arguments is None else arguments, "--resume", LAST_RUN)
     talk.as_json, talk.debug = "--log-json" in arguments, "--debug" in arguments  # already while they are read
     try:
         command: Any = typer.main.get_command(app)

@@ -11,17 +11,16 @@ from functools import partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-from spyctl.bus.acks.per_message import Windowed
+from spyctl.bus.acks.base import Patience
+from spyctl.bus.acks.choice import AckMode
 from spyctl.bus.consumers import Consumers
-from spyctl.bus.publisher import Publisher
-from spyctl.bus.reconcile import settle
-from spyctl.bus.runs import Run, RunRecord, Runs, new_run_id
-from spyctl.bus.stream import Stream, ensure_stream, refuse_busy
+from spyctl.bus.publishing import Publishing, RunRequest, publishing
+from spyctl.bus.stream import Stream
 from spyctl.bus.target import Reached, Target, reach
 from spyctl.cli.framework.remedies import remedy_for
 from spyctl.cli.framework.signals import Interruption
 from spyctl.cli.framework.talk import Talk
-from spyctl.cli.framework.watch import until_ended, watched
+from spyctl.cli.framework.watch import watched
 from spyctl.cli.replay_run import show_server
 from spyctl.cli.summary import print_live_summary
 from spyctl.errors import PayloadError, SpyctlError
@@ -39,7 +38,6 @@ from spyctl.massive.rest import MassiveRest, listed_contracts
 from spyctl.massive.simulator import KEY, Simulator, Walk
 from spyctl.timing.instants import SECOND
 from spyctl.timing.notes import Note
-from spyctl.timing.tasks import end_task
 
 if TYPE_CHECKING:
     from spyctl.metrics import Figures
@@ -91,55 +89,45 @@ async def run_live(request: LiveRequest, talk: Talk) -> int:
 
 
 async def _with_server(request: LiveRequest, talk: Talk, reached: Reached, interruption: Interruption) -> int:
-    connection = reached.connection
-    stream = await ensure_stream(connection, request.prefix)
-    for warning in stream.warnings:
-        talk.warn(warning)
-    source = EventSource.SIM if request.sim else EventSource.POLYGON_WS
-    if request.sim and reached.embedded is None and not request.force:
-        await refuse_busy(connection, stream, source, time.time_ns())
-    runs = await Runs.open(connection, partial(settle, connection))
+    where = "embedded" if reached.embedded is not None else reached.connection.url
+    async with publishing(reached.connection, _run_request(request, reached)) as run:
+        for warning in run.stream.warnings:
+            talk.warn(warning)
+        live = _live(request, talk, run)
+        async with _feeds(request, live) as feeds:
+            return await _play(request, talk, live, feeds, run, interruption, where)
+
+
+def _run_request(request: LiveRequest, reached: Reached) -> RunRequest:
     subjects = [with_prefix(subject, request.prefix) for subject in SUBJECTS]
-    record = RunRecord(
-        run_id=new_run_id(),
+    return RunRequest(
         command="live",
-        stream=stream.name,
-        subjects=subjects[:-1],  # gap records of several runs may stand side by side
-        inputs=[],
+        subjects=subjects,
+        leased=subjects[:-1],  # gap records of several runs may stand side by side
+        prefix=request.prefix,
         options={"symbol": request.manager.underlying, "sim": request.sim, "key_hash": key_hash(request.api_key)},
-        started_ns=time.time_ns(),
-        stream_born=stream.born,
-        seq=stream.last_seq,
+        source=EventSource.SIM if request.sim and reached.embedded is None and not request.force else None,
+        force=request.force,
+        ack_mode=AckMode.MESSAGE,
+        patience=Patience(outage_s=FOREVER_S, refusal_s=REFUSAL_S),
     )
-    run = await runs.begin(record, force=request.force)
-    protocol = Windowed(connection, stream, subjects, outage_s=FOREVER_S, refusal_s=REFUSAL_S)
-    publisher = Publisher(protocol, record.run_id, anchor=(0, stream.last_seq))
+
+
+def _live(request: LiveRequest, talk: Talk, run: Publishing) -> Live:
     options = LiveOptions(
         symbol=request.manager.underlying,
         expiry=request.expiry,
-        source=source,
+        source=EventSource.SIM if request.sim else EventSource.POLYGON_WS,
         prefix=request.prefix,
         require_options=request.require_options,
         is_strange=_silence_is_strange(request),
     )
     rest = MassiveRest(request.api_key, request.rest_url)
-    live = Live(
-        publisher, request.manager, options, run_id=record.run_id,
-        connected=lambda: connection.connected, backfill=Backfill(rest) if request.backfill else None,
+    return Live(
+        run.publisher, request.manager, options, run_id=run.run_id,
+        connected=lambda: run.connection.connected, backfill=Backfill(rest) if request.backfill else None,
         listed=None if request.sim else partial(_listed, rest), tell=partial(_say, talk),
     )  # fmt: skip
-    where = "embedded" if reached.embedded is not None else connection.url
-    state = "failed"
-    try:
-        await publisher.open()
-        async with _feeds(request, live) as feeds:
-            consumers = Consumers(connection, stream.name)
-            code = await _play(request, talk, live, feeds, run, publisher, interruption, where, stream, consumers)
-        state = "ended"
-    finally:
-        await publisher.close()
-        await run.end(state, publisher.checkpoint(), settled=publisher.in_flight == 0)
-    return code
 
 
 def _say(talk: Talk, note: Note) -> None:
@@ -189,12 +177,9 @@ async def _play(
     talk: Talk,
     live: Live,
     feeds: list[Feed],
-    run: Run,
-    publisher: Publisher,
+    run: Publishing,
     interruption: Interruption,
     where: str,
-    stream: Stream,
-    consumers: Consumers,
 ) -> int:
     def end(name: str) -> None:
         live.stop(name)
@@ -210,16 +195,16 @@ async def _play(
         "live", f"{manager.underlying} trades and quotes, options ±{manager.strike_range} of {manager.expiry}, {when}"
     )
     talk.line()
+    stream = run.stream
+    consumers = Consumers(run.connection, stream.name)
     view = View(live, request.title, where, stream.name, lambda: consumers.now)
     figures = partial(_figures, live, feeds, consumers, stream)
-    keeper = asyncio.create_task(run.keep(publisher.checkpoint))
+    failure: SpyctlError | None = None
     try:
         async with watched(talk, view.draw, view.line, consumers, request.metrics, figures):
-            failure = await until_ended(asyncio.create_task(live.run(feeds)), keeper, live.stop)
+            await run.watch(live.run(feeds), partial(live.stop, "another run"))
     except SpyctlError as error:
         failure = error
-    finally:
-        await end_task(keeper)
     if live.intake.received or failure is None:
         print_live_summary(live, request.title, stream, as_json=request.as_json, out=sys.stdout)
     if failure is not None:

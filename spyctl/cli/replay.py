@@ -27,7 +27,6 @@ from spyctl.cli.options import (
 )
 from spyctl.errors import ExitCode, NoDataError, UsageError
 
-LAST_RUN = "last"  # what --resume means without a name
 _ORDERS = ("event", "recv")
 _SINKS = ("nats", "stdout")
 _ACKS = ("auto", "fast", "message")

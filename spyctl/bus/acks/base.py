@@ -5,6 +5,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 from spyctl.bus.connection import Connection
 from spyctl.bus.in_flight import Chunk, InFlight
@@ -12,20 +13,28 @@ from spyctl.bus.stream import Stream
 from spyctl.errors import RefusedError, UnreachableError
 from spyctl.timing.instants import SECOND
 
-ACK_DEADLINE_S = 5.0
-OUTAGE_S = 120.0
-REFUSAL_S = 4.0
 _TEND_S = 0.5
 _REFUSAL_PAUSE_S = 0.25
 _RETRY_PAUSE_S = 0.02
 _UNTAKEN = "no stream takes them"
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long an acknowledgement may take, a server be away, and refuse to store anything; in seconds."""
+
+    ack_s: float = 5.0
+    outage_s: float = 120.0
+    refusal_s: float = 4.0
+
+
+USUAL = Patience()
+
+
 class AckProtocol(ABC):
     """A way to send events and to learn that they are stored.
 
-    ``ack_deadline_s`` is how long an acknowledgement may take, ``outage_s`` how long a server may be away,
-    ``refusal_s`` how long it may refuse to store anything. A replicated stream without a leader answers as a
+    ``subjects`` are indexed by the ranks of the events. A replicated stream without a leader answers as a
     stream that is gone does (no responders), and its election takes 4 to 8 s: there that counts as an outage.
     A broken connection, a missed deadline and a refusal all stop the sending; then :meth:`repair` finds out
     what is stored and sends the rest again, in order.
@@ -39,17 +48,12 @@ class AckProtocol(ABC):
         stream: Stream,
         subjects: Sequence[str],
         *,
-        ack_deadline_s: float = ACK_DEADLINE_S,
-        outage_s: float = OUTAGE_S,
-        refusal_s: float = REFUSAL_S,
+        patience: Patience = USUAL,
     ) -> None:
         self._connection = connection
         self._stream = stream
         self._subjects = tuple(subjects)
-        self._ack_deadline_s = ack_deadline_s
-        self._outage_s = outage_s
-        self._refusal_s = refusal_s
-        self._untaken_s = refusal_s if stream.replicas == 1 else max(refusal_s, outage_s)
+        self._patience = patience
         self._broken = asyncio.Event()
         self._refusal = ""
         self._refusals = 0  # in a row
@@ -75,7 +79,7 @@ class AckProtocol(ABC):
     async def trouble(self) -> None:
         """Return when :meth:`repair` has something to do, and now and then."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(min(_TEND_S, self._ack_deadline_s)):
+            async with asyncio.timeout(min(_TEND_S, self._patience.ack_s)):
                 await self._broken.wait()
 
     async def repair(self) -> None:
@@ -84,14 +88,14 @@ class AckProtocol(ABC):
         Returns at once where nothing is wrong. Raises :class:`RefusedError` or :class:`UnreachableError`
         where the server will not take what is in flight.
         """
-        if not self._broken.is_set() and not self._overdue(self._ack_deadline_s):
+        if not self._broken.is_set() and not self._overdue(self._patience.ack_s):
             await self._keep_alive()
             return
         self._broken.set()
-        await self._connection.wait_connected(self._outage_s)
-        if self._overdue(self._outage_s, since_attempt=False):
+        await self._connection.wait_connected(self._patience.outage_s)
+        if self._overdue(self._patience.outage_s, since_attempt=False):
             raise UnreachableError(
-                f"{self._connection.url} has acknowledged nothing for {self._outage_s:g} s",
+                f"{self._connection.url} has acknowledged nothing for {self._patience.outage_s:g} s",
                 f"nats stream info {self._stream.name} tells more",
             )
         self._attempt_ns = time.monotonic_ns()
@@ -102,7 +106,7 @@ class AckProtocol(ABC):
             self._refusals += 1
             if self._refusals == 1:
                 self._refused_ns = time.monotonic_ns()
-            elif time.monotonic_ns() - self._refused_ns > self._patience_s() * SECOND:
+            elif time.monotonic_ns() - self._refused_ns > self._refusal_limit_s() * SECOND:
                 raise RefusedError(
                     f"the server refuses to store events: {self._refusal}",
                     f"nats stream info {self._stream.name} tells more",
@@ -145,8 +149,9 @@ class AckProtocol(ABC):
         self._in_flight.delivery.refusals[self._refusal] += 1
         self._broken.set()
 
-    def _patience_s(self) -> float:
-        return self._untaken_s if self._refusal == _UNTAKEN else self._refusal_s
+    def _refusal_limit_s(self) -> float:
+        electing = self._refusal == _UNTAKEN and self._stream.replicas > 1
+        return max(self._patience.refusal_s, self._patience.outage_s) if electing else self._patience.refusal_s
 
     def _on_disconnect(self) -> None:
         self._in_flight.delivery.reconnects += 1

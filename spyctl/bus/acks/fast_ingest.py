@@ -8,22 +8,28 @@ No message carries an identity. Instead a batch is *fenced* when its connection 
 whichever connection makes the server say how many messages of that batch it has stored, and refuse all that may
 still come. What is behind that count is sent again, in a new batch. Where the server has forgotten the batch (it
 was restarted, or away for long), the stream is asked how much it holds behind the last fence.
+
+:data:`TRANSITIONS` is the life of a batch. It ends in ``closed``, where the server has said what it stored, or in
+``forgotten``, where it no longer knows; answers that arrive after that change nothing.
 """
 
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
+from enum import IntEnum, StrEnum
 from typing import Any
 
 import orjson
 from nats.aio.msg import Msg
 
-from spyctl.bus.acks.base import ACK_DEADLINE_S, OUTAGE_S, AckProtocol
+from spyctl.bus.acks.base import USUAL, AckProtocol, Patience
+from spyctl.bus.checkpoint import Checkpoint, OpenBatch
 from spyctl.bus.connection import Connection
 from spyctl.bus.frames import pub_frames
 from spyctl.bus.in_flight import Chunk
+from spyctl.bus.runs import Run
 from spyctl.bus.stream import Stream, stored_after
 from spyctl.errors import BusError, LostTrackError, RefusedError, StreamBusyError
 from spyctl.timing.instants import SECOND
@@ -33,38 +39,100 @@ COMMIT_S = 0.8
 ANSWER_S = 1.0  # a server that has just come back may lose a question; it is asked again
 FLOW_FAST = 200
 FLOW_PACED = 1
-START, ADD, LAST, COMMIT, PING = range(5)
 UNKNOWN_BATCH = 10208
 _LARGE = 1 << 16  # bytes; no payload of ours comes near it
 
 
-class _Batch:
-    # Messages first, first + 1, … in the server's eyes 1, 2, …; sent counts them.
+class Op(IntEnum):
+    """What a message of a batch asks for."""
+
+    START = 0
+    ADD = 1
+    LAST = 2  # commit with this message
+    COMMIT = 3  # commit without one
+    PING = 4
+
+
+class BatchState(StrEnum):
+    """How a batch stands."""
+
+    NEW = "new"
+    STARTED = "started"
+    OPEN = "open"
+    COMMITTING = "committing"
+    CLOSED = "closed"
+    FORGOTTEN = "forgotten"
+
+
+class BatchEvent(StrEnum):
+    """What we send, and what the server answers."""
+
+    SEND = "first message sent"
+    COMMIT = "commit sent"
+    ACK = "acknowledged"
+    COUNT = "count of what is stored"
+    UNKNOWN = "batch unknown"
+
+
+TRANSITIONS = {
+    (BatchState.NEW, BatchEvent.SEND): BatchState.STARTED,
+    (BatchState.STARTED, BatchEvent.ACK): BatchState.OPEN,
+    (BatchState.STARTED, BatchEvent.COMMIT): BatchState.COMMITTING,
+    (BatchState.STARTED, BatchEvent.COUNT): BatchState.CLOSED,
+    (BatchState.STARTED, BatchEvent.UNKNOWN): BatchState.FORGOTTEN,
+    (BatchState.OPEN, BatchEvent.ACK): BatchState.OPEN,
+    (BatchState.OPEN, BatchEvent.COMMIT): BatchState.COMMITTING,
+    (BatchState.OPEN, BatchEvent.COUNT): BatchState.CLOSED,  # by the server, not by our commit
+    (BatchState.OPEN, BatchEvent.UNKNOWN): BatchState.FORGOTTEN,
+    (BatchState.COMMITTING, BatchEvent.ACK): BatchState.COMMITTING,
+    (BatchState.COMMITTING, BatchEvent.COMMIT): BatchState.COMMITTING,  # asked again
+    (BatchState.COMMITTING, BatchEvent.COUNT): BatchState.CLOSED,
+    (BatchState.COMMITTING, BatchEvent.UNKNOWN): BatchState.FORGOTTEN,
+    (BatchState.CLOSED, BatchEvent.ACK): BatchState.CLOSED,
+    (BatchState.CLOSED, BatchEvent.COUNT): BatchState.CLOSED,
+    (BatchState.CLOSED, BatchEvent.UNKNOWN): BatchState.CLOSED,
+    (BatchState.FORGOTTEN, BatchEvent.ACK): BatchState.FORGOTTEN,
+    (BatchState.FORGOTTEN, BatchEvent.COUNT): BatchState.FORGOTTEN,
+    (BatchState.FORGOTTEN, BatchEvent.UNKNOWN): BatchState.FORGOTTEN,
+}
+ENDS = (BatchState.CLOSED, BatchState.FORGOTTEN)
+
+
+class Batch:
+    """A batch: the events at positions ``first``, ``first`` + 1, …, of which ``sent`` were sent.
+
+    ``stored`` is what the server said at the end: how many messages it stored, and the last sequence.
+    """
+
     def __init__(self, name: str, first: int) -> None:
         self.name = name
         self.first = first
         self.sent = 0
-        self.begun = False
-        self.settled = asyncio.Event()  # set by the first answer, or by what makes it pointless to wait for one
-        # How many messages the server stored, None where it does not know the batch (any more).
-        self.closed: asyncio.Future[tuple[int, int] | None] = asyncio.get_running_loop().create_future()
+        self.state = BatchState.NEW
+        self.stored: tuple[int, int] | None = None
+        self.answered = asyncio.Event()  # set by the first answer, or by what makes it pointless to wait for one
+        self.ended = asyncio.Event()
+
+    def on(self, event: BatchEvent) -> None:
+        """Move on; a move that :data:`TRANSITIONS` does not list is a :class:`KeyError`."""
+        self.state = TRANSITIONS[self.state, event]
+        if event not in (BatchEvent.SEND, BatchEvent.COMMIT):
+            self.answered.set()
+        if self.state in ENDS:
+            self.ended.set()
 
 
-async def _unnoted(name: str, first: int, anchor: tuple[int, int]) -> bool:
-    return True
-
-
-async def _unasked() -> None:
-    pass
+def batch_reply(inbox: str, name: str, flow: int, number: int, op: Op) -> str:
+    """Write the reply subject of a message that carries no event."""
+    return f"{inbox}.{name}.{flow}.fail.{number}.{op.value}.$FI"
 
 
 class FastIngest(AckProtocol):
     """The batch acknowledgement protocol.
 
-    ``flow`` is how many messages one acknowledgement covers. ``on_batch`` is told the name of each batch, the
-    position of its first event, and what is stored before it, ahead of its first message; where it returns
-    false, nothing is sent yet. ``on_count`` is awaited before messages are counted instead of acknowledged; it
-    raises where they may be somebody else's.
+    ``flow`` is how many messages one acknowledgement covers. ``run`` is told of each batch ahead of its first message,
+    and proves that its leases hold before messages are counted instead of acknowledged; without one, nobody else may
+    publish to ``subjects``.
     """
 
     name = "fast ingest"
@@ -76,18 +144,15 @@ class FastIngest(AckProtocol):
         subjects: Sequence[str],
         *,
         flow: int = FLOW_FAST,
-        on_batch: Callable[[str, int, tuple[int, int]], Awaitable[bool]] | None = None,
-        on_count: Callable[[], Awaitable[None]] | None = None,
-        ack_deadline_s: float = ACK_DEADLINE_S,
-        outage_s: float = OUTAGE_S,
+        run: Run | None = None,
+        patience: Patience = USUAL,
     ) -> None:
-        super().__init__(connection, stream, subjects, ack_deadline_s=ack_deadline_s, outage_s=outage_s)
+        super().__init__(connection, stream, subjects, patience=patience)
         self._flow = flow
-        self._on_batch = on_batch or _unnoted
-        self._on_count = on_count or _unasked
-        self._committed_ns = time.monotonic_ns()
-        self._batch: _Batch | None = None
-        self._sent_ns = 0
+        self._run = run
+        self._counted = tuple(run.record.subjects) if run is not None else self._subjects
+        self._batch: Batch | None = None
+        self._committed_ns = self._sent_ns = time.monotonic_ns()
 
     async def _listen(self) -> None:
         # An acknowledgement has to come before the bounds are reached.
@@ -106,81 +171,90 @@ class FastIngest(AckProtocol):
         # Writes events into the open batch, beginning one where there is none.
         start, length = 0, len(chunk.batch)
         if self._batch is None:
-            batch = _Batch(f"{self._run_id}-{secrets.token_hex(6)}", chunk.first)
-            try:
-                if not await self._on_batch(batch.name, batch.first, self._in_flight.anchor):
-                    return False
-            except RefusedError as error:
-                self._refused(error.message)
+            batch = Batch(f"{self._run_id}-{secrets.token_hex(6)}", chunk.first)
+            if not await self._noted(batch):
                 return False
             self._batch = batch
-            if not await self._write(self._batch, chunk, slice(0, 1), START):
-                return False
-            if not await self._begun(self._batch):
+            batch.on(BatchEvent.SEND)
+            if not await self._write(batch, chunk, slice(0, 1), Op.START) or not await self._begun(batch):
                 return False
             start = 1
-        return start == length or await self._write(self._batch, chunk, slice(start, length), ADD)
+        return start == length or await self._write(self._batch, chunk, slice(start, length), Op.ADD)
 
-    async def _write(self, batch: _Batch, chunk: Chunk, part: slice, op: int) -> bool:
-        frames = pub_frames(
-            chunk.batch[part],
-            self._subjects,
-            f"{self._inbox}.{batch.name}.{self._flow}.fail.",
-            batch.sent + 1,
-            f".{op}.$FI",
-        )
+    async def _noted(self, batch: Batch) -> bool:
+        if self._run is None:
+            return True
+        try:
+            return await self._run.note_batch(OpenBatch(batch.name, batch.first), self._in_flight.anchor)
+        except RefusedError as error:
+            self._refused(error.message)
+            return False
+
+    async def _write(self, batch: Batch, chunk: Chunk, part: slice, op: Op) -> bool:
+        head, tail = f"{self._inbox}.{batch.name}.{self._flow}.fail.", f".{op.value}.$FI"
+        frames = pub_frames(chunk.batch[part], self._subjects, head, batch.sent + 1, tail)
         batch.sent += part.stop - part.start
         self._sent_ns = time.monotonic_ns()
         return await self._connection.write(frames)
 
-    async def _begun(self, batch: _Batch) -> bool:
+    async def _ask(self, batch: Batch, number: int, op: Op) -> bool:
+        reply = batch_reply(self._inbox, batch.name, self._flow, number, op)
+        return await self._connection.write(f"PUB {self._counted[0]} {reply} 0\r\n\r\n".encode())
+
+    async def _begun(self, batch: Batch) -> bool:
         # The first acknowledgement says that the server takes batches; flooding before it would be lost labour.
         with suppress(TimeoutError):
-            async with asyncio.timeout(min(ANSWER_S, self._ack_deadline_s)):
-                await batch.settled.wait()
-        return batch.begun and not self._broken.is_set()
+            async with asyncio.timeout(min(ANSWER_S, self._patience.ack_s)):
+                await batch.answered.wait()
+        return batch.state is BatchState.OPEN and not self._broken.is_set()
 
     async def _settle(self) -> bool:
         # Ends the open batch; afterwards it is known exactly which events are stored.
         batch = self._batch
         if batch is None:
             return True
-        if not batch.closed.done():
-            reply = f"{self._inbox}.{batch.name}.{self._flow}.fail.{batch.sent + 1}.{COMMIT}.$FI"
-            frame = f"PUB {self._subjects[0]} {reply} 0\r\n\r\n".encode()
-            if not await self._connection.write(frame):
+        if batch.state not in ENDS:
+            batch.on(BatchEvent.COMMIT)
+            if not await self._ask(batch, batch.sent + 1, Op.COMMIT):
                 return False
             try:
-                async with asyncio.timeout(min(ANSWER_S, self._ack_deadline_s)):
-                    await asyncio.shield(batch.closed)
+                async with asyncio.timeout(min(ANSWER_S, self._patience.ack_s)):
+                    await batch.ended.wait()
             except TimeoutError:
                 return False
-        answer = batch.closed.result()
-        if answer is None:
-            position, seq = self._in_flight.anchor
-            await self._on_count()
-            try:
-                count, last_seq = await stored_after(self._connection, self._stream.name, self._subjects, seq)
-            except LostTrackError:
-                raise
-            except BusError:
-                return False  # not ready yet; the outage has a limit of its own
-            stored, last = position + count, last_seq
-            if stored > batch.first + batch.sent - 1:
-                raise StreamBusyError(
-                    f"somebody else has published to {self._subjects[0]} or its like meanwhile", "end one of the two"
-                )
+        if batch.stored is not None:
+            count, seq = batch.stored
+            stored = Checkpoint(batch.first + count - 1, seq)
         else:
-            count, last = answer
-            stored = batch.first + count - 1
-        known = self._in_flight.anchor[0]
-        if stored > known:
-            self._in_flight.acknowledge_through(stored)
+            counted = await self._count(batch)
+            if counted is None:
+                return False
+            stored = counted
+        known = self._in_flight.anchor
+        if stored.position > known.position:
+            self._in_flight.acknowledge_through(stored.position)
             # Others may publish to other subjects of the stream meanwhile, so the first of these is an estimate.
-            self._in_flight.delivery.stored(last - (stored - known) + 1, last)
-        self._in_flight.anchor = (stored, last)
+            self._in_flight.delivery.stored(stored.seq - (stored.position - known.position) + 1, stored.seq)
+        self._in_flight.anchor = stored
         self._batch = None
         return True
+
+    async def _count(self, batch: Batch) -> Checkpoint | None:
+        # The server no longer knows the batch: what the stream holds behind the last fence is ours.
+        known = self._in_flight.anchor
+        if self._run is not None:
+            await self._run.hold()
+        try:
+            count, seq = await stored_after(self._connection, self._stream.name, self._counted, known.seq)
+        except LostTrackError:
+            raise
+        except BusError:
+            return None  # not ready yet; the outage has a limit of its own
+        if known.position + count > batch.first + batch.sent - 1:
+            raise StreamBusyError(
+                f"somebody else has published to {self._counted[0]} or its like meanwhile", "end one of the two"
+            )
+        return Checkpoint(known.position + count, seq)
 
     async def _keep_alive(self) -> None:
         # The server forgets a batch that is silent for 10 s; a ping also repeats an acknowledgement that was lost.
@@ -193,11 +267,9 @@ class FastIngest(AckProtocol):
                 self._broken.set()
             self._committed_ns = time.monotonic_ns()
             return
-        if time.monotonic_ns() - self._sent_ns < PING_S * SECOND:
-            return
-        self._sent_ns = time.monotonic_ns()
-        reply = f"{self._inbox}.{batch.name}.{self._flow}.fail.{batch.sent}.{PING}.$FI"
-        await self._connection.write(f"PUB {self._subjects[0]} {reply} 0\r\n\r\n".encode())
+        if time.monotonic_ns() - self._sent_ns >= PING_S * SECOND:
+            self._sent_ns = time.monotonic_ns()
+            await self._ask(batch, batch.sent, Op.PING)
 
     # --- answers
 
@@ -208,28 +280,27 @@ class FastIngest(AckProtocol):
             return  # of a batch that is fenced
         reply: dict[str, Any] = orjson.loads(message.data) if message.data else {"error": {}}
         if reply.get("type") == "ack":
-            batch.begun = True
-            batch.settled.set()
+            batch.on(BatchEvent.ACK)
             if reply["seq"]:
                 self._refusals = 0
                 self._in_flight.acknowledge_through(batch.first + reply["seq"] - 1)
         elif "count" in reply:
-            self._close(batch, (reply["count"], reply["seq"]))
+            if batch.state not in ENDS:
+                batch.stored = (reply["count"], reply["seq"])
+            self._end(batch, BatchEvent.COUNT)
         elif (error := reply.get("error")) is not None and error.get("err_code") == UNKNOWN_BATCH:
-            self._close(batch, None)
+            self._end(batch, BatchEvent.UNKNOWN)
         elif error is not None:
             self._refused(error.get("description"))
             if reply.get("type") != "err":
-                self._close(batch, None)  # it never began
+                self._end(batch, BatchEvent.UNKNOWN)  # it never began
 
-    def _close(self, batch: _Batch, answer: tuple[int, int] | None) -> None:
-        batch.settled.set()
-        if not batch.closed.done():
-            batch.closed.set_result(answer)
-        if answer is None or answer[0] < batch.sent:
+    def _end(self, batch: Batch, event: BatchEvent) -> None:
+        batch.on(event)
+        if batch.stored is None or batch.stored[0] < batch.sent:
             self._broken.set()  # closed by the server, not by our commit
 
     def _on_disconnect(self) -> None:
         super()._on_disconnect()
         if self._batch is not None:
-            self._batch.settled.set()
+            self._batch.answered.set()

@@ -29,7 +29,7 @@ _NO_MESSAGE = 10037
 _WINDOW_MARGIN_NS = 10 * SECOND
 
 
-class Windowed(AckProtocol):
+class PerMessage(AckProtocol):
     """The per-message acknowledgement protocol."""
 
     name = "per message"
@@ -80,7 +80,7 @@ class Windowed(AckProtocol):
         with suppress(TimeoutError):
             while self._in_flight.count:
                 self._in_flight.moved.clear()
-                async with asyncio.timeout(min(SETTLE_S, self._ack_deadline_s)):
+                async with asyncio.timeout(min(SETTLE_S, self._patience.ack_s)):
                     await self._in_flight.moved.wait()
 
     async def _find_stored(self) -> bool:
@@ -90,7 +90,7 @@ class Windowed(AckProtocol):
             for chunk in self._in_flight.unacknowledged()
             for i in range(len(chunk.batch))
         }
-        seq = self._in_flight.anchor[1] + 1
+        seq = self._in_flight.anchor.seq + 1
         while True:
             try:
                 reply = await self._connection.api(

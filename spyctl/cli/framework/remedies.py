@@ -3,10 +3,26 @@
 from collections.abc import Callable
 from typing import Any
 
+from spyctl import errors
 from spyctl.errors import SpyctlError
 
 # The remedy of a type of error, made of its facts; an error that is not listed brings its own.
-REMEDIES: dict[type[SpyctlError], Callable[[Any], str]] = {}
+REMEDIES: dict[type[SpyctlError], Callable[[Any], str]] = {
+    errors.FastIngestUnavailableError: lambda _: "--ack auto",
+    errors.IncompleteTlsError: lambda _: "--tls-cert and --tls-key",
+    errors.ResumeError: lambda _: "leave --resume out to play it anew",
+    errors.NoRunError: lambda _: "leave --resume out to begin one",
+    errors.OtherRunError: lambda _: "the same files and options, or leave --resume out",
+    errors.NoServerError: lambda _: "start one, or name none (--nats-url, NATS_URL) to use the embedded server",
+    errors.NoServerNamedError: lambda _: "--nats-url URL, or --embedded",
+    errors.NotNatsError: lambda _: "--nats-url names another server, --embedded uses our own",
+    errors.TlsError: lambda _: "--tls-ca FILE, --tls-cert and --tls-key",
+    errors.AccessDeniedError: lambda _: "--creds, --nkey, --user and --password-file, or --context",
+    errors.OverlappingStreamError: lambda _: "--prefix NAME publishes under subjects of its own",
+    errors.OtherSourceError: lambda _: "--prefix NAME keeps them apart, --force mixes them",
+    errors.LeaseHeldError: lambda _: "wait for it, --prefix NAME to publish beside it, or --force to take over from it",
+    errors.EmbeddedServerError: lambda error: f"{error.remedy}, or name a server with --nats-url",
+}
 
 
 def remedy_for(error: SpyctlError) -> str:

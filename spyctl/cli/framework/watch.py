@@ -8,28 +8,10 @@ from typing import TYPE_CHECKING
 from spyctl.bus.consumers import Consumers
 from spyctl.cli.framework.screen import Draw, show_progress
 from spyctl.cli.framework.talk import Talk
-from spyctl.errors import SpyctlError
 from spyctl.timing.tasks import end_task
 
 if TYPE_CHECKING:
     from spyctl.metrics import Figures
-
-
-async def until_ended(
-    player: "asyncio.Task[None]", keeper: "asyncio.Task[None] | None", stop: Callable[[str], None]
-) -> SpyctlError | None:
-    """Wait for the end of a run; one whose lease is lost, which ends ``keeper``, is stopped.
-
-    Returns why the lease is lost, if it is; raises what the run raises.
-    """
-    lost: SpyctlError | None = None
-    await asyncio.wait({player, *([keeper] if keeper is not None else [])}, return_when=asyncio.FIRST_COMPLETED)
-    if keeper is not None and keeper.done() and not player.done():
-        stop("another run")
-        reason = keeper.exception()
-        lost = reason if isinstance(reason, SpyctlError) else SpyctlError(f"the run's lease is lost: {reason}")
-    await player
-    return lost
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from spyctl.bus.acks.fast_ingest import FastIngest
-from spyctl.bus.acks.per_message import Windowed
+from spyctl.bus.acks.per_message import PerMessage
 from spyctl.bus.connection import ApiError, Connection, connect
 from spyctl.bus.publisher import Publisher
 from spyctl.bus.stream import desired_config, ensure_stream
@@ -54,9 +54,9 @@ async def replicated(connection: Connection) -> str:
         await asyncio.sleep(0.1)
 
 
-@pytest.mark.parametrize("protocol", [Windowed, FastIngest], ids=["per-message", "fast-ingest"])
-async def test_the_leader_dies(cluster: dict[str, NatsServer], protocol: type[Windowed] | type[FastIngest]) -> None:
-    count, piece = (3_000, 97) if protocol is Windowed else (60_000, 500)
+@pytest.mark.parametrize("protocol", [PerMessage, FastIngest], ids=["per-message", "fast-ingest"])
+async def test_the_leader_dies(cluster: dict[str, NatsServer], protocol: type[PerMessage] | type[FastIngest]) -> None:
+    count, piece = (3_000, 97) if protocol is PerMessage else (60_000, 500)
     connection = await connect([server.url for server in cluster.values()])
     leader = await replicated(connection)
     stream = await ensure_stream(connection)

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spyctl.bus.acks.base import Patience
 from spyctl.bus.acks.fast_ingest import FastIngest
-from spyctl.bus.acks.per_message import Windowed
+from spyctl.bus.acks.per_message import PerMessage
 from spyctl.bus.connection import connect
 from spyctl.bus.publisher import Publisher
 from spyctl.bus.stream import Stream, ensure_stream
@@ -28,8 +29,8 @@ pytestmark = pytest.mark.integration
 SUBJECT = "market.futures.trades"
 
 
-Protocol = type[Windowed] | type[FastIngest]
-both = pytest.mark.parametrize("protocol", [Windowed, FastIngest], ids=lambda protocol: protocol.name.replace(" ", "-"))
+Protocol = type[PerMessage] | type[FastIngest]
+both = pytest.mark.parametrize("protocol", [PerMessage, FastIngest], ids=["per-message", "fast-ingest"])
 
 
 @asynccontextmanager
@@ -73,7 +74,7 @@ async def assert_stored(url: str, count: int, protocol: Protocol) -> None:
     found = await read_stream(url)
     assert [payload for _, _, payload, _ in found] == [b"event %d" % n for n in range(count)]
     ids = [message_id for *_, message_id in found]
-    assert ids == [f"run1-{n + 1}" if protocol is Windowed else "" for n in range(count)]
+    assert ids == [f"run1-{n + 1}" if protocol is PerMessage else "" for n in range(count)]
 
 
 @both
@@ -135,7 +136,7 @@ async def test_a_connection_cut_at_any_byte_loses_and_doubles_nothing(
 
 
 async def test_lost_acks_are_retried_and_the_retries_recognised(nats_server: NatsServer) -> None:
-    async with Proxy(nats_server.port) as proxy, publisher(proxy.url, Windowed) as one:
+    async with Proxy(nats_server.port) as proxy, publisher(proxy.url, PerMessage) as one:
         await publish(one, range(10))
         await one.drain()
         proxy.replies.clear()  # stored, but the answers never arrive
@@ -145,7 +146,7 @@ async def test_lost_acks_are_retried_and_the_retries_recognised(nats_server: Nat
         proxy.replies.set()
         await one.drain()
         assert one.delivery.duplicates > 0
-    await assert_stored(nats_server.url, 500, Windowed)
+    await assert_stored(nats_server.url, 500, PerMessage)
 
 
 @pytest.mark.parametrize("kill", [False, True])
@@ -226,7 +227,7 @@ async def test_after_an_outage_longer_than_the_duplicate_window_the_stream_is_re
     await connection.api(f"STREAM.UPDATE.{stream.name}", config | {"duplicate_window": SECOND // 10})
     await connection.close()
     short = Stream(stream.name, 0, 0, 0, 0, 1, SECOND // 10, owned=True, created=False)
-    async with Proxy(nats_server.port) as proxy, publisher(proxy.url, Windowed, stream=short) as one:
+    async with Proxy(nats_server.port) as proxy, publisher(proxy.url, PerMessage, stream=short) as one:
         proxy.replies.clear()
         await publish(one, range(300))
         await stored(nats_server.url, 300)
@@ -237,12 +238,12 @@ async def test_after_an_outage_longer_than_the_duplicate_window_the_stream_is_re
         await proxy.listen()
         await publish(one, range(300, 400))
         await one.drain()
-    await assert_stored(nats_server.url, 400, Windowed)
+    await assert_stored(nats_server.url, 400, PerMessage)
 
 
 @both
 async def test_a_server_that_stays_away_is_an_error_with_its_name(nats_server: NatsServer, protocol: Protocol) -> None:
-    async with publisher(nats_server.url, protocol, outage_s=0.5) as one:
+    async with publisher(nats_server.url, protocol, patience=Patience(outage_s=0.5)) as one:
         await publish(one, range(10))
         await one.drain()
         nats_server.stop()
@@ -258,7 +259,7 @@ async def test_a_full_stream_is_an_error_with_the_servers_words(nats_server: Nat
     await ensure_stream(connection)
     config = (await connection.api("STREAM.INFO.MARKET_DATA"))["config"]
     await connection.api("STREAM.UPDATE.MARKET_DATA", config | {"max_msgs": 100, "discard": "new"})
-    async with publisher(nats_server.url, protocol, ack_deadline_s=1.0) as one:
+    async with publisher(nats_server.url, protocol, patience=Patience(ack_s=1.0)) as one:
         one._protocol._refusal_s = 1.0
         with pytest.raises(RefusedError, match="maximum messages exceeded"):  # noqa: PT012
             await publish(one, range(150))
@@ -276,7 +277,7 @@ async def test_after_a_refusal_that_passes_everything_is_stored_in_order(
     await ensure_stream(connection)
     config = (await connection.api("STREAM.INFO.MARKET_DATA"))["config"]
     await connection.api("STREAM.UPDATE.MARKET_DATA", config | {"max_msgs": 100, "discard": "new"})
-    async with publisher(nats_server.url, protocol, ack_deadline_s=1.0) as one:
+    async with publisher(nats_server.url, protocol, patience=Patience(ack_s=1.0)) as one:
         sending = asyncio.create_task(publish(one, range(250)))
         await eventually(lambda: one.delivery.acked == 100)
         await connection.api("STREAM.UPDATE.MARKET_DATA", config)
@@ -294,11 +295,11 @@ async def test_a_replicated_stream_has_one_message_in_flight(nats_server: NatsSe
     await connection.close()
     three = Stream(stream.name, 0, 0, 0, 0, 3, stream.duplicate_window_ns, owned=True, created=False)
     most = 0
-    async with publisher(nats_server.url, Windowed, stream=three) as one:
+    async with publisher(nats_server.url, PerMessage, stream=three) as one:
         sending = asyncio.create_task(publish(one, range(100)))
         while not sending.done():
             most = max(most, one.in_flight)
             await asyncio.sleep(0)
         await one.drain()
     assert most == 1
-    await assert_stored(nats_server.url, 100, Windowed)
+    await assert_stored(nats_server.url, 100, PerMessage)

@@ -123,7 +123,7 @@ async def test_resumed_with_other_data_behind_it(
     result = await asyncio.to_thread(cli, "replay", "-s", "max", "--json", *url, "--resume", first[0]["run_id"])
     assert result.returncode == 0, result.stderr
     found = [(subject, payload) for _, subject, payload, _ in await read_stream(nats_server.url)]
-    at = first[0]["position"]
+    at = first[0]["checkpoint"]["position"]
     assert found == events[:at] + events[:700] + events[at:]
 
 
@@ -187,7 +187,9 @@ async def test_what_cannot_be_resumed_says_why(
     # The batch is still known to the server, so its fence tells; once it is forgotten, the messages would be missed.
     (record,) = [one for one in await records(nats_server.url) if one["state"] == "running"]
     bucket = await connection.jetstream().key_value("SPYCTL")
-    await bucket.put(f"run.{record['run_id']}", json.dumps(record | {"batch": "unknown"}).encode())
+    await bucket.put(
+        f"run.{record['run_id']}", json.dumps(record | {"batch": {"name": "unknown", "first": 1}}).encode()
+    )
     assert "have expired" in await run(refused, "--resume")
     await connection.api("STREAM.DELETE.MARKET_DATA")
     assert "was made anew" in await run(refused, "--resume")
@@ -228,8 +230,8 @@ async def test_what_others_published_between_two_crashes_is_not_taken_for_ours(
     result = await asyncio.to_thread(cli, "replay", "-s", "max", "--verify", "--json", *url, *resume)
     assert result.returncode == 0, result.stderr
     found = [(subject, payload) for _, subject, payload, _ in await read_stream(nats_server.url)]
-    assert found[first["position"] : first["position"] + 700] == events[:700]
-    assert found[: first["position"]] + found[first["position"] + 700 :] == events
+    assert found[first["checkpoint"]["position"] : first["checkpoint"]["position"] + 700] == events[:700]
+    assert found[: first["checkpoint"]["position"]] + found[first["checkpoint"]["position"] + 700 :] == events
     summary = json.loads(result.stdout)
     assert (summary["differing"], summary["missing"]) == (0, 0)
 
@@ -262,7 +264,7 @@ async def test_a_run_that_slept_too_long_does_not_count_what_another_one_publish
     )
     assert result.returncode == 0, result.stderr
     found = [(subject, payload) for _, subject, payload, _ in await read_stream(nats_server.url)]
-    at = first["position"]
+    at = first["checkpoint"]["position"]
     assert found == events[:at] + events + events[at:]
     await connection.close()
 
@@ -281,10 +283,13 @@ async def test_the_checkpoint_of_a_flow_is_young(
                 await asyncio.sleep(0.01)
             at = await stored(connection)
             deadline = asyncio.get_running_loop().time() + 2.5  # its age, and that of the record
-            while not (found := await records(nats_server.url)) or found[0]["position"] < at:
+            while (
+                not (found := await records(nats_server.url))
+                or (found[0]["checkpoint"] or {"position": 0})["position"] < at
+            ):
                 assert asyncio.get_running_loop().time() < deadline
                 await asyncio.sleep(0.05)
-            assert found[0]["seq"] == found[0]["position"]
+            assert found[0]["checkpoint"]["seq"] == found[0]["checkpoint"]["position"]
     finally:
         process.kill()
         await process.wait()

@@ -7,12 +7,10 @@ from typing import Any
 import pytest
 
 from spyctl.bus.connection import Connection, connect
-from spyctl.bus.runs import RunRecord, Runs
 from spyctl.bus.stream import MAX_AGE_NS, desired_config, ensure_stream, refuse_busy
 from spyctl.errors import NoJetStreamError, StreamBusyError, UnfitStreamError, UnreachableError
 from spyctl.timing.instants import SECOND
 from tests.support.servers import NatsServer
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 
@@ -140,91 +138,3 @@ async def test_events_of_another_source_a_moment_ago_refuse_a_replay(connection:
         await refuse_busy(connection, stream, "direct_feed", time.time_ns())
     await refuse_busy(connection, stream, "polygon_ws", time.time_ns())
     await refuse_busy(connection, stream, "direct_feed", time.time_ns() + 61 * SECOND)
-
-
-async def unsettled(record: RunRecord) -> None:
-    record.settled = True
-
-
-def record(run_id: str = "aaaa", **fields: Any) -> RunRecord:
-    values: dict[str, Any] = {
-        "run_id": run_id,
-        "command": "replay",
-        "stream": "MARKET_DATA",
-        "subjects": ["market.futures.trades", "market.futures.mbp10"],
-        "inputs": [],
-        "options": {},
-        "started_ns": time.time_ns(),
-    }
-    return RunRecord(**(values | fields))
-
-
-async def test_one_run_at_a_time_publishes_to_a_subject(connection: Connection) -> None:
-    runs = await Runs.open(connection, unsettled)
-    first = await runs.begin(record())
-    with pytest.raises(StreamBusyError, match="run aaaa .* market.futures.trades"):
-        await runs.begin(record("bbbb"))
-    await first.end("complete", (7, 9), settled=True)
-    second = await (await Runs.open(connection, unsettled)).begin(record("cccc"))
-    await second.end("complete", (0, 0), settled=True)
-
-
-async def test_runs_on_other_subjects_do_not_meet(connection: Connection) -> None:
-    runs = await Runs.open(connection, unsettled)
-    await runs.begin(record())
-    await runs.begin(record("bbbb", subjects=["P.market.futures.trades"]))
-
-
-async def test_a_dead_process_or_an_old_lease_is_no_hindrance(connection: Connection) -> None:
-    runs = await Runs.open(connection, unsettled)
-    await runs.begin(record(pid=2**22 + 1))  # no process has this id
-    await (await runs.begin(record("bbbb", host="elsewhere"))).end("complete", (0, 0), settled=True)
-    other = await runs.begin(record("cccc", host="elsewhere"))
-    with pytest.raises(StreamBusyError, match="elsewhere"):
-        await runs.begin(record("dddd"))
-    assert other.record.state == "running"
-
-
-async def test_force_takes_the_lease_and_the_other_run_learns_of_it(connection: Connection) -> None:
-    runs = await Runs.open(connection, unsettled)
-    first = await runs.begin(record())
-    second = await runs.begin(record("bbbb"), force=True)
-    with pytest.raises(StreamBusyError, match="run bbbb took over"):
-        await first.keep(lambda: (0, 0))
-    await second.end("complete", (0, 0), settled=True)
-
-
-async def test_a_lease_that_somebody_deleted_is_free(connection: Connection) -> None:
-    runs = await Runs.open(connection, unsettled)
-    await runs.begin(record())
-    bucket = await connection.jetstream().key_value("SPYCTL")
-    for subject in record().subjects:
-        await bucket.delete(f"lease.{subject}")
-    await runs.begin(record("bbbb"))
-
-
-async def test_a_run_id_in_use_is_replaced(connection: Connection) -> None:
-    runs = await Runs.open(connection, unsettled)
-    first = await runs.begin(record())
-    await first.end("complete", (0, 0), settled=True)
-    second = await runs.begin(record())
-    assert second.record.run_id != "aaaa"
-
-
-async def test_the_checkpoint_is_kept_while_running(connection: Connection) -> None:
-    import asyncio
-
-    import orjson
-
-    runs = await Runs.open(connection, unsettled)
-    run = await runs.begin(record())
-    position = 41
-    keeper = asyncio.create_task(run.keep(lambda: (position, 99)))
-    await eventually(lambda: run.record.position == 41)
-    bucket = await connection.jetstream().key_value("SPYCTL")
-    position = 42
-    await eventually(lambda: run.record.position == 42)
-    keeper.cancel()
-    await run.end("complete", (43, 100), settled=True)
-    stored = orjson.loads((await bucket.get("run.aaaa")).value or b"")
-    assert (stored["state"], stored["position"], stored["seq"]) == ("complete", 43, 100)

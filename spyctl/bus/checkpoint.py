@@ -1,0 +1,27 @@
+"""How far a run is known to be stored, and which one is meant to go on from there."""
+
+from dataclasses import dataclass
+
+LAST_RUN = "last"  # the run of a command that began last
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Every event up to ``position`` is stored, the last of them at or before the sequence ``seq``.
+
+    No later event of the run has a sequence up to ``seq``.
+    """
+
+    position: int = 0
+    seq: int = 0
+
+
+BEGINNING = Checkpoint()
+
+
+@dataclass(frozen=True, slots=True)
+class OpenBatch:
+    """A JetStream batch whose first message is the event at position ``first``."""
+
+    name: str
+    first: int

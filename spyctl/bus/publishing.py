@@ -1,0 +1,202 @@
+"""The life of a run: stream, lease, record, publisher, keeper, and in the end the true state of it.
+
+Whoever publishes events as a run does it inside ``async with publishing(…)``: ``replay``, ``live`` and the Python API.
+The run's leases are renewed meanwhile; where one is lost, the publisher takes no more events and
+:meth:`Publishing.watch` stops the work.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import nats.errors
+import nats.js.errors
+
+from spyctl.bus.acks.base import USUAL, Patience
+from spyctl.bus.acks.choice import AckMode, choose_protocol
+from spyctl.bus.connection import ApiError, Connection
+from spyctl.bus.publisher import Publisher
+from spyctl.bus.reader import read_back
+from spyctl.bus.reconcile import reconcile
+from spyctl.bus.resume import run_to_resume
+from spyctl.bus.runs import Run, RunRecord, Runs, RunState, new_run_id, unusable
+from spyctl.bus.stream import Stream, ensure_stream, refuse_busy
+from spyctl.errors import BusError, SpyctlError, StreamBusyError
+from spyctl.timing.tasks import end_task
+
+SETTLE_S = 5.0  # how long acknowledgements are waited for once a lease is lost
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What a run publishes, and as what.
+
+    ``subjects`` are indexed by the ranks of the events; the run leases those in ``leased``. ``inputs`` and ``options``
+    are what makes its events; a run is resumed only where they are the same. ``resume`` names the run to go on with.
+    ``source`` refuses a stream that received another source's events a moment ago (``None``: never). ``force`` takes
+    over leases.
+    """
+
+    command: str
+    subjects: Sequence[str]
+    leased: Sequence[str]
+    prefix: str = ""
+    inputs: list[dict[str, Any]] = field(default_factory=list)
+    options: dict[str, Any] = field(default_factory=dict)
+    resume: str | None = None
+    source: str | None = None
+    force: bool = False
+    ack_mode: AckMode = AckMode.AUTO
+    paced: bool = False
+    patience: Patience = USUAL
+
+
+class Publishing:
+    """A run that publishes; made by :func:`publishing`. ``position`` is how many of its events were stored before."""
+
+    def __init__(self, connection: Connection, stream: Stream, run: Run, publisher: Publisher) -> None:
+        self.connection = connection
+        self.stream = stream
+        self.publisher = publisher
+        self.position = run.record.position
+        self.state: RunState | None = None  # how it ended, once somebody knows better than the context manager
+        self._run = run
+        self._began_after = run.record.checkpoint.seq if run.record.checkpoint is not None else 0
+        self._stop: Callable[[], None] | None = None
+        self._keeper = asyncio.create_task(run.keep(publisher.checkpoint))
+        self._keeper.add_done_callback(self._kept)
+
+    @property
+    def run_id(self) -> str:
+        """The id of the run."""
+        return self._run.record.run_id
+
+    @property
+    def began_after(self) -> int:
+        """The last sequence of the stream before this process published."""
+        return self._began_after
+
+    async def watch(self, work: Coroutine[Any, Any, None], stop: Callable[[], None]) -> None:
+        """Do the work of the run to its end; where a lease is lost meanwhile, ``stop`` is to end it in order.
+
+        Raises what the work raises, and :class:`LeaseLostError` once everything in flight is settled.
+        """
+        self._stop = stop
+        try:
+            await work
+        finally:
+            self._stop = None
+            if (lost := self._lost()) is not None:
+                with suppress(SpyctlError, TimeoutError):
+                    async with asyncio.timeout(SETTLE_S):
+                        await self.publisher.drain()
+                raise lost
+
+    async def stored(self) -> AsyncIterator[list[tuple[int, str, bytes]]]:
+        """Yield ``(seq, subject, payload)`` of what the stream holds of this process's events."""
+        last_seq = self.publisher.delivery.last_seq or 0
+        subjects = self._run.record.subjects
+        async for batch in read_back(self.connection, self.stream.name, subjects, self._began_after, last_seq):
+            yield batch
+
+    async def end(self, state: RunState) -> None:
+        """Stop publishing and note how the run ended."""
+        await end_task(self._keeper)
+        await self.publisher.close()
+        await self._run.end(self.state or state, self.publisher.checkpoint(), settled=self.publisher.in_flight == 0)
+
+    def _lost(self) -> SpyctlError | None:
+        if not self._keeper.done() or self._keeper.cancelled():
+            return None
+        error = self._keeper.exception()
+        return error if isinstance(error, SpyctlError) else SpyctlError(f"the run's lease is lost: {error}")
+
+    def _kept(self, _: "asyncio.Task[None]") -> None:
+        if (lost := self._lost()) is not None:
+            if self._stop is not None:
+                self._stop()
+            self.publisher.refuse(lost)
+
+
+@asynccontextmanager
+async def publishing(connection: Connection, request: RunRequest) -> AsyncIterator[Publishing]:
+    """Begin a run, or go on with one, and end it however the block ends.
+
+    Its record says ``ended`` after a block that returns, ``failed`` after one that raises, unless
+    :attr:`Publishing.state` was set. Raises :class:`BusError` and its kin where the run cannot begin, and
+    :class:`ResumeError` where it cannot go on.
+    """
+    stream = await ensure_stream(connection, request.prefix)
+    if request.source is not None:
+        await refuse_busy(connection, stream, request.source, time.time_ns())
+    try:
+        run = await _begin(connection, stream, request)
+    except (nats.js.errors.Error, nats.errors.Error) as error:
+        raise unusable(error) from None
+    assert run.record.checkpoint is not None
+    protocol = choose_protocol(
+        connection, stream, request.subjects, asked=request.ack_mode, paced=request.paced, run=run,
+        patience=request.patience,
+    )  # fmt: skip
+    publisher = Publisher(protocol, run.record.run_id, anchor=run.record.checkpoint)
+    published = Publishing(connection, stream, run, publisher)
+    state = RunState.FAILED
+    try:
+        await publisher.open()
+        yield published
+        state = RunState.ENDED
+    finally:
+        await published.end(state)
+
+
+async def _begin(connection: Connection, stream: Stream, request: RunRequest) -> Run:
+    runs = await Runs.open(connection)
+    record = RunRecord(
+        run_id=new_run_id(),
+        command=request.command,
+        stream=stream.name,
+        subjects=list(request.leased),
+        inputs=request.inputs,
+        options=request.options,
+        started_ns=time.time_ns(),
+        stream_born=stream.born,
+    )
+    if request.resume is None:
+        await runs.register(record)
+    else:
+        record = await run_to_resume(runs, request.resume, record)
+    run = Run(runs, record)
+    try:
+        await _take_leases(connection, runs, run, force=request.force)
+    except StreamBusyError:
+        if request.resume is None:
+            record.state = RunState.REFUSED
+            await runs.save(record)
+        raise
+    if request.resume is not None and not record.settled:
+        await reconcile(connection, record)
+    record.taken_over()
+    await run.begin_at(record.position, await _last_seq(connection, stream.name))
+    return run
+
+
+async def _take_leases(connection: Connection, runs: Runs, run: Run, *, force: bool) -> None:
+    # A run that ended without saying so is reconciled before anybody else publishes to its subjects.
+    former = {await run.leases.take(subject, force=force) for subject in run.record.subjects}
+    for run_id in former - {None, run.record.run_id}:
+        orphan = await runs.find(str(run_id))
+        if orphan is not None and orphan.state is RunState.RUNNING and not orphan.settled and not force:
+            with suppress(SpyctlError):  # it can then not be resumed, which is no reason to stop us
+                await reconcile(connection, orphan)
+            orphan.state = RunState.CRASHED
+            await runs.save(orphan)
+
+
+async def _last_seq(connection: Connection, stream: str) -> int:
+    try:
+        return int((await connection.api(f"STREAM.INFO.{stream}"))["state"]["last_seq"])
+    except ApiError as error:
+        raise BusError(f"stream {stream} cannot be read: {error}") from None

@@ -1,0 +1,41 @@
+"""Which run may be resumed: one that ended before its end, and whose events would be the very same."""
+
+from typing import Any
+
+from spyctl.bus.checkpoint import LAST_RUN
+from spyctl.bus.runs import RunRecord, Runs, RunState
+from spyctl.errors import NoRunError, OtherRunError, RunCompleteError
+
+
+async def run_to_resume(runs: Runs, asked: str, now: RunRecord) -> RunRecord:
+    """Return the record of the run that is to go on: the one asked for, or with ``LAST_RUN`` the newest.
+
+    ``now`` describes the run as it would be without resuming. Raises :class:`ResumeError` where there is no such run,
+    where it is complete, and where files, options or stream have changed since.
+    """
+    record = await (runs.newest(now.command, now.stream) if asked == LAST_RUN else runs.find(asked))
+    if record is None:
+        raise NoRunError(f"there is no run to resume in {now.stream}")
+    if record.state is RunState.COMPLETE:
+        raise RunCompleteError(f"run {record.run_id} is complete")
+    for what, former, present in (
+        ("files", record.inputs, now.inputs),
+        ("options", record.options, now.options),
+        ("stream", [record.stream, record.subjects], [now.stream, now.subjects]),
+    ):
+        if former != present:
+            raise OtherRunError(f"run {record.run_id} had other {what}: {_difference(former, present)}")
+    return record
+
+
+def _difference(former: Any, present: Any) -> str:
+    if isinstance(former, dict):
+        key = next(key for key in present if former.get(key) != present[key])
+        return f"{key} was {former.get(key)}, is {present[key]}"
+    if list(map(_name, former)) != list(map(_name, present)):
+        return f"{len(former)} then, {len(present)} now, or other names"
+    return next(f"{old['path']} has changed" for old, new in zip(former, present, strict=True) if old != new)
+
+
+def _name(entry: Any) -> Any:
+    return entry.get("path") if isinstance(entry, dict) else entry

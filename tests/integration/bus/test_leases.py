@@ -1,0 +1,96 @@
+"""Leases in a real bucket: who may publish to a subject, and who learns that it no longer may."""
+
+import os
+import platform
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import orjson
+import pytest
+from nats.js.kv import KeyValue
+
+from spyctl.bus.connection import connect
+from spyctl.bus.leases import LEASE_NS, TRANSITIONS, Lease, LeaseEvent, Leases, LeaseState, read_lease
+from spyctl.errors import LeaseHeldError, LeaseLostError
+from tests.support.servers import NatsServer
+
+pytestmark = pytest.mark.integration
+SUBJECT = "market.futures.trades"
+NO_PROCESS = 2**22 + 1
+
+
+@pytest.fixture
+async def bucket(nats_server: NatsServer) -> AsyncIterator[KeyValue]:
+    connection = await connect([nats_server.url])
+    yield await connection.jetstream().create_key_value(bucket="SPYCTL")
+    await connection.close()
+
+
+def leases(bucket: KeyValue, run_id: str = "aaaa", **fields: Any) -> Leases:
+    values = {"host": platform.node(), "pid": os.getpid(), "started_ns": time.time_ns(), "renewed_ns": 0}
+    return Leases(bucket, Lease(f"token of {run_id}", run_id, **(values | fields)))
+
+
+async def test_a_lease_that_is_held_is_refused_and_free_once_returned(bucket: KeyValue) -> None:
+    first = leases(bucket)
+    assert await first.take(SUBJECT) is None
+    with pytest.raises(LeaseHeldError, match=r"run aaaa \(process \d+ on .*\) has been publishing to market.futures"):
+        await leases(bucket, "bbbb").take(SUBJECT)
+    await first.give_back()
+    assert await leases(bucket, "bbbb").take(SUBJECT) is None
+
+
+@pytest.mark.parametrize("left_by", [{"pid": NO_PROCESS}, {"host": "elsewhere"}], ids=["dead process", "not renewed"])
+async def test_a_void_lease_is_taken_and_its_run_named(bucket: KeyValue, left_by: dict[str, Any]) -> None:
+    await leases(bucket, **left_by).take(SUBJECT)
+    if "host" in left_by:  # of another machine, so only its age can tell
+        with pytest.raises(LeaseHeldError):
+            await leases(bucket, "bbbb").take(SUBJECT)
+        lease = orjson.loads((await bucket.get(f"lease.{SUBJECT}")).value or b"")
+        await bucket.put(f"lease.{SUBJECT}", orjson.dumps(lease | {"renewed_ns": time.time_ns() - LEASE_NS - 1}))
+    assert await leases(bucket, "bbbb").take(SUBJECT) == "aaaa"
+
+
+async def test_a_run_that_was_overtaken_has_lost_its_lease(bucket: KeyValue) -> None:
+    first, second = leases(bucket), leases(bucket, "bbbb")
+    await first.take(SUBJECT)
+    await second.take(SUBJECT, force=True)
+    with pytest.raises(LeaseLostError, match="run bbbb took over market.futures.trades"):
+        await first.renew()
+    assert first.lost is not None
+    await first.give_back()
+    lease, _ = await read_lease(bucket, SUBJECT)
+    assert lease is not None
+    assert lease.state("token of bbbb") is LeaseState.OURS
+
+
+async def test_another_process_that_goes_on_with_the_same_run_overtakes_it(bucket: KeyValue) -> None:
+    asleep = leases(bucket, pid=NO_PROCESS)
+    await asleep.take(SUBJECT)
+    resumed = Leases(bucket, Lease("another token", "aaaa", platform.node(), os.getpid(), time.time_ns(), 0))
+    await resumed.take(SUBJECT)
+    with pytest.raises(LeaseLostError):
+        await asleep.renew()
+
+
+async def test_a_renewal_whose_answer_was_lost_is_no_loss(bucket: KeyValue) -> None:
+    ours = leases(bucket)
+    await ours.take(SUBJECT)
+    entry = await bucket.get(f"lease.{SUBJECT}")
+    await bucket.put(f"lease.{SUBJECT}", entry.value or b"")  # stored, but we were not told the revision
+    await ours.renew()
+    await ours.renew()
+    assert ours.lost is None
+
+
+async def test_a_lease_that_somebody_deleted_is_free(bucket: KeyValue) -> None:
+    await leases(bucket).take(SUBJECT)
+    await bucket.delete(f"lease.{SUBJECT}")
+    assert await leases(bucket, "bbbb").take(SUBJECT) is None
+
+
+def test_only_a_lease_that_is_ours_can_be_renewed_returned_or_lost() -> None:
+    for event in (LeaseEvent.RENEW, LeaseEvent.RETURN, LeaseEvent.OVERTAKEN):
+        assert [state for state, what in TRANSITIONS if what is event] == [LeaseState.OURS]
+    assert not [state for state, _ in TRANSITIONS if state is LeaseState.LOST]  # there is no way back

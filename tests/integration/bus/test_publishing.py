@@ -1,0 +1,148 @@
+"""The life of a run: whatever happens, its record tells the truth, and a lost lease stops whoever publishes."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from spyctl.bus.acks.choice import AckMode
+from spyctl.bus.checkpoint import Checkpoint
+from spyctl.bus.connection import Connection, connect
+from spyctl.bus.publishing import Publishing, RunRequest, publishing
+from spyctl.bus.runs import RunRecord, Runs, RunState
+from spyctl.errors import LeaseHeldError, LeaseLostError
+from spyctl.market.encode import EncodedBatch
+from tests.support.servers import NatsServer
+from tests.support.stream import read_stream
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.integration
+SUBJECTS = ("market.futures.trades", "market.futures.mbp10")
+REQUEST = RunRequest(command="replay", subjects=SUBJECTS, leased=SUBJECTS)
+MODES = pytest.mark.parametrize("mode", [AckMode.FAST, AckMode.MESSAGE])
+
+
+@pytest.fixture
+async def connection(nats_server: NatsServer) -> AsyncIterator[Connection]:
+    made = await connect([nats_server.url])
+    yield made
+    await made.close()
+
+
+def events(count: int, first: int = 0) -> EncodedBatch:
+    payloads = [b"event %6d" % (first + n) for n in range(count)]
+    rows = np.array(payloads).view(np.uint8).reshape(count, -1)
+    none = np.zeros(count, np.uint8)
+    return EncodedBatch(rows, np.full(count, 12, np.uint32), none, none.astype(np.int64), none.astype(bool))
+
+
+async def record_of(connection: Connection, run: Publishing) -> RunRecord:
+    record = await (await Runs.open(connection)).find(run.run_id)
+    assert record is not None
+    return record
+
+
+@MODES
+async def test_a_run_that_reaches_its_end_is_complete(connection: Connection, mode: AckMode) -> None:
+    async with publishing(connection, replace(REQUEST, ack_mode=mode)) as run:
+        assert (await record_of(connection, run)).state is RunState.RUNNING
+        await run.publisher.publish(events(300))
+        await run.publisher.drain()
+        run.state = RunState.COMPLETE
+    record = await record_of(connection, run)
+    assert (record.state, record.checkpoint, record.settled) == (RunState.COMPLETE, Checkpoint(300, 300), True)
+
+
+async def test_a_block_that_returns_early_leaves_an_ended_run_and_one_that_raises_a_failed_one(
+    connection: Connection,
+) -> None:
+    async with publishing(connection, REQUEST) as ended:
+        pass
+    with pytest.raises(ZeroDivisionError):
+        async with publishing(connection, REQUEST) as failed:
+            raise ZeroDivisionError
+    assert (await record_of(connection, ended)).state is RunState.ENDED
+    assert (await record_of(connection, failed)).state is RunState.FAILED
+
+
+async def test_one_run_at_a_time_publishes_to_a_subject(connection: Connection) -> None:
+    async with publishing(connection, REQUEST) as first:
+        with pytest.raises(LeaseHeldError, match=f"run {first.run_id} .* market.futures.trades"):
+            async with publishing(connection, REQUEST):
+                pass
+        other = tuple(f"P.{subject}" for subject in SUBJECTS)
+        async with publishing(connection, RunRequest("replay", other, other, prefix="P")):
+            pass
+    runs = await Runs.open(connection)
+    async with publishing(connection, REQUEST) as second:
+        newest = await runs.newest("replay", "MARKET_DATA")
+    assert newest is not None
+    assert newest.run_id == second.run_id  # and not the refused one
+
+
+@MODES
+async def test_a_lost_lease_stops_whoever_publishes(
+    connection: Connection, nats_server: NatsServer, mode: AckMode
+) -> None:
+    stopped = asyncio.Event()
+
+    async def work(run: Publishing) -> None:
+        first = 0
+        while not stopped.is_set():
+            await run.publisher.publish(events(10, first))
+            first += 10
+            await asyncio.sleep(0)
+
+    second = await connect([nats_server.url])
+    async with publishing(connection, replace(REQUEST, ack_mode=mode)) as robbed:
+        working = asyncio.create_task(robbed.watch(work(robbed), stopped.set))
+        async with publishing(second, replace(REQUEST, force=True)):
+            with pytest.raises(LeaseLostError, match="took over market.futures.trades"):
+                await working
+        published = robbed.publisher.delivery.published
+        with pytest.raises(LeaseLostError):  # also where somebody does not stop
+            await robbed.publisher.publish(events(10))
+    await second.close()
+    assert stopped.is_set()
+    assert robbed.publisher.delivery.published == robbed.publisher.delivery.acked == published
+    assert len(await read_stream(nats_server.url)) == published
+
+
+async def test_a_run_id_in_use_is_replaced(connection: Connection) -> None:
+    runs = await Runs.open(connection)
+    records = [RunRecord("aaaa", "replay", "MARKET_DATA", [], [], {}, time.time_ns()) for _ in range(2)]
+    for record in records:
+        await runs.register(record)
+    assert records[0].run_id == "aaaa" != records[1].run_id
+
+
+async def test_the_checkpoint_is_kept_while_a_run_goes_on(connection: Connection) -> None:
+    async with publishing(connection, REQUEST) as run:
+        for stored in (7, 9):
+            await run.publisher.publish(events(stored))
+            await run.publisher.drain()
+
+            async def noted() -> bool:
+                return (await record_of(connection, run)).checkpoint == run.publisher.checkpoint()
+
+            await eventually(noted)
+    assert (await record_of(connection, run)).position == 16
+
+
+async def test_the_run_of_a_dead_process_is_reconciled_before_another_one_publishes(connection: Connection) -> None:
+    async with publishing(connection, REQUEST) as run:
+        await run.publisher.publish(events(50))
+        await run.publisher.drain()
+        runs, subject = await Runs.open(connection), f"lease.{SUBJECTS[0]}"
+        lease = (await runs.bucket.get(subject)).value or b""
+    record = await record_of(connection, run)
+    record.state, record.settled, record.checkpoint = RunState.RUNNING, False, Checkpoint(0, 0)
+    await runs.save(record)
+    await runs.bucket.put(subject, lease.replace(b'"pid":', b'"pid":9999'))  # as after a crash
+    async with publishing(connection, REQUEST):
+        pass
+    record = await record_of(connection, run)
+    assert (record.state, record.settled, record.position) == (RunState.CRASHED, True, 50)
