@@ -20,19 +20,15 @@ from spyctl.errors import NoDataError, UsageError
 from spyctl.live.session import Live, LiveOptions
 from spyctl.live.strike_manager import StrikeManager
 from spyctl.market.encode import encoded_events
-from spyctl.market.events import MBP10, Event, FuturesTrade
-from spyctl.market.subjects import KINDS, STREAM, encode, subject_of
+from spyctl.market.events import Event
+from spyctl.market.subjects import STREAM, SUBJECTS, encode, rank_of, subject_of
 from spyctl.massive.feed import FEED_URL, Feed
 from spyctl.massive.normalize import OPTIONS, STOCKS, LiveEvent, from_model
-from spyctl.replay.player import Replay, ReplayOptions
+from spyctl.replay.player import REPLAYED_SUBJECTS, Replay, ReplayOptions
 from spyctl.replay.source import DBNIngestor, holding
 from spyctl.timing.clock import checked_speed
 from spyctl.timing.instants import MAX_INSTANT, day_number
 from spyctl.timing.tasks import end_task
-
-# A replayed batch ranks its events trades, mbp-10; the other types follow.
-_REPLAYED = [subject_of(FuturesTrade), subject_of(MBP10)]
-SUBJECTS = (*_REPLAYED, *(kind.subject for kind in KINDS if kind.subject not in _REPLAYED))
 
 
 class NATSBus:
@@ -80,7 +76,7 @@ class NATSBus:
         """
         if subject != subject_of(event):
             raise UsageError(f"a {type(event).__name__} belongs on {subject_of(event)}, not on {subject}")
-        await self.publisher.publish(encoded_events([encode(event)], [SUBJECTS.index(subject)]))
+        await self.publisher.publish(encoded_events([encode(event)], [rank_of(subject)]))
 
     async def close(self) -> None:
         """Wait until all is acknowledged, then disconnect."""
@@ -126,7 +122,7 @@ class StreamIngestor:
         options = LiveOptions(symbol=strike_manager.underlying, expiry=strike_manager.expiry)
         observer = queue.put_nowait if queue is not None else None  # a full one misses events, the stream does not
         self._live = Live(
-            publisher, strike_manager, options, run_id=publisher.run_id, observer=observer, subjects=SUBJECTS,
+            publisher, strike_manager, options, run_id=publisher.run_id, observer=observer,
             connected=lambda: connection.connected,
         )  # fmt: skip
 
@@ -238,7 +234,13 @@ class ReplayPublisher:
         connection = self.bus.connection
         runs = await Runs.open(connection, partial(settle, connection))
         record = RunRecord(
-            f"{new_run_id()}{time.time_ns():x}", "api", STREAM, list(_REPLAYED), [], {}, started_ns=time.time_ns()
+            f"{new_run_id()}{time.time_ns():x}",
+            "api",
+            STREAM,
+            list(REPLAYED_SUBJECTS),
+            [],
+            {},
+            started_ns=time.time_ns(),
         )
         run = await runs.begin(record)  # nobody else publishes to these subjects meanwhile
         keeper = asyncio.create_task(run.keep(publisher.checkpoint))

@@ -15,7 +15,7 @@ _CRLF = b"\r\n"
 def pub_frames(batch: EncodedBatch, subjects: Sequence[str], reply: str, first: int, tail: str) -> bytearray:
     """Frame events as ``PUB <subject> <reply><first, first + 1, …><tail> <size>``.
 
-    ``subjects`` are indexed by the ranks of the events.
+    ``subjects`` is the table that the ranks of the events index.
     """
     parts: list[Part] = [b" " + reply.encode(), *int_slots("number", True), tail.encode() + b" "]
     rows = _head(batch, b"PUB ", subjects, [*parts, *int_slots("size", True), _CRLF])

@@ -25,6 +25,7 @@ from spyctl.bus.resume import run_to_resume
 from spyctl.bus.runs import Run, RunRecord, Runs, RunState, new_run_id, unusable
 from spyctl.bus.stream import Stream, ensure_stream, refuse_busy
 from spyctl.errors import BusError, SpyctlError, StreamBusyError
+from spyctl.market.subjects import subject_table
 from spyctl.timing.tasks import end_task
 
 SETTLE_S = 5.0  # how long acknowledgements are waited for once a lease is lost
@@ -34,14 +35,13 @@ SETTLE_S = 5.0  # how long acknowledgements are waited for once a lease is lost
 class RunRequest:
     """What a run publishes, and as what.
 
-    ``subjects`` are indexed by the ranks of the events; the run leases those in ``leased``. ``inputs`` and ``options``
-    are what makes its events; a run is resumed only where they are the same. ``resume`` names the run to go on with.
+    The run leases the subjects in ``leased``, prefix included. ``inputs`` and ``options`` are what makes its events; a
+    run is resumed only where they are the same. ``resume`` names the run to go on with.
     ``source`` refuses a stream that received another source's events a moment ago (``None``: never). ``force`` takes
     over leases.
     """
 
     command: str
-    subjects: Sequence[str]
     leased: Sequence[str]
     prefix: str = ""
     inputs: list[dict[str, Any]] = field(default_factory=list)
@@ -138,7 +138,7 @@ async def publishing(connection: Connection, request: RunRequest) -> AsyncIterat
         raise unusable(error) from None
     assert run.record.checkpoint is not None
     protocol = choose_protocol(
-        connection, stream, request.subjects, asked=request.ack_mode, paced=request.paced, run=run,
+        connection, stream, subject_table(request.prefix), asked=request.ack_mode, paced=request.paced, run=run,
         patience=request.patience,
     )  # fmt: skip
     publisher = Publisher(protocol, run.record.run_id, anchor=run.record.checkpoint)

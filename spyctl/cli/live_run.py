@@ -99,11 +99,10 @@ async def _with_server(request: LiveRequest, talk: Talk, reached: Reached, inter
 
 
 def _run_request(request: LiveRequest, reached: Reached) -> RunRequest:
-    subjects = [with_prefix(subject, request.prefix) for subject in SUBJECTS]
     return RunRequest(
         command="live",
-        subjects=subjects,
-        leased=subjects[:-1],  # gap records of several runs may stand side by side
+        # Gap records of several runs may stand side by side.
+        leased=[with_prefix(subject, request.prefix) for subject in SUBJECTS[:-1]],
         prefix=request.prefix,
         options={"symbol": request.manager.underlying, "sim": request.sim, "key_hash": key_hash(request.api_key)},
         source=EventSource.SIM if request.sim and reached.embedded is None and not request.force else None,

@@ -24,11 +24,10 @@ from spyctl.cli.framework.watch import watched
 from spyctl.cli.replay_plan import Request
 from spyctl.cli.summary import print_summary
 from spyctl.errors import ExitCode, NoSpaceError, SpyctlError
-from spyctl.market.encode import SUBJECTS
 from spyctl.market.events import EventSource
-from spyctl.market.subjects import with_prefix
+from spyctl.market.subjects import subject_table, with_prefix
 from spyctl.replay.plan import Plan, fingerprints, shown
-from spyctl.replay.player import Replay
+from spyctl.replay.player import REPLAYED_SUBJECTS, Replay
 from spyctl.replay.view import Scene, View
 from spyctl.terminal.text import size_text
 from spyctl.timing.clock import MAX_SPEED
@@ -60,7 +59,7 @@ async def run_replay(request: Request, plan: Plan, talk: Talk) -> int:
     interruption = Interruption()
     try:
         if request.sink == "stdout":
-            sink = StdoutSink([with_prefix(subject, request.options.prefix) for subject in SUBJECTS])
+            sink = StdoutSink(subject_table(request.options.prefix))
             return await _play(request, plan, talk, interruption, _Destination(sink, new_run_id()))
         async with reach(request.target, tell=talk.line) as reached:
             return await _replay_to_nats(request, plan, talk, interruption, reached)
@@ -93,11 +92,9 @@ async def _replay_to_nats(
 
 
 def _run_request(request: Request, plan: Plan, reached: Reached) -> RunRequest:
-    subjects = [with_prefix(subject, request.options.prefix) for subject in SUBJECTS]
     return RunRequest(
         command="replay",
-        subjects=subjects,
-        leased=subjects,
+        leased=[with_prefix(subject, request.options.prefix) for subject in REPLAYED_SUBJECTS],
         prefix=request.options.prefix,
         inputs=fingerprints(plan.infos),
         options=_content_options(request, plan),

@@ -25,7 +25,7 @@ from spyctl.live.strike_window import Window
 from spyctl.market.encode import encoded_events
 from spyctl.market.events import EventSource, Gap, OptionTrade, StockQuote, StockTrade
 from spyctl.market.sessions import in_regular_hours
-from spyctl.market.subjects import encode, subject_of, with_prefix
+from spyctl.market.subjects import encode, rank_of, subject_of, with_prefix
 from spyctl.massive.backfill import Backfill, Filler
 from spyctl.massive.feed import Feed
 from spyctl.massive.normalize import OPTIONS, STOCKS, LiveEvent, Parsed, normalize, parse_frame
@@ -81,7 +81,6 @@ class Live:
         listed: Callable[[str, date], Awaitable[frozenset[int] | None]] | None = None,
         observer: Callable[[LiveEvent], None] | None = None,
         tell: Callable[[Note], None] = lambda _: None,
-        subjects: Sequence[str] = SUBJECTS,
     ) -> None:
         self.options = options
         self.run_id = run_id
@@ -98,7 +97,6 @@ class Live:
         self.stopped_by: str | None = None
         self.started_ns = self.ended_ns = 0
         self._sink = sink
-        self._ranks = {subject: subjects.index(subject) for subject in SUBJECTS}
         self._connected = connected
         self._tell_note = tell
         self._filler = (
@@ -359,7 +357,7 @@ class Live:
             await self._sink.publish(
                 encoded_events(
                     [event.payload for event in batch],
-                    [self._ranks[event.subject] for event in batch],
+                    [rank_of(event.subject) for event in batch],
                     [event.identity.encode() for event in batch],
                     batch[0].received_ns,
                 )

@@ -91,9 +91,10 @@ class Batch:
         joined: NDArray[Any] = np.concatenate([part[name] for part in self.parts])[self.order]
         return joined
 
-    def ranks(self) -> NDArray[np.uint8]:
-        """Return for each event, in order, the rank of its schema: 0 trades, 1 mbp-10."""
-        return (self.order >= len(self.parts[0])).astype(np.uint8)
+    def is_book(self) -> NDArray[np.bool_]:
+        """Return for each event, in order, whether it is an mbp-10 (else a trade)."""
+        books: NDArray[np.bool_] = self.order >= len(self.parts[0])
+        return books
 
 
 def events(batch: Batch) -> Iterator[FuturesTrade | MBP10]:

@@ -34,11 +34,11 @@ from spyctl.market.byte_rows import (
     matrix,
 )
 from spyctl.market.columns import EVENT_TYPES, SCHEMAS, UNDEF_PRICE, Batch, Rows, events
-from spyctl.market.subjects import subject_of
+from spyctl.market.subjects import rank_of, subject_of
 
 PIECE = 1024  # events encoded at once, so that a paced replay is never held up for long
-SUBJECTS = tuple(subject_of(EVENT_TYPES[schema]) for schema in SCHEMAS)
 
+_TRADE_RANK, _BOOK_RANK = (rank_of(subject_of(EVENT_TYPES[schema])) for schema in SCHEMAS)
 _NS = 1_000_000_000
 _FIRST_NS, _END_NS = 10**18, (1 << 63) - 1  # instants with 19 digits
 _PRICE_END = 10**15  # 1e-9 units: below it a price has at most 15 significant digits
@@ -49,10 +49,11 @@ _PRICE_MIN = 10**6  # from 0.001 on no exponent is written
 class EncodedBatch:
     """Events ready to be published, in order.
 
-    ``rows`` is the byte matrix: row i without its ``\\0`` is the JSON of event i. ``ranks`` index
-    :data:`SUBJECTS`, ``sort_ns`` are the times the pacing goes by and ``late`` marks events whose ``ts_event``
-    lies outside the reorder window. ``ids`` are message ids, a byte matrix likewise, where events bring their own;
-    ``received_ns`` (monotonic) is when the oldest of them arrived, 0 where they come from a file.
+    ``rows`` is the byte matrix: row i without its ``\\0`` is the JSON of event i. ``ranks`` index the table
+    :data:`spyctl.market.subjects.SUBJECTS`, ``sort_ns`` are the times that pacing follows and ``late`` marks
+    events whose ``ts_event`` lies outside the reorder window. ``ids`` are message ids, also as a byte matrix, where
+    events bring their own (else ``None``). ``received_ns`` (monotonic) is when the oldest of them arrived, 0 for
+    events from a file.
     """
 
     rows: Bytes
@@ -93,10 +94,11 @@ class EncodedBatch:
 
 def encode_batch(batch: Batch) -> Iterator[EncodedBatch]:
     """Yield the events of a batch as bytes, a bounded piece at a time; an empty batch gives an empty piece."""
-    ranks, sort_ns, late = batch.ranks(), batch.column("sort_ns"), batch.column("late")
+    is_book, sort_ns, late = batch.is_book(), batch.column("sort_ns"), batch.column("late")
+    ranks = np.where(is_book, np.uint8(_BOOK_RANK), np.uint8(_TRADE_RANK))
     for start in range(0, max(1, len(batch)), PIECE):
         piece = slice(start, start + PIECE)
-        rows = _encode(batch, piece, ranks[piece].astype(bool))
+        rows = _encode(batch, piece, is_book[piece])
         yield EncodedBatch(rows, _lengths(rows), ranks[piece], sort_ns[piece], late[piece])
 
 

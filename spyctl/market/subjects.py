@@ -1,4 +1,8 @@
-"""The published contract in one place: event ↔ subject and event ↔ bytes."""
+"""The published contract in one place: event ↔ subject and event ↔ bytes.
+
+:data:`SUBJECTS` is the one table of subjects. The index of a subject there is its *rank*, the small number that
+stands for it in an encoded batch.
+"""
 
 import types
 from dataclasses import dataclass
@@ -41,6 +45,9 @@ KINDS = (
     Kind(MBP10, "market.futures.mbp10", "futures.mbp10.v1"),
     Kind(Gap, "market.gaps", "gaps.v1"),
 )
+# Trades rank before the book change of the same instant. A new event type goes to the end.
+SUBJECTS = tuple(kind.subject for kind in KINDS)
+_RANKS = {subject: rank for rank, subject in enumerate(SUBJECTS)}
 _BY_TYPE = {kind.event_type: kind for kind in KINDS}
 HINTS = {event_type: get_type_hints(event_type) for event_type in (*_BY_TYPE, BidAskLevel)}
 _BY_SUBJECT = {kind.subject: kind for kind in KINDS}
@@ -54,6 +61,16 @@ def stream_name(prefix: str = "") -> str:
 def with_prefix(subject: str, prefix: str = "") -> str:
     """Put a rehearsal's prefix before a subject."""
     return f"{prefix}.{subject}" if prefix else subject
+
+
+def subject_table(prefix: str = "") -> tuple[str, ...]:
+    """Return all subjects under ``prefix``, indexed by rank."""
+    return tuple(with_prefix(subject, prefix) for subject in SUBJECTS)
+
+
+def rank_of(subject: str) -> int:
+    """Return the rank of a subject (without prefix)."""
+    return _RANKS[subject]
 
 
 def subject_of(event: Event | type[Event]) -> str:

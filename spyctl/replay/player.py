@@ -14,15 +14,17 @@ from spyctl.bus.in_flight import Delivery, Sink
 from spyctl.dbn.catalog import DBNFileInfo
 from spyctl.dbn.normalize import Selection
 from spyctl.errors import ExitCode, MergeLimitError, SpyctlError
-from spyctl.market.columns import Batch
-from spyctl.market.encode import SUBJECTS, EncodedBatch, encode_batch
-from spyctl.market.subjects import with_prefix
+from spyctl.market.columns import EVENT_TYPES, SCHEMAS, Batch
+from spyctl.market.encode import EncodedBatch, encode_batch
+from spyctl.market.subjects import subject_of, subject_table, with_prefix
 from spyctl.replay.pacing import MAX_QUIET_NS, Pace, Pacer
 from spyctl.replay.source import Reading, read_batches
 from spyctl.terminal.process import keep_freed_memory
 from spyctl.timing.clock import MAX_SPEED, Clock, SystemClock
 from spyctl.timing.histogram import Percentiles
 from spyctl.timing.instants import SECOND, utc_text
+
+REPLAYED_SUBJECTS = tuple(subject_of(EVENT_TYPES[schema]) for schema in SCHEMAS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,8 @@ class Replay:
         self._sink = sink
         self._clock = clock or SystemClock()
         self._pacer = Pacer(options.speed, self._clock, max_quiet_ns=options.max_quiet_ns)
-        self.subjects = tuple(with_prefix(subject, options.prefix) for subject in SUBJECTS)
+        self.subjects = tuple(with_prefix(subject, options.prefix) for subject in REPLAYED_SUBJECTS)
+        self._subject_table = subject_table(options.prefix)
         self._digest = blake2b(digest_size=16) if options.digest else None
 
     @property
@@ -133,10 +136,10 @@ class Replay:
         """Records read, without those whose events an earlier process has published."""
         return self.reading.read - self.skipped
 
-    def last_payload(self, rank: int) -> bytes | None:
-        """Return the last event that was published of :data:`SUBJECTS` ``[rank]``, ``None`` before there is one."""
-        piece = self.progress.newest.get(self.subjects[rank])
-        return piece.last_payload(rank) if piece is not None else None
+    def last_payload(self, subject: str) -> bytes | None:
+        """Return the last event that was published on a subject, ``None`` before there is one."""
+        piece = self.progress.newest.get(subject)
+        return piece.last_payload(self._subject_table.index(subject)) if piece is not None else None
 
     @property
     def acknowledged(self) -> str:
@@ -200,10 +203,10 @@ class Replay:
         await self._sink.publish(piece)
         if self._digest is not None:
             self._digest.update(piece.lines())
-        for rank, count in enumerate(np.bincount(piece.ranks, minlength=len(SUBJECTS)).tolist()):
+        for rank, count in enumerate(np.bincount(piece.ranks).tolist()):
             if count:
-                progress.by_subject[self.subjects[rank]] += count
-                progress.newest[self.subjects[rank]] = piece
+                progress.by_subject[self._subject_table[rank]] += count
+                progress.newest[self._subject_table[rank]] = piece
         progress.late += int(piece.late.sum())
         progress.count_second(self._clock.now_ns(), len(piece))
 
@@ -214,7 +217,7 @@ class Replay:
         """
         self.verified = found = Verified()
         events = (
-            (self.subjects[rank], payload)
+            (self._subject_table[rank], payload)
             for piece in self._pieces(Reading())
             for rank, payload in zip(piece.ranks.tolist(), piece.payloads(), strict=True)
         )

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from spyctl.bus.consumers import Consumer
-from spyctl.market.encode import SUBJECTS
 from spyctl.market.events import MBP10, FuturesTrade
 from spyctl.market.subjects import decode
-from spyctl.replay.player import Replay
+from spyctl.replay.player import REPLAYED_SUBJECTS, Replay
 from spyctl.replay.screen import BINS, SPARK_S, Snapshot, Subject, progress_line, render
 from spyctl.terminal.process import Usage
 from spyctl.timing.histogram import Percentiles
@@ -57,7 +56,7 @@ class View:
         self._consumers = consumers
         self._usage = Usage.now()
         self._seconds: deque[tuple[int, int | None, tuple[int, ...]]] = deque(maxlen=SPARK_S + 1)
-        self._rates: tuple[deque[float], ...] = tuple(deque(maxlen=SPARK_S) for _ in SUBJECTS)
+        self._rates: tuple[deque[float], ...] = tuple(deque(maxlen=SPARK_S) for _ in REPLAYED_SUBJECTS)
         self._density = [0.0] * BINS
         self._counted: tuple[int | None, int] = None, 0
         self._notes: deque[Note] = deque(maxlen=_NOTES)
@@ -96,8 +95,8 @@ class View:
             for subject, count, old, rates in zip(replay.subjects, counts, before, self._rates, strict=True)
         ]  # fmt: skip
         trade, book = (
-            decode(SUBJECTS[rank], payload) if (payload := replay.last_payload(rank)) is not None else None
-            for rank in range(2)
+            decode(subject, payload) if (payload := replay.last_payload(subject)) is not None else None
+            for subject in replay.subjects
         )
         return Snapshot(
             clock_ns=clock_ns,

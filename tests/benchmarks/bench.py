@@ -39,7 +39,9 @@ from spyctl.bus.stream import desired_config
 from spyctl.dbn.normalize import Selection
 from spyctl.dbn.sample import write_day
 from spyctl.market.columns import Batch, events
-from spyctl.market.encode import SUBJECTS, EncodedBatch, encode_batch
+from spyctl.market.encode import EncodedBatch, encode_batch
+from spyctl.market.subjects import SUBJECTS, subject_of
+from spyctl.replay.player import REPLAYED_SUBJECTS
 from spyctl.replay.source import DBNIngestor, Reading, read_batches
 from spyctl.timing.instants import HOUR, MINUTE, day_start
 from tests.benchmarks import live, reading
@@ -148,7 +150,7 @@ def raw_socket(folder: Path, pieces: list[EncodedBatch]) -> float:
                 at = buffer.rfind(b'"type":"ack","seq":')
                 if at >= 0:
                     acked = int(buffer[at + 19 : at + 40].partition(b",")[0] or 0)
-        link.sendall(f"PUB {SUBJECTS[0]} {INBOX}.{BATCH}.{FLOW}.fail.{total + 1}.3.$FI 0\r\n\r\n".encode())
+        link.sendall(f"PUB {REPLAYED_SUBJECTS[0]} {INBOX}.{BATCH}.{FLOW}.fail.{total + 1}.3.$FI 0\r\n\r\n".encode())
         while f'"count":{total}'.encode() not in buffer:
             buffer = (buffer + link.recv(1 << 16))[-4_096:]
         took = time.perf_counter() - begun
@@ -206,19 +208,18 @@ def rows(folder: Path, minutes: int, times: int) -> Iterator[tuple[str, str, str
     yield "events, bytes a payload", f"{count:,}", f"{size / count:.0f}"
 
     some = [event for batch in batches_of(plain, 20_000) for event in events(batch)]
-    subjects = {"FuturesTrade": SUBJECTS[0], "MBP10": SUBJECTS[1]}
 
     async def one_by_one(client: Any) -> int:
         jetstream = client.jetstream()
         for event in some[:3_000]:
             payload = json.dumps(dataclasses.asdict(event)).encode()
-            await jetstream.publish(subjects[type(event).__name__], payload)
+            await jetstream.publish(subject_of(event), payload)
         return 3_000
 
     async def futures(client: Any) -> int:
         jetstream = client.jetstream(publish_async_max_pending=8_000)
         for event in some:
-            await jetstream.publish_async(subjects[type(event).__name__], orjson.dumps(event))
+            await jetstream.publish_async(subject_of(event), orjson.dumps(event))
         await jetstream.publish_async_completed()
         return len(some)
 

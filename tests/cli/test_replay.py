@@ -89,6 +89,7 @@ async def test_verify_tells_what_differs(data: Path) -> None:
     import asyncio
 
     from spyctl.cli.framework.stdout_sink import StdoutSink
+    from spyctl.market.subjects import SUBJECTS
     from spyctl.replay.player import Replay, ReplayOptions
     from spyctl.replay.source import DBNIngestor
 
@@ -97,12 +98,11 @@ async def test_verify_tells_what_differs(data: Path) -> None:
         def _write(data: bytes) -> None: ...
 
     async def stored(change: int | None, drop: bool) -> Any:
-        lines = [(seq, "b" if rank else "t", payload) for seq, rank, payload in events if not (drop and seq == 7)]
+        lines = [(seq, SUBJECTS[rank], payload) for seq, rank, payload in events if not (drop and seq == 7)]
         yield [(seq, subject, b"{}" if seq == change else payload) for seq, subject, payload in lines]
 
     infos = DBNIngestor(data).discover_files()
-    replay = Replay(infos, Sink(["t", "b"]), ReplayOptions(speed=0), run_id="x")
-    replay.subjects = ("t", "b")
+    replay = Replay(infos, Sink(SUBJECTS), ReplayOptions(speed=0), run_id="x")
     await asyncio.wait_for(replay.run(), 30)
     pieces = list(replay._pieces(replay.reading))
     events = [
@@ -335,10 +335,11 @@ def test_a_file_that_vanishes_is_noted_and_the_rest_played(cli: Cli, data: Path,
     import asyncio
 
     from spyctl.cli.framework.stdout_sink import StdoutSink
+    from spyctl.market.subjects import SUBJECTS
     from spyctl.replay.player import Replay, ReplayOptions
     from spyctl.replay.source import DBNIngestor
 
-    replay = Replay(DBNIngestor(data).discover_files(), StdoutSink(["t", "b"]), ReplayOptions(speed=0), run_id="x")
+    replay = Replay(DBNIngestor(data).discover_files(), StdoutSink(SUBJECTS), ReplayOptions(speed=0), run_id="x")
     path.unlink()
     asyncio.run(replay.run())
     assert replay.delivery.acked == 1_050

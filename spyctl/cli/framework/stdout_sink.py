@@ -10,7 +10,10 @@ from spyctl.market.encode import EncodedBatch
 
 
 class StdoutSink:
-    """Writes ``{"subject":…,"event":…}`` lines; what is written counts as acknowledged."""
+    """Writes ``{"subject":…,"event":…}`` lines; what is written counts as acknowledged.
+
+    ``subjects`` is the table that the ranks of the events index.
+    """
 
     protocol = "written"
 

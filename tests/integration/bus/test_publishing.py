@@ -15,13 +15,14 @@ from spyctl.bus.publishing import Publishing, RunRequest, publishing
 from spyctl.bus.runs import RunRecord, Runs, RunState
 from spyctl.errors import LeaseHeldError, LeaseLostError
 from spyctl.market.encode import EncodedBatch
+from spyctl.market.subjects import rank_of
 from tests.support.servers import NatsServer
 from tests.support.stream import read_stream
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 SUBJECTS = ("market.futures.trades", "market.futures.mbp10")
-REQUEST = RunRequest(command="replay", subjects=SUBJECTS, leased=SUBJECTS)
+REQUEST = RunRequest(command="replay", leased=SUBJECTS)
 MODES = pytest.mark.parametrize("mode", [AckMode.FAST, AckMode.MESSAGE])
 
 
@@ -35,8 +36,8 @@ async def connection(nats_server: NatsServer) -> AsyncIterator[Connection]:
 def events(count: int, first: int = 0) -> EncodedBatch:
     payloads = [b"event %6d" % (first + n) for n in range(count)]
     rows = np.array(payloads).view(np.uint8).reshape(count, -1)
-    none = np.zeros(count, np.uint8)
-    return EncodedBatch(rows, np.full(count, 12, np.uint32), none, none.astype(np.int64), none.astype(bool))
+    ranks, none = np.full(count, rank_of(SUBJECTS[0]), np.uint8), np.zeros(count, np.int64)
+    return EncodedBatch(rows, np.full(count, 12, np.uint32), ranks, none, none.astype(bool))
 
 
 async def record_of(connection: Connection, run: Publishing) -> RunRecord:

@@ -15,7 +15,8 @@ from spyctl.bus.connection import Connection, connect
 from spyctl.bus.runs import run_ids
 from spyctl.dbn.normalize import Selection
 from spyctl.dbn.sample import write_day
-from spyctl.market.encode import SUBJECTS, encode_batch
+from spyctl.market.encode import encode_batch
+from spyctl.market.subjects import SUBJECTS
 from spyctl.replay.source import DBNIngestor, Reading, read_batches
 from spyctl.timing.instants import HOUR, MINUTE
 from tests.conftest import Cli

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from spyctl.market.columns import MBP10_DTYPE, TRADE_DTYPE, UNDEF_PRICE, Batch, Names, events
 from spyctl.market.encode import PIECE, encode_batch
+from spyctl.market.subjects import SUBJECTS, subject_of
 from spyctl.timing.instants import day_start
 
 T0 = day_start(date(2025, 12, 16))
@@ -48,7 +49,7 @@ def a_batch(draw: st.DrawFn) -> Batch:
     return Batch((trade_rows, book_rows), np.array(draw(st.permutations(range(count))), np.intp), names)
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(a_batch())
 def test_the_bytes_are_those_of_orjson_event_by_event(batch: Batch) -> None:
     expected = [orjson.dumps(event) for event in events(batch)]
@@ -57,7 +58,7 @@ def test_the_bytes_are_those_of_orjson_event_by_event(batch: Batch) -> None:
     assert [payload for piece in pieces for payload in piece.payloads()] == expected
     assert [int(s) for piece in pieces for s in piece.sort_ns] == batch.column("sort_ns").tolist()
     assert [bool(late) for piece in pieces for late in piece.late] == batch.column("late").tolist()
-    assert [rank for piece in pieces for rank in piece.ranks.tolist()] == batch.ranks().tolist()
+    assert [SUBJECTS[r] for piece in pieces for r in piece.ranks.tolist()] == [subject_of(e) for e in events(batch)]
 
 
 def test_a_large_batch_comes_in_bounded_pieces() -> None:
@@ -74,6 +75,7 @@ def test_a_large_batch_comes_in_bounded_pieces() -> None:
     assert found == list(range(len(rows)))[::-1]
 
 
+@settings(deadline=None)
 @given(a_batch(), st.integers(0, 5), st.integers(0, 9))
 def test_a_slice_of_a_batch_holds_the_same_events(batch: Batch, start: int, length: int) -> None:
     piece = batch[start : start + length]

@@ -43,7 +43,7 @@ def merged(inputs: list[ListInput], **limits: int) -> list[tuple[int, int, int, 
     found = []
     for batch in merge(inputs, Names(), **limits):
         columns = [batch.column(name).tolist() for name in ("sort_ns", "symbol", "seq")]
-        found += list(zip(columns[0], batch.ranks().tolist(), columns[1], columns[2], strict=True))
+        found += list(zip(columns[0], batch.is_book().tolist(), columns[1], columns[2], strict=True))
     return found
 
 

@@ -21,7 +21,17 @@ from spyctl.market.events import (
     StockTrade,
 )
 from spyctl.market.json_schema import json_schema
-from spyctl.market.subjects import KINDS, decode, encode, stream_name, subject_of, with_prefix
+from spyctl.market.subjects import (
+    KINDS,
+    SUBJECTS,
+    decode,
+    encode,
+    rank_of,
+    stream_name,
+    subject_of,
+    subject_table,
+    with_prefix,
+)
 
 ns = st.integers(0, 2**63 - 1)
 price = st.floats(allow_nan=False, allow_infinity=False)
@@ -111,6 +121,17 @@ def test_a_subject_without_event_type_is_refused(subject: str) -> None:
 def test_names_under_a_prefix() -> None:
     assert stream_name("REHEARSAL") == "REHEARSAL_MARKET_DATA"
     assert with_prefix("market.gaps", "REHEARSAL") == "REHEARSAL.market.gaps"
+
+
+def test_the_rank_of_a_subject_is_its_index_in_the_one_table() -> None:
+    assert [rank_of(kind.subject) for kind in KINDS] == list(range(len(KINDS)))
+    assert [SUBJECTS[rank_of(kind.subject)] for kind in KINDS] == [kind.subject for kind in KINDS]
+    assert subject_table() == SUBJECTS
+    assert subject_table("DRILL") == tuple(f"DRILL.{subject}" for subject in SUBJECTS)
+
+
+def test_futures_trades_rank_before_books() -> None:
+    assert rank_of(subject_of(FuturesTrade)) < rank_of(subject_of(MBP10))
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.schema_id)
