@@ -10,7 +10,8 @@ import numpy as np
 
 from spyctl.bus.checkpoint import BEGINNING, Checkpoint
 from spyctl.market.encode import EncodedBatch
-from spyctl.timing.histogram import Histogram
+from spyctl.summary import DeliveryFigures
+from spyctl.timing.histogram import Histogram, Percentiles
 
 MEASURE_NS = 100_000
 
@@ -36,6 +37,21 @@ class Delivery:
         """Widen the span of sequences under which events were stored."""
         self.first_seq = min(self.first_seq or first_seq, first_seq)
         self.last_seq = max(self.last_seq or 0, last_seq)
+
+    def figures(self, acknowledged: str, stream: str | None) -> DeliveryFigures:
+        """Return a copy for a summary; ``acknowledged`` is the ack mode, ``stream`` ``None`` where there is none."""
+        return DeliveryFigures(
+            acknowledged=acknowledged,
+            unacknowledged=self.published - self.acked,
+            stream=stream,
+            first_seq=self.first_seq,
+            last_seq=self.last_seq,
+            payload_bytes=self.payload_bytes,
+            resent=self.resent,
+            refusals=dict(self.refusals),
+            reconnects=self.reconnects,
+            ack_ms=Percentiles.of(self.ack_ns),
+        )
 
 
 class Sink(Protocol):
