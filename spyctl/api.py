@@ -26,7 +26,7 @@ from spyctl.massive.feed import FEED_URL, Feed
 from spyctl.massive.normalize import OPTIONS, STOCKS, LiveEvent, from_model
 from spyctl.replay.player import REPLAYED_SUBJECTS, Replay, ReplayOptions
 from spyctl.replay.source import DBNIngestor, holding
-from spyctl.timing.clock import checked_speed
+from spyctl.timing.clock import Speed
 from spyctl.timing.instants import MAX_INSTANT, day_number
 from spyctl.timing.tasks import end_task
 
@@ -189,7 +189,7 @@ class ReplayPublisher:
     def __init__(self, bus: NATSBus, dbn_ingestor: DBNIngestor, replay_speed: float = 1.0) -> None:
         self.bus = bus
         self.dbn_ingestor = dbn_ingestor
-        self.replay_speed = checked_speed(replay_speed)
+        self.replay_speed = Speed.of(replay_speed).number
         self.stats = ReplayStats()
 
     async def replay_date(
@@ -227,7 +227,7 @@ class ReplayPublisher:
             end_ns=MAX_INSTANT if end_ns is None else end_ns,
             days=frozenset(map(day_number, dates)),
         )
-        options = ReplayOptions(self.replay_speed, selection, digest=False)
+        options = ReplayOptions(Speed.of(self.replay_speed), selection, digest=False)
         publisher = self.bus.publisher
         infos = list({info.path: info for info in found}.values())
         replay = Replay(infos, publisher, options, run_id=publisher.run_id)

@@ -13,7 +13,6 @@ from spyctl.errors import UsageError
 from spyctl.replay.plan import Plan, choose_dates, make_plan, shown
 from spyctl.replay.player import ReplayOptions
 from spyctl.terminal.text import size_text
-from spyctl.timing.clock import speed_text
 from spyctl.timing.instants import (
     NEW_YORK,
     clock_text,
@@ -83,7 +82,7 @@ def plan_request(request: Request) -> Plan:
         selection,
         schemas=request.schemas,
         trading_day=span,
-        speed=request.options.speed,
+        speed=request.options.speed.number,
         max_quiet_ns=request.options.max_quiet_ns,
         count=request.options.count,
         dataset=request.dataset,
@@ -142,7 +141,7 @@ def show_plan(talk: Talk, plan: Plan, request: Request) -> None:
         free = _free_bytes(request.target) if request.sink == "nats" else None
         room = f" ({size_text(free)} free)" if free is not None else ""
         lines.append(
-            f"{about}{span} at {speed_text(request.options.speed)} {takes}{size_text(plan.stream_bytes)} of the "
+            f"{about}{span} at {request.options.speed} {takes}{size_text(plan.stream_bytes)} of the "
             f"{'stream' if request.sink == 'nats' else 'output'}{room}"
         )
     if request.origin == "every date":
@@ -189,7 +188,7 @@ def plan_document(plan: Plan, request: Request) -> dict[str, Any]:
         "events": sum(plan.events.values()),
         "by_schema": plan.events,
         "exact": plan.exact,
-        "speed_asked": request.options.speed,
+        "speed_asked": request.options.speed.number,
         "wall_s": plan.wall_ns / 1e9 if plan.wall_ns is not None else None,
         "stream_bytes": plan.stream_bytes,
         "free_bytes": _free_bytes(request.target),

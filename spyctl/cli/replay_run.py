@@ -14,7 +14,6 @@ from spyctl.bus.consumers import Consumers
 from spyctl.bus.in_flight import Sink
 from spyctl.bus.publishing import Publishing, RunRequest, publishing
 from spyctl.bus.runs import RunState, new_run_id
-from spyctl.bus.stream import Stream
 from spyctl.bus.target import Reached, reach
 from spyctl.cli.framework.remedies import remedy_for
 from spyctl.cli.framework.signals import Interruption
@@ -28,7 +27,10 @@ from spyctl.market.events import EventSource
 from spyctl.market.subjects import subject_table, with_prefix
 from spyctl.replay.plan import Plan, fingerprints, shown
 from spyctl.replay.player import REPLAYED_SUBJECTS, Replay
-from spyctl.replay.view import Scene, View
+from spyctl.replay.result import summary_of
+from spyctl.replay.screen import Scene
+from spyctl.replay.view import ReplayView
+from spyctl.summary import StopReason
 from spyctl.terminal.text import size_text
 from spyctl.timing.clock import MAX_SPEED
 from spyctl.timing.instants import SECOND, utc_text
@@ -50,8 +52,8 @@ class _Destination:
     consumers: Consumers | None = None
 
     @property
-    def stream(self) -> Stream | None:
-        return self.run.stream if self.run is not None else None
+    def stream(self) -> str | None:
+        return self.run.stream.name if self.run is not None else None
 
 
 async def run_replay(request: Request, plan: Plan, talk: Talk) -> int:
@@ -159,10 +161,10 @@ async def _play(request: Request, plan: Plan, talk: Talk, interruption: Interrup
     )
     replay.reading.damage.extend(plan.unreadable)
 
-    def end(name: str) -> None:
-        replay.stop(name)
+    def end(reason: StopReason) -> None:
+        replay.stop(reason)
         waiting = replay.delivery.published - replay.delivery.acked
-        talk.line(f"\nstopping: {waiting:,} acks to come ({name} again leaves at once)")
+        talk.line(f"\nstopping: {waiting:,} acks to come ({reason} again leaves at once)")
 
     interruption.hand_to(end)
     talk.line()
@@ -172,14 +174,15 @@ async def _play(request: Request, plan: Plan, talk: Talk, interruption: Interrup
     except BrokenPipeError:
         drop(sys.stdout)
         return ExitCode.OK  # whoever read our lines has had enough
-    print_summary(replay, plan, destination.stream, as_json=request.as_json, to_stderr=request.sink == "stdout")
+    summary = summary_of(replay, destination.stream)
+    print_summary(summary, plan, as_json=request.as_json, to_stderr=request.sink == "stdout")
     for damage in replay.reading.damage:
         if failure is not damage:
             _show_damage(talk, damage)
     if failure is not None:
         talk.error(failure.message, remedy_for(failure))
         return failure.exit_code
-    return replay.exit_code()
+    return summary.exit_code
 
 
 @asynccontextmanager
@@ -193,11 +196,11 @@ async def _shown(
         what=f"{' + '.join(name for name in request.schemas if plan.events[name])} of {', '.join(plan.symbols[:3])}",
         synthetic=plan.synthetic,
         where=destination.where,
-        stream=stream.name if stream is not None else "·",
+        stream=stream,
         first_ns=plan.first_ns or 0,
         last_ns=plan.last_ns or 0,
     )
-    view = View(replay, scene, (lambda: consumers.now) if consumers is not None else None)
+    view = ReplayView(replay, scene, (lambda: consumers.now) if consumers is not None else None)
     # Events that scroll by on the same terminal leave no place for a display.
     draw = view.draw if request.sink != "stdout" or not sys.stdout.isatty() else None
     figures = partial(_figures, replay, consumers, stream)
@@ -215,28 +218,32 @@ async def _until_played(request: Request, talk: Talk, replay: Replay, run: Publi
         if run is None:
             await replay.run()
         else:
-            await run.watch(replay.run(), partial(replay.stop, "another run"))
+            await run.watch(replay.run(), partial(replay.stop, StopReason.LEASE_LOST))
             if request.verify:
                 talk.line("verifying: reading the events back")
                 await replay.verify(run.stored())
     except SpyctlError as error:
-        replay.stopped_by = replay.stopped_by or "error"
+        replay.stopped_by = replay.stopped_by or StopReason.ERROR
         return error
     return None
 
 
-def _figures(replay: Replay, consumers: Consumers | None, stream: Stream | None) -> "Figures":
+def _figures(replay: Replay, consumers: Consumers | None, stream: str | None) -> "Figures":
     from spyctl.metrics import Figures
 
     pace = replay.pace
-    gauges = {"behind_seconds": pace.behind_ns / SECOND, "speed_asked": replay.options.speed, "held": replay.held}
+    gauges = {
+        "behind_seconds": pace.behind_ns / SECOND,
+        "speed_asked": replay.options.speed.number,
+        "held": replay.held,
+    }
     if (achieved := pace.achieved()) is not None:
         gauges["speed_achieved"] = achieved
     if pace.last_ns is not None:
         gauges["event_time_seconds"] = pace.last_ns / SECOND
     waiting = "the first event" if pace.last_ns is None else ""
-    summary = replay.summary(stream.name if stream is not None else None)
-    return Figures(summary, waiting, consumers.now if consumers is not None else (), gauges)
+    summary = summary_of(replay, stream)
+    return Figures(summary.document(), waiting, consumers.now if consumers is not None else (), gauges)
 
 
 async def _tell_rolls(replay: Replay, talk: Talk) -> None:

@@ -1,6 +1,7 @@
-"""The summary of a replay: seven lines for a person, or one JSON document."""
+"""The summary of a run: some labelled lines for a person, or one JSON document."""
 
 import sys
+from collections.abc import Iterator
 from typing import TextIO
 
 import orjson
@@ -8,87 +9,101 @@ import orjson
 from spyctl.bus.stream import Stream
 from spyctl.cli.framework.talk import colours, labelled
 from spyctl.live.session import Live
+from spyctl.market.columns import SCHEMAS
 from spyctl.replay.plan import Plan
-from spyctl.replay.player import Replay
+from spyctl.summary import ReplayDetails, RunSummary
 from spyctl.terminal.text import size_text
-from spyctl.timing.clock import achieved_text, speed_text
+from spyctl.timing.clock import Speed, achieved_text
 from spyctl.timing.instants import NEW_YORK, SECOND, clock_text, duration_text
 
+Block = tuple[str, ...]  # a label and its lines
 
-def print_summary(replay: Replay, plan: Plan, stream: Stream | None, *, as_json: bool, to_stderr: bool) -> None:
-    """Print what a replay came to, on stdout unless that carries the events."""
+
+def print_summary(summary: RunSummary[ReplayDetails], plan: Plan, *, as_json: bool, to_stderr: bool) -> None:
+    """Print the result of a replay, on stdout unless that carries the events."""
     out = sys.stderr if to_stderr else sys.stdout
     if as_json:
-        document = replay.summary(stream.name if stream is not None else None)
-        print(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode(), file=out, flush=True)
+        print(orjson.dumps(summary.document(), option=orjson.OPT_INDENT_2).decode(), file=out, flush=True)
         return
     colour = colours(out)
-    for label, *lines in _blocks(replay, plan, stream):
+    for label, *lines in _blocks(summary, plan):
         print(labelled(label, *lines, colour=colour), file=out, flush=True)
 
 
-def _blocks(replay: Replay, plan: Plan, stream: Stream | None) -> list[tuple[str, ...]]:
-    pace, delivery, progress = replay.pace, replay.delivery, replay.progress
-    summary = replay.summary()
+def _blocks(summary: RunSummary[ReplayDetails], plan: Plan) -> Iterator[Block]:
+    yield _head(summary, plan)
+    yield _events(summary)
+    yield _trouble(summary)
+    details, delivery, timing = summary.details, summary.delivery, summary.timing
+    if details.first_event_ns is not None:
+        quiet = f", {duration_text(timing.quiet_skipped_ns)} of quiet left out" if timing.quiet_skipped_ns else ""
+        achieved = f"asked {Speed.of(timing.speed_asked)}, achieved {achieved_text(timing.speed_achieved)}"
+        played = f"{duration_text(timing.event_ns, 3)} in {duration_text(details.paced_ns, 3)}{quiet}"
+        yield "speed", f"{achieved}: {played}"
+        rate = f"mean {timing.events_per_s or 0:,.0f} events/s, peak {details.peak_events_per_s:,}/s"
+        ack = delivery.ack_ms
+        yield "rate", rate + (f"   ack p50 {ack.p50:.1f} ms, p99 {ack.p99:.1f} ms" if ack is not None else "")
+    if delivery.stream is not None and delivery.first_seq is not None:
+        span = f"seq {delivery.first_seq:,} to {delivery.last_seq:,}"
+        yield (
+            "stream",
+            f"{delivery.stream}, {span}, {size_text(delivery.payload_bytes)}, acks {delivery.acknowledged}",
+        )
+    if details.stored is not None:
+        verdict = "each equal to its event, encoded anew"
+        if details.missing or details.differing:
+            at = f", the first at seq {details.first_difference:,}" if details.first_difference else ""
+            verdict = f"{details.missing:,} missing, {details.differing:,} messages are none of them{at}"
+        yield "verify", f"{details.stored:,} stored, {verdict}"
+    if summary.digest is not None:
+        yield "digest", f"{summary.digest}, the same for the same input"
+
+
+def _head(summary: RunSummary[ReplayDetails], plan: Plan) -> Block:
     dates = str(plan.dates[0]) if len(plan.dates) == 1 else f"{plan.dates[0]} to {plan.dates[-1]}"
-    head = f"{dates}, run {replay.run_id}"
-    if pace.first_ns is not None and pace.last_ns is not None:
-        span = f"{clock_text(pace.first_ns, NEW_YORK)} → {clock_text(pace.last_ns, NEW_YORK)} New York"
-        head = f"{dates}  {span}, run {replay.run_id}"
-    if replay.options.skip:
-        head += f", resumed after {replay.options.skip:,}"
-    rejected = sum(replay.reading.rejected.values())
-    held = replay.held
-    equation = f"{replay.read:,} read = {delivery.published:,} published"
-    if rejected:
-        equation += f" + {rejected:,} rejected"
+    first_ns, last_ns = summary.details.first_event_ns, summary.details.last_event_ns
+    if first_ns is not None and last_ns is not None:
+        dates += f"  {clock_text(first_ns, NEW_YORK)} → {clock_text(last_ns, NEW_YORK)} New York"
+    head = f"{dates}, run {summary.run_id}"
+    if summary.resumed_at is not None:
+        head += f", resumed after {summary.resumed_at:,}"
+    return ("done", head) if summary.stopped_by is None else ("ended", head, f"by {summary.stopped_by}")
+
+
+def _events(summary: RunSummary[ReplayDetails]) -> Block:
+    events, held = summary.events, summary.details.held
+    equation = f"{events.read:,} read = {events.published:,} published"
+    if events.rejected:
+        equation += f" + {events.rejected:,} rejected"
     if held:
         equation += f" + {held:,} held"
-    unacked = delivery.published - delivery.acked
-    equation += f" = {delivery.acked:,} acked" if not (rejected or held or unacked) else f"; {delivery.acked:,} acked"
-    by_schema = zip(("trades", "mbp-10"), replay.subjects, strict=True)
-    counts = [f"{progress.by_subject[subject]:,} {schema}" for schema, subject in by_schema]
-    trouble = [f"{progress.late:,} late", f"{rejected:,} rejected", "0 gaps"]
-    for name, count in (
-        ("reordered", delivery.reordered),
-        ("unacknowledged", unacked),
-        ("unresolved", summary["unresolved"]),
-        ("damaged", len(replay.reading.damage)),
-        ("stalls", pace.stalls),
+    whole = not (events.rejected or held or summary.delivery.unacknowledged)
+    equation += f" = {events.acked:,} acked" if whole else f"; {events.acked:,} acked"
+    counts = [f"{count:,} {schema}" for schema, count in zip(SCHEMAS, events.by_subject.values(), strict=True)]
+    return "events", equation, " + ".join(reversed(counts))
+
+
+def _trouble(summary: RunSummary[ReplayDetails]) -> Block:
+    events, delivery = summary.events, summary.delivery
+    always = [("late", events.late), ("rejected", events.rejected), ("gaps", events.gaps)]
+    if_any = [
+        ("reordered", events.reordered),
+        ("unacknowledged", delivery.unacknowledged),
+        ("unresolved", events.unresolved),
+        ("damaged", len(summary.details.damaged)),
+        ("stalls", summary.timing.stalls),
         ("reconnects", delivery.reconnects),
-    ):
-        if count:
-            trouble.append(f"{count:,} {name}")
-    blocks: list[tuple[str, ...]] = [
-        ("done", head) if replay.stopped_by is None else ("ended", head, f"by {replay.stopped_by}"),
-        ("events", equation, " + ".join(reversed(counts))),
-        ("trouble", "   ".join(trouble)),
     ]
-    if pace.first_ns is not None:
-        quiet = f", {duration_text(pace.quiet_skipped_ns)} of quiet left out" if pace.quiet_skipped_ns else ""
-        achieved = f"asked {speed_text(replay.options.speed)}, achieved {achieved_text(pace.achieved())}"
-        played = f"{duration_text(pace.event_ns, 3)} in {duration_text(pace.clock_ns, 3)}{quiet}"
-        blocks.append(("speed", f"{achieved}: {played}"))
-        rate = f"mean {summary['events_per_s'] or 0:,.0f} events/s, peak {summary['peak_events_per_s']:,}/s"
-        ack = summary["ack_ms"]
-        blocks.append(("rate", rate + (f"   ack p50 {ack['p50']:.1f} ms, p99 {ack['p99']:.1f} ms" if ack else "")))
-    if stream is not None and delivery.first_seq is not None:
-        span = f"seq {delivery.first_seq:,} to {delivery.last_seq:,}"
-        size = size_text(delivery.payload_bytes)
-        blocks.append(("stream", f"{stream.name}, {span}, {size}, acks {summary['acknowledged']}"))
-    if (verified := replay.verified) is not None:
-        verdict = "each equal to its event, encoded anew"
-        if verified.missing or verified.differing:
-            at = f", the first at seq {verified.first_difference:,}" if verified.first_difference else ""
-            verdict = f"{verified.missing:,} missing, {verified.differing:,} messages are none of them{at}"
-        blocks.append(("verify", f"{verified.stored:,} stored, {verdict}"))
-    if summary["digest"] is not None:
-        blocks.append(("digest", f"{summary['digest']}, the same for the same input"))
-    return blocks
+    figures = [*always, *((name, count) for name, count in if_any if count)]
+    return "trouble", "   ".join(f"{count:,} {_singular(name) if count == 1 else name}" for name, count in figures)
+
+
+def _singular(name: str) -> str:
+    return name.removesuffix("s")
 
 
 def print_live_summary(live: Live, title: str, stream: Stream, *, as_json: bool, out: TextIO) -> None:
-    """Print what a live run came to."""
+    """Print the result of a live run."""
     summary = live.summary(stream.name)
     if as_json:
         print(orjson.dumps(summary, option=orjson.OPT_INDENT_2).decode(), file=out, flush=True)

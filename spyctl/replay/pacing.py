@@ -1,25 +1,24 @@
 """Encoded batches → pieces that are due, on an absolute schedule."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from spyctl.market.encode import EncodedBatch
-from spyctl.timing.clock import MAX_SPEED, Clock, Timeline
+from spyctl.timing.clock import Clock, Speed, Timeline
 from spyctl.timing.histogram import Histogram
 from spyctl.timing.instants import MS, SECOND
 
 MAX_QUIET_NS = 5 * SECOND
 STALL_NS = SECOND
-BREATH_NS = 20 * MS
 STEP_NS = MS // 2  # events due closer together than this are handed on together
 
 
 @dataclass(slots=True)
 class Pace:
-    """What the pacing has come to; event times and durations in ns.
+    """Measurements of the pacing; event times and durations in ns, clock times monotonic.
 
     ``lateness_ns`` is how long after its due time an event was handed on. A quiet stretch that was shortened
     counts in ``quiet_event_ns`` (all of its event time) and ``quiet_clock_ns`` (the time it was waited for);
@@ -36,8 +35,8 @@ class Pace:
     stalls: int = 0
     stalled_ns: int = 0
     behind_ns: int = 0
-    quiet_to_ns: int | None = None  # while a quiet stretch is waited for: the event at its end,
-    quiet_due_ns: int = 0  # and when that is due
+    quiet_to_ns: int | None = None  # while a quiet stretch is waited for: the event at its end
+    quiet_due_ns: int = 0  # the clock time at which that event is due
     lateness_ns: Histogram = field(default_factory=Histogram)
 
     @property
@@ -60,39 +59,33 @@ class Pace:
 class Pacer:
     """Hands on what is due.
 
-    ``speed`` is event time per wall time, 0 as fast as it is taken. A quiet stretch is waited for at most
-    ``max_quiet_ns``; more than ``stall_ns`` behind, the schedule shifts instead of bursting. Setting
-    ``stop`` ends the playing at the next event.
+    A quiet stretch is waited for at most ``max_quiet_ns``; more than ``stall_ns`` behind, the schedule shifts
+    instead of bursting. Setting ``stop`` ends the playing at the next event.
     """
 
     def __init__(
-        self, speed: float, clock: Clock, *, max_quiet_ns: int = MAX_QUIET_NS, stall_ns: int = STALL_NS
+        self, speed: Speed, clock: Clock, *, max_quiet_ns: int = MAX_QUIET_NS, stall_ns: int = STALL_NS
     ) -> None:
-        self.speed = speed
         self.pace = Pace()
         self.stop = asyncio.Event()
         self._clock = clock
-        self._timeline = Timeline(speed)
+        self._timeline = Timeline(speed.rate) if speed.rate is not None else None
         self._max_quiet_ns = max_quiet_ns
         self._stall_ns = stall_ns
 
-    async def play(self, batches: Iterator[EncodedBatch]) -> AsyncIterator[EncodedBatch]:
+    async def play(self, batches: AsyncIterator[EncodedBatch]) -> AsyncIterator[EncodedBatch]:
         """Yield the events in order, each when it is due."""
-        breath_ns = self._clock.now_ns()
-        for batch in batches:
-            if self._clock.now_ns() - breath_ns > BREATH_NS or not len(batch):
-                await asyncio.sleep(0)  # reading may go on for long without anything due; others want to live too
-                breath_ns = self._clock.now_ns()
+        async for batch in batches:
             start = 0
             while start < len(batch):
                 if self.stop.is_set():
                     return
-                if self.speed == MAX_SPEED:
+                now_ns = self._clock.now_ns()
+                self._begin(int(batch.sort_ns[start]), now_ns)
+                if self._timeline is None:
                     end = len(batch)
-                    now_ns = self._clock.now_ns()
-                    self._begin(int(batch.sort_ns[start]), now_ns)
                 else:
-                    now_ns = await self._wait(int(batch.sort_ns[start]))
+                    now_ns = await self._wait(self._timeline, int(batch.sort_ns[start]), now_ns)
                     if self.stop.is_set():
                         return
                     reached_ns = self._timeline.event_at(now_ns)
@@ -107,13 +100,12 @@ class Pacer:
         if self.pace.first_ns is None:
             self.pace.first_ns = event_ns
             self.pace.started_ns = now_ns
-            self._timeline.anchor(event_ns, now_ns)
+            if self._timeline is not None:
+                self._timeline.anchor(event_ns, now_ns)
 
-    async def _wait(self, event_ns: int) -> int:
+    async def _wait(self, timeline: Timeline, event_ns: int, now_ns: int) -> int:
         # Waits until an event is due; returns the time then, with how late that is in pace.behind_ns.
-        pace, timeline = self.pace, self._timeline
-        now_ns = self._clock.now_ns()
-        self._begin(event_ns, now_ns)
+        pace = self.pace
         last_ns = pace.last_ns if pace.last_ns is not None else event_ns
         quiet_from_ns = timeline.due_ns(last_ns)
         due_ns = timeline.due_ns(event_ns)
@@ -134,7 +126,7 @@ class Pacer:
             timeline.anchor(event_ns, now_ns)
             due_ns = now_ns
         if quiet:
-            pace.quiet_skipped_ns += event_ns - last_ns - round(self._max_quiet_ns * self.speed)
+            pace.quiet_skipped_ns += event_ns - last_ns - round(self._max_quiet_ns * timeline.rate)
             pace.quiet_event_ns += event_ns - last_ns
             pace.quiet_clock_ns += now_ns - pace.last_clock_ns
         pace.behind_ns = max(0, now_ns - due_ns)

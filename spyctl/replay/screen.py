@@ -12,6 +12,8 @@ from rich.text import Text
 
 from spyctl.bus.consumers import Consumer
 from spyctl.market.events import MBP10, FuturesTrade
+from spyctl.replay.player import RunState
+from spyctl.summary import ReplayDetails, RunSummary
 from spyctl.terminal.boxes import (
     Lines,
     bar_left,
@@ -31,10 +33,10 @@ from spyctl.terminal.event_lines import SIDES
 from spyctl.terminal.panels import alarm, consumer_rows, note_rows, process_rows
 from spyctl.terminal.process import Usage
 from spyctl.terminal.text import size_text
-from spyctl.timing.clock import MAX_SPEED, achieved_text, speed_text
-from spyctl.timing.histogram import Percentiles
+from spyctl.timing.clock import MAX_SPEED, Speed, achieved_text
 from spyctl.timing.instants import (
     HOUR,
+    MS,
     NEW_YORK,
     SECOND,
     clock_text,
@@ -49,12 +51,14 @@ WIDE, TALL = 120, 34
 BINS = 110
 SPARK_S = 60
 _CHART_ROWS = 4
+_LATE_NS = 100 * MS  # behind by this much is worth a warning
+_STATES = {RunState.PLAYING: "▶ playing", RunState.FINISHING: "■ finishing"}
 _FOOTER = " Ctrl-C ends the replay after what is in flight   Ctrl-Z suspends it"
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """One subject: events, those of the last second, the most in one second, payload bytes, and the rates before."""
+    """One subject: its events, events/s over the last second, the highest events/s, and those of the seconds before."""
 
     name: str
     events: int
@@ -64,44 +68,55 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
+class Scene:
+    """What does not change while a replay runs; ``stream`` is ``None`` where it publishes to none."""
+
+    title: str
+    what: str
+    synthetic: bool
+    where: str
+    stream: str | None
+    first_ns: int
+    last_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where in event time a replay is (Unix ns), ``None`` before the first event.
+
+    In a quiet stretch ``quiet_to_ns`` is the event at its end, due in ``quiet_left_ns``. ``wall_ns`` is how long it
+    has been playing.
+    """
+
+    event_ns: int | None
+    quiet_to_ns: int | None = None
+    quiet_left_ns: int = 0
+    wall_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SpeedNow:
+    """The speed asked for, the speed over the last second, and how overdue the next event is."""
+
+    asked: Speed
+    now: float | None
+    behind_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A replay at one moment; times in Unix ns, durations in ns, ``clock_ns`` monotonic.
+    """A replay at one moment.
 
     ``consumers`` is ``None`` where there is no stream; ``density`` holds events per second of event time over the
     plan, in :data:`BINS` columns; ``notes`` are the newest last.
     """
 
-    clock_ns: int
-    title: str
-    what: str
-    synthetic: bool
-    where: str
-    run_id: str
-    state: str
-    first_ns: int
-    last_ns: int
-    event_ns: int | None
-    quiet_to_ns: int | None
-    quiet_left_ns: int
-    speed_asked: float
-    speed_achieved: float | None
-    speed_now: float | None
-    behind_ns: int
-    wall_ns: int | None
+    scene: Scene
+    state: RunState
+    summary: RunSummary[ReplayDetails]
+    position: Position
+    speed: SpeedNow
     subjects: Sequence[Subject]
-    read: int
-    held: int
-    published: int
-    acked: int
-    rejected: int
-    late: int
-    reconnects: int
-    size: int
-    ack_ms: Percentiles | None
-    acknowledged: str
-    stream: str
-    first_seq: int | None
-    last_seq: int | None
     book: MBP10 | None
     trade: FuturesTrade | None
     consumers: Sequence[Consumer] | None
@@ -113,14 +128,15 @@ class Snapshot:
     @property
     def share(self) -> float:
         """How much of the planned event time has been played, 0 to 1."""
-        span = self.last_ns - self.first_ns
-        if self.event_ns is None:
+        event_ns, first_ns = self.position.event_ns, self.scene.first_ns
+        span = self.scene.last_ns - first_ns
+        if event_ns is None:
             return 0.0
-        return min(1.0, max(0.0, (self.event_ns - self.first_ns) / span)) if span > 0 else 1.0
+        return min(1.0, max(0.0, (event_ns - first_ns) / span)) if span > 0 else 1.0
 
 
 def session_place(ns: int) -> str:
-    """Say where in the trading day an instant is, as ``1 m 07 s after the open``."""
+    """Say where in the regular session an instant is, as ``1 m 07 s after the open``."""
     open_ns, close_ns = (parse_instant(mark, date_of(ns)) for mark in ("open", "close"))
     if open_ns - 6 * HOUR <= ns < open_ns:
         return f"{duration_text((open_ns - ns) // SECOND * SECOND)} before the open"
@@ -159,7 +175,7 @@ def _wide(current: Snapshot, width: int, height: int) -> Lines:
     left, middle = 56, 48
     right = width - left - middle
     place = [_event_time(current, width - 2, share=True), *_day(current, width - 2)]
-    asked = "   ".join(_speeds(current))
+    asked = "   ".join(f"{label} {figure}".lstrip() for label, figure in _speeds(current))
     top = [
         _title(current, width),
         *box("where we are", place, width, right="events per second of event time"),
@@ -167,7 +183,7 @@ def _wide(current: Snapshot, width: int, height: int) -> Lines:
         *beside(
             box("ES book" if current.book is None else f"{current.book.symbol} book",
                 _book(current, left - 2, 10), left, height=12),
-            box("delivery", _delivery_table(current, middle - 2), middle, height=12),
+            box("delivery", _delivery_table(current), middle, height=12),
             box("consumers", _consumer_table(current, right - 2), right, height=12),
         ),
     ]  # fmt: skip
@@ -178,86 +194,85 @@ def _wide(current: Snapshot, width: int, height: int) -> Lines:
 
 def _title(current: Snapshot, width: int) -> Text:
     left = line(
-        " spyctl replay  ", (current.title, "bold"), "   ", (current.state, "green"),
-        ("   synthetic" if current.synthetic else "", "dim"),
+        " spyctl replay  ", (current.scene.title, "bold"), "   ", (_STATES[current.state], "green"),
+        ("   synthetic" if current.scene.synthetic else "", "dim"),
     )  # fmt: skip
-    return spread(left, line((f"run {current.run_id}   NATS {current.where} ", "dim")), width)
+    return spread(left, line((f"run {current.summary.run_id}   NATS {current.scene.where} ", "dim")), width)
 
 
 def _event_time(current: Snapshot, width: int, *, share: bool = False) -> Text:
-    if current.event_ns is None:
+    position = current.position
+    if position.event_ns is None:
         return line((" event time   ", "dim"), "waiting for the first event")
-    place = session_place(current.event_ns)
-    if current.quiet_to_ns is not None:
-        there = clock_text(current.quiet_to_ns, NEW_YORK, 0)
-        place = f"quiet to {there}, in {duration_text(current.quiet_left_ns)}"
-    found = line(
-        (" event time   ", "dim"), (clock_text(current.event_ns, NEW_YORK), "bold"), (" New York   ", "dim"),
-        clock_text(current.event_ns), (" UTC", "dim"),
+    place = session_place(position.event_ns)
+    if position.quiet_to_ns is not None:
+        place = f"quiet to {clock_text(position.quiet_to_ns, NEW_YORK, 0)}, in {duration_text(position.quiet_left_ns)}"
+    times = line(
+        (" event time   ", "dim"), (clock_text(position.event_ns, NEW_YORK), "bold"), (" New York   ", "dim"),
+        clock_text(position.event_ns), (" UTC", "dim"),
     )  # fmt: skip
-    tail = place if not share else f"{place}   {_how_far(current)}"
-    return spread(found, line(tail, " "), width)
+    return spread(times, line(f"{place}   {_how_far(current)}" if share else place, " "), width)
 
 
 def _how_far(current: Snapshot) -> str:
     done = f"{current.share * 100:3.0f} %"
-    if current.wall_ns is None or current.share < 0.001:
+    wall_ns = current.position.wall_ns
+    if wall_ns is None or current.share < 0.001:
         return done
-    if current.speed_asked == MAX_SPEED:
-        return f"{done}   {duration_text(current.wall_ns)}"
-    return f"{done}   {duration_text(current.wall_ns)} of {duration_text(round(current.wall_ns / current.share))}"
+    if current.speed.asked == MAX_SPEED:
+        return f"{done}   {duration_text(wall_ns)}"
+    return f"{done}   {duration_text(wall_ns)} of {duration_text(round(wall_ns / current.share))}"
 
 
 def _progress(current: Snapshot, width: int) -> Text:
-    first_ns, last_ns = whole_seconds(current.first_ns, current.last_ns)
+    first_ns, last_ns = whole_seconds(current.scene.first_ns, current.scene.last_ns)
     start, end = (clock_text(ns, NEW_YORK, 0)[:5] for ns in (first_ns, last_ns))
     tail = f" {end} {_how_far(current):>24} "
     return line(f" {start} ", progress(current.share, width - len(start) - len(tail) - 2), tail)
 
 
-def _speeds(current: Snapshot) -> list[str]:
-    rate = f"{sum(one.now for one in current.subjects):,.0f} events/s"
-    behind = duration_text(current.behind_ns) if current.behind_ns >= 1_000_000 else "0 ms"
-    return [
-        f"asked {speed_text(current.speed_asked)}",
-        f"achieved {achieved_text(current.speed_achieved)}",
-        *(
-            [rate]
-            if current.speed_asked == MAX_SPEED
-            else [f"now {achieved_text(current.speed_now)}", f"behind {behind}"]
-        ),
-    ]
+def _speeds(current: Snapshot) -> list[tuple[str, str]]:
+    # Label and figure of each; the last one depends on whether there is a schedule.
+    speed = current.speed
+    shown = [("asked", str(speed.asked)), ("achieved", achieved_text(current.summary.timing.speed_achieved))]
+    if speed.asked == MAX_SPEED:
+        return [*shown, ("", f"{sum(subject.now for subject in current.subjects):,.0f} events/s")]
+    behind = duration_text(speed.behind_ns) if speed.behind_ns >= MS else "0 ms"
+    return [*shown, ("now", achieved_text(speed.now)), ("behind", behind)]
 
 
 def _speed(current: Snapshot, width: int) -> Text:
-    left_ns = 0
-    if current.wall_ns is not None and current.share > 0.001:
-        left_ns = round(current.wall_ns / current.share * (1 - current.share))
-    found = [tuple(text.split(" ", 1)) if not text[0].isdigit() else ("", text) for text in _speeds(current)]
-    late = current.behind_ns >= SECOND // 10
+    left_ns, wall_ns = 0, current.position.wall_ns
+    if wall_ns is not None and current.share > 0.001:
+        left_ns = round(wall_ns / current.share * (1 - current.share))
+    late = current.speed.behind_ns >= _LATE_NS
     shown = line((" speed       ", "dim"))
-    for label, figure in found:
+    for label, figure in _speeds(current):
         style = "yellow" if label == "behind" and late else ""
         shown.append(f"{label} " if label else "", "dim").append(f"{figure}   ", style)
     return spread(shown, line(("left ", "dim"), f"{duration_text(left_ns) if left_ns else '·'} "), width)
 
 
 def _subjects(current: Snapshot, width: int, *, sizes: bool) -> Lines:
-    total = sum(one.events for one in current.subjects)
-    every = Subject(
-        "all", total, sum(one.now for one in current.subjects),
-        max((sum(rates) for rates in zip(*(one.rates for one in current.subjects), strict=False)), default=0.0),
-        [sum(rates) for rates in zip(*(one.rates for one in current.subjects), strict=False)],
-    )  # fmt: skip
+    subjects = current.subjects
+    rates = [sum(second) for second in zip(*(subject.rates for subject in subjects), strict=False)]
+    total = Subject(
+        name="all",
+        events=sum(subject.events for subject in subjects),
+        now=sum(subject.now for subject in subjects),
+        peak=max(rates, default=0.0),
+        rates=rates,
+    )
     cells = max(10, min(SPARK_S, width - (58 if sizes else 46)))
-    seconds = min(cells, max(1, len(every.rates)))
+    seconds = min(cells, max(1, len(rates)))
     size = f"{'bytes':>12}" if sizes else ""
     head = f" {'subject':<15}{'events':>10} {'now/s':>8} {'peak/s':>8}{size}   last {seconds} s"
     rows = [line((head, "dim"))]
-    for one in [*current.subjects, every]:
-        share = f"{size_text(current.size) if one is every else '':>12}" if sizes else ""
-        figures = f"{one.events:>10,} {one.now:>8,.0f} {one.peak:>8,.0f}{share}"
-        rows.append(line(f" {one.name:<15}{figures}   ", (spark(one.rates, cells), "cyan")))
+    for subject in [*subjects, total]:
+        if sizes:
+            size = f"{size_text(current.summary.delivery.payload_bytes) if subject is total else '':>12}"
+        figures = f"{subject.events:>10,} {subject.now:>8,.0f} {subject.peak:>8,.0f}{size}"
+        rows.append(line(f" {subject.name:<15}{figures}   ", (spark(subject.rates, cells), "cyan")))
     return rows
 
 
@@ -269,7 +284,7 @@ def _day(current: Snapshot, width: int) -> Lines:
     peak = max(values)
     rows = [line((f"{f'{peak:,.0f}/s':>8}  " if not i else " " * margin, "dim"), (bars, "cyan"))
             for i, bars in enumerate(chart(values, _CHART_ROWS))]  # fmt: skip
-    first_ns, last_ns = whole_seconds(current.first_ns, current.last_ns)
+    first_ns, last_ns = whole_seconds(current.scene.first_ns, current.scene.last_ns)
     marks = [" "] * (cells + margin)
     for step in range(6):
         text = clock_text(first_ns + (last_ns - first_ns) * step // 5, NEW_YORK, 0)[:5]
@@ -317,25 +332,30 @@ def _book(current: Snapshot, width: int, levels: int) -> Lines:
 
 
 def _delivery(current: Snapshot) -> Lines:
+    events, delivery, held = current.summary.events, current.summary.delivery, current.summary.details.held
     consumers = "·" if current.consumers is None else _who(current.consumers)
-    sequences = [("seq", f"{current.first_seq or 0:,} to {current.last_seq:,}")] if current.last_seq else []
+    sequences = [("seq", f"{delivery.first_seq or 0:,} to {delivery.last_seq:,}")] if delivery.last_seq else []
     return [
         pairs(
-            ("read", f"{current.read:,}"), ("held", f"{current.held:,}"), ("published", f"{current.published:,}"),
-            ("acked", f"{current.acked:,}"), ("in flight", f"{current.published - current.acked:,}"),
+            ("read", f"{events.read:,}"), ("held", f"{held:,}"), ("published", f"{events.published:,}"),
+            ("acked", f"{events.acked:,}"), ("in flight", f"{delivery.unacknowledged:,}"),
         ),
         pairs(
-            ("late", f"{current.late:,}", alarm(current.late)),
-            ("rejected", f"{current.rejected:,}", alarm(current.rejected)),
-            ("gaps", "0"), ("ack p50", _ms(current, "p50")), ("p99", _ms(current, "p99")),
-            ("acks", current.acknowledged),
+            ("late", f"{events.late:,}", alarm(events.late)),
+            ("rejected", f"{events.rejected:,}", alarm(events.rejected)),
+            ("gaps", f"{events.gaps:,}"), ("ack p50", _ms(current, "p50")), ("p99", _ms(current, "p99")),
+            ("acks", delivery.acknowledged),
         ),
-        pairs(("stream", current.stream), *sequences, ("", size_text(current.size)), ("consumers", consumers)),
+        pairs(
+            ("stream", delivery.stream or "·"), *sequences, ("", size_text(delivery.payload_bytes)),
+            ("consumers", consumers),
+        ),
     ]  # fmt: skip
 
 
 def _ms(current: Snapshot, which: str) -> str:
-    return f"{getattr(current.ack_ms, which):.1f} ms" if current.ack_ms is not None else "·"
+    ack_ms = current.summary.delivery.ack_ms
+    return f"{getattr(ack_ms, which):.1f} ms" if ack_ms is not None else "·"
 
 
 def _who(consumers: Sequence[Consumer]) -> str:
@@ -346,24 +366,27 @@ def _who(consumers: Sequence[Consumer]) -> str:
     return f"{len(consumers)}{late}"
 
 
-def _delivery_table(current: Snapshot, width: int) -> Lines:
+def _delivery_table(current: Snapshot) -> Lines:
+    events, delivery, held = current.summary.events, current.summary.delivery, current.summary.details.held
     rows = [
-        ("read", f"{current.read:,}", "", ""),
-        ("  held", f"{current.held:,}", "sorted, not yet due", ""),
-        ("  published", f"{current.published:,}", "", ""),
-        ("    acked", f"{current.acked:,}", "stored by the server", ""),
-        ("    in flight", f"{current.published - current.acked:,}", "", ""),
-        ("late", f"{current.late:,}", "beyond the window", alarm(current.late)),
-        ("rejected", f"{current.rejected:,}", "", alarm(current.rejected)),
-        ("gaps", "0", "", ""),
-        ("reconnects", f"{current.reconnects:,}", "", alarm(current.reconnects)),
+        ("read", events.read, "", ""),
+        ("  held", held, "sorted, not yet due", ""),
+        ("  published", events.published, "", ""),
+        ("    acked", events.acked, "stored by the server", ""),
+        ("    in flight", delivery.unacknowledged, "", ""),
+        ("late", events.late, "beyond the window", alarm(events.late)),
+        ("rejected", events.rejected, "", alarm(events.rejected)),
+        ("gaps", events.gaps, "", ""),
+        ("reconnects", delivery.reconnects, "", alarm(delivery.reconnects)),
     ]
-    lines = [line((f" {label:<13}", "dim"), (f"{figure:>11}", style), (f"  {words}", "dim"))
-             for label, figure, words, style in rows]  # fmt: skip
+    lines = [
+        line((f" {label:<13}", "dim"), (f"{count:>11,}", style), (f"  {remark}", "dim"))
+        for label, count, remark, style in rows
+    ]
     lines.append(line((" ack latency   ", "dim"), f"p50 {_ms(current, 'p50')}   p99 {_ms(current, 'p99')}"))
-    lines.append(line((" acknowledged  ", "dim"), current.acknowledged))
-    to = f", seq to {current.last_seq:,}" if current.last_seq else ""
-    lines.append(line((f" {current.stream}  ", "dim"), f"{size_text(current.size)}{to}"))
+    lines.append(line((" acknowledged  ", "dim"), delivery.acknowledged))
+    to = f", seq to {delivery.last_seq:,}" if delivery.last_seq else ""
+    lines.append(line((f" {delivery.stream or '·'}  ", "dim"), f"{size_text(delivery.payload_bytes)}{to}"))
     return lines
 
 
@@ -372,22 +395,22 @@ def _consumer_table(current: Snapshot, width: int) -> Lines:
 
 
 def _notes(current: Snapshot, rows: int, width: int) -> Lines:
-    found = note_rows(current.notes, rows)
+    lines = note_rows(current.notes, rows)
     warnings = line(("warnings ", "dim"), (f"{current.warnings:,} ", alarm(current.warnings)))
-    return [*found[:-1], spread(found[-1], warnings, width)]
+    return [*lines[:-1], spread(lines[-1], warnings, width)]
 
 
 def progress_line(current: Snapshot) -> str:
     """Say where a replay is in one line; late, rejected and behind only where they are not zero."""
-    if current.event_ns is None:
+    if current.position.event_ns is None:
         return "waiting for the first event"
-    trouble = "".join(
-        f"  {name} {count:,}" for name, count in (("late", current.late), ("rejected", current.rejected)) if count
-    )
-    if current.behind_ns >= SECOND // 10:
-        trouble += f"  behind {duration_text(current.behind_ns)}"
+    events = current.summary.events
+    counts = (("late", events.late), ("rejected", events.rejected))
+    trouble = "".join(f"  {name} {count:,}" for name, count in counts if count)
+    if current.speed.behind_ns >= _LATE_NS:
+        trouble += f"  behind {duration_text(current.speed.behind_ns)}"
     return (
-        f"event {clock_text(current.event_ns, NEW_YORK, 0)} New York {current.share * 100:3.0f} %  "
-        f"published {current.published:,}  acked {current.acked:,}  "
-        f"achieved {achieved_text(current.speed_achieved)}{trouble}"
+        f"event {clock_text(current.position.event_ns, NEW_YORK, 0)} New York {current.share * 100:3.0f} %  "
+        f"published {events.published:,}  acked {events.acked:,}  "
+        f"achieved {achieved_text(current.summary.timing.speed_achieved)}{trouble}"
     )

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Cli
-from tests.support.records import DAY, MS, SECOND, T0, book, metadata, trade, write_file
+from tests.support.records import MS, SECOND, T0, book, metadata, trade, write_file
 from tests.support.servers import NatsServer
 from tests.support.stream import read_stream
 from tests.support.waiting import eventually_sync
@@ -83,43 +83,6 @@ def test_verify_reads_every_event_back(cli: Cli, data: Path, nats_server: NatsSe
         assert "verify   1,050 stored, each equal to its event, encoded anew" in result.stdout
     found = summary(cli("replay", "-s", "max", "--verify", "--count", "100", "--json", *url))
     assert (found["published"], found["stored"], found["differing"]) == (100, 100, 0)
-
-
-async def test_verify_tells_what_differs(data: Path) -> None:
-    import asyncio
-
-    from spyctl.cli.framework.stdout_sink import StdoutSink
-    from spyctl.market.subjects import SUBJECTS
-    from spyctl.replay.player import Replay, ReplayOptions
-    from spyctl.replay.source import DBNIngestor
-
-    class Sink(StdoutSink):
-        @staticmethod
-        def _write(data: bytes) -> None: ...
-
-    async def stored(change: int | None, drop: bool) -> Any:
-        lines = [(seq, SUBJECTS[rank], payload) for seq, rank, payload in events if not (drop and seq == 7)]
-        yield [(seq, subject, b"{}" if seq == change else payload) for seq, subject, payload in lines]
-
-    infos = DBNIngestor(data).discover_files()
-    replay = Replay(infos, Sink(SUBJECTS), ReplayOptions(speed=0), run_id="x")
-    await asyncio.wait_for(replay.run(), 30)
-    pieces = list(replay._pieces(replay.reading))
-    events = [
-        (seq, rank, payload)
-        for seq, (rank, payload) in enumerate(
-            ((r, p) for piece in pieces for r, p in zip(piece.ranks.tolist(), piece.payloads(), strict=True)), 1
-        )
-    ]
-    for change, drop, missing, differing, first in (
-        (None, False, 0, 0, None), (9, False, 1, 1, 9), (None, True, 1, 0, 8), (9, True, 2, 1, 8),
-    ):  # fmt: skip
-        await replay.verify(stored(change, drop))
-        found = replay.verified
-        assert found is not None
-        assert (found.missing, found.differing, found.first_difference) == (missing, differing, first)
-        assert found.stored == len(events) - missing
-        assert replay.exit_code() == (3 if missing or differing else 0)
 
 
 async def test_an_older_server_acknowledges_per_message(cli: Cli, data: Path, old_server: NatsServer) -> None:
@@ -327,24 +290,6 @@ def test_a_file_of_another_schema_or_day_is_no_matter(cli: Cli, data: Path) -> N
     (data / "glbx-mdp3-20251216.definition.dbn").write_bytes(metadata("definition"))
     (data / "glbx-mdp3-20250101.trades.dbn").write_bytes(b"nonsense")
     assert cli("replay", "--date", "2025-12-16", "-s", "0").returncode == 0
-
-
-def test_a_file_that_vanishes_is_noted_and_the_rest_played(cli: Cli, data: Path, tmp_path: Path) -> None:
-    write_file(data, "trades", [trade(T0 + 86_400 * SECOND)], day=DAY.replace(day=17))
-    (path,) = data.glob("trades/*1217*")
-    import asyncio
-
-    from spyctl.cli.framework.stdout_sink import StdoutSink
-    from spyctl.market.subjects import SUBJECTS
-    from spyctl.replay.player import Replay, ReplayOptions
-    from spyctl.replay.source import DBNIngestor
-
-    replay = Replay(DBNIngestor(data).discover_files(), StdoutSink(SUBJECTS), ReplayOptions(speed=0), run_id="x")
-    path.unlink()
-    asyncio.run(replay.run())
-    assert replay.delivery.acked == 1_050
-    assert "cannot be opened" in replay.reading.damage[0].message
-    assert replay.exit_code() == 3
 
 
 def test_a_compressed_file_cut_short_is_noticed(cli: Cli, data: Path) -> None:

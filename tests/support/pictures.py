@@ -27,9 +27,11 @@ from spyctl.massive.normalize import OPTIONS, STOCKS
 from spyctl.massive.simulator import KEY, Simulator
 from spyctl.replay.plan import make_plan
 from spyctl.replay.player import Replay, ReplayOptions
-from spyctl.replay.view import Scene, View
+from spyctl.replay.screen import Scene
+from spyctl.replay.view import ReplayView
+from spyctl.timing.clock import Speed
 from spyctl.timing.instants import MS, SECOND, parse_instant
-from tests.support.waiting import FakeClock
+from tests.support.clock import JumpingClock
 
 ROOT = Path(__file__).parent.parent.parent
 CONSUMERS = (Consumer("lake", 1_204, 0.7, 128), Consumer("core", 0, None, 14), Consumer("gateway", 0, None, 0))
@@ -41,7 +43,7 @@ class TakesAll:
 
     protocol = "fast ingest"
 
-    def __init__(self, clock: FakeClock | None = None) -> None:
+    def __init__(self, clock: JumpingClock | None = None) -> None:
         self.delivery = Delivery()
         self._clock = clock
         self._random = random.Random(7)
@@ -71,14 +73,14 @@ async def draw_replay() -> None:
     day = date(2025, 12, 16)
     plan = make_plan(ROOT / "dbn-data", [str(day)], "--date", Selection(), speed=10.0)
     end_ns = parse_instant("open", day) + 67 * SECOND
-    clock = FakeClock()
+    clock = JumpingClock()
     sink = TakesAll(clock)
-    options = ReplayOptions(10.0, Selection(end_ns=end_ns, days=plan.selection.days))
+    options = ReplayOptions(Speed(10.0), Selection(end_ns=end_ns, days=plan.selection.days))
     replay = Replay(plan.infos, sink, options, run_id="3kq7", clock=clock)
     scene = Scene(
         str(day), "trades + mbp-10 of ES.c.0", True, "embedded", "MARKET_DATA", plan.first_ns or 0, plan.last_ns or 0
     )
-    view = View(replay, scene, lambda: CONSUMERS, clock=clock.now_ns)
+    view = ReplayView(replay, scene, lambda: CONSUMERS, clock=clock)
     playing = asyncio.create_task(replay.run())
     seen = 0
     while not playing.done():

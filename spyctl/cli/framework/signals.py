@@ -7,10 +7,11 @@ import sys
 from collections.abc import Callable
 
 from spyctl.errors import ExitCode
+from spyctl.summary import StopReason
 
 _SIGNALS = {
-    signal.SIGINT: ("Ctrl-C", ExitCode.INTERRUPTED),
-    signal.SIGTERM: ("SIGTERM", ExitCode.TERMINATED),
+    signal.SIGINT: (StopReason.CTRL_C, ExitCode.INTERRUPTED),
+    signal.SIGTERM: (StopReason.SIGTERM, ExitCode.TERMINATED),
 }
 _GIVE_BACK = "\x1b[?1049l\x1b[?25h\n"  # the screen and the cursor
 
@@ -25,21 +26,21 @@ class Interruption:
     def __init__(self) -> None:
         self.code: ExitCode | None = None
         self._task = asyncio.current_task()
-        self._receiver: Callable[[str], None] | None = None
+        self._receiver: Callable[[StopReason], None] | None = None
         for number in _SIGNALS:
             asyncio.get_running_loop().add_signal_handler(number, self._signalled, number)
 
-    def hand_to(self, receiver: Callable[[str], None]) -> None:
-        """Have ``receiver`` called with the name of the first signal."""
+    def hand_to(self, receiver: Callable[[StopReason], None]) -> None:
+        """Have ``receiver`` called with the first signal."""
         self._receiver = receiver
 
     def _signalled(self, number: signal.Signals) -> None:
-        name, code = _SIGNALS[number]
+        reason, code = _SIGNALS[number]
         if self.code is not None:
             sys.stderr.write(_GIVE_BACK if sys.stderr.isatty() else "")
             os._exit(code)
         self.code = code
         if self._receiver is not None:
-            self._receiver(name)
+            self._receiver(reason)
         elif self._task is not None:
             self._task.cancel()

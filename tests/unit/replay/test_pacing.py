@@ -1,22 +1,20 @@
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spyctl.errors import UsageError
 from spyctl.market.encode import EncodedBatch
 from spyctl.replay.pacing import Pacer
-from spyctl.timing.clock import Clock, SystemClock, Timeline, achieved_text, parse_speed, speed_text
+from spyctl.timing.clock import MAX_SPEED, REAL_TIME, Speed
 from spyctl.timing.instants import MS, SECOND
-from tests.support.waiting import FakeClock
+from tests.support.clock import JumpingClock
 
 T0 = 1_765_895_400 * SECOND
 
 
-def batches(times: list[int], size: int = 7) -> Iterator[EncodedBatch]:
+async def batches(times: list[int], size: int = 7) -> AsyncIterator[EncodedBatch]:
     for start in range(0, len(times), size):
         part = times[start : start + size]
         rows = np.array([b"%d" % t for t in part]).view(np.uint8).reshape(len(part), -1)
@@ -24,39 +22,12 @@ def batches(times: list[int], size: int = 7) -> Iterator[EncodedBatch]:
         yield EncodedBatch(rows, none.astype(np.uint32), none, np.array(part, np.int64), none.astype(bool))
 
 
-async def play(pacer: Pacer, times: list[int], clock: FakeClock, size: int = 7) -> list[tuple[int, int]]:
+async def play(pacer: Pacer, times: list[int], clock: JumpingClock, size: int = 7) -> list[tuple[int, int]]:
     """Return (event time, clock time) of every event handed on."""
     found = []
     async for piece in pacer.play(batches(times, size)):
         found += [(int(payload), clock.now_ns()) for payload in piece.payloads()]
     return found
-
-
-@pytest.mark.parametrize(
-    ("text", "speed"), [("1", 1.0), ("10x", 10.0), ("10×", 10.0), ("0.5", 0.5), ("max", 0.0), ("0", 0.0), ("MAX", 0.0)]
-)
-def test_speeds(text: str, speed: float) -> None:
-    assert parse_speed(text) == speed
-
-
-@pytest.mark.parametrize("text", ["-1", "nan", "inf", "", "fast", "x", "1e9"])
-def test_what_is_no_speed_is_refused(text: str) -> None:
-    with pytest.raises(UsageError):
-        parse_speed(text)
-
-
-def test_speed_texts() -> None:
-    assert [speed_text(speed) for speed in (10.0, 0.5, 0.0)] == ["10×", "0.5×", "max"]
-    assert [achieved_text(speed) for speed in (9.999, 1427.6, None)] == ["10.00×", "1,428×", "·"]
-
-
-def test_a_timeline_maps_both_ways_and_keeps_its_place_when_the_rate_changes() -> None:
-    timeline = Timeline(10.0)
-    timeline.anchor(T0, 500)
-    assert timeline.due_ns(T0 + SECOND) == 500 + SECOND // 10
-    assert timeline.event_at(500 + SECOND // 10) == T0 + SECOND
-    timeline.set_rate(1.0, 500 + SECOND // 10)
-    assert timeline.due_ns(T0 + 2 * SECOND) == 500 + SECOND // 10 + SECOND
 
 
 @given(
@@ -66,10 +37,10 @@ def test_a_timeline_maps_both_ways_and_keeps_its_place_when_the_rate_changes() -
 )
 def test_events_come_in_order_never_early_and_never_drift(gaps: list[int], speed: float, size: int) -> None:
     times = [T0 + sum(gaps[: i + 1]) for i in range(len(gaps))]
-    clock = FakeClock(overshoot_ns=MS // 2)
+    clock = JumpingClock(overshoot_ns=MS // 2)
     begun = clock.now_ns()
 
-    found = asyncio.run(play(Pacer(speed, clock, max_quiet_ns=3600 * SECOND), times, clock, size))
+    found = asyncio.run(play(Pacer(Speed(speed), clock, max_quiet_ns=3600 * SECOND), times, clock, size))
 
     assert [event for event, _ in found] == times
     for event, at in found:
@@ -79,8 +50,8 @@ def test_events_come_in_order_never_early_and_never_drift(gaps: list[int], speed
 
 def test_a_quiet_stretch_costs_no_more_than_allowed_and_counts_apart() -> None:
     times = [T0, T0 + SECOND, T0 + 3_601 * SECOND, T0 + 3_602 * SECOND]
-    clock = FakeClock()
-    pacer = Pacer(1.0, clock, max_quiet_ns=5 * SECOND)
+    clock = JumpingClock()
+    pacer = Pacer(REAL_TIME, clock, max_quiet_ns=5 * SECOND)
 
     found = asyncio.run(play(pacer, times, clock))
 
@@ -91,8 +62,8 @@ def test_a_quiet_stretch_costs_no_more_than_allowed_and_counts_apart() -> None:
 
 
 def test_behind_by_more_than_a_second_the_schedule_shifts_instead_of_bursting() -> None:
-    clock = FakeClock()
-    pacer = Pacer(1.0, clock)
+    clock = JumpingClock()
+    pacer = Pacer(REAL_TIME, clock)
     times = [T0 + i * SECOND for i in range(5)]
 
     async def slow_consumer() -> list[int]:
@@ -100,7 +71,7 @@ def test_behind_by_more_than_a_second_the_schedule_shifts_instead_of_bursting() 
         async for piece in pacer.play(batches(times, 1)):
             found.append(clock.now_ns())
             if len(found) == 2:
-                clock.time_ns += 10 * SECOND
+                clock.advance(10 * SECOND)
             assert len(piece) == 1
         return found
 
@@ -111,15 +82,15 @@ def test_behind_by_more_than_a_second_the_schedule_shifts_instead_of_bursting() 
 
 
 def test_behind_by_less_it_catches_up() -> None:
-    clock = FakeClock()
-    pacer = Pacer(1.0, clock)
+    clock = JumpingClock()
+    pacer = Pacer(REAL_TIME, clock)
 
     async def consumer() -> list[int]:
         found = []
         async for _ in pacer.play(batches([T0, T0 + SECOND, T0 + 2 * SECOND], 1)):
             found.append(clock.now_ns())
             if len(found) == 1:
-                clock.time_ns += SECOND + SECOND // 2
+                clock.advance(SECOND + SECOND // 2)
         return found
 
     found = asyncio.run(consumer())
@@ -128,8 +99,8 @@ def test_behind_by_less_it_catches_up() -> None:
 
 
 def test_max_never_waits_and_hands_on_whole_batches() -> None:
-    clock = FakeClock()
-    pacer = Pacer(0.0, clock)
+    clock = JumpingClock()
+    pacer = Pacer(MAX_SPEED, clock)
     times = [T0 + i * 3_600 * SECOND for i in range(21)]
 
     async def sizes() -> list[int]:
@@ -141,8 +112,8 @@ def test_max_never_waits_and_hands_on_whole_batches() -> None:
 
 
 def test_stop_inside_a_quiet_stretch_leaves_the_figures_alone() -> None:
-    clock = FakeClock()
-    pacer = Pacer(1.0, clock, max_quiet_ns=5 * SECOND)
+    clock = JumpingClock()
+    pacer = Pacer(REAL_TIME, clock, max_quiet_ns=5 * SECOND)
 
     async def stopped() -> None:
         async for _ in pacer.play(batches([T0, T0 + SECOND, T0 + 3_601 * SECOND], 1)):
@@ -155,8 +126,8 @@ def test_stop_inside_a_quiet_stretch_leaves_the_figures_alone() -> None:
 
 
 def test_stop_ends_the_playing_at_the_next_event() -> None:
-    clock = FakeClock()
-    pacer = Pacer(1.0, clock)
+    clock = JumpingClock()
+    pacer = Pacer(REAL_TIME, clock)
 
     async def stopped() -> int:
         count = 0
@@ -167,15 +138,3 @@ def test_stop_ends_the_playing_at_the_next_event() -> None:
         return count
 
     assert asyncio.run(stopped()) == 3
-
-
-async def test_the_system_clock_waits_and_can_be_interrupted() -> None:
-    clock: Clock = SystemClock()
-    interrupt = asyncio.Event()
-    begun = clock.now_ns()
-    await clock.wait_until(begun + 20 * MS, interrupt)
-    assert clock.now_ns() >= begun + 20 * MS
-    interrupt.set()
-    begun = clock.now_ns()
-    await clock.wait_until(begun + 3_600 * SECOND, interrupt)
-    assert clock.now_ns() - begun < 60 * SECOND

@@ -1,0 +1,77 @@
+"""The result of a replay as a :class:`RunSummary`."""
+
+from spyctl.replay.player import Replay
+from spyctl.summary import EventCounts, ReplayDetails, RunSummary, Timing
+from spyctl.timing.histogram import Percentiles
+from spyctl.timing.instants import SECOND
+
+
+def summary_of(replay: Replay, stream: str | None = None) -> RunSummary[ReplayDetails]:
+    """Return the result of a replay, or its state so far; ``stream`` is ``None`` where it publishes to none."""
+    delivery = replay.delivery
+    return RunSummary(
+        run_id=replay.run_id,
+        events=EventCounts(
+            read=replay.read,
+            published=delivery.published,
+            acked=delivery.acked,
+            by_subject={subject: replay.progress.by_subject[subject] for subject in replay.subjects},
+            duplicates=delivery.duplicates,
+            rejected_by_reason=replay.reading.rejected,
+            late=replay.progress.late,
+            reordered=delivery.reordered,
+            unresolved=sum(replay.reading.unresolved.values()),
+        ),
+        delivery=delivery.figures(replay.acknowledged, stream),
+        timing=_timing(replay),
+        details=_details(replay),
+        complete=replay.complete,
+        stopped_by=replay.stopped_by,
+        digest=replay.digest,
+        resumed_at=replay.options.skip or None,
+    )
+
+
+def _mean_events_per_s(replay: Replay) -> float | None:
+    played_ns = replay.pace.last_clock_ns - replay.pace.started_ns
+    return replay.delivery.published / (played_ns / SECOND) if played_ns > 0 else None
+
+
+def _timing(replay: Replay) -> Timing:
+    pace = replay.pace
+    return Timing(
+        started_ns=replay.progress.started_ns or None,
+        ended_ns=replay.progress.ended_ns or None,
+        wall_ns=replay.wall_ns,
+        event_ns=pace.event_ns,
+        speed_asked=replay.options.speed.number,
+        speed_achieved=pace.achieved(),
+        events_per_s=_mean_events_per_s(replay),
+        quiet_skipped_ns=pace.quiet_skipped_ns,
+        stalls=pace.stalls,
+        stalled_ns=pace.stalled_ns,
+    )
+
+
+def _details(replay: Replay) -> ReplayDetails:
+    pace, reading, verified = replay.pace, replay.reading, replay.verified
+    return ReplayDetails(
+        records=reading.read,
+        held=replay.held,
+        unresolved_ids=sorted(reading.unresolved),
+        rolls=[
+            {"symbol": roll.symbol, "from_id": roll.from_id, "to_id": roll.to_id, "ts_ns": roll.ts_ns}
+            for roll in reading.rolls
+            if pace.last_ns is not None and roll.ts_ns <= pace.last_ns
+        ],
+        damaged=[error.message for error in reading.damage],
+        first_event_ns=pace.first_ns,
+        last_event_ns=pace.last_ns,
+        paced_ns=pace.clock_ns,
+        lateness_ms=Percentiles.of(pace.lateness_ns),
+        peak_events_per_s=max(replay.progress.peak_per_s, round(_mean_events_per_s(replay) or 0)),
+        stored=verified.stored if verified is not None else None,
+        missing=verified.missing if verified is not None else None,
+        differing=verified.differing if verified is not None else None,
+        first_difference=verified.first_difference if verified is not None else None,
+    )

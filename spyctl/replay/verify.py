@@ -1,0 +1,55 @@
+"""The stream compared with the events that it should hold, to the byte."""
+
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+_LOOK_AHEAD = 2_000  # events missing in a row beyond which the place is lost
+
+
+@dataclass(slots=True)
+class Verified:
+    """The result of a comparison.
+
+    ``stored`` events are in the stream, in order and equal to the byte; ``missing`` ones are not; ``differing``
+    messages on the run's subjects are none of its events. ``first_difference`` is the sequence where the first of
+    either shows, ``None`` where nothing differs, or all that is missing was due behind the last message.
+    """
+
+    stored: int = 0
+    missing: int = 0
+    differing: int = 0
+    first_difference: int | None = None
+
+    @property
+    def equal(self) -> bool:
+        """Whether the stream holds exactly the events."""
+        return not (self.missing or self.differing)
+
+
+async def compare(
+    stored: AsyncIterator[list[tuple[int, str, bytes]]], expected: Iterator[tuple[str, bytes]]
+) -> Verified:
+    """Compare messages (sequence, subject, payload) with the expected events (subject, payload), both in order."""
+    result = Verified()
+    awaited: deque[tuple[str, bytes]] = deque()
+    async for batch in stored:
+        for seq, subject, payload in batch:
+            message = (subject, payload)
+            if not awaited:
+                awaited.extend(islice(expected, 1))
+            if awaited and awaited[0] == message:
+                awaited.popleft()
+                result.stored += 1
+                continue
+            result.first_difference = result.first_difference or seq
+            awaited.extend(islice(expected, _LOOK_AHEAD - len(awaited)))
+            if message not in awaited:
+                result.differing += 1
+                continue
+            while awaited.popleft() != message:  # those before it there are missing in the stream
+                result.missing += 1
+            result.stored += 1
+    result.missing += len(awaited) + sum(1 for _ in expected)
+    return result
