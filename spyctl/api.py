@@ -3,32 +3,41 @@
 import asyncio
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from typing import Any
 
-from spyctl.bus.acks.per_message import Windowed
+from spyctl.bus.acks.choice import AckMode
+from spyctl.bus.acks.per_message import PerMessage
+from spyctl.bus.checkpoint import Checkpoint
 from spyctl.bus.connection import Connection, connect
 from spyctl.bus.publisher import Publisher
-from spyctl.bus.reconcile import settle
-from spyctl.bus.runs import RunRecord, Runs, new_run_id
+from spyctl.bus.publishing import Publishing, RunRequest, publishing
+from spyctl.bus.runs import RunState, new_run_id
 from spyctl.bus.stream import ensure_stream
 from spyctl.dbn.normalize import Selection
 from spyctl.errors import NoDataError, UsageError
-from spyctl.live.session import Live, LiveOptions
+from spyctl.live.feed_policy import equity_policies
+from spyctl.live.result import summary_of
+from spyctl.live.session import SUBJECTS as LIVE_SUBJECTS
+from spyctl.live.session import Hooks, LiveOptions, LiveSession
 from spyctl.live.strike_manager import StrikeManager
+from spyctl.live.strike_window import StrikeWindow
 from spyctl.market.encode import encoded_events
-from spyctl.market.events import Event
-from spyctl.market.subjects import STREAM, SUBJECTS, encode, rank_of, subject_of
+from spyctl.market.events import Event, EventSource
+from spyctl.market.feeds import Arrival, LiveEvent
+from spyctl.market.sessions import in_regular_hours
+from spyctl.market.subjects import encode, rank_of, subject_of, subject_table
 from spyctl.massive.feed import FEED_URL, Feed
-from spyctl.massive.normalize import OPTIONS, STOCKS, LiveEvent, from_model
+from spyctl.massive.normalize import OPTIONS, STOCKS, from_model, normalize
 from spyctl.replay.player import REPLAYED_SUBJECTS, Replay, ReplayOptions
 from spyctl.replay.source import DBNIngestor, holding
-from spyctl.timing.clock import Speed
+from spyctl.summary import StopReason
+from spyctl.timing.clock import MAX_SPEED, Speed
 from spyctl.timing.instants import MAX_INSTANT, day_number
-from spyctl.timing.tasks import end_task
 
 
 class NATSBus:
@@ -41,6 +50,7 @@ class NATSBus:
         self.servers = (servers,) if isinstance(servers, str) else tuple(servers)
         self._connection: Connection | None = None
         self._publisher: Publisher | None = None
+        self._before_close: list[Callable[[], Awaitable[None]]] = []
 
     @property
     def connection(self) -> Connection:
@@ -48,13 +58,6 @@ class NATSBus:
         if self._connection is None:
             raise UsageError("the bus is not connected", "await bus.connect() first")
         return self._connection
-
-    @property
-    def publisher(self) -> Publisher:
-        """The one publisher of this bus. Raises :class:`UsageError` before :meth:`connect`."""
-        if self._publisher is None:
-            raise UsageError("the bus is not connected", "await bus.connect() first")
-        return self._publisher
 
     async def connect(self) -> None:
         """Connect and see to the stream.
@@ -64,28 +67,38 @@ class NATSBus:
         self._connection = await connect(self.servers)
         await self._connection.jetstream_info()
         stream = await ensure_stream(self._connection)
-        protocol = Windowed(self._connection, stream, SUBJECTS)
-        self._publisher = Publisher(protocol, f"{new_run_id()}{time.time_ns():x}", anchor=(0, stream.last_seq))
+        protocol = PerMessage(self._connection, stream, subject_table())
+        # No record proves this id unique, and the server drops what it takes for a retry.
+        run_id = f"{new_run_id()}{time.time_ns():x}"
+        self._publisher = Publisher(protocol, run_id, anchor=Checkpoint(0, stream.last_seq))
         await self._publisher.open()
 
     async def publish(self, subject: str, event: Event) -> None:
         """Send an event on a subject (``subject_of(event)`` names its own); waits while too many are unacknowledged.
 
-        Raises :class:`UsageError` where the subject is not the event's own, :class:`RefusedError`,
-        :class:`UnreachableError`.
+        Raises :class:`UsageError` before :meth:`connect` and where the subject is not the event's own,
+        :class:`RefusedError`, :class:`UnreachableError`.
         """
+        if self._publisher is None:
+            raise UsageError("the bus is not connected", "await bus.connect() first")
         if subject != subject_of(event):
             raise UsageError(f"a {type(event).__name__} belongs on {subject_of(event)}, not on {subject}")
-        await self.publisher.publish(encoded_events([encode(event)], [rank_of(subject)]))
+        await self._publisher.publish(encoded_events([encode(event)], [rank_of(subject)]))
+
+    def before_close(self, callback: Callable[[], Awaitable[None]]) -> None:
+        """Have something ended before the connection is."""
+        self._before_close.append(callback)
 
     async def close(self) -> None:
         """Wait until all is acknowledged, then disconnect."""
-        if self._connection is None:
+        if self._connection is None or self._publisher is None:
             return
         try:
-            await self.publisher.drain()
+            for callback in self._before_close:
+                await callback()
+            await self._publisher.drain()
         finally:
-            await self.publisher.close()
+            await self._publisher.close()
             await self._connection.close()
             self._connection = self._publisher = None
 
@@ -98,10 +111,11 @@ class NATSBus:
 
 
 class StreamIngestor:
-    """Takes in the live feeds and publishes them through a connected :class:`NATSBus`.
+    """Takes in the live feeds and publishes them through a connected :class:`NATSBus`, as a run of its own.
 
     ``strike_manager`` decides the option contracts; without an expiry of its own it follows the trading calendar.
-    ``queue`` also receives each event; it is deprecated: read the stream instead.
+    ``queue`` also receives each event; it is deprecated: read the stream instead. The run begins with the first message
+    or :meth:`run_async`; it ends with :meth:`run_async`, else with the bus.
     """
 
     def __init__(
@@ -115,32 +129,38 @@ class StreamIngestor:
     ) -> None:
         if queue is not None:
             warnings.warn("StreamIngestor(queue=…) is deprecated: read the stream", DeprecationWarning, stacklevel=2)
-        publisher, connection = bus.publisher, bus.connection
-        self._api_key = api_key
-        self._feed_url = feed_url
+        self._feed = partial(Feed, api_key=api_key, url=feed_url)
+        self._bus = bus
+        self._queue = queue
+        self._window = StrikeWindow(strike_manager, time.time_ns(), strike_manager.expiry)
+        self._session: LiveSession | None = None
+        self._run: Publishing | None = None
         self._running = False
-        options = LiveOptions(symbol=strike_manager.underlying, expiry=strike_manager.expiry)
-        observer = queue.put_nowait if queue is not None else None  # a full one misses events, the stream does not
-        self._live = Live(
-            publisher, strike_manager, options, run_id=publisher.run_id, observer=observer,
-            connected=lambda: connection.connected,
-        )  # fmt: skip
+        self._stack = AsyncExitStack()
+        bus.before_close(self._stack.aclose)
 
     async def run_async(self) -> None:
         """Take in both feeds until :meth:`stop`.
 
-        Raises :class:`KeyRefusedError` where the key is refused, and what :meth:`NATSBus.publish` raises.
+        Raises :class:`KeyRefusedError` where the key is refused, :class:`StreamBusyError` where another run publishes
+        the same, and what :meth:`NATSBus.publish` raises.
         """
-        feeds = [Feed(market, self._api_key, self._live, url=self._feed_url) for market in (STOCKS, OPTIONS)]
+        run, session = await self._begin()
+        policies = equity_policies(self._feed(STOCKS), self._feed(OPTIONS), self._window, suspicious=in_regular_hours)
         self._running = True
         try:
-            await self._live.run(feeds)
+            await run.watch(session.run(policies), partial(session.stop, StopReason.LEASE_LOST))
+        except Exception:
+            run.state = RunState.FAILED
+            raise
         finally:
             self._running = False
+            await self._stack.aclose()
 
     def stop(self) -> None:
         """End :meth:`run_async`, which returns when all is acknowledged."""
-        self._live.stop("stop()")
+        if self._session is not None:
+            self._session.stop(StopReason.STOP_CALL)
 
     async def handle_msg_async(self, msgs: Sequence[object]) -> None:
         """Publish option messages: as on the wire, or as the client library parsed them."""
@@ -152,16 +172,41 @@ class StreamIngestor:
 
     def update_subs(self, add: Sequence[str], remove: Sequence[str]) -> None:
         """Hold some option topics (``T.O:SPY…``) whatever the window does, and others no more."""
-        self._live.window.pin(add, remove, time.monotonic_ns())
+        self._window.pin(add, remove, time.monotonic_ns())
 
     def summary(self) -> dict[str, Any]:
-        """Return the counts so far, with the keys of a live summary."""
-        return self._live.summary()
+        """Return the counts of the run so far, with the keys of a live summary.
+
+        Raises :class:`UsageError` before there is a run.
+        """
+        if self._session is None:
+            raise UsageError("nothing has been taken in yet", "await run_async() first")
+        return summary_of(self._session).document()
+
+    async def _begin(self) -> tuple[Publishing, LiveSession]:
+        if self._run is None or self._session is None:
+            connection = self._bus.connection
+            request = RunRequest(command="live", leased=LIVE_SUBJECTS[:-1], ack_mode=AckMode.MESSAGE)
+            run = await self._stack.enter_async_context(publishing(connection, request))
+            self._stack.callback(self._ended)
+            observer = self._queue.put_nowait if self._queue is not None else None  # a full one misses events
+            self._session = LiveSession(
+                run.publisher, self._window, LiveOptions(symbol=self._window.manager.underlying), run_id=run.run_id,
+                hooks=Hooks(connected=lambda: connection.connected, observer=observer),
+            )  # fmt: skip
+            self._run = run
+        return self._run, self._session
+
+    def _ended(self) -> None:
+        self._run = None
 
     async def _handle(self, msgs: Sequence[object], market: str) -> None:
-        self._live.messages([from_model(message) for message in msgs], market, time.time_ns())
+        _, session = await self._begin()
+        messages = [from_model(message) for message in msgs]
+        parsed = normalize(messages, market, time.time_ns(), EventSource.POLYGON_WS)
+        session.arrived(Arrival(market, parsed.events, parsed.rejects, parsed.notes, time.monotonic_ns()))
         if not self._running:
-            await self._live.publish_waiting()
+            await session.sender.send_waiting()
 
 
 @dataclass(slots=True)
@@ -219,44 +264,35 @@ class ReplayPublisher:
         self, dates: Sequence[date], start_ns: int | None, end_ns: int | None, schemas: Sequence[str]
     ) -> ReplayStats:
         catalog = self.dbn_ingestor.discover_files()
-        found = [info for day in dates for info in holding([one for one in catalog if one.schema in schemas], day)]
-        if not found:
+        chosen = [info for info in catalog if info.schema in schemas]
+        infos = [info for day in dates for info in holding(chosen, day)]
+        if not infos:
             raise NoDataError(f"no {' or '.join(schemas)} data for these dates in {self.dbn_ingestor.root}")
         selection = Selection(
             start_ns=start_ns or 0,
             end_ns=MAX_INSTANT if end_ns is None else end_ns,
             days=frozenset(map(day_number, dates)),
         )
-        options = ReplayOptions(Speed.of(self.replay_speed), selection, digest=False)
-        publisher = self.bus.publisher
-        infos = list({info.path: info for info in found}.values())
-        replay = Replay(infos, publisher, options, run_id=publisher.run_id)
-        connection = self.bus.connection
-        runs = await Runs.open(connection, partial(settle, connection))
-        record = RunRecord(
-            f"{new_run_id()}{time.time_ns():x}",
-            "api",
-            STREAM,
-            list(REPLAYED_SUBJECTS),
-            [],
-            {},
-            started_ns=time.time_ns(),
-        )
-        run = await runs.begin(record)  # nobody else publishes to these subjects meanwhile
-        keeper = asyncio.create_task(run.keep(publisher.checkpoint))
-        try:
-            await replay.run()
-        finally:
-            await end_task(keeper)
-            await run.end("complete", publisher.checkpoint(), settled=publisher.in_flight == 0)
-            trades, mbp10 = (replay.progress.by_subject[subject] for subject in replay.subjects)
-            stats = self.stats
-            stats.trades += trades
-            stats.mbp10 += mbp10
-            stats.events += trades + mbp10
-            stats.late += replay.progress.late
-            stats.event_s += replay.pace.event_ns / 1e9
-            stats.wall_s += max(0, replay.pace.clock_ns) / 1e9
-        if replay.reading.damage:
-            raise replay.reading.damage[0]
+        infos = list({info.path: info for info in infos}.values())
+        request = RunRequest(command="api", leased=REPLAYED_SUBJECTS, paced=Speed.of(self.replay_speed) != MAX_SPEED)
+        async with publishing(self.bus.connection, request) as run:
+            options = ReplayOptions(Speed.of(self.replay_speed), selection, digest=False)
+            replay = Replay(infos, run.publisher, options, run_id=run.run_id)
+            try:
+                await run.watch(replay.run(), partial(replay.stop, StopReason.LEASE_LOST))
+            finally:
+                self._count(replay)
+            if replay.reading.damage:
+                raise replay.reading.damage[0]
+            run.state = RunState.COMPLETE
         return self.stats
+
+    def _count(self, replay: Replay) -> None:
+        trades, mbp10 = (replay.progress.by_subject[subject] for subject in replay.subjects)
+        stats = self.stats
+        stats.trades += trades
+        stats.mbp10 += mbp10
+        stats.events += trades + mbp10
+        stats.late += replay.progress.late
+        stats.event_s += replay.pace.event_ns / 1e9
+        stats.wall_s += max(0, replay.pace.clock_ns) / 1e9

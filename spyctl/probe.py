@@ -19,12 +19,12 @@ from spyctl.bus.target import Reached, Target, reach, would_start
 from spyctl.dbn.catalog import days, scan
 from spyctl.dbn.historical_api import GATEWAY, DatabentoApi
 from spyctl.errors import ExitCode, KeyRefusedError, SpyctlError, UnreachableError
-from spyctl.market.events import EventSource
+from spyctl.market.feeds import Arrival, FeedState
 from spyctl.market.option_tickers import OptionTicker
 from spyctl.market.sessions import current_expiry, session_text
 from spyctl.market.subjects import STREAM_SUBJECTS, stream_name, with_prefix
-from spyctl.massive.feed import Feed, Timing
-from spyctl.massive.normalize import OPTIONS, STOCKS, parse_frame
+from spyctl.massive.feed import EVICTED, Feed, Timing
+from spyctl.massive.normalize import OPTIONS, STOCKS
 from spyctl.massive.rest import Answer, MassiveRest, listed_contracts
 from spyctl.timing.instants import SECOND, duration_text
 from spyctl.timing.tasks import end_task
@@ -233,29 +233,28 @@ async def _sockets(request: ProbeRequest, seen: _Seen) -> AsyncIterator[CheckRes
 
 
 class _Listener:
-    # Hands statuses back to the feed and keeps what it complains about, and why a connection ended.
+    # Keeps what a feed complains about, and why a connection ended.
     def __init__(self) -> None:
         self.words = self.reason = ""
 
-    def frame(self, feed: Feed, frame: str | bytes, ts_recv_ns: int) -> None:
-        for status in parse_frame(frame, feed.market, ts_recv_ns, EventSource.POLYGON_WS).statuses:
-            feed.status(status.status, status.message)
-
-    def lost(self, feed: Feed, from_ns: int, reason: str) -> None:
-        self.words = self.reason = reason
-
-    def back(self, feed: Feed, to_ns: int) -> None:
+    def arrived(self, arrival: Arrival) -> None:
         pass
 
-    def note(self, feed: Feed, text: str) -> None:
+    def lost(self, feed: str, from_ns: int, reason: str, waited: int) -> None:
+        self.words = self.reason = reason
+
+    def back(self, feed: str, to_ns: int) -> None:
+        pass
+
+    def note(self, feed: str, text: str) -> None:
         self.words = text
 
 
 async def _socket(request: ProbeRequest, market: str, topics: list[str]) -> CheckResult:
     name, listener, begun_s = f"{market} ws", _Listener(), time.monotonic()
-    feed = Feed(market, request.api_key or "", listener, url=request.feed_url, timing=Timing(acknowledge=2.0))
+    feed = Feed(market, request.api_key or "", url=request.feed_url, timing=Timing(acknowledge=2.0))
     feed.set_desired(topics)
-    running, told_s = asyncio.create_task(feed.run()), 0.0
+    running, told_s = asyncio.create_task(feed.run(listener)), 0.0
     try:
         while time.monotonic() - begun_s < WS_S and not running.done() and not feed.desired <= feed.held:
             await asyncio.sleep(0.02)
@@ -265,7 +264,7 @@ async def _socket(request: ProbeRequest, market: str, topics: list[str]) -> Chec
         took_s = time.monotonic() - begun_s
         if running.done() and isinstance(error := running.exception(), KeyRefusedError):
             return CheckResult(name, "fail", error.message, took_s, _socket_remedy(error.message), ExitCode.KEY)
-        if listener.reason == "max_connections":
+        if listener.reason == EVICTED:
             text, remedy = (
                 f"another process uses this key: {feed.words.strip()}",
                 "end it; a key has one connection a market",
@@ -274,7 +273,7 @@ async def _socket(request: ProbeRequest, market: str, topics: list[str]) -> Chec
         if feed.desired <= feed.held:
             shown = ", ".join(topic.removeprefix("T.") if market == OPTIONS else topic for topic in topics)
             return CheckResult(name, "pass", f"authenticated; {shown} subscribed", took_s)
-        if feed.state == "up":
+        if feed.state is FeedState.UP:
             text = f"authenticated, but {', '.join(sorted(feed.desired - feed.held))} not acknowledged"
             text += f": {feed.words}" if feed.words else ""
             return CheckResult(name, "fail", text, took_s, _socket_remedy(feed.words), ExitCode.KEY)

@@ -143,7 +143,7 @@ def live(
 
     The key comes from POLYGON_API_KEY or MASSIVE_API_KEY, never from an option.
     """
-    from spyctl.cli.live_run import LiveRequest, run_live
+    from spyctl.cli.live_run import LiveRequest, SimulatedMarket, Vendor, run_live
     from spyctl.live.strike_manager import StrikeManager
     from spyctl.massive.feed import DELAYED_URL, FEED_URL
     from spyctl.massive.rest import REST_URL
@@ -158,13 +158,12 @@ def live(
     request = LiveRequest(
         manager=manager,
         expiry=option_date(expiry) if expiry else None,
-        sim=sim,
-        sim_rate=sim_rate,
-        sim_seed=sim_seed,
-        sim_trend=sim_trend,
-        api_key="" if sim else api_key(),
-        feed_url=ws_url(feed_url or (DELAYED_URL if delayed else FEED_URL)),
-        rest_url=http_url(rest_url or REST_URL),
+        sim=SimulatedMarket(sim_rate, sim_seed, sim_trend) if sim else None,
+        vendor=Vendor(
+            api_key="" if sim else api_key(),
+            feed_url=ws_url(feed_url or (DELAYED_URL if delayed else FEED_URL)),
+            rest_url=http_url(rest_url or REST_URL),
+        ),
         backfill=backfill and (not sim or rest_url is not None),
         require_options=require_options,
         lasting_ns=parse_duration(lasting) if lasting else None,

@@ -3,9 +3,9 @@
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 from hashlib import blake2b
@@ -15,7 +15,7 @@ from spyctl.bus.acks.base import Patience
 from spyctl.bus.acks.choice import AckMode
 from spyctl.bus.consumers import Consumers
 from spyctl.bus.publishing import Publishing, RunRequest, publishing
-from spyctl.bus.stream import Stream
+from spyctl.bus.runs import RunState
 from spyctl.bus.target import Reached, Target, reach
 from spyctl.cli.framework.remedies import remedy_for
 from spyctl.cli.framework.signals import Interruption
@@ -23,19 +23,23 @@ from spyctl.cli.framework.talk import Talk
 from spyctl.cli.framework.watch import watched
 from spyctl.cli.replay_run import show_server
 from spyctl.cli.summary import print_live_summary
-from spyctl.errors import PayloadError, SpyctlError
-from spyctl.live.session import SUBJECTS, Live, LiveOptions
+from spyctl.errors import SpyctlError
+from spyctl.live.feed_policy import FeedPolicy, equity_policies
+from spyctl.live.result import summary_of
+from spyctl.live.session import SUBJECTS, Hooks, LiveOptions, LiveSession
 from spyctl.live.strike_manager import StrikeManager
-from spyctl.live.view import View
+from spyctl.live.strike_window import StrikeWindow
+from spyctl.live.view import LiveView
 from spyctl.market.events import EventSource
-from spyctl.market.option_tickers import parse_option_ticker
+from spyctl.market.feeds import FeedState
 from spyctl.market.sessions import in_regular_hours
 from spyctl.market.subjects import with_prefix
 from spyctl.massive.backfill import Backfill
 from spyctl.massive.feed import Feed
 from spyctl.massive.normalize import OPTIONS, STOCKS
-from spyctl.massive.rest import MassiveRest, listed_contracts
+from spyctl.massive.rest import MassiveRest, listed_strikes
 from spyctl.massive.simulator import KEY, Simulator, Walk
+from spyctl.summary import StopReason
 from spyctl.timing.instants import SECOND
 from spyctl.timing.notes import Note
 
@@ -44,21 +48,35 @@ if TYPE_CHECKING:
 
 FOREVER_S = 10.0**9
 REFUSAL_S = 60.0  # an election, or a store that is being made room in
+STEADY_RATE = 10  # simulated events a second, from which on silence is suspicious
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedMarket:
+    """What the simulator is to do: events a second, the seed of its walk, and its drift in dollars a minute."""
+
+    rate: float
+    seed: int
+    trend: float
+
+
+@dataclass(frozen=True, slots=True)
+class Vendor:
+    """Where the vendor is, and the key."""
+
+    api_key: str = field(repr=False)
+    feed_url: str
+    rest_url: str
 
 
 @dataclass(frozen=True, slots=True)
 class LiveRequest:
-    """What the command line asks for."""
+    """What the command line asks for; ``sim`` is ``None`` for the real feed."""
 
     manager: StrikeManager
     expiry: date | None
-    sim: bool
-    sim_rate: float
-    sim_seed: int
-    sim_trend: float
-    api_key: str
-    feed_url: str
-    rest_url: str
+    sim: SimulatedMarket | None
+    vendor: Vendor
     backfill: bool
     require_options: bool
     lasting_ns: int | None
@@ -71,7 +89,7 @@ class LiveRequest:
     @property
     def title(self) -> str:
         """What it is called on the screen."""
-        return "live --sim" if self.sim else "live"
+        return "live --sim" if self.sim is not None else "live"
 
 
 async def run_live(request: LiveRequest, talk: Talk) -> int:
@@ -93,9 +111,9 @@ async def _with_server(request: LiveRequest, talk: Talk, reached: Reached, inter
     async with publishing(reached.connection, _run_request(request, reached)) as run:
         for warning in run.stream.warnings:
             talk.warn(warning)
-        live = _live(request, talk, run)
-        async with _feeds(request, live) as feeds:
-            return await _play(request, talk, live, feeds, run, interruption, where)
+        session = _session(request, talk, run)
+        async with _policies(request, session) as policies:
+            return await _play(request, talk, session, policies, run, interruption, where)
 
 
 def _run_request(request: LiveRequest, reached: Reached) -> RunRequest:
@@ -104,29 +122,33 @@ def _run_request(request: LiveRequest, reached: Reached) -> RunRequest:
         # Gap records of several runs may stand side by side.
         leased=[with_prefix(subject, request.prefix) for subject in SUBJECTS[:-1]],
         prefix=request.prefix,
-        options={"symbol": request.manager.underlying, "sim": request.sim, "key_hash": key_hash(request.api_key)},
-        source=EventSource.SIM if request.sim and reached.embedded is None and not request.force else None,
+        options={
+            "symbol": request.manager.underlying,
+            "sim": request.sim is not None,
+            "key_hash": key_hash(request.vendor.api_key),
+        },
+        source=EventSource.SIM if request.sim is not None and reached.embedded is None and not request.force else None,
         force=request.force,
         ack_mode=AckMode.MESSAGE,
         patience=Patience(outage_s=FOREVER_S, refusal_s=REFUSAL_S),
     )
 
 
-def _live(request: LiveRequest, talk: Talk, run: Publishing) -> Live:
-    options = LiveOptions(
-        symbol=request.manager.underlying,
-        expiry=request.expiry,
-        source=EventSource.SIM if request.sim else EventSource.POLYGON_WS,
-        prefix=request.prefix,
-        require_options=request.require_options,
-        is_strange=_silence_is_strange(request),
+def _session(request: LiveRequest, talk: Talk, run: Publishing) -> LiveSession:
+    rest = MassiveRest(request.vendor.api_key, request.vendor.rest_url)
+    hooks = Hooks(
+        connected=lambda: run.connection.connected,
+        backfill=Backfill(rest) if request.backfill else None,
+        listed=partial(_listed, rest) if request.sim is None else None,
+        tell=partial(_say, talk),
     )
-    rest = MassiveRest(request.api_key, request.rest_url)
-    return Live(
-        run.publisher, request.manager, options, run_id=run.run_id,
-        connected=lambda: run.connection.connected, backfill=Backfill(rest) if request.backfill else None,
-        listed=None if request.sim else partial(_listed, rest), tell=partial(_say, talk),
-    )  # fmt: skip
+    options = LiveOptions(symbol=request.manager.underlying, source=_source(request), prefix=request.prefix)
+    window = StrikeWindow(request.manager, time.time_ns(), request.expiry)
+    return LiveSession(run.publisher, window, options, run_id=run.run_id, hooks=hooks)
+
+
+def _source(request: LiveRequest) -> EventSource:
+    return EventSource.SIM if request.sim is not None else EventSource.POLYGON_WS
 
 
 def _say(talk: Talk, note: Note) -> None:
@@ -135,25 +157,19 @@ def _say(talk: Talk, note: Note) -> None:
         (talk.warn if note.level == "warning" else talk.line)(note.text)
 
 
-def _silence_is_strange(request: LiveRequest) -> Callable[[int], bool]:
+def _silence_is_suspicious(request: LiveRequest) -> Callable[[int], bool]:
     # A thinly traded stock may well be silent for a while, and SPY outside its session.
-    if request.sim:
-        return lambda _: request.sim_rate >= 10
+    if request.sim is not None:
+        rate = request.sim.rate
+        return lambda _: rate >= STEADY_RATE
     return in_regular_hours if request.manager.underlying == "SPY" else lambda _: False
 
 
 async def _listed(rest: MassiveRest, underlying: str, expiry: date) -> frozenset[int] | None:
     try:
-        answer, tickers = await asyncio.to_thread(listed_contracts, rest, underlying, expiry)
+        return await asyncio.to_thread(listed_strikes, rest, underlying, expiry)
     except SpyctlError:
         return None
-    found = set()
-    for ticker in tickers:
-        with suppress(PayloadError):
-            option = parse_option_ticker(ticker)
-            found |= {option.strike_milli} if option.root == underlying else set()
-    strikes = frozenset(found)
-    return strikes if answer.code == 200 and strikes else None
 
 
 def key_hash(api_key: str) -> str:
@@ -162,68 +178,83 @@ def key_hash(api_key: str) -> str:
 
 
 @asynccontextmanager
-async def _feeds(request: LiveRequest, live: Live) -> AsyncIterator[list[Feed]]:
-    if not request.sim:
-        yield [Feed(market, request.api_key, live, url=request.feed_url) for market in (STOCKS, OPTIONS)]
-        return
-    walk = Walk(request.sim_seed, symbol=request.manager.underlying, trend=request.sim_trend)
-    async with Simulator(request.sim_rate, walk).serving() as simulator:
-        yield [Feed(market, KEY, live, url=simulator.url) for market in (STOCKS, OPTIONS)]
+async def _policies(request: LiveRequest, session: LiveSession) -> AsyncIterator[Sequence[FeedPolicy]]:
+    async with AsyncExitStack() as stack:
+        url, key = request.vendor.feed_url, request.vendor.api_key
+        if request.sim is not None:
+            walk = Walk(request.sim.seed, symbol=request.manager.underlying, trend=request.sim.trend)
+            simulator = await stack.enter_async_context(Simulator(request.sim.rate, walk).serving())
+            url, key = simulator.url, KEY
+        stocks, options = (Feed(market, key, url=url, source=_source(request)) for market in (STOCKS, OPTIONS))
+        yield equity_policies(
+            stocks, options, session.window, require_options=request.require_options,
+            suspicious=_silence_is_suspicious(request),
+        )  # fmt: skip
 
 
 async def _play(
     request: LiveRequest,
     talk: Talk,
-    live: Live,
-    feeds: list[Feed],
+    session: LiveSession,
+    policies: Sequence[FeedPolicy],
     run: Publishing,
     interruption: Interruption,
     where: str,
 ) -> int:
-    def end(name: str) -> None:
-        live.stop(name)
-        waiting = live.queued + live.delivery.published - live.delivery.acked
-        talk.line(f"\nstopping: {waiting:,} acks to come ({name} again leaves at once)")
+    def end(reason: StopReason) -> None:
+        session.stop(reason)
+        delivery = session.ledger.delivery
+        waiting = session.ledger.queued + delivery.published - delivery.acked
+        talk.line(f"\nstopping: {waiting:,} acks to come ({reason} again leaves at once)")
 
     interruption.hand_to(end)
     if request.lasting_ns is not None:
-        asyncio.get_running_loop().call_later(request.lasting_ns / SECOND, live.stop, "--for")
-    manager = live.window.manager
-    when = "0DTE" if live.window.is_0dte else "as asked" if request.expiry else "the next there is"
+        loop = asyncio.get_running_loop()
+        loop.call_later(request.lasting_ns / SECOND, session.stop, StopReason.DURATION)
+    _show_plan(request, talk, session.window)
+    stream = run.stream.name
+    consumers = Consumers(run.connection, stream)
+    view = LiveView(session, request.title, where, stream, lambda: consumers.now)
+    figures = partial(_figures, session, policies, consumers, stream)
+    failure: SpyctlError | None = None
+    try:
+        async with watched(talk, view.draw, view.line, consumers, request.metrics, figures):
+            await run.watch(session.run(policies), partial(session.stop, StopReason.LEASE_LOST))
+    except SpyctlError as error:
+        failure = error
+        run.state = RunState.FAILED
+    summary = summary_of(session, stream)
+    if session.ledger.received or failure is None:
+        underlying = request.manager.underlying
+        print_live_summary(summary, request.title, underlying, as_json=request.as_json, out=sys.stdout)
+    if failure is not None:
+        talk.error(failure.message, remedy_for(failure))
+        return failure.exit_code
+    for refusal in session.refused.values():
+        talk.error(refusal.message, remedy_for(refusal))
+    return summary.exit_code
+
+
+def _show_plan(request: LiveRequest, talk: Talk, window: StrikeWindow) -> None:
+    manager = window.manager
+    when = "0DTE" if window.is_0dte else "as asked" if request.expiry is not None else "the next there is"
     talk.block(
         "live", f"{manager.underlying} trades and quotes, options ±{manager.strike_range} of {manager.expiry}, {when}"
     )
     talk.line()
-    stream = run.stream
-    consumers = Consumers(run.connection, stream.name)
-    view = View(live, request.title, where, stream.name, lambda: consumers.now)
-    figures = partial(_figures, live, feeds, consumers, stream)
-    failure: SpyctlError | None = None
-    try:
-        async with watched(talk, view.draw, view.line, consumers, request.metrics, figures):
-            await run.watch(live.run(feeds), partial(live.stop, "another run"))
-    except SpyctlError as error:
-        failure = error
-    if live.intake.received or failure is None:
-        print_live_summary(live, request.title, stream, as_json=request.as_json, out=sys.stdout)
-    if failure is not None:
-        talk.error(failure.message, remedy_for(failure))
-        return failure.exit_code
-    for refusal in live.refused.values():
-        talk.error(refusal.message, remedy_for(refusal))
-    return live.exit_code()
 
 
-def _figures(live: Live, feeds: list[Feed], consumers: Consumers, stream: Stream) -> "Figures":
+def _figures(session: LiveSession, policies: Sequence[FeedPolicy], consumers: Consumers, stream: str) -> "Figures":
     from spyctl.metrics import Figures
 
-    down = [feed.market for feed in feeds if feed.state != "up"]
-    waiting = "NATS" if not live.connected else f"the {' and '.join(down)} feed" if down else ""
-    gauges = {f"feed_up_{feed.market}": float(feed.state == "up") for feed in feeds}
-    gauges |= {"queued": live.queued, "open_gaps": len(live.gaps.open_now)}
-    spot = live.window.spot
+    up = {policy.feed.name: policy.feed.state is FeedState.UP for policy in policies}
+    down = [name for name, is_up in up.items() if not is_up]
+    waiting = "NATS" if not session.connected else f"the {' and '.join(down)} feed" if down else ""
+    gauges = {f"feed_up_{name}": float(is_up) for name, is_up in up.items()}
+    gauges |= {"queued": session.ledger.queued, "open_gaps": len(session.gaps.open_now)}
+    spot = session.window.spot
     if spot.price is not None and spot.since_ns is not None:
         gauges |= {"spot": spot.price, "spot_age_seconds": (time.monotonic_ns() - spot.since_ns) / SECOND}
-    if strikes := live.window.manager.strikes():
+    if strikes := session.window.manager.strikes():
         gauges |= {"window_lowest": strikes[0], "window_highest": strikes[-1]}
-    return Figures(live.summary(stream.name), waiting, consumers.now, gauges)
+    return Figures(summary_of(session, stream).document(), waiting, consumers.now, gauges)

@@ -6,12 +6,10 @@ from typing import TextIO
 
 import orjson
 
-from spyctl.bus.stream import Stream
 from spyctl.cli.framework.talk import colours, labelled
-from spyctl.live.session import Live
 from spyctl.market.columns import SCHEMAS
 from spyctl.replay.plan import Plan
-from spyctl.summary import ReplayDetails, RunSummary
+from spyctl.summary import LiveDetails, ReplayDetails, RunSummary
 from spyctl.terminal.text import size_text
 from spyctl.timing.clock import Speed, achieved_text
 from spyctl.timing.instants import NEW_YORK, SECOND, clock_text, duration_text
@@ -102,42 +100,74 @@ def _singular(name: str) -> str:
     return name.removesuffix("s")
 
 
-def print_live_summary(live: Live, title: str, stream: Stream, *, as_json: bool, out: TextIO) -> None:
+def print_live_summary(
+    summary: RunSummary[LiveDetails], title: str, underlying: str, *, as_json: bool, out: TextIO
+) -> None:
     """Print the result of a live run."""
-    summary = live.summary(stream.name)
     if as_json:
-        print(orjson.dumps(summary, option=orjson.OPT_INDENT_2).decode(), file=out, flush=True)
+        print(orjson.dumps(summary.document(), option=orjson.OPT_INDENT_2).decode(), file=out, flush=True)
         return
-    manager, delivery = live.window.manager, live.delivery
-    head = f"{title}, {manager.underlying} ±{manager.strike_range}, {duration_text(round(summary['wall_s']) * SECOND)}"
-    equation = f"{live.intake.received:,} received = {live.published:,} published"
-    for name in ("rejected", "duplicates", "dropped", "queued"):
-        if summary[name]:
-            equation += f" + {summary[name]:,} {name}"
-    unacked = delivery.published - delivery.acked
-    counts = zip(summary["by_subject"].values(), ("trades", "quotes", "option trades"), strict=False)
-    trouble = [f"{live.gaps.count:,} gap{'' if live.gaps.count == 1 else 's'}"]
-    trouble += [f"{summary[name]:,} {name}" for name in ("rejected", "dropped")]
-    trouble += [f"{summary['reordered']:,} reordered"] if summary["reordered"] else []
-    if summary["open_gaps"]:
-        trouble[0] += f" (open: {', '.join(summary['open_gaps'])})"
-    if summary["missing"]:
-        trouble.append(f"{len(summary['missing']):,} topics never acknowledged")
-    ack, latency = summary["ack_ms"], summary["latency_ms"]
-    rate = f"mean {summary['events_per_s'] or 0:,.0f} events/s"
-    if latency is not None and ack is not None:
-        rate += f"   event to received p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms"
-    blocks: list[tuple[str, ...]] = [
-        ("done", f"{head}, run {live.run_id}, ended by {live.stopped_by}"),
-        ("events", equation + ("; all acked" if not unacked else f"; {unacked:,} not acked"),
-         " + ".join(f"{count:,} {name}" for count, name in counts)),
-        ("trouble", "   ".join(trouble)),
-        ("rate", rate, *([f"received to acked p50 {ack['p50']:.1f} ms, p99 {ack['p99']:.1f} ms"] if ack else [])),
-    ]  # fmt: skip
-    if delivery.first_seq is not None:
-        records = f" (with {summary['gap_records']:,} gap records)" if summary["gap_records"] else ""
-        blocks.append(("stream", f"{stream.name}, seq {delivery.first_seq:,} to {delivery.last_seq:,}{records}"))
-    blocks += [("note", f"{clock_text(note.ns, NEW_YORK, 0)}  {note.text}") for note in list(live.notes)[-10:]]
     colour = colours(out)
-    for label, *lines in blocks:
+    for label, *lines in _live_blocks(summary, title, underlying):
         print(labelled(label, *lines, colour=colour), file=out, flush=True)
+
+
+def _live_blocks(summary: RunSummary[LiveDetails], title: str, underlying: str) -> Iterator[Block]:
+    delivery, details = summary.delivery, summary.details
+    lasted = duration_text(round(summary.timing.wall_ns / SECOND) * SECOND)
+    yield (
+        "done",
+        f"{title}, {underlying} ±{details.strike_range}, {lasted}, run {summary.run_id}, ended by {summary.stopped_by}",
+    )
+    yield _live_events(summary)
+    yield _live_trouble(summary)
+    yield _live_rate(summary)
+    if delivery.first_seq is not None:
+        records = f" (with {details.gap_records:,} gap record{_s(details.gap_records)})" if details.gap_records else ""
+        yield "stream", f"{delivery.stream}, seq {delivery.first_seq:,} to {delivery.last_seq:,}{records}"
+    for note in list(details.notes)[-10:]:
+        yield "note", f"{clock_text(note.ns, NEW_YORK, 0)}  {note.text}"
+
+
+def _live_events(summary: RunSummary[LiveDetails]) -> Block:
+    events, unacknowledged = summary.events, summary.delivery.unacknowledged
+    equation = f"{summary.details.received:,} received = {events.published:,} published"
+    for name, count in (
+        ("rejected", events.rejected),
+        ("duplicates", events.duplicates),
+        ("dropped", events.dropped),
+        ("queued", summary.details.queued),
+    ):
+        if count:
+            equation += f" + {count:,} {name}"
+    counts = zip(events.by_subject.values(), ("trade", "quote", "option trade"), strict=False)
+    return (
+        "events",
+        equation + (f"; {unacknowledged:,} not acked" if unacknowledged else "; all acked"),
+        " + ".join(f"{count:,} {name}{_s(count)}" for count, name in counts),
+    )
+
+
+def _live_trouble(summary: RunSummary[LiveDetails]) -> Block:
+    events, details = summary.events, summary.details
+    opened = f" (open: {', '.join(details.open_gaps)})" if details.open_gaps else ""
+    trouble = [f"{events.gaps:,} gap{_s(events.gaps)}{opened}", f"{events.rejected:,} rejected"]
+    trouble.append(f"{events.dropped:,} dropped")
+    if events.reordered:
+        trouble.append(f"{events.reordered:,} reordered")
+    if details.missing:
+        trouble.append(f"{len(details.missing):,} topic{_s(len(details.missing))} never acknowledged")
+    return "trouble", "   ".join(trouble)
+
+
+def _live_rate(summary: RunSummary[LiveDetails]) -> Block:
+    ack, latency = summary.delivery.ack_ms, summary.details.latency_ms
+    rate = f"mean {summary.timing.events_per_s or 0:,.0f} events/s"
+    if latency is not None and ack is not None:
+        rate += f"   event to received p50 {latency.p50:.1f} ms, p99 {latency.p99:.1f} ms"
+    received = (f"received to acked p50 {ack.p50:.1f} ms, p99 {ack.p99:.1f} ms",) if ack is not None else ()
+    return "rate", rate, *received
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"

@@ -21,18 +21,26 @@ class Pending:
     conflates: str | None = None
 
 
-class Backlog:
-    """A queue of at most ``max_events`` events.
+@dataclass(frozen=True, slots=True)
+class Drops:
+    """What had to go: how many events, the oldest of which was received at ``from_ns`` (monotonic)."""
 
-    ``dropped`` counts by feed what had to go; ``dropped_from_ns`` is when the oldest of it was received (monotonic).
-    """
+    count: int = 0
+    from_ns: int = 0
+
+
+NO_DROPS = Drops()
+
+
+class Backlog:
+    """A queue of at most ``max_events`` events; ``dropped`` counts by feed what had to go."""
 
     def __init__(self, max_events: int = MAX_EVENTS) -> None:
         self.max_events = max_events
         self.dropped: Counter[str] = Counter()
-        self.dropped_from_ns = 0
         self.high_water = 0
         self._events: deque[Pending] = deque()
+        self._drops = NO_DROPS
 
     def __len__(self) -> int:
         return len(self._events)
@@ -48,6 +56,11 @@ class Backlog:
         """Remove and return the oldest events."""
         return [self._events.popleft() for _ in range(min(count, len(self._events)))]
 
+    def take_drops(self) -> Drops:
+        """Return what had to go since the last call."""
+        drops, self._drops = self._drops, NO_DROPS
+        return drops
+
     def _conflate(self) -> None:
         # Of the quotes the newest of each symbol stays; if that is not enough, the oldest trades go. Gap records stay.
         newest = {event.conflates: i for i, event in enumerate(self._events) if event.conflates is not None}
@@ -62,5 +75,6 @@ class Backlog:
                 stale.add(i)
                 excess -= 1
         self.dropped.update(self._events[i].feed for i in stale)
-        self.dropped_from_ns = min((self._events[i].received_ns for i in stale), default=0)
+        oldest_ns = min((self._events[i].received_ns for i in stale), default=0)
+        self._drops = Drops(self._drops.count + len(stale), self._drops.from_ns or oldest_ns)
         self._events = deque(event for i, event in enumerate(self._events) if i not in stale)

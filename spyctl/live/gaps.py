@@ -1,23 +1,52 @@
-"""Gaps: what is missing upstream, told as records that open and close."""
+"""Gaps: what is missing upstream, told as records that open and close.
+
+:data:`TRANSITIONS` is the life of a feed's gaps: one opens, is known already while it is open, and closes under the
+same id. Only a change of state makes a record.
+"""
 
 import secrets
 from dataclasses import replace
+from enum import StrEnum
 
 from spyctl.market.events import EventSource, Gap
 
+RECENT = 10
+
+
+class GapState(StrEnum):
+    """Whether something of a feed is missing."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+
+
+class GapEvent(StrEnum):
+    """What may happen to a feed."""
+
+    LOST = "events are missing"
+    BACK = "events arrive again"
+
+
+TRANSITIONS = {
+    (GapState.CLOSED, GapEvent.LOST): GapState.OPEN,
+    (GapState.OPEN, GapEvent.LOST): GapState.OPEN,
+    (GapState.OPEN, GapEvent.BACK): GapState.CLOSED,
+    (GapState.CLOSED, GapEvent.BACK): GapState.CLOSED,
+}
+
 
 class Gaps:
-    """The gaps of a run; ``open_`` and ``close`` return the records to publish. All times are Unix ns."""
+    """The gaps of a run; :meth:`open` and :meth:`close` return the records to publish. All times are Unix ns."""
 
     def __init__(self, source: EventSource) -> None:
         self.count = 0
         self.open_now: dict[str, Gap] = {}
-        self.recent: list[Gap] = []
+        self.recent: list[Gap] = []  # closed ones
         self._source = source
 
     def open(self, feed: str, from_ns: int, now_ns: int, reason: str) -> Gap | None:
         """Note that events of a feed are missing from an instant on; ``None`` where that is known already."""
-        if feed in self.open_now:
+        if not self._changes(feed, GapEvent.LOST):
             return None
         self.count += 1
         gap = Gap(from_ns, now_ns, self._source, feed, from_ns, None, reason, secrets.token_hex(8))
@@ -25,10 +54,17 @@ class Gaps:
         return gap
 
     def close(self, feed: str, to_ns: int, now_ns: int, events: int | None = None) -> Gap | None:
-        """Note that they arrive again; ``events`` is how many are missing, where that is known."""
-        gap = self.open_now.pop(feed, None)
-        if gap is None:
+        """Note that they arrive again; ``events`` is how many are missing, where that is known.
+
+        Returns ``None`` where nothing was missing.
+        """
+        if not self._changes(feed, GapEvent.BACK):
             return None
+        gap = self.open_now.pop(feed)
         closed = replace(gap, ts_recv_ns=now_ns, to_ns=max(to_ns, gap.from_ns), events=events)
-        self.recent = [*self.recent[-9:], closed]
+        self.recent = [*self.recent[1 - RECENT :], closed]
         return closed
+
+    def _changes(self, feed: str, event: GapEvent) -> bool:
+        state = GapState.OPEN if feed in self.open_now else GapState.CLOSED
+        return TRANSITIONS[state, event] is not state

@@ -1,16 +1,17 @@
 """The contracts that are listed for the expiry, over REST: asked for each hour, since more are listed meanwhile."""
 
-import time
 from collections.abc import Awaitable, Callable
 from datetime import date
 
-from spyctl.live.strike_window import Window
+from spyctl.live.strike_window import StrikeWindow
+from spyctl.timing.clock import Clock
+from spyctl.timing.instants import HOUR, SECOND
 
-EVERY_S = 3_600.0
-RETRY_S = 60.0
+EVERY_NS = HOUR
+RETRY_NS = 60 * SECOND
 
 
-class Listing:
+class ListedContracts:
     """Keeps a window to the strikes (in thousandths) that ``ask`` says are listed, ``None`` where it cannot tell.
 
     ``note`` is told once where the window has to do without.
@@ -19,22 +20,24 @@ class Listing:
     def __init__(
         self,
         ask: Callable[[str, date], Awaitable[frozenset[int] | None]],
-        window: Window,
+        window: StrikeWindow,
         note: Callable[[str], None],
+        clock: Clock,
     ) -> None:
         self._ask = ask
         self._window = window
         self._note = note
         self._asked_for: date | None = None
-        self._again_s = 0.0
+        self._again_ns = 0
+        self._clock = clock
         self._missed = False
 
     def due(self) -> bool:
         """Tell whether to :meth:`refresh` now; it is not due again before some time."""
         expiry = self._window.manager.expiry
-        if self._asked_for == expiry and time.monotonic() < self._again_s:
+        if self._asked_for == expiry and self._clock.now_ns() < self._again_ns:
             return False
-        self._asked_for, self._again_s = expiry, time.monotonic() + EVERY_S
+        self._asked_for, self._again_ns = expiry, self._clock.now_ns() + EVERY_NS
         return True
 
     async def refresh(self) -> None:
@@ -47,9 +50,9 @@ class Listing:
         if expiry != manager.expiry:
             return
         if strikes is None:
-            self._again_s = time.monotonic() + RETRY_S
+            self._again_ns = self._clock.now_ns() + RETRY_NS
             if manager.listed is None and not self._missed:
                 self._note("no list of contracts over REST: every whole dollar is subscribed")
         else:
-            self._window.relist(strikes, time.monotonic_ns())
+            self._window.relist(strikes, self._clock.now_ns())
         self._missed = strikes is None

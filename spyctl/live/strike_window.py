@@ -1,6 +1,7 @@
 """The strike window while it is live: decided by the manager, eased by a grace, rolled with the expiry."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import date
 
 from spyctl.live.spot import Spot
@@ -9,27 +10,39 @@ from spyctl.market.option_tickers import parse_option_ticker
 from spyctl.market.sessions import current_expiry
 from spyctl.timing.instants import SECOND
 
-RECENTRE_EVERY_NS = SECOND
-GRACE_NS = 30 * SECOND
 MEMORY_NS = 60 * SECOND
 
 
-class Window:
+@dataclass(frozen=True, slots=True)
+class WindowTiming:
+    """How often the window may move, and how long a strike that leaves stays subscribed in case it comes back; ns."""
+
+    recentre_every_ns: int = SECOND
+    grace_ns: int = 30 * SECOND
+
+
+USUAL = WindowTiming()
+
+
+class StrikeWindow:
     """Which option topics to hold now; ``expiry`` fixes the date instead of the trading calendar.
 
     All times come from outside: ``now_ns`` is Unix ns and drives the calendar, ``clock_ns`` is monotonic and drives the
-    rest. A strike that leaves stays subscribed for 30 s, in case it comes back.
+    rest.
     """
 
-    def __init__(self, manager: StrikeManager, now_ns: int, expiry: date | None = None) -> None:
+    def __init__(
+        self, manager: StrikeManager, now_ns: int, expiry: date | None = None, *, timing: WindowTiming = USUAL
+    ) -> None:
         self.manager = manager
+        self._timing = timing
         self.spot = Spot()
         self.is_0dte = True
         self.added: dict[str, int] = {}
         self.leaving: dict[str, int] = {}  # topic → when it goes
         self.pinned: set[str] = set()  # held whatever the spot does
         self._fixed = expiry
-        self._recentred_ns = -RECENTRE_EVERY_NS
+        self._recentred_ns = -timing.recentre_every_ns
         self._left: dict[str, int] = {}  # topic → when it went
         manager.expiry, self.is_0dte = self._expiry(now_ns)
 
@@ -39,10 +52,10 @@ class Window:
         return self.manager.held | self.leaving.keys() | self.pinned
 
     def _expiry(self, now_ns: int) -> tuple[date, bool]:
-        found, is_today = current_expiry(now_ns)
+        current, is_today = current_expiry(now_ns)
         if self._fixed is None:
-            return found, is_today
-        return self._fixed, is_today and self._fixed == found
+            return current, is_today
+        return self._fixed, is_today and self._fixed == current
 
     def tick(self, now_ns: int, clock_ns: int) -> bool:
         """Follow spot and calendar; returns whether :attr:`topics` changed."""
@@ -54,20 +67,20 @@ class Window:
             self.leaving.clear()  # expired contracts trade no more
             self._left = dict.fromkeys(before - self.manager.held, clock_ns)
         price = self.spot.price
-        due = clock_ns - self._recentred_ns >= RECENTRE_EVERY_NS
+        due = clock_ns - self._recentred_ns >= self._timing.recentre_every_ns
         if price is not None and due and self.manager.should_update(price):
             self._recentred_ns = clock_ns
             self._move(*self.manager.get_target_strikes(price), clock_ns)
         for topic in [topic for topic, until_ns in self.leaving.items() if until_ns <= clock_ns]:
             del self.leaving[topic]
-            self._left = {one: ns for one, ns in self._left.items() if clock_ns - ns < MEMORY_NS} | {topic: clock_ns}
+            self._left = {left: ns for left, ns in self._left.items() if clock_ns - ns < MEMORY_NS} | {topic: clock_ns}
         return self.topics != before
 
     def pin(self, add: Collection[str], remove: Collection[str], clock_ns: int) -> None:
         """Hold some topics whatever the spot does; others no more, after the usual grace."""
         self.pinned |= set(add)
         for topic in self.pinned & set(remove):
-            self.leaving[topic] = clock_ns + GRACE_NS
+            self.leaving[topic] = clock_ns + self._timing.grace_ns
         self.pinned -= set(remove)
 
     def relist(self, listed: Collection[int] | None, clock_ns: int) -> None:
@@ -90,4 +103,4 @@ class Window:
             self.added[topic] = clock_ns
         for topic in remove:
             self.added.pop(topic, None)
-            self.leaving[topic] = clock_ns + GRACE_NS
+            self.leaving[topic] = clock_ns + self._timing.grace_ns

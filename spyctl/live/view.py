@@ -8,30 +8,40 @@ from datetime import date
 from rich.text import Text
 
 from spyctl.bus.consumers import Consumer
-from spyctl.live.screen import LINE_LENGTH, FeedView, LiveSnapshot, progress_line, render
-from spyctl.live.session import Live
+from spyctl.live.result import summary_of
+from spyctl.live.screen import (
+    LINE_LENGTH,
+    FeedNow,
+    LiveSnapshot,
+    OptionsNow,
+    SpotNow,
+    WindowNow,
+    progress_line,
+    render,
+)
+from spyctl.live.session import LiveSession
+from spyctl.market.feeds import FeedState, LiveFeed
 from spyctl.terminal.process import Usage
-from spyctl.timing.histogram import Percentiles
 from spyctl.timing.instants import NEW_YORK, SECOND, clock_text
 from spyctl.timing.notes import Note
 
 
-class View:
-    """Looks at the live side; :meth:`draw` and :meth:`line` show it as it is now."""
+class LiveView:
+    """Looks at a session; :meth:`draw` and :meth:`line` show it as it is now."""
 
     def __init__(
-        self, live: Live, title: str, where: str, stream: str, consumers: Callable[[], Sequence[Consumer]]
+        self, session: LiveSession, title: str, where: str, stream: str, consumers: Callable[[], Sequence[Consumer]]
     ) -> None:
-        self._live = live
+        self._session = session
         self._consumers = consumers
         self._usage = Usage.now()
         self._title, self._where, self._stream = title, where, stream
         self._history: deque[LiveSnapshot] = deque()
         self._spots: deque[float] = deque(maxlen=LINE_LENGTH)
-        self._spot_at_ns = 0
+        self._spot_at_ns: int | None = None
 
     def draw(self, width: int, height: int, said: Sequence[Note] = ()) -> Text:
-        """Draw the live side for a terminal of so many columns and lines, with rates over the last two seconds."""
+        """Draw the session for a terminal of so many columns and lines, with rates over the last two seconds."""
         started_ns = time.perf_counter_ns()
         current = self.snapshot(said)
         self._history.append(current)
@@ -47,34 +57,39 @@ class View:
 
     def snapshot(self, said: Sequence[Note] = ()) -> LiveSnapshot:
         """Copy the counters; ``said`` is what the program has said since it has the screen."""
-        live, clock_ns, now_ns = self._live, time.monotonic_ns(), time.time_ns()
-        window, manager = live.window, live.window.manager
-        price = window.spot.price
-        if price is not None and clock_ns - self._spot_at_ns >= SECOND:
-            self._spot_at_ns = clock_ns
-            self._spots.append(price)
-        delivery, gap = live.delivery, next(reversed([*live.gaps.recent, *live.gaps.open_now.values()]), None)
-        last_gap = ""
-        if gap is not None:
-            end = gap.to_ns or now_ns
-            ended = "closed" if gap.to_ns is not None else "open"
-            last_gap = (
-                f"{gap.feed} {(end - gap.from_ns) / SECOND:.1f} s at {clock_text(gap.from_ns, NEW_YORK, 0)}, {ended}"
-            )
+        session, clock_ns, now_ns = self._session, self._session.clock.now_ns(), self._session.clock.time_ns()
+        tape = session.filter.tape
         return LiveSnapshot(
             clock_ns=clock_ns,
             now_ns=now_ns,
             title=self._title,
             where=self._where,
-            run_id=live.run_id,
-            state=_state(live),
-            connected=live.connected,
-            feeds=[_feed_view(live, market) for market in live.feeds],
-            symbol=live.options.symbol,
-            spot=price,
-            spot_age_s=(clock_ns - (window.spot.since_ns or clock_ns)) / SECOND,
-            spots=tuple(self._spots),
-            quote=live.intake.last_quote,
+            state=_state(session),
+            connected=session.connected,
+            feeds=[self._feed(feed, clock_ns) for feed in session.feeds.values()],
+            spot=self._spot(clock_ns),
+            window=self._window(clock_ns),
+            options=OptionsNow(dict(tape.last_prints), dict(tape.prints), dict(tape.volumes)),
+            summary=summary_of(session, self._stream),
+            last_gap=_last_gap(session, now_ns),
+            notes=sorted([*session.notes.recent, *said], key=lambda note: note.ns),
+            warnings=session.notes.warnings,
+            consumers=self._consumers(),
+            usage=self._usage.since(),
+        )
+
+    def _spot(self, clock_ns: int) -> SpotNow:
+        spot = self._session.window.spot
+        if spot.price is not None and (self._spot_at_ns is None or clock_ns - self._spot_at_ns >= SECOND):
+            self._spot_at_ns = clock_ns
+            self._spots.append(spot.price)
+        age_s = (clock_ns - (spot.since_ns or clock_ns)) / SECOND
+        quote = self._session.filter.tape.last_quote
+        return SpotNow(self._session.options.symbol, spot.price, age_s, tuple(self._spots), quote)
+
+    def _window(self, clock_ns: int) -> WindowNow:
+        window, manager = self._session.window, self._session.window.manager
+        return WindowNow(
             expiry=manager.expiry or date.min,
             is_0dte=window.is_0dte,
             strike_range=manager.strike_range,
@@ -82,61 +97,47 @@ class View:
             strikes=manager.strikes(),
             added={_strike(topic): (clock_ns - ns) / SECOND for topic, ns in window.added.items()},
             leaving={_strike(topic): (ns - clock_ns) / SECOND for topic, ns in window.leaving.items()},
-            prints=dict(live.intake.last_prints),
-            counts=dict(live.intake.prints),
-            volumes=dict(live.intake.volumes),
-            by_subject=dict(live.by_subject),
-            received=live.intake.received,
-            published=live.published,
-            acked=live.acked,
-            duplicates=live.doubles,
-            rejected=sum(live.intake.rejected.values()),
-            dropped=live.dropped,
-            queued=live.queued,
-            gaps=live.gaps.count,
-            last_gap=last_gap,
-            latency_ms=Percentiles.of(live.intake.latency_ns),
-            ack_ms=Percentiles.of(delivery.ack_ns),
-            stream=self._stream,
-            last_seq=delivery.last_seq,
-            notes=sorted([*live.notes, *said], key=lambda note: note.ns),
-            warnings=live.warnings,
-            consumers=self._consumers(),
-            usage=self._usage.since(),
         )
+
+    def _feed(self, feed: LiveFeed, clock_ns: int) -> FeedNow:
+        return FeedNow(
+            feed.name,
+            feed.state,
+            (clock_ns - (feed.up_since_ns or clock_ns)) / SECOND if feed.state is FeedState.UP else 0.0,
+            self._topics(feed),
+            len(feed.held & feed.desired),
+            len(feed.desired),
+            (clock_ns - feed.last_frame_ns) / SECOND if feed.last_frame_ns is not None else None,
+        )
+
+    def _topics(self, feed: LiveFeed) -> str:
+        window = self._session.window
+        if not any(topic.startswith("T.O:") for topic in feed.desired) and feed.desired:
+            return " ".join(sorted(feed.desired, reverse=True))
+        leaving = f" + {len(window.leaving)}" if window.leaving else ""
+        return f"O:{self._session.options.symbol}{window.manager.expiry:%y%m%d}: {len(window.manager.held)}{leaving}"
 
 
 def _strike(topic: str) -> int:
     return int(topic[-8:]) // 1000
 
 
-def _state(live: Live) -> str:
-    if live.stopped_by:
+def _state(session: LiveSession) -> str:
+    if session.stopped_by:
         return "■ finishing"
-    if not live.connected:
+    if not session.connected:
         return "◌ NATS is away"
-    states = {feed.state for feed in live.feeds.values()}
-    if "reconnecting" in states:
+    states = {feed.state for feed in session.feeds.values()}
+    if FeedState.RECONNECTING in states:
         return "◌ reconnecting"
-    return "● streaming" if "up" in states and "connecting" not in states else "◌ connecting"
+    return "● streaming" if FeedState.UP in states and FeedState.CONNECTING not in states else "◌ connecting"
 
 
-def _feed_view(live: Live, market: str) -> FeedView:
-    feed = live.feeds[market]
-    now_s = time.monotonic()
-    if market == "stocks":
-        topics = " ".join(sorted(feed.desired, reverse=True))
-    else:
-        leaving = len(live.window.leaving)
-        expiry = live.window.manager.expiry
-        topics = f"O:{live.options.symbol}{expiry:%y%m%d}: {len(live.window.manager.held)}"
-        topics += f" + {leaving}" if leaving else ""
-    return FeedView(
-        market,
-        feed.state,
-        now_s - feed.up_since_s if feed.state == "up" else 0.0,
-        topics,
-        len(feed.held & feed.desired),
-        len(feed.desired),
-        now_s - feed.last_frame_s if feed.last_frame_s else None,
-    )
+def _last_gap(session: LiveSession, now_ns: int) -> str:
+    gaps = [*session.gaps.recent, *session.gaps.open_now.values()]
+    if not gaps:
+        return ""
+    gap = gaps[-1]
+    length_s = ((gap.to_ns or now_ns) - gap.from_ns) / SECOND
+    state = "closed" if gap.to_ns is not None else "open"
+    return f"{gap.feed} {length_s:.1f} s at {clock_text(gap.from_ns, NEW_YORK, 0)}, {state}"

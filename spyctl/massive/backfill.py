@@ -4,16 +4,20 @@
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
 from spyctl.errors import KeyRefusedError, SpyctlError, UnreachableFeedError
-from spyctl.massive.normalize import from_rest
+from spyctl.market.events import EventSource
+from spyctl.market.feeds import Arrival
+from spyctl.massive.normalize import from_rest, normalize
 from spyctl.massive.rest import Answer, MassiveRest, following
+from spyctl.timing.clock import Clock
 from spyctl.timing.instants import SECOND
 
 PAGE = 50_000
+AT_ONCE = 512  # trades taken in before what is live gets its turn
 MOST_PAGES = 1_000
 TRIES = 5
 PAUSE_S = 12.0  # a free plan allows five calls a minute
@@ -38,19 +42,19 @@ class Backfill:
     async def trades(self, symbols: list[str], from_ns: int, to_ns: int) -> Filling:
         """Return the trades of some tickers between two instants (Unix ns).
 
-        One ticker that cannot be had costs the others nothing. Raises :class:`KeyRefusedError` where the plan does
+        A ticker that is unavailable costs the others nothing. Raises :class:`KeyRefusedError` where the plan does
         not include them.
         """
-        found = Filling()
+        filling = Filling()
         for symbol in symbols:
             try:
-                await self._of(symbol, from_ns - MARGIN_NS, to_ns + MARGIN_NS, found)
+                await self._of(symbol, from_ns - MARGIN_NS, to_ns + MARGIN_NS, filling)
             except UnreachableFeedError as error:
-                found.missing[symbol] = error.message
-        found.messages.sort(key=lambda message: (message.get("t") or 0, message.get("q") or 0))
-        return found
+                filling.missing[symbol] = error.message
+        filling.messages.sort(key=lambda message: (message.get("t") or 0, message.get("q") or 0))
+        return filling
 
-    async def _of(self, symbol: str, from_ns: int, to_ns: int, found: Filling) -> None:
+    async def _of(self, symbol: str, from_ns: int, to_ns: int, filling: Filling) -> None:
         query: dict[str, str | int] = {"timestamp.gte": from_ns, "timestamp.lte": to_ns, "limit": PAGE}
         query |= {"order": "asc", "sort": "timestamp"}
         path: str | None = f"/v3/trades/{symbol}"
@@ -59,7 +63,7 @@ class Backfill:
             asked.add(path)
             answer = await self._page(symbol, path, query if len(asked) == 1 else {})
             trades = answer.document.get("results") or ()
-            found.messages += [from_rest(symbol, trade) for trade in trades if isinstance(trade, dict)]
+            filling.messages += [from_rest(symbol, trade) for trade in trades if isinstance(trade, dict)]
             path = following(answer)
 
     async def _page(self, symbol: str, path: str, query: dict[str, str | int]) -> Answer:
@@ -75,7 +79,7 @@ class Backfill:
                 continue
             if answer.code == 200 and answer.document:
                 return answer
-            why = answer.words if answer.code != 200 else "an answer that is no JSON"
+            why = answer.words if answer.code != 200 else "the answer is not JSON"
             if answer.code in (401, 403):
                 raise KeyRefusedError(f"no trades of {symbol} over REST: {why}", "a plan that includes them")
             pause_s = answer.retry_after_s or self._pause_s
@@ -85,8 +89,8 @@ class Backfill:
 class Filler:
     """Has what the gaps left out fetched and taken in.
 
-    ``hold`` and ``release`` bracket the time in which nothing that was seen may be forgotten; ``take`` takes trades in
-    wire form, of a market and some tickers, and returns how many were new; ``note`` is told how it went.
+    ``hold`` and ``release`` bracket the time in which nothing that was seen may be forgotten; ``take`` takes an arrival
+    of some tickers and returns how many of its trades were new.
     """
 
     def __init__(
@@ -95,48 +99,57 @@ class Filler:
         *,
         hold: Callable[[], None],
         release: Callable[[], None],
-        take: Callable[[Sequence[object], str, Collection[str]], Awaitable[int]],
-        note: Callable[[str, bool], None],
+        take: Callable[[Arrival, Collection[str]], Awaitable[int]],
+        info: Callable[[str], None],
+        warn: Callable[[str], None],
+        clock: Clock,
     ) -> None:
         self.filled = 0
-        self.unfilled = 0  # gaps for which something is missing still
+        self.unfilled = 0  # gaps for which something is still missing
         self._backfill = backfill
         self._hold, self._release = hold, release
         self._take = take
-        self._note = note
-        self._topics: dict[str, set[str]] = {}  # by market: what was wanted while nothing arrived
+        self._info, self._warn = info, warn
+        self._clock = clock
+        self._topics: dict[str, set[str]] = {}  # by feed: what was wanted while nothing arrived
 
-    def lost(self, market: str, topics: Collection[str]) -> None:
-        """Note that nothing arrives any more on some topics of a market."""
-        if market not in self._topics:
-            self._topics[market] = set(topics)
+    def lost(self, feed: str, topics: Collection[str]) -> None:
+        """Note that nothing arrives any more on some topics of a feed."""
+        if feed not in self._topics:
+            self._topics[feed] = set(topics)
             self._hold()
 
-    def wanted(self, market: str, topics: Collection[str]) -> None:
+    def wanted(self, feed: str, topics: Collection[str]) -> None:
         """Note what is wanted now; it matters where nothing arrives."""
-        if market in self._topics:
-            self._topics[market].update(topics)
+        if feed in self._topics:
+            self._topics[feed].update(topics)
 
-    def fill(self, market: str, from_ns: int, to_ns: int) -> Coroutine[Any, Any, None]:
-        """Return what fetches all that was wanted of a market between two instants (Unix ns).
+    def fill(self, feed: str, from_ns: int, to_ns: int) -> Coroutine[Any, Any, None]:
+        """Return what fetches all that was wanted of a feed between two instants (Unix ns).
 
         The next gap may begin before it has.
         """
-        topics = self._topics.pop(market)
+        topics = self._topics.pop(feed)
         symbols = sorted(topic.removeprefix("T.") for topic in topics if topic.startswith("T."))
-        return self._fill(market, symbols, from_ns, to_ns)
+        return self._fill(feed, symbols, from_ns, to_ns)
 
-    async def _fill(self, market: str, symbols: list[str], from_ns: int, to_ns: int) -> None:
+    async def _fill(self, feed: str, symbols: list[str], from_ns: int, to_ns: int) -> None:
         self.unfilled += 1
         try:
-            found = await self._backfill.trades(symbols, from_ns, to_ns)
-            filled = await self._take(found.messages, market, symbols)
+            filling = await self._backfill.trades(symbols, from_ns, to_ns)
+            filled = 0
+            for start in range(0, len(filling.messages), AT_ONCE):
+                messages = filling.messages[start : start + AT_ONCE]
+                parsed = normalize(messages, feed, self._clock.time_ns(), EventSource.POLYGON_REST)
+                arrival = Arrival(feed, parsed.events, parsed.rejects, parsed.notes, self._clock.now_ns())
+                filled += await self._take(arrival, symbols)
             self.filled += filled
-            self._note(f"backfill: {filled:,} trades of the {market} gap", False)
-            for symbol, why in found.missing.items():
-                self._note(f"backfill: none of {symbol}: {why}", True)
-            self.unfilled -= not found.missing
+            self._info(f"backfill: {filled:,} trade{'' if filled == 1 else 's'} of the {feed} gap")
+            for symbol, why in filling.missing.items():
+                self._warn(f"backfill: none of {symbol}: {why}")
+            if not filling.missing:
+                self.unfilled -= 1
         except SpyctlError as error:
-            self._note(f"backfill: {error.message}", True)
+            self._warn(f"backfill: {error.message}")
         finally:
             self._release()

@@ -28,10 +28,10 @@ import orjson
 
 from spyctl.errors import PayloadError
 from spyctl.market.events import EventSource, OptionTrade, StockQuote, StockTrade
+from spyctl.market.feeds import LiveEvent, Reject
 from spyctl.market.option_tickers import parse_option_ticker
 from spyctl.timing.instants import DAY
 
-LiveEvent = StockTrade | StockQuote | OptionTrade
 STOCKS, OPTIONS = "stocks", "options"
 SAMPLE_BYTES = 200
 # (below, factor to ns): seconds, milliseconds, microseconds, nanoseconds up to the year 2100.
@@ -58,14 +58,6 @@ class Status:
 
     status: str
     message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Reject:
-    """What could not become an event: a reason out of a small set, and the start of what was met."""
-
-    reason: str
-    sample: str
 
 
 @dataclass(slots=True)

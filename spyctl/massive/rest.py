@@ -6,6 +6,7 @@ https://massive.com/docs/rest/quickstart for the paths.
 
 import ssl
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -15,7 +16,8 @@ import certifi
 import orjson
 import urllib3
 
-from spyctl.errors import UnreachableFeedError
+from spyctl.errors import PayloadError, UnreachableFeedError
+from spyctl.market.option_tickers import parse_option_ticker
 
 REST_URL = "https://api.massive.com"
 CONNECT_S, READ_S = 3.0, 5.0
@@ -101,5 +103,20 @@ def listed_contracts(rest: MassiveRest, underlying: str, expiry: date) -> tuple[
     """
     query: dict[str, str | int] = {"underlying_ticker": underlying, "expiration_date": str(expiry), "limit": 1000}
     answers = list(rest.pages("/v3/reference/options/contracts", **query))
-    found = (one for answer in answers for one in answer.document.get("results") or () if isinstance(one, dict))
-    return answers[-1], [str(one.get("ticker")) for one in found]
+    rows = (row for answer in answers for row in answer.document.get("results") or () if isinstance(row, dict))
+    return answers[-1], [str(row.get("ticker")) for row in rows]
+
+
+def listed_strikes(rest: MassiveRest, underlying: str, expiry: date) -> frozenset[int] | None:
+    """Return the strikes (in thousandths) listed for an underlying's expiry, ``None`` where the vendor does not say.
+
+    Contracts of another root (adjusted ones) do not count. Raises :class:`UnreachableFeedError`.
+    """
+    answer, tickers = listed_contracts(rest, underlying, expiry)
+    strikes = set()
+    for ticker in tickers:
+        with suppress(PayloadError):
+            option = parse_option_ticker(ticker)
+            if option.root == underlying:
+                strikes.add(option.strike_milli)
+    return frozenset(strikes) if answer.code == 200 and strikes else None

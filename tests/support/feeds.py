@@ -4,9 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from spyctl.market.events import EventSource
+from spyctl.market.feeds import Arrival
 from spyctl.massive.feed import Feed, Timing
-from spyctl.massive.normalize import parse_frame
 from spyctl.massive.simulator import Peer, Script
 from spyctl.timing.tasks import end_task
 
@@ -17,35 +16,33 @@ QUICK = Timing(
 
 
 class Listener:
-    """Remembers what a feed says, and hands statuses back to it."""
+    """Remembers what a feed says."""
 
     def __init__(self) -> None:
-        self.frames: list[str | bytes] = []
+        self.arrivals: list[Arrival] = []
         self.losses: list[str] = []
         self.lost_from_ns: list[int] = []
         self.returns = 0
         self.notes: list[str] = []
 
-    def frame(self, feed: Feed, frame: str | bytes, ts_recv_ns: int) -> None:
-        self.frames.append(frame)
-        for status in parse_frame(frame, feed.market, ts_recv_ns, EventSource.POLYGON_WS).statuses:
-            feed.status(status.status, status.message)
+    def arrived(self, arrival: Arrival) -> None:
+        self.arrivals.append(arrival)
 
-    def lost(self, feed: Feed, from_ns: int, reason: str) -> None:
+    def lost(self, feed: str, from_ns: int, reason: str, waited: int) -> None:
         self.losses.append(reason)
         self.lost_from_ns.append(from_ns)
 
-    def back(self, feed: Feed, to_ns: int) -> None:
+    def back(self, feed: str, to_ns: int) -> None:
         self.returns += 1
 
-    def note(self, feed: Feed, text: str) -> None:
+    def note(self, feed: str, text: str) -> None:
         self.notes.append(text)
 
 
 @asynccontextmanager
-async def running(feed: Feed) -> AsyncIterator["asyncio.Task[None]"]:
+async def running(feed: Feed, listener: Listener) -> AsyncIterator["asyncio.Task[None]"]:
     """Run a feed meanwhile; the task tells how it ended."""
-    task = asyncio.create_task(feed.run())
+    task = asyncio.create_task(feed.run(listener))
     try:
         yield task
     finally:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import date
@@ -12,20 +12,30 @@ from typing import Any
 import orjson
 import pytest
 
-from spyctl import NATSBus, StreamIngestor, StrikeManager
-from spyctl.bus.acks.per_message import Windowed
+from spyctl.bus.acks.base import Patience
+from spyctl.bus.acks.per_message import PerMessage
+from spyctl.bus.checkpoint import Checkpoint
 from spyctl.bus.connection import Connection, connect
 from spyctl.bus.publisher import Publisher
 from spyctl.bus.stream import ensure_stream
 from spyctl.errors import ExitCode, KeyRefusedError, RefusedError, SpyctlError, UnreachableError
-from spyctl.live.session import SUBJECTS, Live, LiveOptions
+from spyctl.live.feed_policy import equity_policies
+from spyctl.live.filter import Memory
+from spyctl.live.result import summary_of
+from spyctl.live.sender import SenderTiming
+from spyctl.live.session import Hooks, LiveOptions, LiveSession
+from spyctl.live.strike_manager import StrikeManager
+from spyctl.live.strike_window import StrikeWindow, WindowTiming
+from spyctl.live.watchdogs import LiveTiming
 from spyctl.market.events import EventSource, Gap, OptionTrade, StockTrade
+from spyctl.market.feeds import FeedState, LiveFeed
 from spyctl.market.sessions import current_expiry
-from spyctl.market.subjects import decode, encode, subject_of
-from spyctl.massive.backfill import Backfill, Filler
+from spyctl.market.subjects import decode, encode, subject_of, subject_table
+from spyctl.massive.backfill import Backfill
 from spyctl.massive.feed import Feed
 from spyctl.massive.rest import MassiveRest
 from spyctl.massive.simulator import Peer, Script, Simulator
+from spyctl.summary import StopReason
 from spyctl.timing.instants import SECOND
 from spyctl.timing.tasks import end_task
 from tests.support.feeds import QUICK, NoOptions
@@ -36,12 +46,12 @@ from tests.support.stream import read_stream
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
-OPTIONS = LiveOptions(source=EventSource.SIM, is_strange=lambda _: False)
+OPTIONS = LiveOptions(source=EventSource.SIM)
 
 
 @dataclass
 class Running:
-    live: Live
+    session: LiveSession
     task: "asyncio.Task[None]"
     simulator: Simulator
     connection: Connection
@@ -49,25 +59,40 @@ class Running:
     def peer(self, market: str) -> Peer:
         return next(peer for peer in self.simulator.peers if peer.market == market)
 
+    def feed(self, market: str) -> LiveFeed:
+        return self.session.feeds[market]
+
     def is_up(self, *markets: str) -> bool:
-        feeds = [self.live.feeds[market] for market in markets or ("stocks", "options") if self.live.feeds]
-        return bool(feeds) and all(feed.state == "up" and feed.desired and feed.desired <= feed.held for feed in feeds)
+        feeds = [self.feed(market) for market in markets or ("stocks", "options") if self.session.feeds]
+        return bool(feeds) and all(
+            feed.state is FeedState.UP and feed.desired and feed.desired <= feed.held for feed in feeds
+        )
+
+    @property
+    def received(self) -> int:
+        return self.session.ledger.received
+
+    def noted(self, words: str) -> bool:
+        return any(words in note.text for note in self.session.notes.recent)
 
     async def say(self, market: str, *messages: Any) -> None:
         """Have the vendor send messages, and wait until they were taken in."""
-        before = self.live.intake.received
+        before = self.received
         await self.peer(market).say(*messages)
-        await eventually(lambda: self.live.intake.received >= before + len(messages))
+        await eventually(lambda: self.received >= before + len(messages))
 
     async def end(self) -> dict[str, Any]:
-        self.live.stop("Ctrl-C")
+        self.session.stop(StopReason.CTRL_C)
         await self.task
-        summary = self.live.summary("MARKET_DATA")
+        summary = summary_of(self.session, "MARKET_DATA").document()
         assert summary["queued"] == 0
         assert summary["received"] == (
             summary["published"] + summary["rejected"] + summary["duplicates"] + summary["dropped"]
         )
         return summary
+
+    def exit_code(self, reason: StopReason) -> ExitCode:
+        return replace(summary_of(self.session), stopped_by=reason).exit_code
 
 
 @asynccontextmanager
@@ -77,25 +102,38 @@ async def running(
     rate: float = 0.0,
     script: Script | None = None,
     options: LiveOptions = OPTIONS,
+    window: WindowTiming | None = None,
     max_in_flight: int = 4_096,
     refusal_s: float = 1.0,
-    **more: Any,
+    require_options: bool = False,
+    suspicious: Callable[[int], bool] = lambda _: False,
+    write: Callable[[Any], bytes] = encode,
+    **hooks: Any,
 ) -> AsyncIterator[Running]:
     async with Simulator(rate, script=script).serving() as simulator:
         connection = await connect([url])
         stream = await ensure_stream(connection)
+        patience = Patience(ack_s=1.0, outage_s=1e9, refusal_s=refusal_s)
         publisher = Publisher(
-            Windowed(connection, stream, SUBJECTS, outage_s=1e9, ack_deadline_s=1.0, refusal_s=refusal_s),
-            "run1", anchor=(0, stream.last_seq), max_in_flight=max_in_flight,
+            PerMessage(connection, stream, subject_table(), patience=patience),
+            "run1", anchor=Checkpoint(0, stream.last_seq), max_in_flight=max_in_flight,
         )  # fmt: skip
         await publisher.open()
-        live = Live(publisher, StrikeManager(2), options, run_id="run1", connected=lambda: connection.connected, **more)
-        feeds = [Feed(market, "k", live, url=simulator.url, timing=QUICK) for market in ("stocks", "options")]
-        task = asyncio.create_task(live.run(feeds))
+        strikes = StrikeWindow(StrikeManager(2), time.time_ns(), timing=window or WindowTiming())
+        session = LiveSession(
+            publisher, strikes, options, run_id="run1", write=write,
+            hooks=Hooks(connected=lambda: connection.connected, **hooks),
+        )  # fmt: skip
+        feeds = [
+            Feed(market, "k", url=simulator.url, source=options.source, timing=QUICK)
+            for market in ("stocks", "options")
+        ]
+        policies = equity_policies(*feeds, strikes, require_options=require_options, suspicious=suspicious)
+        task = asyncio.create_task(session.run(policies))
         try:
-            yield Running(live, task, simulator, connection)
+            yield Running(session, task, simulator, connection)
         finally:
-            live.stop("test")
+            session.stop(StopReason.ERROR)
             await asyncio.wait({task}, timeout=5)
             await end_task(task)
             await publisher.close()
@@ -135,9 +173,9 @@ def gaps(events: list[Any]) -> list[Gap]:
 
 async def test_all_that_is_sent_is_stored_once_and_in_order(nats_server: NatsServer) -> None:
     async with running(nats_server.url, rate=2_000) as run:
-        await eventually(lambda: run.live.intake.received > 3_000 and len(run.live.intake.prints) > 3)
+        await eventually(lambda: run.received > 3_000 and len(run.session.filter.tape.prints) > 3)
         run.simulator.rate = 0
-        await eventually(lambda: run.live.intake.received == run.simulator.sent)
+        await eventually(lambda: run.received == run.simulator.sent)
         summary = await run.end()
     found = await read_stream(nats_server.url)
     assert len(found) == summary["published"] == summary["acked"] == run.simulator.sent
@@ -149,7 +187,7 @@ async def test_all_that_is_sent_is_stored_once_and_in_order(nats_server: NatsSer
     assert stocks == sorted(stocks)
     assert (summary["gaps"], summary["rejected"], summary["reordered"]) == (0, 0, 0)
     assert summary["ack_ms"]["p50"] > 0
-    assert run.live.exit_code() == ExitCode.INTERRUPTED
+    assert run.exit_code(StopReason.CTRL_C) == ExitCode.INTERRUPTED
 
 
 @pytest.mark.parametrize("market", ["stocks", "options"])
@@ -160,7 +198,7 @@ async def test_a_disconnect_opens_and_closes_a_gap_under_one_id(nats_server: Nat
         await eventually(run.is_up)
         before = time.time_ns()
         run.peer(market).abort()
-        await eventually(lambda: run.live.gaps.count == 1 and not run.live.gaps.open_now)
+        await eventually(lambda: run.session.gaps.count == 1 and not run.session.gaps.open_now)
         await run.say("stocks", trade())
         summary = await run.end()
     opened, closed = gaps(await stored(nats_server.url))
@@ -183,7 +221,7 @@ async def test_what_arrives_again_falls_away(nats_server: NatsServer) -> None:
         await run.say("options", third)
         summary = await run.end()
     assert (summary["duplicates"], summary["published"]) == (4, 3)
-    assert run.live.intake.duplicates == 4  # known here, not by the server's memory
+    assert run.session.filter.duplicates == 4  # known here, not by the server's memory
     assert len(await stored(nats_server.url)) == 3
 
 
@@ -208,8 +246,8 @@ async def test_bad_frames_and_messages_cost_themselves_alone(nats_server: NatsSe
         summary = await run.end()
     assert summary["published"] == 3
     assert summary["rejected_by_reason"] == {"no_object": 1, "unknown_ev ZZ": 1, "bad_price": 1, "bad_frame": 4}
-    assert run.live.intake.samples["bad_frame"] == "garbage"  # an empty frame never reaches us
-    assert run.live.feeds["stocks"].reconnects == 0
+    assert run.session.filter.samples["bad_frame"] == "garbage"  # an empty frame never reaches us
+    assert run.feed("stocks").reconnects == 0
 
 
 async def test_events_of_others_are_counted_and_left_out(nats_server: NatsServer) -> None:
@@ -223,15 +261,11 @@ async def test_events_of_others_are_counted_and_left_out(nats_server: NatsServer
     assert summary["published"] == 2
 
 
-async def test_the_window_follows_the_spot_on_the_wire(
-    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("spyctl.live.strike_window.GRACE_NS", 10**9)
-
+async def test_the_window_follows_the_spot_on_the_wire(nats_server: NatsServer) -> None:
     def held(run: Running) -> set[int]:
         return {int(topic[-8:]) // 1000 for topic in run.peer("options").topics}
 
-    async with running(nats_server.url) as run:
+    async with running(nats_server.url, window=WindowTiming(grace_ns=SECOND)) as run:
         await eventually(lambda: run.is_up("stocks"))
         assert run.peer("options").topics == []
         await run.say("stocks", quote(680.0))
@@ -240,7 +274,7 @@ async def test_the_window_follows_the_spot_on_the_wire(
         await eventually(lambda: held(run) == {678, 679, 680, 681, 682, 683})
         await eventually(lambda: held(run) == {679, 680, 681, 682, 683})
         await run.say("stocks", quote(600.0), quote(681.2, bp=681.4), quote(690.0, bp=0))
-        assert run.live.window.spot.price == pytest.approx(680.605)
+        assert run.session.window.spot.price == pytest.approx(680.605)
         actions = [
             (m["action"], len(m["params"].split(","))) for m in run.peer("options").heard if m["action"] != "auth"
         ]
@@ -249,15 +283,15 @@ async def test_the_window_follows_the_spot_on_the_wire(
 
 async def test_a_restart_of_nats_loses_nothing_and_is_told(nats_server: NatsServer) -> None:
     async with running(nats_server.url, rate=1_000) as run:
-        await eventually(lambda: run.live.intake.received > 500)
+        await eventually(lambda: run.received > 500)
         for kill in (True, False):
-            before = run.live.intake.received
+            before = run.received
             await asyncio.to_thread(nats_server.stop, kill=kill)
-            await eventually(lambda before=before: run.live.intake.received > before + 500)
+            await eventually(lambda before=before: run.received > before + 500)
             await asyncio.to_thread(nats_server.start)
-            await eventually(lambda: "nats" not in run.live.gaps.open_now and not len(run.live.backlog))
+            await eventually(lambda: "nats" not in run.session.gaps.open_now and not len(run.session.sender.backlog))
         run.simulator.rate = 0
-        await eventually(lambda: run.live.intake.received == run.simulator.sent)
+        await eventually(lambda: run.received == run.simulator.sent)
         summary = await run.end()
     events = await stored(nats_server.url)
     told = gaps(events)
@@ -268,19 +302,17 @@ async def test_a_restart_of_nats_loses_nothing_and_is_told(nats_server: NatsServ
     assert len(identities) == run.simulator.sent
 
 
-async def test_the_end_does_not_wait_for_ever_for_a_server_that_stays_away(
-    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("spyctl.live.session.FINISH_S", 0.3)
-    async with running(nats_server.url) as run:
+async def test_the_end_does_not_wait_for_ever_for_a_server_that_stays_away(nats_server: NatsServer) -> None:
+    timing = LiveTiming(sender=SenderTiming(finish=0.3))
+    async with running(nats_server.url, options=replace(OPTIONS, timing=timing)) as run:
         await eventually(lambda: run.is_up("stocks"))
         await asyncio.to_thread(nats_server.stop, kill=True)
         await run.say("stocks", trade(), trade())
-        run.live.stop("SIGTERM")
+        run.session.stop(StopReason.SIGTERM)
         await eventually(run.task.done)
         with pytest.raises(UnreachableError, match="could not be stored"):
             run.task.result()
-        assert not run.live.summary()["complete"]
+        assert not summary_of(run.session).document()["complete"]
 
 
 async def test_when_the_server_is_too_slow_quotes_give_way_and_it_is_told(nats_server: NatsServer) -> None:
@@ -291,10 +323,10 @@ async def test_when_the_server_is_too_slow_quotes_give_way_and_it_is_told(nats_s
         trades = [trade() for _ in range(400)]
         for i in range(40):
             await run.say("stocks", *(quote() for _ in range(100)), *trades[10 * i : 10 * i + 10])
-        assert run.live.dropped > 2_000
-        assert len(run.live.backlog) <= 1_000
+        assert run.session.ledger.dropped > 2_000
+        assert len(run.session.sender.backlog) <= 1_000
         proxy.replies.set()
-        await eventually(lambda: not run.live.gaps.open_now)
+        await eventually(lambda: not run.session.gaps.open_now)
         summary = await run.end()
     events = await stored(nats_server.url)
     told = [gap for gap in gaps(events) if gap.feed == "overflow"]
@@ -307,69 +339,47 @@ async def test_when_the_server_is_too_slow_quotes_give_way_and_it_is_told(nats_s
     assert summary["published"] + summary["dropped"] == 4_400
 
 
-async def test_silence_in_regular_hours_makes_a_new_connection(
-    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("spyctl.live.session.STALL_S", 0.3)
+async def test_silence_in_regular_hours_makes_a_new_connection(nats_server: NatsServer) -> None:
     in_session = False
-    async with running(nats_server.url, options=replace(OPTIONS, is_strange=lambda _: in_session)) as run:
+    options = replace(OPTIONS, timing=LiveTiming(stall=0.3))
+    async with running(nats_server.url, options=options, suspicious=lambda _: in_session) as run:
         await eventually(lambda: run.is_up("stocks"))
         since = time.monotonic()
         await eventually(lambda: time.monotonic() - since > 0.6)
-        assert run.live.feeds["stocks"].reconnects == 0  # quiet is normal off hours
+        assert run.feed("stocks").reconnects == 0  # quiet is normal off hours
         in_session = True
-        while run.live.feeds["stocks"].reconnects == 0:  # trades prove nothing: the window follows the quotes
+        while run.feed("stocks").reconnects == 0:  # trades prove nothing: the window follows the quotes
             assert time.monotonic() - since < 10
             if run.is_up("stocks"):
                 await run.peer("stocks").say(trade())
             await asyncio.sleep(0.02)
-        await eventually(lambda: run.live.feeds["stocks"].reconnects == 1)
-        assert run.live.feeds["options"].reconnects == 0
-        assert any("no quote for" in note.text for note in run.live.notes)
+        await eventually(lambda: run.feed("stocks").reconnects == 1)
+        assert run.feed("options").reconnects == 0
+        assert run.noted("no quote for")
 
 
 async def test_half_a_plan_runs_with_half_the_data(nats_server: NatsServer) -> None:
     async with running(nats_server.url, script=NoOptions()) as run:
-        await eventually(lambda: run.is_up("stocks") and "options" in run.live.refused)
+        await eventually(lambda: run.is_up("stocks") and "options" in run.session.refused)
         await run.say("stocks", trade())
         summary = await run.end()
-        run.live.stopped_by = "--for"
-        assert run.live.exit_code() == ExitCode.INCOMPLETE
+        assert run.exit_code(StopReason.DURATION) == ExitCode.INCOMPLETE
     assert (summary["published"], summary["refused"]) == (1, ["options"])
 
 
-async def test_or_not_at_all_where_options_are_required(nats_server: NatsServer) -> None:
-    options = replace(OPTIONS, require_options=True)
-    async with running(nats_server.url, script=NoOptions(), options=options) as run:
+async def test_a_plan_without_options_ends_a_run_that_requires_them(nats_server: NatsServer) -> None:
+    async with running(nats_server.url, script=NoOptions(), require_options=True) as run:
         await eventually(run.task.done)
         with pytest.raises(KeyRefusedError, match="options feed refuses the key: Your plan"):
             run.task.result()
 
 
-async def test_the_delayed_feed_and_a_wrong_clock_are_noticed(
-    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with running(nats_server.url) as run:
+async def test_a_delayed_feed_is_noticed_while_it_runs(nats_server: NatsServer) -> None:
+    options = replace(OPTIONS, timing=LiveTiming(skew=0.1))
+    async with running(nats_server.url, options=options) as run:
         await eventually(lambda: run.is_up("stocks"))
         await run.say("stocks", *(trade(t=now_ms() - 900_000) for _ in range(150)))
-        run.live.intake.watch_skew()
-        assert "the feed is delayed" in run.live.notes[-1].text
-        noted = len(run.live.notes)
-        run.live.intake.watch_skew()
-        assert len(run.live.notes) == noted  # said once
-        await run.say("stocks", *(trade(t=now_ms() + 5_000) for _ in range(1_000)))
-        run.live.intake.watch_skew()
-        run.live.intake._skewed = False
-        run.live.intake.watch_skew()
-        assert "clock" in run.live.notes[-1].text
-
-
-async def test_the_clock_is_looked_at_while_it_runs(nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("spyctl.live.session.SKEW_S", 0.1)
-    async with running(nats_server.url) as run:
-        await eventually(lambda: run.is_up("stocks"))
-        await run.say("stocks", *(trade(t=now_ms() - 900_000) for _ in range(150)))
-        await eventually(lambda: any("the feed is delayed" in note.text for note in run.live.notes))
+        await eventually(lambda: run.noted("the feed is delayed"))
 
 
 async def test_what_arrives_out_of_order_is_stored_as_it_arrived(nats_server: NatsServer) -> None:
@@ -382,38 +392,18 @@ async def test_what_arrives_out_of_order_is_stored_as_it_arrived(nats_server: Na
     assert [event.ts_event_ns // 10**6 for event in await stored(nats_server.url)] == [one["t"] for one in sent]
 
 
-async def test_the_reader_leaves_the_parsing_to_others(
-    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with running(nats_server.url) as run:
-        await eventually(lambda: run.is_up("stocks"))
-        feed, before = run.live.feeds["stocks"], run.live.intake.received
-        frame = json.dumps([trade()])
-        for _ in range(1_000):
-            run.live.frame(feed, frame, time.time_ns())
-        assert run.live.intake.received == before  # nothing is parsed where frames are handed over
-        await eventually(lambda: run.live.intake.received == before + 1_000)
-        for _ in range(10_000):
-            run.live.frame(feed, frame, time.time_ns())
-        assert len(run.live._frames) <= 4_096  # but what waits is bounded
-        await eventually(lambda: run.live.intake.received == before + 11_000)
-
-
-async def test_a_bug_of_ours_costs_one_event_and_many_end_it_loudly(
-    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_bug_of_ours_costs_one_event_and_many_end_it_loudly(nats_server: NatsServer) -> None:
     def buggy(event: Any) -> bytes:
         if isinstance(event, StockTrade) and event.price > 700:
             raise ZeroDivisionError("of all things")
         return encode(event)
 
-    monkeypatch.setattr("spyctl.live.filter.encode", buggy)
-    async with running(nats_server.url) as run:
+    async with running(nats_server.url, write=buggy) as run:
         await eventually(lambda: run.is_up("stocks"))
         await run.say("stocks", trade(p=701))
         await run.say("stocks", trade())
-        assert run.live.intake.rejected == {"internal": 1}
-        assert "ZeroDivisionError: of all things" in run.live.intake.samples["internal"]
+        assert run.session.filter.rejected == {"internal": 1}
+        assert "ZeroDivisionError: of all things" in run.session.filter.samples["internal"]
         for _ in range(100):
             await run.peer("stocks").say(trade(p=701))
         await eventually(run.task.done)
@@ -436,9 +426,9 @@ async def test_a_feed_that_never_comes_up_is_a_gap_from_the_start(nats_server: N
             peer.abort()
 
     async with running(nats_server.url, script=Mute()) as run:
-        await eventually(lambda: run.live.gaps.count == 2)
+        await eventually(lambda: run.session.gaps.count == 2)
         summary = await run.end()
-        assert run.live.gaps.open_now["stocks"].from_ns - summary["started_ns"] < 10**9
+        assert run.session.gaps.open_now["stocks"].from_ns - summary["started_ns"] < 10**9
     assert summary["open_gaps"] == ["options", "stocks"]
 
 
@@ -451,8 +441,7 @@ async def test_topics_that_are_never_acknowledged_are_told_at_the_end(nats_serve
                 await peer.status("error", "not authorized")
 
     for required in (False, True):
-        options = replace(OPTIONS, require_options=required)
-        async with running(nats_server.url, script=NoOptionTopics(), options=options) as run:
+        async with running(nats_server.url, script=NoOptionTopics(), require_options=required) as run:
             await eventually(lambda run=run: run.is_up("stocks"))
             await run.say("stocks", quote())
             if required:
@@ -460,10 +449,9 @@ async def test_topics_that_are_never_acknowledged_are_told_at_the_end(nats_serve
                 with pytest.raises(KeyRefusedError, match="acknowledges no contract: not authorized"):
                     run.task.result()
             else:
-                await eventually(lambda run=run: len(run.live.feeds["options"].missing) == 10)
+                await eventually(lambda run=run: len(run.feed("options").missing) == 10)
                 assert len((await run.end())["missing"]) == 10
-                run.live.stopped_by = "--for"
-                assert run.live.exit_code() == ExitCode.INCOMPLETE
+                assert run.exit_code(StopReason.DURATION) == ExitCode.INCOMPLETE
 
 
 async def test_a_long_backfill_leaves_room_for_what_is_live(nats_server: NatsServer) -> None:
@@ -478,16 +466,16 @@ async def test_a_long_backfill_leaves_room_for_what_is_live(nats_server: NatsSer
             await eventually(lambda: run.is_up("stocks"))
             await run.say("stocks", quote())
             run.peer("stocks").abort()
-            await eventually(lambda: run.live.backfilled == 5_000)
+            await eventually(lambda: run.session.filler.filled == 5_000)
             summary = await run.end()
     assert (summary["dropped"], summary["published"], summary["gaps"]) == (0, 5_001, 1)
     assert summary["latency_ms"]["p99"] < 60_000  # old trades say nothing about now
-    assert run.live.window.spot.price == pytest.approx(680.005)
+    assert run.session.window.spot.price == pytest.approx(680.005)
 
 
 async def test_a_stream_that_is_taken_away_ends_it_with_the_reason(nats_server: NatsServer) -> None:
     async with running(nats_server.url, rate=500) as run:
-        await eventually(lambda: run.live.intake.received > 100)
+        await eventually(lambda: run.received > 100)
         other = await connect([nats_server.url])
         await other.api("STREAM.DELETE.MARKET_DATA")
         await other.close()
@@ -510,12 +498,12 @@ async def test_a_stream_that_is_full_or_takes_no_such_message_is_told_and_nothin
         await other.api("STREAM.UPDATE.MARKET_DATA", before | limit)
         for _ in range(10):
             await run.say("stocks", *(trade() for _ in range(10)))
-        await eventually(lambda: run.live.delivery.refusals)
-        await eventually(lambda: any("refuses to store events: " + words in note.text for note in run.live.notes))
-        assert run.live.acked < 100
+        await eventually(lambda: run.session.ledger.delivery.refusals)
+        await eventually(lambda: run.noted("refuses to store events: " + words))
+        assert run.session.ledger.acked < 100
         await other.api("STREAM.UPDATE.MARKET_DATA", before)
         await other.close()
-        await eventually(lambda: run.live.acked == 100)
+        await eventually(lambda: run.session.ledger.acked == 100)
         summary = await run.end()
     assert (summary["published"], summary["reordered"], summary["gaps"]) == (100, 0, 0)
     ((found, count),) = summary["refusals"].items()
@@ -534,10 +522,10 @@ async def test_a_reader_that_is_cut_off_for_being_slow_is_told_how_slow_and_not_
         await run.say("stocks", trade(t=now_ms() - 3_500))
         await run.peer("stocks").status("slow_consumer", "you read too slowly")
         await run.peer("stocks").socket.close(1008, "slow consumer")
-        await eventually(lambda: run.live.gaps.count == 1 and not run.live.gaps.open_now)
+        await eventually(lambda: run.session.gaps.count == 1 and not run.session.gaps.open_now)
         await run.end()
-    assert run.live.gaps.recent[0].reason == "slow_consumer"
-    said = "\n".join(note.text for note in run.live.notes)
+    assert run.session.gaps.recent[0].reason == "slow_consumer"
+    said = "\n".join(note.text for note in run.session.notes.recent)
     assert "stocks: slow_consumer: you read too slowly" in said
     assert "stocks: before that 0 frames waited, events came up to 3.5 s late" in said
     assert "this key" not in said
@@ -568,9 +556,9 @@ async def test_trades_of_a_gap_come_over_rest_once_and_after_its_end(nats_server
             await eventually(lambda: run.is_up("stocks"))
             await run.say("stocks", seen_before)
             run.peer("stocks").abort()
-            await eventually(lambda: run.live.gaps.count == 1 and not run.live.gaps.open_now)
+            await eventually(lambda: run.session.gaps.count == 1 and not run.session.gaps.open_now)
             await run.say("stocks", seen_after)
-            await eventually(lambda: run.live.backfilled == 3)
+            await eventually(lambda: run.session.filler.filled == 3)
             summary = await run.end()
     events = await stored(nats_server.url)
     filled = [event for event in events if event.source == EventSource.POLYGON_REST]
@@ -587,7 +575,7 @@ async def test_a_plan_without_rest_trades_is_told_and_does_no_harm(nats_server: 
         async with running(nats_server.url, backfill=Backfill(MassiveRest("secret", rest.url))) as run:
             await eventually(lambda: run.is_up("stocks"))
             run.peer("stocks").abort()
-            await eventually(lambda: any("not entitled" in text for text in (note.text for note in run.live.notes)))
+            await eventually(lambda: run.noted("not entitled"))
             await eventually(lambda: run.is_up("stocks"))
             await run.say("stocks", trade())
             assert (await run.end())["published"] == 1
@@ -607,35 +595,17 @@ async def test_only_listed_contracts_are_held(nats_server: NatsServer) -> None:
     assert asked == [("SPY", current_expiry(time.time_ns())[0])]
 
 
-async def test_the_python_api(nats_server: NatsServer) -> None:
-    seen: asyncio.Queue[Any] = asyncio.Queue()
-    async with Simulator(500).serving() as simulator, NATSBus(nats_server.url) as bus:
-        with pytest.deprecated_call():
-            ingestor = StreamIngestor("k", bus, StrikeManager(1), seen, feed_url=simulator.url)
-        task = asyncio.create_task(ingestor.run_async())
-        await eventually(lambda: seen.qsize() > 100)
-        ingestor.stop()
-        await task
-        running_before = ingestor.summary()["published"]
-        await ingestor.handle_stock_msg_async([trade(), quote()])
-        await ingestor.handle_msg_async([option_trade()])
-        ingestor.update_subs(["T.O:SPY251216C00680000"], [])
-    events = await stored(nats_server.url)
-    assert len(events) == running_before + 3
-    assert seen.qsize() == len(events)
-
-
 async def test_the_reader_never_waits_for_the_server(nats_server: NatsServer) -> None:
     async with running(nats_server.url, max_in_flight=10) as run:
         await eventually(lambda: run.is_up("stocks"))
         await run.say("stocks", trade())
-        await eventually(lambda: run.live.acked == 1)
+        await eventually(lambda: run.session.ledger.acked == 1)
         nats_server.stop(kill=True)  # from now on nothing is acknowledged
         await run.say("stocks", *(trade() for _ in range(500)))
         await run.say("stocks", *(trade() for _ in range(500)))
-        assert (run.live.intake.received, run.live.acked) == (1_001, 1)
+        assert (run.received, run.session.ledger.acked) == (1_001, 1)
         nats_server.start()
-        await eventually(lambda: run.live.acked == 1_001)
+        await eventually(lambda: run.session.ledger.acked == 1_001)
         await run.end()
 
 
@@ -643,17 +613,17 @@ async def test_the_gap_of_nats_is_closed_though_the_run_is_told_to_end_meanwhile
     async with running(nats_server.url) as run:
         await eventually(lambda: run.is_up("stocks"))
         nats_server.stop(kill=True)
-        await eventually(lambda: "nats" in run.live.gaps.open_now)
+        await eventually(lambda: "nats" in run.session.gaps.open_now)
         await run.say("stocks", trade())
-        run.live.stop("Ctrl-C")
-        await eventually(lambda: all(feed.state == "stopped" for feed in run.live.feeds.values()))
+        run.session.stop(StopReason.CTRL_C)
+        await eventually(lambda: all(feed.state is FeedState.STOPPED for feed in run.session.feeds.values()))
         nats_server.start()
         await run.task
-    assert run.live.gaps.open_now == {}
+    assert run.session.gaps.open_now == {}
     opened, closed = (gap for gap in gaps(await stored(nats_server.url)) if gap.feed == "nats")
     assert (opened.to_ns, opened.gap_id) == (None, closed.gap_id)
     assert closed.to_ns is not None
-    assert run.live.acked == 1
+    assert run.session.ledger.acked == 1
 
 
 @pytest.mark.parametrize("how", ["evicted", "refused"])
@@ -675,7 +645,7 @@ async def test_options_that_were_there_and_are_taken_away_for_good_end_the_run(
     async with running(nats_server.url, script=Taken()) as run:
         await eventually(lambda: run.simulator.connections >= 2)
         if how == "refused":
-            await eventually(lambda: run.live.feeds["options"].state == "up")
+            await eventually(lambda: run.feed("options").state is FeedState.UP)
             run.peer("options").abort()
         await eventually(run.task.done)
         with pytest.raises(KeyRefusedError, match="options feed"):
@@ -694,10 +664,8 @@ async def test_identities_are_the_message_ids(nats_server: NatsServer) -> None:
     assert json.loads(payload)["conditions"] is None
 
 
-async def test_what_was_seen_around_a_gap_is_known_when_it_is_filled(
-    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("spyctl.live.filter.TRADES_REMEMBERED", 5)
+async def test_what_was_seen_around_a_gap_is_known_when_it_is_filled(nats_server: NatsServer) -> None:
+    few = replace(OPTIONS, memory=Memory(trades=5))
     before, missed, after = [trade()], [trade() for _ in range(30)], [trade() for _ in range(10)]
 
     def rest_trade(message: dict[str, Any]) -> dict[str, Any]:
@@ -708,29 +676,26 @@ async def test_what_was_seen_around_a_gap_is_known_when_it_is_filled(
     turns: list[Any] = [(500, {}), (200, b"no json"), (200, {"results": [*map(rest_trade, before + missed + after)]})]
     with serving({"/v3/trades/SPY": turns}) as rest:
         backfill = Backfill(MassiveRest("secret", rest.url), pause_s=0.2)
-        async with running(nats_server.url, backfill=backfill) as run:
+        async with running(nats_server.url, backfill=backfill, options=few) as run:
             await eventually(lambda: run.is_up("stocks"))
             await run.say("stocks", *before)
             run.peer("stocks").abort()
-            await eventually(lambda: run.live.gaps.count == 1 and not run.live.gaps.open_now)
+            await eventually(lambda: run.session.gaps.count == 1 and not run.session.gaps.open_now)
             await run.say("stocks", *after)
-            await eventually(lambda: run.live.backfilled == 30)
+            await eventually(lambda: run.session.filler.filled == 30)
             assert len(rest.asked) == 3
             summary = await run.end()
     assert (summary["published"], summary["duplicates"], summary["reordered"]) == (41, 11, 0)
     assert summary["unfilled"] == 0
 
 
-async def test_a_copy_that_nobody_remembers_is_a_duplicate_all_the_same(
-    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("spyctl.live.filter.TRADES_REMEMBERED", 2)
+async def test_a_copy_that_nobody_remembers_is_a_duplicate_all_the_same(nats_server: NatsServer) -> None:
     trades = [trade() for _ in range(6)]
-    async with running(nats_server.url) as run:
+    async with running(nats_server.url, options=replace(OPTIONS, memory=Memory(trades=2))) as run:
         await eventually(lambda: run.is_up("stocks"))
         await run.say("stocks", *trades)
         await run.say("stocks", trades[0])
-        await eventually(lambda: run.live.doubles == 1)
+        await eventually(lambda: run.session.ledger.duplicates == 1)
         summary = await run.end()
     assert (summary["received"], summary["published"], summary["duplicates"], summary["reordered"]) == (7, 6, 1, 0)
     assert len(await stored(nats_server.url)) == 6
@@ -741,20 +706,20 @@ async def test_counts_never_go_back_while_gap_records_wait(nats_server: NatsServ
 
     async def watch(run: Running) -> None:
         while True:
-            seen.append((run.live.published, run.live.acked))
+            seen.append((run.session.ledger.published, run.session.ledger.acked))
             await asyncio.sleep(0)
 
     async with running(nats_server.url, rate=300, max_in_flight=64) as run:
         watcher = asyncio.create_task(watch(run))
-        await eventually(lambda: run.live.published > 50)
+        await eventually(lambda: run.session.ledger.published > 50)
         nats_server.stop(kill=True)
         for _ in range(2):
             run.peer("stocks").abort()
             await eventually(lambda: not run.is_up("stocks"))
             await eventually(lambda: run.is_up("stocks"))
-        assert run.live.queued >= 0
+        assert run.session.ledger.queued >= 0
         nats_server.start()
-        await eventually(lambda: not run.live.gaps.open_now)
+        await eventually(lambda: not run.session.gaps.open_now)
         summary = await run.end()
         await end_task(watcher)
     assert seen == sorted(seen)
@@ -767,10 +732,8 @@ async def test_counts_never_go_back_while_gap_records_wait(nats_server: NatsServ
     assert len(events) - len(gaps) == summary["published"]
 
 
-async def test_options_that_left_the_window_during_a_gap_are_asked_for_too(
-    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("spyctl.live.strike_window.RECENTRE_EVERY_NS", SECOND // 20)
+async def test_options_that_left_the_window_during_a_gap_are_asked_for_too(nats_server: NatsServer) -> None:
+    quick = WindowTiming(recentre_every_ns=SECOND // 20)
     with serving({"/v3/trades/O:": (200, {"results": []}), "/v3/trades/SPY": (200, {"results": []})}) as rest:
         backfill = Backfill(MassiveRest("secret", rest.url), pause_s=0.05)
 
@@ -783,57 +746,23 @@ async def test_options_that_left_the_window_during_a_gap_are_asked_for_too(
 
         ready = asyncio.Event()
         ready.set()
-        async with running(nats_server.url, backfill=backfill, script=Late()) as run:
+        async with running(nats_server.url, backfill=backfill, script=Late(), window=quick) as run:
             await eventually(lambda: run.is_up("stocks"))
             await run.say("stocks", quote(680.0))
             await eventually(lambda: run.is_up())
             ready.clear()
             run.peer("options").abort()
-            await eventually(lambda: "options" in run.live.gaps.open_now)
+            await eventually(lambda: "options" in run.session.gaps.open_now)
             for centre in (685, 690):
-                while run.live.window.manager.centre != centre:  # a quote at a time, no jump
-                    await run.say("stocks", quote(run.live.window.spot.price + 0.99))
-                    await eventually(lambda: not run.live.window.manager.should_update(run.live.window.spot.price))
-                run.live.window.leaving.clear()  # as if their grace were over
-                await eventually(lambda: run.live.feeds["options"].desired == run.live.window.topics)
+                while run.session.window.manager.centre != centre:  # a quote at a time, no jump
+                    await run.say("stocks", quote(run.session.window.spot.price + 0.99))
+                    await eventually(
+                        lambda: not run.session.window.manager.should_update(run.session.window.spot.price)
+                    )
+                run.session.window.leaving.clear()  # as if their grace were over
+                await eventually(lambda: run.feed("options").desired == run.session.window.topics)
             ready.set()
-            await eventually(lambda: "options" not in run.live.gaps.open_now)
-            await eventually(lambda: not run.live._errands)
+            await eventually(lambda: "options" not in run.session.gaps.open_now)
+            await eventually(lambda: not len(run.session._errands))
         strikes = {int(path[-8:]) // 1000 for path, *_ in rest.asked if path.startswith("/v3/trades/O:")}
     assert set(range(678, 693)) <= strikes
-
-
-async def test_a_gap_that_begins_before_the_last_one_is_filled_is_filled_too() -> None:
-    with serving({"/v3/trades/": (200, {"results": []})}) as rest:
-        holds: list[int] = []
-        said: list[str] = []
-
-        async def take(messages: Any, market: str, symbols: Any) -> int:
-            return len(symbols)
-
-        filler = Filler(
-            Backfill(MassiveRest("k", rest.url)), hold=lambda: holds.append(1), release=lambda: holds.append(-1),
-            take=take, note=lambda text, _: said.append(text),
-        )  # fmt: skip
-        filler.lost("options", ["T.O:A"])
-        first = filler.fill("options", 0, 1)
-        filler.lost("options", ["T.O:B"])
-        filler.wanted("options", ["T.O:C"])
-        second = filler.fill("options", 2, 3)
-        await first
-        await second
-    assert [path[-1] for path, *_ in rest.asked] == ["A", "B", "C"]
-    assert (holds.count(1), sum(holds), filler.filled, filler.unfilled) == (2, 0, 3, 0)
-    assert said == ["backfill: 1 trades of the options gap", "backfill: 2 trades of the options gap"]
-
-
-async def test_one_contract_that_cannot_be_had_costs_the_others_nothing() -> None:
-    trades = {"results": [{"sip_timestamp": now_ms() * 10**6, "price": 1.0, "size": 1, "exchange": 300}]}
-    answers: dict[str, Any] = {"/v3/trades/O:A": (200, trades), "/v3/trades/O:B": (500, {"error": "oh"})}
-    # A page that names itself as the next one does not go on for ever.
-    answers["/v3/trades/O:C"] = (200, trades | {"next_url": "https://x/v3/trades/O:C?cursor=1"})
-    with serving(answers) as rest:
-        found = await Backfill(MassiveRest("k", rest.url), pause_s=0.01).trades(["O:A", "O:B", "O:C"], 0, 1)
-    assert [message["sym"] for message in found.messages].count("O:A") == 1
-    assert found.missing == {"O:B": "oh"}
-    assert len([path for path, *_ in rest.asked if path.endswith("O:C")]) == 2

@@ -1,0 +1,53 @@
+"""The result of a live session as a :class:`RunSummary`."""
+
+from spyctl.live.sender import GAPS
+from spyctl.live.session import SUBJECTS, LiveSession
+from spyctl.market.subjects import with_prefix
+from spyctl.summary import EventCounts, LiveDetails, RunSummary, Timing
+from spyctl.timing.histogram import Percentiles
+
+
+def summary_of(session: LiveSession, stream: str | None = None) -> RunSummary[LiveDetails]:
+    """Return the result of a session, or its state so far; ``stream`` is ``None`` where it publishes to none."""
+    ledger, delivery = session.ledger, session.ledger.delivery
+    by_subject, prefix = session.sender.by_subject, session.options.prefix
+    return RunSummary(
+        run_id=session.run_id,
+        events=EventCounts(
+            read=ledger.received,
+            published=ledger.published,
+            acked=ledger.acked,
+            by_subject={with_prefix(subject, prefix): by_subject[subject] for subject in SUBJECTS},
+            duplicates=ledger.duplicates,
+            rejected_by_reason=session.filter.rejected,
+            reordered=delivery.reordered,
+            dropped=ledger.dropped,
+            gaps=session.gaps.count,
+        ),
+        delivery=delivery.figures(session.sender.sink.protocol, stream),
+        timing=Timing.real_time(ledger.started_ns or None, ledger.ended_ns or None, ledger.wall_ns, ledger.published),
+        details=_details(session),
+        complete=session.stopped_by is not None and session.stopped_by.orderly and not ledger.queued,
+        stopped_by=session.stopped_by,
+    )
+
+
+def _details(session: LiveSession) -> LiveDetails:
+    manager, filler = session.window.manager, session.filler
+    return LiveDetails(
+        received=session.ledger.received,
+        queued=session.ledger.queued,
+        expiry=str(manager.expiry),
+        strike_range=manager.strike_range,
+        centre=manager.centre,
+        noted=session.filter.oddities,
+        gap_records=session.sender.by_subject[GAPS],
+        open_gaps=sorted(session.gaps.open_now),
+        notes=list(session.notes.recent),
+        backfilled=filler.filled if filler is not None else 0,
+        unfilled=filler.unfilled if filler is not None else 0,
+        feed_reconnects={name: feed.reconnects for name, feed in session.feeds.items()},
+        refused=sorted(session.refused),
+        missing=sorted(topic for feed in session.feeds.values() for topic in feed.missing),
+        latency_ms=Percentiles.of(session.filter.lateness.latency_ns),
+    )

@@ -1,0 +1,193 @@
+"""What to do about a run at a moment: state and time in, actions out, nothing else.
+
+They look several times a second at the feeds (is silence suspicious, is nothing acknowledged), at the server (is it
+away, does it refuse events), at the backlog (did anything have to go) and at the clocks.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from spyctl.errors import KeyRefusedError, SpyctlError
+from spyctl.live.backlog import NO_DROPS, Drops
+from spyctl.live.feed_policy import FeedPolicy
+from spyctl.live.filter import LiveFilter
+from spyctl.live.sender import Sender, SenderTiming
+from spyctl.market.feeds import FeedState, LiveFeed
+from spyctl.timing.instants import SECOND
+
+NATS, OVERFLOW = "nats", "overflow"  # gaps that are no feed's
+
+
+@dataclass(frozen=True, slots=True)
+class LiveTiming:
+    """How often a session looks at things, and how long until it acts; in seconds.
+
+    ``overflow_clear`` is the time without a drop until an overflow is over, ``stall`` how long a feed may be silent
+    when that is suspicious, ``skew`` the time between looks at how late events arrive.
+    """
+
+    tick: float = 0.05
+    overflow_clear: float = 2.0
+    stall: float = 15.0
+    skew: float = 10.0
+    sender: SenderTiming = field(default_factory=SenderTiming)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A moment: Unix ns, and monotonic ns."""
+
+    unix_ns: int
+    clock_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenGap:
+    """Open a gap; events are missing from ``from_ns`` (Unix ns) on."""
+
+    feed: str
+    from_ns: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CloseGap:
+    """Close a gap, where it is open; ``events`` are missing."""
+
+    feed: str
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reconnect:
+    """Have a feed make a new connection."""
+
+    feed: LiveFeed
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Warn:
+    """Say what somebody should look at."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """End the run."""
+
+    error: SpyctlError
+
+
+Action = OpenGap | CloseGap | Reconnect | Warn | End
+
+
+def stalled(policies: Sequence[FeedPolicy], last_quote_ns: int | None, limit_ns: int, now: Moment) -> list[Action]:
+    """Have a feed reconnect that has been silent for too long; ``last_quote_ns`` is monotonic."""
+    actions: list[Action] = []
+    for policy in policies:
+        feed, rule = policy.feed, policy.stall
+        if rule is None or feed.state is not FeedState.UP or not rule.suspicious(now.unix_ns):
+            continue
+        wants_quotes = rule.quote_topic in feed.held
+        last_ns = max(feed.up_since_ns or 0, last_quote_ns or 0) if wants_quotes else feed.last_frame_ns or 0
+        if now.clock_ns - last_ns >= limit_ns:
+            actions.append(Reconnect(feed, f"{'no quote' if wants_quotes else 'nothing'} for {limit_ns / SECOND:g} s"))
+    return actions
+
+
+def not_entitled(policies: Sequence[FeedPolicy]) -> list[Action]:
+    """End the run where a feed it cannot do without has no topic acknowledged."""
+    return [
+        End(
+            KeyRefusedError(
+                f"the {policy.feed.name} feed acknowledges no contract: {policy.feed.words or 'not authorized'}",
+                "spyctl probe tells what the key is good for",
+            )
+        )
+        for policy in policies
+        if policy.entitled and policy.feed.desired and policy.feed.missing >= policy.feed.desired
+    ]
+
+
+@dataclass(slots=True)
+class ServerWatch:
+    """Tells of a server that is away, and of what it refuses to store, each in its own words once."""
+
+    _told: set[str] = field(default_factory=set)
+
+    def look(self, *, connected: bool, refusals: Collection[str], now: Moment) -> list[Action]:
+        """Return what to do; ``refusals`` are the server's words so far."""
+        actions: list[Action] = []
+        for words in refusals:
+            if words not in self._told:
+                self._told.add(words)
+                actions.append(Warn(f"the server refuses to store events: {words}; tried again"))
+        # What had to go meanwhile is told as the overflow.
+        actions.append(CloseGap(NATS, 0) if connected else OpenGap(NATS, now.unix_ns, "NATS is away"))
+        return actions
+
+
+@dataclass(slots=True)
+class OverflowWatch:
+    """Tells of events that had to go because the server was too slow.
+
+    The overflow is over when nothing had to go for ``clear_ns`` and the backlog is below half of ``max_events``.
+    """
+
+    clear_ns: int
+    max_events: int
+    _dropped: int = 0  # since the overflow began
+    _last_ns: int = 0
+
+    def look(self, drops: Drops, queued: int, now: Moment) -> list[Action]:
+        """Return what to do about what had to go since the last look."""
+        actions: list[Action] = []
+        if drops.count:
+            if not self._dropped:
+                from_ns = now.unix_ns - (now.clock_ns - drops.from_ns)
+                actions.append(OpenGap(OVERFLOW, from_ns, "the server was too slow"))
+            self._dropped += drops.count
+            self._last_ns = now.clock_ns
+        elif self._dropped and now.clock_ns - self._last_ns > self.clear_ns and queued < self.max_events // 2:
+            actions += self.end()
+        return actions
+
+    def end(self, drops: Drops = NO_DROPS) -> list[Action]:
+        """Return what to do when nothing more can have to go."""
+        dropped, self._dropped = self._dropped + drops.count, 0
+        return [CloseGap(OVERFLOW, dropped)] if dropped else []
+
+
+class Watchdogs:
+    """All of them, over a run's filter and sender; ``connected`` tells whether the NATS connection is up."""
+
+    def __init__(self, taken: LiveFilter, sender: Sender, connected: Callable[[], bool], timing: LiveTiming) -> None:
+        self._filter = taken
+        self._sender = sender
+        self._connected = connected
+        self._timing = timing
+        self._server = ServerWatch()
+        self._overflow = OverflowWatch(round(timing.overflow_clear * SECOND), sender.backlog.max_events)
+        self._next_skew_ns: int | None = None
+
+    def look(self, policies: Sequence[FeedPolicy], now: Moment) -> Iterator[Action]:
+        """Yield what to do at a moment."""
+        yield from stalled(policies, self._filter.tape.last_quote_ns, round(self._timing.stall * SECOND), now)
+        yield from not_entitled(policies)
+        yield from self.look_at_server(now)
+        yield from self._overflow.look(self._sender.backlog.take_drops(), len(self._sender.backlog), now)
+        if self._next_skew_ns is None or now.clock_ns >= self._next_skew_ns:
+            self._next_skew_ns = now.clock_ns + round(self._timing.skew * SECOND)
+            if complaint := self._filter.lateness.complaint():
+                yield Warn(complaint)
+
+    def look_at_server(self, now: Moment) -> list[Action]:
+        """Return what to do about the server at a moment."""
+        refusals = self._sender.sink.delivery.refusals
+        return self._server.look(connected=self._connected(), refusals=list(refusals), now=now)
+
+    def end(self, now: Moment) -> list[Action]:
+        """Return what to do at the end: the gaps of the feeds stay open, since nobody knows what comes after it."""
+        return [*self.look_at_server(now), *self._overflow.end(self._sender.backlog.take_drops())]

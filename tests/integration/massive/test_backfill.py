@@ -1,0 +1,49 @@
+"""Trades of a gap, fetched from a loopback REST server: all pages, each gap once, and no failure spreads."""
+
+import time
+from typing import Any
+
+from spyctl.market.feeds import Arrival
+from spyctl.massive.backfill import Backfill, Filler
+from spyctl.massive.rest import MassiveRest
+from spyctl.timing.clock import SystemClock
+from tests.support.rest import serving
+
+TRADE = {"sip_timestamp": time.time_ns(), "price": 1.0, "size": 1, "exchange": 300}
+
+
+async def test_a_gap_that_begins_before_the_last_one_is_filled_is_filled_too() -> None:
+    with serving({"/v3/trades/": (200, {"results": [TRADE]})}) as rest:
+        holds: list[int] = []
+        said: list[str] = []
+
+        async def take(arrival: Arrival, symbols: Any) -> int:
+            return len(arrival.events)
+
+        filler = Filler(
+            Backfill(MassiveRest("k", rest.url)), hold=lambda: holds.append(1), release=lambda: holds.append(-1),
+            take=take, info=said.append, warn=said.append,
+            clock=SystemClock(),
+        )  # fmt: skip
+        filler.lost("options", ["T.O:SPY251216C00680000"])
+        first = filler.fill("options", 0, 1)
+        filler.lost("options", ["T.O:SPY251216C00681000"])
+        filler.wanted("options", ["T.O:SPY251216C00682000"])
+        second = filler.fill("options", 2, 3)
+        await first
+        await second
+    assert [path[-6:-3] for path, *_ in rest.asked] == ["680", "681", "682"]
+    assert (holds.count(1), sum(holds), filler.filled, filler.unfilled) == (2, 0, 3, 0)
+    assert said == ["backfill: 1 trade of the options gap", "backfill: 2 trades of the options gap"]
+
+
+async def test_a_contract_that_is_unavailable_costs_the_others_nothing() -> None:
+    trades = {"results": [{"sip_timestamp": time.time_ns(), "price": 1.0, "size": 1, "exchange": 300}]}
+    answers: dict[str, Any] = {"/v3/trades/O:A": (200, trades), "/v3/trades/O:B": (500, {"error": "oh"})}
+    # A page that names itself as the next one does not go on for ever.
+    answers["/v3/trades/O:C"] = (200, trades | {"next_url": "https://x/v3/trades/O:C?cursor=1"})
+    with serving(answers) as rest:
+        filling = await Backfill(MassiveRest("k", rest.url), pause_s=0.01).trades(["O:A", "O:B", "O:C"], 0, 1)
+    assert [message["sym"] for message in filling.messages].count("O:A") == 1
+    assert filling.missing == {"O:B": "oh"}
+    assert len([path for path, *_ in rest.asked if path.endswith("O:C")]) == 2
