@@ -1,28 +1,115 @@
-"""What was seen is remembered for a while, and no longer."""
+"""What the filter passes on: ours, new, and counted, whatever arrives."""
 
-from hypothesis import given
-from hypothesis import strategies as st
+from typing import Any
 
-from spyctl.live.filter import Seen
+import orjson
+import pytest
+
+from spyctl.errors import SpyctlError
+from spyctl.live.filter import MAX_FAILURES, MAX_REASONS, LiveFilter, Memory
+from spyctl.live.strike_manager import StrikeManager
+from spyctl.live.strike_window import StrikeWindow
+from spyctl.market.events import EventSource, OptionTrade, StockQuote, StockTrade
+from spyctl.market.feeds import Arrival, LiveEvent, Reject
+from spyctl.market.sessions import current_expiry
+from spyctl.market.subjects import encode
+from tests.support.clock import WALL_NS
+from tests.support.events import option_trade, quote, trade
 
 
-@given(st.lists(st.integers(0, 8).map(str)), st.integers(1, 5))
-def test_the_last_identities_are_known_again(identities: list[str], most: int) -> None:
-    seen, order = Seen(most), []
-    for identity in identities:
-        assert seen.add(identity) is (identity not in order)
-        if identity not in order:
-            order = [*order, identity][-most:]
+def make(**options: Any) -> tuple[LiveFilter, list[str]]:
+    notes: list[str] = []
+    return LiveFilter("SPY", StrikeWindow(StrikeManager(5), WALL_NS), notes.append, **options), notes
 
 
-def test_identities_are_kept_while_somebody_needs_them() -> None:
-    seen = Seen(2)
-    seen.hold()
-    seen.hold()
-    assert all(seen.add(one) for one in "abcdef")
-    assert not any(seen.add(one) for one in "abcdef")
-    seen.release()
-    assert not seen.add("a")
-    seen.release()
-    assert [seen.add(one) for one in "ef"] == [False, False]
-    assert seen.add("a")
+def arrival(*events: LiveEvent, rejects: tuple[Reject, ...] = (), clock_ns: int = 1) -> Arrival:
+    return Arrival("stocks", [(event, f"id {event.seq}") for event in events], rejects, (), clock_ns)
+
+
+def test_a_new_event_of_ours_is_passed_on_with_its_identity_and_payload() -> None:
+    taken, _ = make()
+    (pending,) = taken.take(arrival(trade(seq=7), clock_ns=99))
+    assert orjson.loads(pending.payload)["seq"] == 7
+    assert (pending.identity, pending.subject, pending.feed) == ("id 7", "market.stocks.trades", "stocks")
+    assert (pending.received_ns, pending.conflates) == (99, None)
+
+
+def test_only_quotes_make_older_ones_stale() -> None:
+    taken, _ = make()
+    (pending,) = taken.take(arrival(quote(seq=1)))
+    assert pending.conflates == "SPY"
+
+
+def test_what_arrives_again_is_a_duplicate_until_it_is_forgotten() -> None:
+    taken, _ = make(memory=Memory(trades=2, quotes=1))
+    assert len(list(taken.take(arrival(trade(seq=1), trade(seq=1), trade(seq=2))))) == 2
+    assert taken.duplicates == 1
+    assert len(list(taken.take(arrival(trade(seq=3), trade(seq=1))))) == 2  # the memory holds two
+
+
+def test_events_of_others_are_rejected_and_contracts_of_the_window_are_not() -> None:
+    taken, _ = make()
+    expiry, _ = current_expiry(WALL_NS)
+    ours = option_trade(expiry=expiry, seq=1)
+    theirs = [trade(symbol="QQQ", seq=2), option_trade(expiry=expiry.replace(year=2020), seq=3)]
+    assert [pending.identity for pending in taken.take(arrival(ours, *theirs))] == ["id 1"]
+    assert taken.rejected == {"unexpected": 2}
+    expected = [theirs[1].option_symbol] if isinstance(theirs[1], OptionTrade) else []
+    assert len(list(taken.take(arrival(theirs[1]), expected))) == 1  # a backfill asks for what has left the window
+
+
+def test_every_reason_is_told_once_and_reasons_are_bounded() -> None:
+    taken, notes = make()
+    for n in range(MAX_REASONS + 20):
+        list(taken.take(arrival(rejects=(Reject(f"reason {n}", "sample"), Reject(f"reason {n}", "another")))))
+    assert taken.received == 2 * (MAX_REASONS + 20) == sum(taken.rejected.values())
+    assert len(taken.rejected) == MAX_REASONS + 1
+    assert taken.rejected["other"] == 40
+    assert notes[0] == "rejected, reason 0: sample"
+    assert len(notes) == MAX_REASONS + 1
+
+
+def test_the_spot_follows_quotes_and_not_what_a_backfill_brings() -> None:
+    taken, _ = make()
+    list(taken.take(arrival(trade(price=500.0, source=EventSource.POLYGON_REST, seq=1))))
+    assert taken.window.spot.price is None
+    list(taken.take(arrival(quote(bid_px=680.0, ask_px=680.02, seq=2))))
+    assert taken.window.spot.price == pytest.approx(680.01)
+
+
+def test_a_defect_costs_one_event_and_many_of_them_end_it() -> None:
+    def broken(event: LiveEvent) -> bytes:
+        if isinstance(event, StockQuote):
+            raise ZeroDivisionError("of all things")
+        return encode(event)
+
+    taken, notes = make(write=broken)
+    assert len(list(taken.take(arrival(quote(seq=0), trade(seq=1))))) == 1
+    assert "ZeroDivisionError: of all things" in notes[0]
+    with pytest.raises(SpyctlError, match="100 internal errors within a minute"):
+        list(taken.take(arrival(*(quote(seq=n) for n in range(1, MAX_FAILURES)))))
+    slow, _ = make(write=broken)
+    for n in range(2 * MAX_FAILURES):  # one a second is no flood
+        list(slow.take(arrival(quote(seq=n), clock_ns=n * 10**9)))
+    assert slow.rejected == {"internal": 2 * MAX_FAILURES}
+
+
+def test_an_observer_sees_what_is_passed_on_and_its_failures_cost_nothing() -> None:
+    seen: list[LiveEvent] = []
+
+    def observe(event: LiveEvent) -> None:
+        seen.append(event)
+        raise OSError("full")
+
+    taken, notes = make(observer=observe)
+    events = [trade(seq=n) for n in range(3)]
+    assert len(list(taken.take(arrival(*events, trade(seq=0))))) == 3
+    assert seen == events
+    assert taken.oddities == {"observer": 3}
+    assert notes == ["an observer of the events failed: OSError: full"]
+
+
+def test_trades_and_quotes_of_one_identity_are_two_events() -> None:
+    taken, _ = make()
+    assert [type(event) for event, _ in arrival(trade(seq=1), quote(seq=1)).events] == [StockTrade, StockQuote]
+    assert len(list(taken.take(arrival(trade(seq=1), quote(seq=1))))) == 2

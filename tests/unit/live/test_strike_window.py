@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime
 
 from spyctl.live.strike_manager import StrikeManager
-from spyctl.live.strike_window import Window
+from spyctl.live.strike_window import StrikeWindow
 from spyctl.timing.instants import SECOND
 
 
@@ -14,28 +14,28 @@ def at(text: str) -> int:
 NOON = at("2025-12-16T12:00-05:00")
 
 
-def tick(window: Window, ns: int) -> bool:
+def tick(window: StrikeWindow, ns: int) -> bool:
     return window.tick(ns, ns)  # both clocks agree here
 
 
-def strikes(window: Window) -> list[int]:
+def strikes(window: StrikeWindow) -> list[int]:
     return sorted({int(topic[-8:]) // 1000 for topic in window.topics})
 
 
-def quoted(window: Window, price: float, ns: int) -> None:
+def quoted(window: StrikeWindow, price: float, ns: int) -> None:
     for _ in range(3):  # so many in a row are believed, however far they are
         window.spot.quote(price - 0.01, price + 0.01, ns)
 
 
-def window_at(price: float, now_ns: int = NOON, strike_range: int = 1) -> Window:
-    window = Window(StrikeManager(strike_range), now_ns)
+def window_at(price: float, now_ns: int = NOON, strike_range: int = 1) -> StrikeWindow:
+    window = StrikeWindow(StrikeManager(strike_range), now_ns)
     quoted(window, price, now_ns)
     assert tick(window, now_ns)
     return window
 
 
 def test_nothing_is_guessed_before_the_first_spot() -> None:
-    window = Window(StrikeManager(5), NOON)
+    window = StrikeWindow(StrikeManager(5), NOON)
     assert not tick(window, NOON)
     assert window.topics == frozenset()
 
@@ -104,7 +104,7 @@ def test_the_expiry_rolls_at_the_end_of_the_session_and_takes_everything_along()
 
 
 def test_a_fixed_expiry_stays() -> None:
-    window = Window(StrikeManager(1), NOON, date(2026, 1, 16))
+    window = StrikeWindow(StrikeManager(1), NOON, date(2026, 1, 16))
     quoted(window, 680, NOON)
     tick(window, NOON)
     assert all("260116" in topic for topic in window.topics)

@@ -1,0 +1,35 @@
+"""Live events with sensible values, any of which a test may set."""
+
+from datetime import date
+from typing import Any
+
+from spyctl.market.events import EventSource, OptionTrade, StockQuote, StockTrade
+from spyctl.market.option_tickers import OptionTicker
+from tests.support.clock import WALL_NS
+
+_SOON_NS = 1_000_000
+
+
+def trade(**values: Any) -> StockTrade:
+    fields: dict[str, Any] = {
+        "ts_event_ns": WALL_NS, "ts_recv_ns": WALL_NS + _SOON_NS, "source": EventSource.POLYGON_WS, "symbol": "SPY",
+        "price": 680.0, "size": 100,
+    }  # fmt: skip
+    return StockTrade(**fields | values)
+
+
+def quote(**values: Any) -> StockQuote:
+    fields: dict[str, Any] = {
+        "ts_event_ns": WALL_NS, "ts_recv_ns": WALL_NS + _SOON_NS, "source": EventSource.POLYGON_WS, "symbol": "SPY",
+        "bid_px": 680.0, "ask_px": 680.02, "bid_sz": 400, "ask_sz": 700,
+    }  # fmt: skip
+    return StockQuote(**fields | values)
+
+
+def option_trade(strike: int = 680, right: str = "C", expiry: date = date(2025, 12, 16), **values: Any) -> OptionTrade:
+    fields: dict[str, Any] = {
+        "ts_event_ns": WALL_NS, "ts_recv_ns": WALL_NS + _SOON_NS, "source": EventSource.POLYGON_WS,
+        "underlying": "SPY", "option_symbol": str(OptionTicker("SPY", expiry, right, 1000 * strike)),
+        "exp_date": expiry.isoformat(), "strike": float(strike), "right": right, "price": 2.0, "size": 5,
+    }  # fmt: skip
+    return OptionTrade(**fields | values)

@@ -1,0 +1,61 @@
+"""The list of contracts: asked for each hour, sooner where there was no answer, anew for another expiry."""
+
+from datetime import date
+
+from spyctl.live.listed_contracts import ListedContracts
+from spyctl.live.strike_manager import StrikeManager
+from spyctl.live.strike_window import StrikeWindow
+from spyctl.timing.instants import HOUR, SECOND
+from tests.support.clock import WALL_NS, FakeClock
+
+
+class Vendor:
+    """Answers with what it has; ``None`` is no answer."""
+
+    def __init__(self, strikes: frozenset[int] | None) -> None:
+        self.strikes = strikes
+        self.asked: list[date] = []
+
+    async def __call__(self, underlying: str, expiry: date) -> frozenset[int] | None:
+        self.asked.append(expiry)
+        return self.strikes
+
+
+async def test_the_window_is_kept_to_what_is_listed_and_asked_again_after_an_hour() -> None:
+    clock, vendor = FakeClock(), Vendor(frozenset({680_000}))
+    window = StrikeWindow(StrikeManager(2), WALL_NS)
+    window.spot.quote(680.0, 680.02, clock.now_ns())
+    window.tick(WALL_NS, clock.now_ns())
+    listed = ListedContracts(vendor, window, lambda _: None, clock)
+    assert listed.due()
+    assert not listed.due()  # it has just been said
+    await listed.refresh()
+    assert {topic[-8:] for topic in window.manager.held} == {"00680000"}
+    clock.advance(HOUR - SECOND)
+    assert not listed.due()
+    clock.advance(2 * SECOND)
+    assert listed.due()
+
+
+async def test_without_a_list_every_dollar_is_subscribed_which_is_told_once_and_asked_again_soon() -> None:
+    clock, notes = FakeClock(), list[str]()
+    window = StrikeWindow(StrikeManager(2), WALL_NS)
+    listed = ListedContracts(Vendor(None), window, notes.append, clock)
+    for _ in range(2):
+        assert listed.due()
+        await listed.refresh()
+        clock.advance(61 * SECOND)
+    assert notes == ["no list of contracts over REST: every whole dollar is subscribed"]
+    assert window.manager.listed is None
+
+
+async def test_a_roll_asks_at_once() -> None:
+    clock, vendor = FakeClock(), Vendor(frozenset({680_000}))
+    window = StrikeWindow(StrikeManager(2), WALL_NS)
+    listed = ListedContracts(vendor, window, lambda _: None, clock)
+    assert listed.due()
+    await listed.refresh()
+    window.manager.roll(date(2025, 12, 17))
+    assert listed.due()
+    await listed.refresh()
+    assert vendor.asked == [date(2025, 12, 16), date(2025, 12, 17)]

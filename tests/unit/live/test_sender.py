@@ -1,0 +1,88 @@
+"""Backlog → sink, without a server: in order, bounded, and never for ever."""
+
+import asyncio
+
+import pytest
+
+from spyctl.errors import UnreachableError
+from spyctl.live.backlog import Backlog, Pending
+from spyctl.live.sender import BATCH, Sender, SenderTiming
+from spyctl.market.encode import EncodedBatch
+from spyctl.timing.clock import SystemClock
+from tests.support.sinks import RecordingSink
+from tests.support.waiting import eventually
+
+QUICK = SenderTiming(batch_delay=0.0, finish=0.1)
+
+
+class StuckSink(RecordingSink):
+    """Takes one batch, and acknowledges nothing until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = asyncio.Event()
+
+    async def publish(self, batch: EncodedBatch) -> None:
+        self.delivery.published += len(batch)
+        await self.go.wait()
+        self.delivery.published -= len(batch)
+        await super().publish(batch)
+
+    async def drain(self) -> None:
+        await self.go.wait()
+
+
+def event(n: int, feed: str = "stocks") -> Pending:
+    subject = "market.stocks.trades" if feed else "market.gaps"
+    return Pending(b"event %d" % n, f"id {n}", subject, feed, n)
+
+
+async def test_everything_is_sent_in_order_in_batches_and_gap_records_are_no_events() -> None:
+    sink = RecordingSink()
+    sender = Sender(Backlog(), sink, SystemClock(), QUICK)
+    for n in range(BATCH + 10):
+        sender.append(event(n, feed="" if n == 3 else "stocks"))
+    await sender.send_waiting()
+    assert [payload for _, payload in sink.messages] == [b"event %d" % n for n in range(BATCH + 10)]
+    assert sender.sent == BATCH + 9
+    assert sender.by_subject == {"market.stocks.trades": BATCH + 9, "market.gaps": 1}
+
+
+async def test_the_end_waits_for_what_waits_and_for_what_it_brings_to_light() -> None:
+    sink = RecordingSink()
+    sender = Sender(Backlog(), sink, SystemClock(), QUICK)
+    sending = asyncio.create_task(sender.keep_sending())
+    sender.append(event(1))
+    late = [event(2)]
+
+    def look() -> None:
+        if late:
+            sender.append(late.pop())
+
+    await sender.finish(sending, look)
+    assert [payload for _, payload in sink.messages] == [b"event 1", b"event 2"]
+    assert sink.drained
+
+
+async def test_the_end_does_not_wait_for_ever_and_says_what_is_missing() -> None:
+    sender = Sender(Backlog(), StuckSink(), SystemClock(), QUICK)
+    sending = asyncio.create_task(sender.keep_sending())
+    sender.append(event(1))
+    await eventually(lambda: sender.sink.delivery.published == 1)
+    sender.append(event(2))
+    with pytest.raises(UnreachableError, match="2 events or gap records could not be stored"):
+        await sender.finish(sending, lambda: None)
+    assert sending.done()
+
+
+async def test_whoever_has_much_waits_until_the_backlog_is_half_empty() -> None:
+    sink = StuckSink()
+    sender = Sender(Backlog(10), sink, SystemClock(), QUICK)
+    for n in range(8):
+        sender.append(event(n))
+    waiting = asyncio.create_task(sender.room())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    sink.go.set()
+    await sender.send_waiting()
+    await waiting

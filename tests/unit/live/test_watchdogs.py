@@ -1,0 +1,134 @@
+"""State and time in, actions out."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import pytest
+
+from spyctl.errors import KeyRefusedError
+from spyctl.live.backlog import Drops
+from spyctl.live.feed_policy import FeedPolicy, StallRule
+from spyctl.live.watchdogs import (
+    CloseGap,
+    End,
+    Moment,
+    OpenGap,
+    OverflowWatch,
+    Reconnect,
+    ServerWatch,
+    Warn,
+    not_entitled,
+    stalled,
+)
+from spyctl.market.feeds import FeedListener, FeedState
+from spyctl.timing.instants import SECOND
+
+LIMIT_NS = 15 * SECOND
+
+
+@dataclass
+class StillFeed:
+    """A feed that does nothing."""
+
+    name: str = "stocks"
+    words: str = ""
+    reconnects: int = 0
+    state: FeedState = FeedState.UP
+    desired: frozenset[str] = frozenset({"T.SPY", "Q.SPY"})
+    held: frozenset[str] = frozenset({"T.SPY", "Q.SPY"})
+    missing: frozenset[str] = frozenset()
+    up_since_ns: int | None = 0
+    last_frame_ns: int | None = 0
+
+    def set_desired(self, topics: Collection[str]) -> None: ...
+
+    def reconnect(self, reason: str) -> None: ...
+
+    def stop(self) -> None: ...
+
+    async def run(self, listener: FeedListener) -> None: ...
+
+
+def watched(feed: StillFeed, *, suspicious: bool = True, entitled: bool = False) -> list[FeedPolicy]:
+    stall = StallRule("Q.SPY", lambda _: suspicious)
+    return [FeedPolicy(feed, lambda: feed.desired, entitled=entitled, stall=stall)]
+
+
+def at(seconds: float) -> Moment:
+    return Moment(10**18 + round(seconds * SECOND), round(seconds * SECOND))
+
+
+@pytest.mark.parametrize(
+    ("feed", "last_quote_s", "reason"),
+    [
+        (StillFeed(), None, "no quote for 15 s"),
+        (StillFeed(last_frame_ns=14 * SECOND), None, "no quote for 15 s"),  # trades alone prove nothing
+        (StillFeed(), 5, None),
+        (StillFeed(up_since_ns=5 * SECOND), None, None),  # it has just come up
+        (StillFeed(state=FeedState.RECONNECTING), None, None),
+        (StillFeed(held=frozenset({"T.SPY"})), None, "nothing for 15 s"),
+        (StillFeed(held=frozenset({"T.SPY"}), last_frame_ns=5 * SECOND), None, None),
+    ],
+)
+def test_a_silent_feed_reconnects(feed: StillFeed, last_quote_s: int | None, reason: str | None) -> None:
+    last_quote_ns = last_quote_s * SECOND if last_quote_s is not None else None
+    actions = stalled(watched(feed), last_quote_ns, LIMIT_NS, at(16))
+    assert actions == ([Reconnect(feed, reason)] if reason is not None else [])
+
+
+def test_silence_that_is_not_suspicious_is_left_alone() -> None:
+    assert stalled(watched(StillFeed(), suspicious=False), None, LIMIT_NS, at(1_000)) == []
+    assert stalled([FeedPolicy(StillFeed(), frozenset)], None, LIMIT_NS, at(1_000)) == []
+
+
+@pytest.mark.parametrize(
+    ("missing", "entitled", "ends"),
+    [
+        (frozenset({"T.SPY", "Q.SPY"}), True, True),
+        (frozenset({"T.SPY"}), True, False),
+        (frozenset({"T.SPY", "Q.SPY"}), False, False),
+    ],
+)
+def test_a_feed_that_holds_nothing_ends_a_run_that_cannot_do_without(
+    missing: frozenset[str], entitled: bool, ends: bool
+) -> None:
+    feed = StillFeed(name="options", missing=missing, words="not authorized")
+    actions = not_entitled(watched(feed, entitled=entitled))
+    assert len(actions) == ends
+    for action in actions:
+        assert isinstance(action, End)
+        assert isinstance(action.error, KeyRefusedError)
+        assert action.error.message == "the options feed acknowledges no contract: not authorized"
+    assert not_entitled(watched(StillFeed(desired=frozenset(), missing=frozenset()), entitled=entitled)) == []
+
+
+def test_a_server_that_is_away_is_a_gap_and_each_refusal_is_told_once() -> None:
+    server = ServerWatch()
+    assert server.look(connected=False, refusals=[], now=at(1)) == [OpenGap("nats", at(1).unix_ns, "NATS is away")]
+    told = server.look(connected=True, refusals=["full", "too large"], now=at(2))
+    assert [type(action) for action in told] == [Warn, Warn, CloseGap]
+    assert told[0] == Warn("the server refuses to store events: full; tried again")
+    assert server.look(connected=True, refusals=["full", "too large"], now=at(3)) == [CloseGap("nats", 0)]
+
+
+def test_an_overflow_begins_with_its_oldest_event_and_ends_when_nothing_had_to_go_for_a_while() -> None:
+    watch = OverflowWatch(2 * SECOND, max_events=100)
+    assert watch.look(Drops(), 0, at(9)) == []
+    began = watch.look(Drops(30, 8 * SECOND), 90, at(10))
+    assert began == [OpenGap("overflow", at(8).unix_ns, "the server was too slow")]
+    assert watch.look(Drops(12, 10 * SECOND), 90, at(11)) == []  # the same overflow
+    assert watch.look(Drops(), 10, at(12.5)) == []  # not long enough
+    assert watch.look(Drops(), 50, at(14)) == []  # still half full
+    assert watch.look(Drops(), 49, at(14)) == [CloseGap("overflow", 42)]
+    assert watch.look(Drops(), 0, at(20)) == []
+    assert watch.look(Drops(1, 20 * SECOND), 0, at(21))[0] == OpenGap(
+        "overflow", at(20).unix_ns, "the server was too slow"
+    )
+
+
+def test_the_end_of_a_run_closes_its_overflow_with_all_that_had_to_go() -> None:
+    watch = OverflowWatch(2 * SECOND, max_events=100)
+    assert watch.end() == []
+    watch.look(Drops(5, 0), 0, at(1))
+    assert watch.end(Drops(2, 0)) == [CloseGap("overflow", 7)]
+    assert watch.end() == []
