@@ -32,7 +32,7 @@ class Ledger:
     @property
     def wall_ns(self) -> int:
         """How long the run has gone on, or went on."""
-        return max(0, (self.ended_ns or self._clock.time_ns()) - self.started_ns)
+        return max(0, (self.ended_ns or self._clock.time_ns()) - self.started_ns) if self.started_ns else 0
 
     @property
     def delivery(self) -> Delivery:

@@ -126,7 +126,7 @@ def render(previous: LiveSnapshot | None, current: LiveSnapshot, width: int = 80
         _window_line(current.window),
         *_strikes_table(current, room),
         _rates(previous, current),
-        *_figures(current),
+        *_figures(current, inner),
     ]
     top = [_title(current, width)]
     if not wide:
@@ -255,7 +255,7 @@ def _rates(previous: LiveSnapshot | None, current: LiveSnapshot) -> Text:
     return pairs(*rows)
 
 
-def _figures(current: LiveSnapshot) -> Lines:
+def _figures(current: LiveSnapshot, width: int) -> Lines:
     summary, events, details = current.summary, current.summary.events, current.summary.details
     queued = [("queued", f"{details.queued:,}", "yellow")] if details.queued else []
     latency, ack = (f"{p.p50:.1f}/{p.p99:.1f} ms" if p else "·" for p in (details.latency_ms, summary.delivery.ack_ms))
@@ -264,13 +264,22 @@ def _figures(current: LiveSnapshot) -> Lines:
             ("received", f"{details.received:,}"), ("published", f"{events.published:,}"),
             ("acked", f"{events.acked:,}"), ("in flight", f"{events.published - events.acked:,}"), *queued,
         ),
-        pairs(
-            ("duplicates", f"{events.duplicates:,}"), ("rejected", f"{events.rejected:,}", alarm(events.rejected)),
-            ("dropped", f"{events.dropped:,}", "red" if events.dropped else ""),
-            ("gaps", f"{events.gaps:,}" + (f": {current.last_gap}" if current.last_gap else ""), alarm(events.gaps)),
-        ),
+        _trouble(current, width),
         line((" latency p50/p99   event to received ", "dim"), latency, ("   received to acked ", "dim"), ack),
     ]  # fmt: skip
+
+
+def _trouble(current: LiveSnapshot, width: int) -> Text:
+    # Which gap was the last is said where there is room for it.
+    events = current.summary.events
+    for gaps in (f"{events.gaps:,}: {current.last_gap}" if current.last_gap else "", f"{events.gaps:,}"):
+        text = pairs(
+            ("duplicates", f"{events.duplicates:,}"), ("rejected", f"{events.rejected:,}", alarm(events.rejected)),
+            ("dropped", f"{events.dropped:,}", "red" if events.dropped else ""), ("gaps", gaps, alarm(events.gaps)),
+        )  # fmt: skip
+        if gaps and len(text.plain.rstrip()) <= width:
+            break
+    return text
 
 
 def _place(current: LiveSnapshot) -> Text:

@@ -93,24 +93,21 @@ def test_the_live_side_is_ready_while_feeds_and_nats_are_up(start: Start, nats_s
     eventually_sync(lambda: get(f"{url}/readyz")[0] == 200)
 
 
-def test_the_live_side_is_not_ready_before_its_feeds_are_up(nats_server: NatsServer) -> None:
+def test_the_live_side_is_not_ready_before_its_feeds_are_up() -> None:
     from types import SimpleNamespace
     from typing import Any, cast
 
-    from spyctl.bus.in_flight import Delivery
     from spyctl.cli.live_run import _figures
-    from spyctl.live.session import Live, LiveOptions
-    from spyctl.live.strike_manager import StrikeManager
-    from spyctl.massive.feed import Feed
+    from spyctl.live.feed_policy import equity_policies
+    from spyctl.market.feeds import FeedState
+    from tests.support.live import StillFeed, still_session
 
-    live = Live(cast(Any, SimpleNamespace(delivery=Delivery(), protocol="")), StrikeManager(), LiveOptions(), run_id="")
-    feeds = [Feed(market, "k", live) for market in ("stocks", "options")]
-    nobody = cast(Any, SimpleNamespace(now=(), name="MARKET_DATA"))
-    assert _figures(live, feeds, nobody, nobody).waiting_for == "the stocks and options feed"
-    feeds[0].state = "up"
-    assert _figures(live, feeds, nobody, nobody).waiting_for == "the options feed"
-    feeds[1].state = "up"
-    assert _figures(live, feeds, nobody, nobody).waiting_for == ""
+    session, nobody = still_session(), cast(Any, SimpleNamespace(now=()))
+    feeds = [StillFeed(name=name, state=FeedState.CONNECTING) for name in ("stocks", "options")]
+    policies = equity_policies(feeds[0], feeds[1], session.window)
+    for waiting_for in ("the stocks and options feed", "the options feed", ""):
+        assert _figures(session, policies, nobody, "MARKET_DATA").waiting_for == waiting_for
+        next((feed for feed in feeds if feed.state is not FeedState.UP), feeds[0]).state = FeedState.UP
 
 
 def test_a_loop_that_is_stuck_is_not_healthy(start: Start, tmp_path: Path) -> None:

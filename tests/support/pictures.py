@@ -18,9 +18,11 @@ from rich.text import Text
 from spyctl.bus.consumers import Consumer
 from spyctl.bus.in_flight import Delivery
 from spyctl.dbn.normalize import Selection
-from spyctl.live.session import Live, LiveOptions
+from spyctl.live.feed_policy import equity_policies
+from spyctl.live.session import Hooks, LiveOptions, LiveSession
 from spyctl.live.strike_manager import StrikeManager
-from spyctl.live.view import View as LiveView
+from spyctl.live.strike_window import StrikeWindow
+from spyctl.live.view import LiveView
 from spyctl.market.encode import EncodedBatch
 from spyctl.massive.feed import Feed
 from spyctl.massive.normalize import OPTIONS, STOCKS
@@ -29,6 +31,7 @@ from spyctl.replay.plan import make_plan
 from spyctl.replay.player import Replay, ReplayOptions
 from spyctl.replay.screen import Scene
 from spyctl.replay.view import ReplayView
+from spyctl.summary import StopReason
 from spyctl.timing.clock import Speed
 from spyctl.timing.instants import MS, SECOND, parse_instant
 from tests.support.clock import JumpingClock
@@ -96,17 +99,18 @@ async def draw_replay() -> None:
 
 async def draw_live() -> None:
     async with Simulator(1_500.0).serving() as simulator:
-        live = Live(TakesAll(), StrikeManager(5, "SPY"), LiveOptions(), run_id="8c41")
-        feeds = [Feed(market, KEY, live, url=simulator.url) for market in (STOCKS, OPTIONS)]
+        window = StrikeWindow(StrikeManager(5, "SPY"), time.time_ns())
+        live = LiveSession(TakesAll(), window, LiveOptions(), run_id="8c41", hooks=Hooks())
+        stocks, options = (Feed(market, KEY, url=simulator.url) for market in (STOCKS, OPTIONS))
         view = LiveView(live, "live --sim", "embedded", "MARKET_DATA", lambda: CONSUMERS)
-        running = asyncio.create_task(live.run(feeds))
+        running = asyncio.create_task(live.run(equity_policies(stocks, options, window)))
         until = time.monotonic() + 20
         while time.monotonic() < until:
             view.draw(80, 24)
             await asyncio.sleep(0.25)
         for suffix, (columns, lines) in SIZES.items():
             save(view.draw(columns, lines), f"live{suffix}", "spyctl live --sim", columns, lines)
-        live.stop("done")
+        live.stop(StopReason.DURATION)
         await running
 
 

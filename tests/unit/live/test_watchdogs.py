@@ -1,8 +1,5 @@
 """State and time in, actions out."""
 
-from collections.abc import Collection
-from dataclasses import dataclass
-
 import pytest
 
 from spyctl.errors import KeyRefusedError
@@ -20,33 +17,11 @@ from spyctl.live.watchdogs import (
     not_entitled,
     stalled,
 )
-from spyctl.market.feeds import FeedListener, FeedState
+from spyctl.market.feeds import FeedState
 from spyctl.timing.instants import SECOND
+from tests.support.live import StillFeed
 
 LIMIT_NS = 15 * SECOND
-
-
-@dataclass
-class StillFeed:
-    """A feed that does nothing."""
-
-    name: str = "stocks"
-    words: str = ""
-    reconnects: int = 0
-    state: FeedState = FeedState.UP
-    desired: frozenset[str] = frozenset({"T.SPY", "Q.SPY"})
-    held: frozenset[str] = frozenset({"T.SPY", "Q.SPY"})
-    missing: frozenset[str] = frozenset()
-    up_since_ns: int | None = 0
-    last_frame_ns: int | None = 0
-
-    def set_desired(self, topics: Collection[str]) -> None: ...
-
-    def reconnect(self, reason: str) -> None: ...
-
-    def stop(self) -> None: ...
-
-    async def run(self, listener: FeedListener) -> None: ...
 
 
 def watched(feed: StillFeed, *, suspicious: bool = True, entitled: bool = False) -> list[FeedPolicy]:

@@ -1,0 +1,85 @@
+"""What a live view makes of a session: snapshots, rates, the last gap, the spots of the last minute."""
+
+import pytest
+
+from spyctl.live.feed_policy import equity_policies
+from spyctl.live.view import LiveView
+from spyctl.market.feeds import Arrival, FeedState
+from spyctl.summary import StopReason
+from spyctl.timing.instants import SECOND
+from tests.support.clock import FakeClock
+from tests.support.events import option_trade, quote
+from tests.support.live import StillFeed, still_session
+
+
+def make(**feed: object) -> tuple[LiveView, StillFeed, FakeClock]:
+    clock = FakeClock()
+    session = still_session(clock)
+    stocks = StillFeed(**feed)  # type: ignore[arg-type]
+    session.policies = {
+        policy.feed.name: policy
+        for policy in equity_policies(stocks, StillFeed(name="options", desired=frozenset()), session.window)
+    }
+    return LiveView(session, "live --sim", "embedded", "MARKET_DATA", lambda: ()), stocks, clock
+
+
+@pytest.mark.parametrize(
+    ("state", "shown"),
+    [
+        (FeedState.UP, "● streaming"), (FeedState.RECONNECTING, "◌ reconnecting"),
+        (FeedState.CONNECTING, "◌ connecting"),
+    ],
+)  # fmt: skip
+def test_the_state_is_that_of_the_feeds(state: FeedState, shown: str) -> None:
+    view, _, _ = make(state=state)
+    assert view.snapshot().state == shown
+
+
+def test_a_session_that_ends_says_so_first() -> None:
+    view, _, _ = make()
+    view._session.stop(StopReason.CTRL_C)
+    assert view.snapshot().state == "■ finishing"
+
+
+def test_a_spot_is_remembered_once_a_second() -> None:
+    view, _, clock = make()
+    for n in range(4):
+        arrival = Arrival("stocks", [(quote(bid_px=680 + n / 10, ask_px=680.02 + n / 10, seq=n), f"{n}")], (), (), n)
+        view._session.arrived(arrival)
+        view.snapshot()
+        clock.advance(SECOND // 2)
+    assert view.snapshot().spot.history == pytest.approx((680.01, 680.21, 680.31))
+
+
+def test_the_feeds_show_what_they_hold_and_how_long_they_were_quiet() -> None:
+    view, stocks, clock = make(up_since_ns=SECOND, last_frame_ns=2 * SECOND)
+    clock.advance(4 * SECOND)
+    feed, options = view.snapshot().feeds
+    assert (feed.topics, feed.held, feed.desired, feed.up_s, feed.quiet_s) == ("T.SPY Q.SPY", 2, 2, 4.0, 3.0)
+    assert options.topics == "O:SPY251216: 0"
+    stocks.last_frame_ns = None
+    assert view.snapshot().feeds[0].quiet_s is None
+
+
+def test_the_newest_gap_is_shown_and_whether_it_is_closed() -> None:
+    view, _, clock = make()
+    assert view.snapshot().last_gap == ""
+    view._session.lost("options", clock.time_ns(), "reset", 0)
+    clock.advance(3 * SECOND)
+    assert view.snapshot().last_gap == "options 3.0 s at 09:30:00, open"
+    view._session.back("options", clock.time_ns())
+    assert view.snapshot().last_gap == "options 3.0 s at 09:30:00, closed"
+
+
+def test_prints_are_shown_under_their_strike_with_rates() -> None:
+    view, _, clock = make()
+    view._session.window.spot.quote(680.0, 680.02, clock.now_ns())
+    view._session.window.tick(clock.time_ns(), clock.now_ns())
+    view.draw(80, 24)
+    events = [(option_trade(681, price=1.3, seq=n), f"{n}") for n in range(3)]
+    view._session.arrived(Arrival("options", events, (), (), 1))
+    clock.advance(SECOND)
+    drawn = view.draw(80, 24).plain
+    (row,) = [line for line in drawn.splitlines() if " 681 " in line]
+    assert row.split() == ["15", "3", "1.30", "681", "·", "0", "0"]
+    assert "received 3" in drawn
