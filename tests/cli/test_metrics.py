@@ -70,10 +70,10 @@ def test_a_replay_serves_its_figures(start: Start, tmp_path: Path, nats_server: 
     eventually_sync(lambda: get(f"{url}/readyz")[0] == 200)
     assert get(f"{url}/healthz") == (200, "ok\n")
     assert get(f"{url}/elsewhere")[0] == 404
+    eventually_sync(lambda: figures(url)["spyctl_events_total", (("subject", "market.futures.trades"),)] > 0)
     found = figures(url)
     assert found["spyctl_ready", ()] == 1
     assert found["spyctl_speed_asked", ()] == 0.1
-    assert found["spyctl_events_total", (("subject", "market.futures.trades"),)] > 0
     assert found["spyctl_published_total", ()] >= found["spyctl_acked_total", ()]
     assert found["spyctl_event_time_seconds", ()] == pytest.approx(T0 / 1e9, abs=3)
     eventually_sync(lambda: figures(url)["spyctl_acked_total", ()] > found["spyctl_acked_total", ()])
