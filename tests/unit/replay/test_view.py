@@ -1,0 +1,131 @@
+"""Snapshots of a replay: rates and notes over time, whatever way event time goes."""
+
+from pathlib import Path
+
+import pytest
+
+from spyctl.bus.consumers import Consumer
+from spyctl.replay.player import REPLAYED_SUBJECTS, Replay, ReplayOptions, RunState
+from spyctl.replay.screen import BINS, Scene
+from spyctl.replay.source import DBNIngestor
+from spyctl.replay.view import ReplayView
+from spyctl.summary import StopReason
+from spyctl.timing.clock import MAX_SPEED, REAL_TIME
+from spyctl.timing.instants import MINUTE, SECOND
+from spyctl.timing.notes import Note
+from tests.support.clock import FakeClock
+from tests.support.records import MS, T0, book, trade, write_file
+from tests.support.sinks import RecordingSink
+
+TRADES, BOOKS = REPLAYED_SUBJECTS
+
+
+class Looked:
+    """A replay whose counters a test sets by hand, and the view that looks at it."""
+
+    def __init__(self, root: Path, span_ns: int = BINS * SECOND) -> None:
+        write_file(root, "trades", [trade(T0 + i * 20 * MS) for i in range(5)])
+        write_file(root, "mbp-10", [book(T0 + i * MS) for i in range(100)])
+        self.clock = FakeClock()
+        infos = DBNIngestor(root).discover_files()
+        self.replay = Replay(infos, RecordingSink(), ReplayOptions(REAL_TIME), run_id="r", clock=self.clock)
+        self.scene = Scene("2025-12-16", "trades + mbp-10 of ES.c.0", True, "stdout", None, T0, T0 + span_ns - 1)
+        self.view = ReplayView(self.replay, self.scene, clock=self.clock)
+
+    def at(self, event_ns: int, trades: int = 0, books: int = 0) -> None:
+        """Have event time stand at an instant, with so many events published by then."""
+        pace = self.replay.pace
+        pace.first_ns = event_ns if pace.first_ns is None else pace.first_ns
+        pace.started_ns = pace.started_ns or self.clock.now_ns()
+        pace.last_ns = event_ns
+        self.replay.progress.by_subject[TRADES] = trades
+        self.replay.progress.by_subject[BOOKS] = books
+
+
+@pytest.fixture
+def looked(tmp_path: Path) -> Looked:
+    return Looked(tmp_path)
+
+
+def test_before_the_first_event_there_is_no_position_and_no_speed(looked: Looked) -> None:
+    snapshot = looked.view.snapshot()
+    assert (snapshot.position.event_ns, snapshot.position.wall_ns, snapshot.speed.now) == (None, None, None)
+    assert (snapshot.share, snapshot.state, snapshot.trade, snapshot.book) == (0.0, RunState.PLAYING, None, None)
+    assert looked.view.line() == "waiting for the first event"
+
+
+def test_rates_and_speed_are_those_of_the_last_second(looked: Looked) -> None:
+    looked.at(T0)
+    looked.view.snapshot()
+    looked.clock.advance(SECOND)
+    looked.at(T0 + 10 * SECOND, trades=50, books=200)
+    snapshot = looked.view.snapshot()
+    books, trades = snapshot.subjects
+    assert (books.name, books.events, books.now, books.rates) == ("futures.mbp10", 200, 200.0, (200.0,))
+    assert (trades.name, trades.now, trades.peak) == ("futures.trades", 50.0, 50.0)
+    assert snapshot.speed.now == 10.0
+    assert snapshot.position.wall_ns == SECOND
+
+
+def test_events_are_spread_over_the_event_time_that_they_took(looked: Looked) -> None:
+    looked.at(T0, books=0)
+    looked.view.snapshot()
+    looked.at(T0 + 3 * SECOND, books=40)
+    density = looked.view.snapshot().density
+    assert density[:5] == (10.0, 10.0, 10.0, 10.0, 0.0)
+
+
+@pytest.mark.parametrize("back_s", [1, 2, 50])
+def test_event_time_that_goes_back_counts_where_it_is_now(looked: Looked, back_s: int) -> None:
+    looked.at(T0 + 60 * SECOND, books=100)
+    looked.view.snapshot()
+    looked.clock.advance(SECOND)
+    looked.at(T0 + (60 - back_s) * SECOND, books=107)
+    density = looked.view.snapshot().density
+    assert density[60 - back_s] == 7.0
+    assert sum(density) == 107.0
+
+
+def test_event_time_outside_the_plan_counts_at_its_ends(looked: Looked) -> None:
+    looked.at(T0 - MINUTE, books=3)
+    looked.view.snapshot()
+    looked.at(T0 + 2 * BINS * SECOND, books=3 + BINS)
+    snapshot = looked.view.snapshot()
+    assert (snapshot.density[0], snapshot.density[-1], snapshot.share) == (4.0, 1.0, 1.0)
+
+
+def test_the_opening_of_the_session_is_noted_once_when_it_is_passed(tmp_path: Path) -> None:
+    looked = Looked(tmp_path)
+    for minutes in (-1, 1, 2, 1):  # T0 is the open
+        looked.at(T0 + minutes * MINUTE)
+        snapshot = looked.view.snapshot([Note(0, "something else", "warning")])
+    texts = [note.text for note in snapshot.notes]
+    assert texts == ["first event; trades + mbp-10 of ES.c.0", "the regular session opened", "something else"]
+    assert snapshot.warnings == 1
+
+
+def test_a_quiet_stretch_is_shown_with_its_end(looked: Looked) -> None:
+    looked.at(T0)
+    looked.replay.pace.quiet_to_ns = T0 + MINUTE
+    looked.replay.pace.quiet_due_ns = looked.clock.now_ns() + 5 * SECOND
+    looked.clock.advance(SECOND)
+    position = looked.view.snapshot().position
+    assert (position.quiet_to_ns, position.quiet_left_ns) == (T0 + MINUTE, 4 * SECOND)
+
+
+def test_a_replay_that_was_stopped_is_finishing(looked: Looked) -> None:
+    looked.replay.stop(StopReason.CTRL_C)
+    assert looked.view.snapshot().state is RunState.FINISHING
+
+
+async def test_the_last_trade_and_book_are_those_published_under_any_prefix(looked: Looked) -> None:
+    options = ReplayOptions(MAX_SPEED, prefix="DRILL")
+    replay = Replay(looked.replay._source.infos, RecordingSink(), options, run_id="r", clock=looked.clock)
+    consumer = Consumer("lake", 0, None, 0)
+    await replay.run()
+    snapshot = ReplayView(replay, looked.scene, lambda: [consumer], clock=looked.clock).snapshot()
+    assert snapshot.trade is not None
+    assert snapshot.book is not None
+    assert (snapshot.trade.ts_event_ns, snapshot.book.ts_event_ns) == (T0 + 80 * MS, T0 + 99 * MS)
+    assert [subject.name for subject in snapshot.subjects] == ["futures.mbp10", "futures.trades"]
+    assert snapshot.consumers == [consumer]
