@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from spyctl.market.byte_rows import Bytes, Part, blank, fill_ints, int_slots, joined, layout, matrix
+from spyctl.market.byte_rows import Bytes, Part, blank, byte_rows, fill_ints, int_slots, joined, layout
 from spyctl.market.encode import EncodedBatch
 
 Ints = np.ndarray[tuple[int], np.dtype[np.int64]]
@@ -21,7 +21,7 @@ def pub_frames(batch: EncodedBatch, subjects: Sequence[str], reply: str, first: 
     rows = _head(batch, b"PUB ", subjects, [*parts, *int_slots("size", True), _CRLF])
     fill_ints(rows, "number", _numbers(batch, first), True)
     fill_ints(rows, "size", batch.lengths, True)
-    return _framed(matrix(rows), batch)
+    return _framed(byte_rows(rows), batch)
 
 
 def hpub_frames(batch: EncodedBatch, subjects: Sequence[str], reply: str, first: int, message_id: str) -> bytearray:
@@ -46,7 +46,7 @@ def hpub_frames(batch: EncodedBatch, subjects: Sequence[str], reply: str, first:
         fill_ints(rows, "id", numbers, True)
     else:
         rows["id"] = batch.ids.view(f"S{batch.ids.shape[1]}").ravel()
-    return _framed(matrix(rows), batch)
+    return _framed(byte_rows(rows), batch)
 
 
 def _numbers(batch: EncodedBatch, first: int) -> Ints:

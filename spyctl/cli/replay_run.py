@@ -175,7 +175,7 @@ async def _play(request: Request, plan: Plan, talk: Talk, interruption: Interrup
         drop(sys.stdout)
         return ExitCode.OK  # whoever read our lines has had enough
     summary = summary_of(replay, destination.stream)
-    print_summary(summary, plan, as_json=request.as_json, to_stderr=request.sink == "stdout")
+    print_summary(summary, plan.dates, as_json=request.as_json, to_stderr=request.sink == "stdout")
     for damage in replay.reading.damage:
         if failure is not damage:
             _show_damage(talk, damage)

@@ -1,14 +1,14 @@
 """The summary of a run: some labelled lines for a person, or one JSON document."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import date
 from typing import TextIO
 
 import orjson
 
 from spyctl.cli.framework.talk import colours, labelled
 from spyctl.market.columns import SCHEMAS
-from spyctl.replay.plan import Plan
 from spyctl.summary import LiveDetails, ReplayDetails, RunSummary
 from spyctl.terminal.text import size_text
 from spyctl.timing.clock import Speed, achieved_text
@@ -17,24 +17,24 @@ from spyctl.timing.instants import NEW_YORK, SECOND, clock_text, duration_text
 Block = tuple[str, ...]  # a label and its lines
 
 
-def print_summary(summary: RunSummary[ReplayDetails], plan: Plan, *, as_json: bool, to_stderr: bool) -> None:
-    """Print the result of a replay, on stdout unless that carries the events."""
+def print_summary(summary: RunSummary[ReplayDetails], dates: Sequence[date], *, as_json: bool, to_stderr: bool) -> None:
+    """Print the result of a replay of some dates, on stdout unless that carries the events."""
     out = sys.stderr if to_stderr else sys.stdout
     if as_json:
         print(orjson.dumps(summary.document(), option=orjson.OPT_INDENT_2).decode(), file=out, flush=True)
         return
     colour = colours(out)
-    for label, *lines in _blocks(summary, plan):
+    for label, *lines in _blocks(summary, dates):
         print(labelled(label, *lines, colour=colour), file=out, flush=True)
 
 
-def _blocks(summary: RunSummary[ReplayDetails], plan: Plan) -> Iterator[Block]:
-    yield _head(summary, plan)
+def _blocks(summary: RunSummary[ReplayDetails], dates: Sequence[date]) -> Iterator[Block]:
+    yield _head(summary, dates)
     yield _events(summary)
     yield _trouble(summary)
     details, delivery, timing = summary.details, summary.delivery, summary.timing
     if details.first_event_ns is not None:
-        quiet = f", {duration_text(timing.quiet_skipped_ns)} of quiet left out" if timing.quiet_skipped_ns else ""
+        quiet = f", {duration_text(timing.quiet_skipped_ns)} of quiet skipped" if timing.quiet_skipped_ns else ""
         achieved = f"asked {Speed.of(timing.speed_asked)}, achieved {achieved_text(timing.speed_achieved)}"
         played = f"{duration_text(timing.event_ns, 3)} in {duration_text(details.paced_ns, 3)}{quiet}"
         yield "speed", f"{achieved}: {played}"
@@ -48,21 +48,21 @@ def _blocks(summary: RunSummary[ReplayDetails], plan: Plan) -> Iterator[Block]:
             f"{delivery.stream}, {span}, {size_text(delivery.payload_bytes)}, acks {delivery.acknowledged}",
         )
     if details.stored is not None:
-        verdict = "each equal to its event, encoded anew"
+        verdict = "each identical to its event"
         if details.missing or details.differing:
             at = f", the first at seq {details.first_difference:,}" if details.first_difference else ""
-            verdict = f"{details.missing:,} missing, {details.differing:,} messages are none of them{at}"
+            verdict = f"{details.missing:,} missing, {details.differing:,} unexpected{at}"
         yield "verify", f"{details.stored:,} stored, {verdict}"
     if summary.digest is not None:
         yield "digest", f"{summary.digest}, the same for the same input"
 
 
-def _head(summary: RunSummary[ReplayDetails], plan: Plan) -> Block:
-    dates = str(plan.dates[0]) if len(plan.dates) == 1 else f"{plan.dates[0]} to {plan.dates[-1]}"
+def _head(summary: RunSummary[ReplayDetails], dates: Sequence[date]) -> Block:
+    span = str(dates[0]) if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
     first_ns, last_ns = summary.details.first_event_ns, summary.details.last_event_ns
     if first_ns is not None and last_ns is not None:
-        dates += f"  {clock_text(first_ns, NEW_YORK)} → {clock_text(last_ns, NEW_YORK)} New York"
-    head = f"{dates}, run {summary.run_id}"
+        span += f"  {clock_text(first_ns, NEW_YORK)} → {clock_text(last_ns, NEW_YORK)} New York"
+    head = f"{span}, run {summary.run_id}"
     if summary.resumed_at is not None:
         head += f", resumed after {summary.resumed_at:,}"
     return ("done", head) if summary.stopped_by is None else ("ended", head, f"by {summary.stopped_by}")
@@ -77,7 +77,7 @@ def _events(summary: RunSummary[ReplayDetails]) -> Block:
         equation += f" + {held:,} held"
     whole = not (events.rejected or held or summary.delivery.unacknowledged)
     equation += f" = {events.acked:,} acked" if whole else f"; {events.acked:,} acked"
-    counts = [f"{count:,} {schema}" for schema, count in zip(SCHEMAS, events.by_subject.values(), strict=True)]
+    counts = [_counted(count, schema) for schema, count in zip(SCHEMAS, events.by_subject.values(), strict=True)]
     return "events", equation, " + ".join(reversed(counts))
 
 
@@ -93,11 +93,11 @@ def _trouble(summary: RunSummary[ReplayDetails]) -> Block:
         ("reconnects", delivery.reconnects),
     ]
     figures = [*always, *((name, count) for name, count in if_any if count)]
-    return "trouble", "   ".join(f"{count:,} {_singular(name) if count == 1 else name}" for name, count in figures)
+    return "trouble", "   ".join(_counted(count, name) for name, count in figures)
 
 
-def _singular(name: str) -> str:
-    return name.removesuffix("s")
+def _counted(count: int, name: str) -> str:
+    return f"{count:,} {name.removesuffix('s') if count == 1 else name}"
 
 
 def print_live_summary(
@@ -123,7 +123,7 @@ def _live_blocks(summary: RunSummary[LiveDetails], title: str, underlying: str) 
     yield _live_trouble(summary)
     yield _live_rate(summary)
     if delivery.first_seq is not None:
-        records = f" (with {details.gap_records:,} gap record{_s(details.gap_records)})" if details.gap_records else ""
+        records = f" (with {_counted(details.gap_records, 'gap records')})" if details.gap_records else ""
         yield "stream", f"{delivery.stream}, seq {delivery.first_seq:,} to {delivery.last_seq:,}{records}"
     for note in list(details.notes)[-10:]:
         yield "note", f"{clock_text(note.ns, NEW_YORK, 0)}  {note.text}"
@@ -139,24 +139,24 @@ def _live_events(summary: RunSummary[LiveDetails]) -> Block:
         ("queued", summary.details.queued),
     ):
         if count:
-            equation += f" + {count:,} {name}"
-    counts = zip(events.by_subject.values(), ("trade", "quote", "option trade"), strict=False)
+            equation += f" + {_counted(count, name)}"
+    counts = zip(events.by_subject.values(), ("trades", "quotes", "option trades"), strict=False)
     return (
         "events",
         equation + (f"; {unacknowledged:,} not acked" if unacknowledged else "; all acked"),
-        " + ".join(f"{count:,} {name}{_s(count)}" for count, name in counts),
+        " + ".join(_counted(count, name) for count, name in counts),
     )
 
 
 def _live_trouble(summary: RunSummary[LiveDetails]) -> Block:
     events, details = summary.events, summary.details
     opened = f" (open: {', '.join(details.open_gaps)})" if details.open_gaps else ""
-    trouble = [f"{events.gaps:,} gap{_s(events.gaps)}{opened}", f"{events.rejected:,} rejected"]
+    trouble = [f"{_counted(events.gaps, 'gaps')}{opened}", f"{events.rejected:,} rejected"]
     trouble.append(f"{events.dropped:,} dropped")
     if events.reordered:
         trouble.append(f"{events.reordered:,} reordered")
     if details.missing:
-        trouble.append(f"{len(details.missing):,} topic{_s(len(details.missing))} never acknowledged")
+        trouble.append(f"{_counted(len(details.missing), 'topics')} never acknowledged")
     return "trouble", "   ".join(trouble)
 
 
@@ -167,7 +167,3 @@ def _live_rate(summary: RunSummary[LiveDetails]) -> Block:
         rate += f"   event to received p50 {latency.p50:.1f} ms, p99 {latency.p99:.1f} ms"
     received = (f"received to acked p50 {ack.p50:.1f} ms, p99 {ack.p99:.1f} ms",) if ack is not None else ()
     return "rate", rate, *received
-
-
-def _s(count: int) -> str:
-    return "" if count == 1 else "s"

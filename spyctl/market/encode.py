@@ -1,8 +1,8 @@
 """Canonical columns → the bytes that are published, a whole batch at a time.
 
-A batch becomes a byte matrix with one row an event. A row starts as a template, the JSON of the event with
+A batch becomes a byte matrix with one row per event. A row starts as a template, the JSON of the event with
 empty slots; the slots are filled column by column from tables of ready-made digits, with ``\\0`` where a number is
-shorter than its slot, and at the end all ``\\0`` are dropped at once. The bytes are those of ``orjson.dumps(event)``:
+shorter than its slot, and at the end every ``\\0`` is dropped at once. The bytes are those of ``orjson.dumps(event)``:
 a price below 10^6 units has at most 15 significant digits, so the shortest text that reads back as
 ``float64(px) / 1e9`` is its plain decimal expansion. What lies outside (huge or tiny prices, instants of other
 centuries) is encoded event by event.
@@ -27,11 +27,11 @@ from spyctl.market.byte_rows import (
     Layout,
     Part,
     blank,
+    byte_rows,
     fill_ints,
     int_slots,
     joined,
     layout,
-    matrix,
 )
 from spyctl.market.columns import EVENT_TYPES, SCHEMAS, UNDEF_PRICE, Batch, Rows, events
 from spyctl.market.subjects import rank_of, subject_of
@@ -106,7 +106,7 @@ def encoded_events(
     payloads: Sequence[bytes], ranks: Sequence[int], ids: Sequence[bytes] | None = None, received_ns: int = 0
 ) -> EncodedBatch:
     """Wrap the bytes of single events; nothing is late, and nothing is paced."""
-    rows = _byte_rows(payloads)
+    rows = _padded(payloads)
     none = np.zeros(len(payloads), np.int64)
     return EncodedBatch(
         rows,
@@ -114,12 +114,12 @@ def encoded_events(
         np.array(ranks, np.uint8),
         none,
         none.astype(bool),
-        _byte_rows(ids) if ids is not None else None,
+        _padded(ids) if ids is not None else None,
         received_ns,
     )
 
 
-def _byte_rows(texts: Sequence[bytes]) -> Bytes:
+def _padded(texts: Sequence[bytes]) -> Bytes:
     width = max(map(len, texts), default=0)
     return np.frombuffer(b"".join(text.ljust(width, b"\0") for text in texts), np.uint8).reshape(len(texts), width)
 
@@ -136,7 +136,7 @@ def _encode(batch: Batch, piece: slice, is_book: NDArray[np.bool_]) -> Bytes:
     width = max(map(len, symbols), default=1)
     text, odd = np.zeros((len(order), 0), np.uint8), np.zeros(len(order), bool)
     if len(order) and is_book.any():
-        # Where a trade stands, the book before it (or the first one) is written too, and then written over.
+        # In the place of a trade the book before it (or the first one) is written too, and then overwritten.
         numbers = order[np.maximum.accumulate(np.where(is_book, np.arange(len(order)), is_book.argmax()))]
         text, odd = _encode_books(_taken(books, numbers - len(trades)), symbols, width)
     if not is_book.all():
@@ -251,7 +251,7 @@ def _fill_prices(rows: Rows, name: str, px: Ints, wide: bool) -> None:
     if wide:
         rows[f"{name}.sign"] = np.where(size < 0, ord("-"), 0)
         size = np.abs(size)
-        size = np.where((size < 0) | (size >= _PRICE_END), 0, size)  # odd ones are written over later
+        size = np.where((size < 0) | (size >= _PRICE_END), 0, size)  # odd ones are overwritten later
     whole, fraction = np.divmod(size // 10**5, 10_000)
     if wide:
         upper, whole = np.divmod(whole, 10_000)
@@ -282,7 +282,7 @@ def _fill_head(rows: Rows, part: Rows, symbols: Sequence[bytes]) -> NDArray[np.b
 
 
 def _narrow(px: Ints) -> bool:
-    # Prices that are multiples of 1e-4 from 0.001 up to 9999.9999, or zero; nearly every batch.
+    # Multiples of 1e-4 from 0.001 up to 9999.9999, or zero: true of nearly every batch.
     return bool(px.min() >= 0 and px.max() < 10_000 * _NS and not (px % 10**5).any() and _plain(px))
 
 
@@ -305,7 +305,7 @@ def _encode_trades(part: Rows, symbols: Sequence[bytes], width: int) -> tuple[By
     _fill_prices(rows, "price", price, wide)
     fill_ints(rows, "size", size, wide)
     rows["aggressor"] = _AGGRESSORS[part["aggressor"]]
-    return matrix(rows), odd | _odd_price(price) if wide else odd
+    return byte_rows(rows), odd | _odd_price(price) if wide else odd
 
 
 def _encode_books(part: Rows, symbols: Sequence[bytes], width: int) -> tuple[Bytes, NDArray[np.bool_]]:
@@ -322,4 +322,4 @@ def _encode_books(part: Rows, symbols: Sequence[bytes], width: int) -> tuple[Byt
     rows["is_snapshot"] = _BOOLEANS[part["is_snapshot"].astype("i1")]
     if wide:
         odd |= (_odd_price(columns["bid_px"]) | _odd_price(columns["ask_px"])).any(axis=1)
-    return matrix(rows), odd
+    return byte_rows(rows), odd

@@ -131,7 +131,7 @@ def _value(hint: Any, value: Any, where: str) -> Any:
             return hint(value)
         except ValueError:
             allowed = ", ".join(str(member.value) for member in hint)
-            raise PayloadError(f"{where}: {value!r} is none of {allowed}") from None
+            raise PayloadError(f"{where}: {value!r} is not one of {allowed}") from None
     if type(value) is hint:
         return value
     name = getattr(hint, "__name__", str(hint))

@@ -1,1 +1,1 @@
-"""Replaying files: plan, source, pacing, player, and what is shown of it."""
+"""Replaying files: plan, source, pacing, player, result and display."""

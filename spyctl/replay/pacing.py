@@ -21,7 +21,7 @@ class Pace:
     """Measurements of the pacing; event times and durations in ns, clock times monotonic.
 
     ``lateness_ns`` is how long after its due time an event was handed on. A quiet stretch that was shortened
-    counts in ``quiet_event_ns`` (all of its event time) and ``quiet_clock_ns`` (the time it was waited for);
+    counts in ``quiet_event_ns`` (all of its event time) and ``quiet_clock_ns`` (how long it was waited for);
     ``quiet_skipped_ns`` is the event time that was not waited for.
     """
 

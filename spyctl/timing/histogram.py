@@ -1,4 +1,4 @@
-"""Counters and measurements of a run; written by the pipeline, read as copies by everybody else."""
+"""Durations counted in buckets, and their percentiles."""
 
 import math
 from dataclasses import dataclass

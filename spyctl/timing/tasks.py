@@ -1,4 +1,4 @@
-"""Ending background tasks for certain."""
+"""Ending background tasks, even those that miss a cancellation."""
 
 import asyncio
 from typing import Any

@@ -80,7 +80,7 @@ def test_verify_reads_every_event_back(cli: Cli, data: Path, nats_server: NatsSe
     for how in ("fast", "message"):
         result = cli("replay", "-s", "max", "--verify", "--ack", how, *url)
         assert result.returncode == 0, result.stderr
-        assert "verify   1,050 stored, each equal to its event, encoded anew" in result.stdout
+        assert "verify   1,050 stored, each identical to its event" in result.stdout
     found = summary(cli("replay", "-s", "max", "--verify", "--count", "100", "--json", *url))
     assert (found["published"], found["stored"], found["differing"]) == (100, 100, 0)
 

@@ -20,7 +20,6 @@ from spyctl.market.events import (
     StockQuote,
     StockTrade,
 )
-from spyctl.market.json_schema import json_schema
 from spyctl.market.subjects import (
     KINDS,
     SUBJECTS,
@@ -132,20 +131,3 @@ def test_the_rank_of_a_subject_is_its_index_in_the_one_table() -> None:
 
 def test_futures_trades_rank_before_books() -> None:
     assert rank_of(subject_of(FuturesTrade)) < rank_of(subject_of(MBP10))
-
-
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.schema_id)
-def test_the_json_schema_lists_every_key_in_order(kind: Any) -> None:
-    schema = json_schema(kind)
-    names = [field.name for field in dataclasses.fields(kind.event_type)]
-    assert schema["required"] == list(schema["properties"]) == names
-    assert schema["$id"] == kind.schema_id
-
-
-def test_the_json_schema_describes_what_is_written() -> None:
-    schema = json_schema(KINDS[3])
-    assert schema["properties"]["aggressor"] == {"type": "integer", "enum": [1, -1, 0]}
-    assert schema["properties"]["seq"] == {"type": ["integer", "null"], "default": None}
-    book = json_schema(KINDS[4])["properties"]["levels"]
-    assert (book["minItems"], book["maxItems"]) == (10, 10)
-    assert book["items"]["properties"]["bid_px"]["type"] == ["number", "null"]

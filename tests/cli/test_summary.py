@@ -1,0 +1,111 @@
+"""The summary of a replay as a person reads it, and as JSON."""
+
+from dataclasses import replace
+from datetime import date
+from typing import Any
+
+import orjson
+import pytest
+
+from spyctl.cli.summary import print_summary
+from spyctl.summary import DeliveryFigures, EventCounts, ReplayDetails, RunSummary, StopReason, Timing
+from spyctl.timing.histogram import Percentiles
+from spyctl.timing.instants import MS, SECOND
+from tests.support.records import T0
+
+DAY = date(2025, 12, 16)
+SUMMARY = RunSummary(
+    run_id="3kq7",
+    events=EventCounts(
+        read=61_859, published=61_859, acked=61_859,
+        by_subject={"market.futures.trades": 2_947, "market.futures.mbp10": 58_912},
+    ),
+    delivery=DeliveryFigures(
+        "fast ingest", 0, "MARKET_DATA", 1, 61_859, payload_bytes=45_000_000, ack_ms=Percentiles(1.1, 4.0)
+    ),
+    timing=Timing(1, 2, 60 * SECOND, 599_987 * MS, 10.0, 10.0, 1_031.0),
+    details=ReplayDetails(
+        records=61_859, first_event_ns=T0 + 4 * MS, last_event_ns=T0 + 300 * SECOND, paced_ns=59_999 * MS,
+        peak_events_per_s=5_554,
+    ),
+    complete=True,
+    digest="9f2c",
+)  # fmt: skip
+
+
+def changed(*, events: dict[str, Any] | None = None, **details: Any) -> RunSummary[ReplayDetails]:
+    return replace(
+        SUMMARY, events=replace(SUMMARY.events, **(events or {})), details=replace(SUMMARY.details, **details)
+    )
+
+
+def printed(capsys: pytest.CaptureFixture[str], summary: RunSummary[ReplayDetails], *dates: date) -> list[str]:
+    print_summary(summary, dates or (DAY,), as_json=False, to_stderr=False)
+    return capsys.readouterr().out.splitlines()
+
+
+def test_a_whole_replay_in_eight_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    assert printed(capsys, SUMMARY) == [
+        "done     2025-12-16  09:30:00.004 → 09:35:00.000 New York, run 3kq7",
+        "events   61,859 read = 61,859 published = 61,859 acked",
+        "         58,912 mbp-10 + 2,947 trades",
+        "trouble  0 late   0 rejected   0 gaps",
+        "speed    asked 10×, achieved 10.00×: 9 m 59.987 s in 59.999 s",
+        "rate     mean 1,031 events/s, peak 5,554/s   ack p50 1.1 ms, p99 4.0 ms",
+        "stream   MARKET_DATA, seq 1 to 61,859, 45.0 MB, acks fast ingest",
+        "digest   9f2c, the same for the same input",
+    ]
+
+
+def test_what_is_wrong_is_counted_in_the_singular_too(capsys: pytest.CaptureFixture[str]) -> None:
+    summary = changed(
+        events={
+            "late": 2, "gaps": 1, "reordered": 3, "rejected_by_reason": {"price": 1}, "unresolved": 4,
+            "by_subject": {"t": 1, "b": 0},
+        },
+        damaged=["cut short"], held=7,
+    )  # fmt: skip
+    summary = replace(summary, timing=replace(summary.timing, stalls=1))
+    lines = printed(capsys, summary)
+    assert "1 rejected + 7 held; 61,859 acked" in lines[1]
+    assert lines[2].strip() == "0 mbp-10 + 1 trade"
+    assert lines[3] == "trouble  2 late   1 rejected   1 gap   3 reordered   4 unresolved   1 damaged   1 stall"
+
+
+def test_a_replay_that_was_stopped_says_by_what(capsys: pytest.CaptureFixture[str]) -> None:
+    stopped = replace(SUMMARY, stopped_by=StopReason.CTRL_C, complete=False, resumed_at=1_000)
+    lines = printed(capsys, stopped, DAY, DAY.replace(day=17))
+    assert lines[0].startswith("ended    2025-12-16 to 2025-12-17  09:30:00.004")
+    assert lines[0].endswith("run 3kq7, resumed after 1,000")
+    assert lines[1].strip() == "by Ctrl-C"
+
+
+def test_without_events_there_is_neither_speed_nor_rate(capsys: pytest.CaptureFixture[str]) -> None:
+    nothing = changed(events={"by_subject": {"t": 0, "b": 0}}, first_event_ns=None, last_event_ns=None)
+    labels = [line.split(" ")[0] for line in printed(capsys, nothing)]
+    assert "speed" not in labels
+    assert "rate" not in labels
+
+
+@pytest.mark.parametrize(
+    ("details", "verdict"),
+    [
+        ({"stored": 9, "missing": 0, "differing": 0}, "9 stored, each identical to its event"),
+        (
+            {"stored": 8, "missing": 1, "differing": 2, "first_difference": 17},
+            "8 stored, 1 missing, 2 unexpected, the first at seq 17",
+        ),
+        ({"stored": 8, "missing": 1, "differing": 0}, "8 stored, 1 missing, 0 unexpected"),
+    ],
+)
+def test_the_result_of_verifying_is_one_line(
+    capsys: pytest.CaptureFixture[str], details: dict[str, Any], verdict: str
+) -> None:
+    assert f"verify   {verdict}" in printed(capsys, changed(**details))
+
+
+def test_as_json_it_is_the_document_on_the_stream_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    print_summary(SUMMARY, [DAY], as_json=True, to_stderr=True)
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert orjson.loads(output.err) == orjson.loads(orjson.dumps(SUMMARY.document()))
