@@ -1,5 +1,6 @@
-"""The summary of a replay as a person reads it, and as JSON."""
+"""The summary of a run as a person reads it, and as JSON."""
 
+import sys
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -7,10 +8,11 @@ from typing import Any
 import orjson
 import pytest
 
-from spyctl.cli.summary import print_summary
-from spyctl.summary import DeliveryFigures, EventCounts, ReplayDetails, RunSummary, StopReason, Timing
+from spyctl.cli.summary import print_live_summary, print_summary
+from spyctl.summary import DeliveryFigures, EventCounts, LiveDetails, ReplayDetails, RunSummary, StopReason, Timing
 from spyctl.timing.histogram import Percentiles
 from spyctl.timing.instants import MS, SECOND
+from spyctl.timing.notes import Note
 from tests.support.records import T0
 
 DAY = date(2025, 12, 16)
@@ -109,3 +111,39 @@ def test_as_json_it_is_the_document_on_the_stream_asked_for(capsys: pytest.Captu
     output = capsys.readouterr()
     assert output.out == ""
     assert orjson.loads(output.err) == orjson.loads(orjson.dumps(SUMMARY.document()))
+
+
+LIVE = RunSummary(
+    run_id="8c41",
+    events=EventCounts(
+        read=14, published=10, acked=10, duplicates=1, dropped=2, gaps=1, rejected_by_reason={"price": 1},
+        by_subject={"stocks": 1, "quotes": 7, "options": 2, "gaps": 1},
+    ),
+    delivery=DeliveryFigures("per message", 0, "MARKET_DATA", 61_860, 61_870, ack_ms=Percentiles(0.9, 4.2)),
+    timing=Timing.real_time(1, 2, 67 * SECOND, 10),
+    details=LiveDetails(
+        received=14, queued=0, expiry="2025-12-16", strike_range=5, centre=680, gap_records=1, open_gaps=["nats"],
+        missing=["T.O:SPY"], latency_ms=Percentiles(2.1, 6.8), notes=[Note(T0, "a note")],
+    ),
+    complete=True,
+    stopped_by=StopReason.CTRL_C,
+)  # fmt: skip
+
+
+def test_a_live_run_in_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    print_live_summary(LIVE, "live --sim", "SPY", as_json=False, out=sys.stdout)
+    assert capsys.readouterr().out.splitlines() == [
+        "done     live --sim, SPY ±5, 1 m 07 s, run 8c41, ended by Ctrl-C",
+        "events   14 received = 10 published + 1 rejected + 1 duplicate + 2 dropped; all acked",
+        "         1 trade + 7 quotes + 2 option trades",
+        "trouble  1 gap (open: nats)   1 rejected   2 dropped   1 topic never acknowledged",
+        "rate     mean 0 events/s   event to received p50 2.1 ms, p99 6.8 ms",
+        "         received to acked p50 0.9 ms, p99 4.2 ms",
+        "stream   MARKET_DATA, seq 61,860 to 61,870 (with 1 gap record)",
+        "note     09:30:00  a note",
+    ]
+
+
+def test_a_live_run_as_json_is_its_document(capsys: pytest.CaptureFixture[str]) -> None:
+    print_live_summary(LIVE, "live --sim", "SPY", as_json=True, out=sys.stdout)
+    assert orjson.loads(capsys.readouterr().out) == orjson.loads(orjson.dumps(LIVE.document()))
