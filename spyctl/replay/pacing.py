@@ -48,7 +48,7 @@ class Pace:
 
     @property
     def clock_ns(self) -> int:
-        """Wall time used for it, likewise."""
+        """Wall time used for it, shortened quiet stretches left out."""
         return self.last_clock_ns - self.started_ns - self.quiet_clock_ns
 
     def achieved(self) -> float | None:
