@@ -46,9 +46,8 @@ class TakesAll:
 
     protocol = "fast ingest"
 
-    def __init__(self, clock: JumpingClock | None = None) -> None:
+    def __init__(self) -> None:
         self.delivery = Delivery()
-        self._clock = clock
         self._random = random.Random(7)
 
     async def publish(self, batch: EncodedBatch) -> None:
@@ -77,7 +76,7 @@ async def draw_replay() -> None:
     plan = make_plan(ROOT / "dbn-data", [str(day)], "--date", Selection(), speed=10.0)
     end_ns = parse_instant("open", day) + 67 * SECOND
     clock = JumpingClock()
-    sink = TakesAll(clock)
+    sink = TakesAll()
     options = ReplayOptions(Speed(10.0), Selection(end_ns=end_ns, days=plan.selection.days))
     replay = Replay(plan.infos, sink, options, run_id="3kq7", clock=clock)
     scene = Scene(

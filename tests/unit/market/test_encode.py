@@ -49,7 +49,7 @@ def a_batch(draw: st.DrawFn) -> Batch:
     return Batch((trade_rows, book_rows), np.array(draw(st.permutations(range(count))), np.intp), names)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(a_batch())
 def test_the_bytes_are_those_of_orjson_event_by_event(batch: Batch) -> None:
     expected = [orjson.dumps(event) for event in events(batch)]
@@ -75,7 +75,6 @@ def test_a_large_batch_comes_in_bounded_pieces() -> None:
     assert found == list(range(len(rows)))[::-1]
 
 
-@settings(deadline=None)
 @given(a_batch(), st.integers(0, 5), st.integers(0, 9))
 def test_a_slice_of_a_batch_holds_the_same_events(batch: Batch, start: int, length: int) -> None:
     piece = batch[start : start + length]
