@@ -17,7 +17,6 @@ from spyctl.replay.screen import (
     Subject,
     progress_line,
     render,
-    session_place,
 )
 from spyctl.summary import DeliveryFigures, EventCounts, ReplayDetails, RunSummary, Timing
 from spyctl.terminal.process import Usage
@@ -130,20 +129,6 @@ def test_at_max_speed_the_rate_takes_the_place_of_now_and_behind() -> None:
 def test_a_quiet_stretch_says_where_it_ends_and_when() -> None:
     quiet = Position(T0, quiet_to_ns=T0 + HOUR, quiet_left_ns=5 * SECOND, wall_ns=SECOND)
     assert "quiet to 10:30:00, in 5.0 s" in lines(changed(position=quiet), 80, 24)[2]
-
-
-@pytest.mark.parametrize(
-    ("offset_ns", "place"),
-    [
-        (-MINUTE, "1 m 00 s before the open"),
-        (0, "0.0 s after the open"),
-        (67 * SECOND, "1 m 07 s after the open"),
-        (13 * HOUR // 2, "0.0 s after the close"),
-        (-7 * HOUR, "overnight"),
-    ],
-)
-def test_an_instant_is_placed_in_the_regular_session(offset_ns: int, place: str) -> None:
-    assert session_place(T0 + offset_ns) == place
 
 
 def test_the_plain_line_names_trouble_only_where_there_is_some() -> None:
