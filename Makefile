@@ -10,7 +10,7 @@ INSTALL := $(shell command -v uv >/dev/null 2>&1 && echo "uv pip install --quiet
 
 help:
 	@echo "make demo   install, then replay the sample day at ten times real time"
-	@echo "make test   install, then lint, types, import layers and the whole test suite"
+	@echo "make test   install, then lint, types, import layers, limits and the whole test suite"
 	@echo "make fast   lint, types and the tests that need no server"
 	@echo "make soak   what takes too long for make test: every bit of a header flipped"
 	@echo "make bench  how fast it is, as ratios inside one run"
@@ -34,6 +34,7 @@ check: $(VENV)/test.ok
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(RUNS)/python -m tests.checks
 
 fast: check
 	@$(RUNS)/python -m pytest -m "not integration and not soak"
