@@ -27,7 +27,7 @@ demo: $(VENV)/spyctl.ok
 	  "         spyctl live --sim          the live side, without an API key"
 
 test: $(VENV)/test.ok check
-	@$(RUNS)/python -m pytest
+	@$(RUNS)/python -m pytest -n auto
 
 check: $(VENV)/test.ok
 	@$(BIN)/ruff check .
@@ -37,7 +37,7 @@ check: $(VENV)/test.ok
 	@$(RUNS)/python -m tests.checks
 
 fast: check
-	@$(RUNS)/python -m pytest -m "not integration and not soak"
+	@$(RUNS)/python -m pytest -n auto -m "not integration and not soak"
 
 soak: $(VENV)/test.ok
 	@$(RUNS)/python -m pytest -m soak

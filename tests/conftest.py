@@ -14,6 +14,11 @@ ROOT = Path(__file__).parent.parent
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Two workers to a core: tests wait for processes and servers half of their time."""
+    return 2 * (os.cpu_count() or 1)
+
+
 @pytest.fixture
 def nats_server(tmp_path: Path) -> Iterator[NatsServer]:
     server = NatsServer(tmp_path / "nats").start()
