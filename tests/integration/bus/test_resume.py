@@ -72,7 +72,7 @@ async def killed(environment: dict[str, str], folder: Path, url: str, how: str, 
     )  # fmt: skip
     try:
         while process.returncode is None and await stored(connection) < target:  # noqa: ASYNC110
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)  # leaves the processor to the replay
         if process.returncode is None:
             process.kill()
         return await process.wait() == -9
