@@ -7,11 +7,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.servers import NatsServer, unused_port
 
 ROOT = Path(__file__).parent.parent
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("spyctl", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("spyctl")
 
 
 def pytest_xdist_auto_num_workers() -> int:

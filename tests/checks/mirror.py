@@ -14,6 +14,7 @@ EXCEPTIONS = {
     "spyctl/bus/acks/choice.py": UNTIL_SPLIT,
     "spyctl/bus/acks/fast_ingest.py": UNTIL_SPLIT,
     "spyctl/bus/acks/per_message.py": UNTIL_SPLIT,
+    "spyctl/bus/checkpoint.py": UNTIL_SPLIT,
     "spyctl/bus/consumers.py": UNTIL_SPLIT,
     "spyctl/bus/frames.py": UNTIL_SPLIT,
     "spyctl/bus/in_flight.py": UNTIL_SPLIT,

@@ -19,11 +19,12 @@ from spyctl.massive.simulator import Peer, Script, Simulator
 from tests.conftest import Cli
 from tests.support.feeds import NoOptions
 from tests.support.rest import BAD_KEY, NO_PLAN, serving
-from tests.support.servers import NatsServer, unused_port
+from tests.support.servers import NatsServer, stored_bytes, unused_port
 from tests.support.stream import read_stream
 from tests.support.terminal import Terminal
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, eventually_sync
 
+pytestmark = pytest.mark.integration
 KEY = "not-a-real-key-9f3a"
 
 
@@ -82,7 +83,7 @@ def test_the_first_signal_sums_up(environment: dict[str, str], tmp_path: Path, n
         assert process.stderr is not None
         while "live " not in process.stderr.readline():
             assert process.poll() is None
-        time.sleep(0.5)
+        eventually_sync(lambda: stored_bytes(tmp_path / "store") > 0)
         process.send_signal(number)
         out, said = process.communicate(timeout=30)
     assert process.returncode == code, said

@@ -9,13 +9,15 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.conftest import ROOT, Cli
-from tests.support.servers import NatsServer
+from tests.support.pace import assert_speed_kept
+from tests.support.servers import NatsServer, stored_bytes
 from tests.support.waiting import eventually_sync
 
 pytestmark = pytest.mark.integration
@@ -65,11 +67,11 @@ def test_a_replay_is_in_order_complete_and_the_same_each_time(cli: Cli, nats_ser
 
 @pytest.mark.parametrize("speed", [1, 10, 100])
 def test_a_replay_keeps_its_speed(cli: Cli, nats_server: NatsServer, speed: int) -> None:
-    arguments = ("replay", "--speed", str(speed), "--end", f"open{5 * speed - 300:+d}s", "--nats-url", nats_server.url)
+    arguments = ("replay", "--speed", str(speed), "--end", f"open{3 * speed - 300:+d}s", "--nats-url", nats_server.url)
+    begun = time.monotonic()
     found = summary(cli, *arguments)
-    assert found["speed_achieved"] == pytest.approx(speed, rel=0.001)
-    assert found["wall_s"] > 4
-    assert found["stalls"] == 0
+    assert time.monotonic() - begun > found["event_s"] / speed > 2.5
+    assert_speed_kept(found)
 
 
 def test_events_of_both_sides_have_the_fields_that_are_promised(cli: Cli, nats_server: NatsServer) -> None:
@@ -140,9 +142,8 @@ def test_a_restart_of_nats_loses_and_doubles_nothing(
     process = subprocess.Popen(
         command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
-    messages = nats_server.folder / "jetstream" / "$G" / "streams" / "MARKET_DATA" / "msgs"
     for size in (500_000, 5_000_000):
-        eventually_sync(lambda size=size: sum(path.stat().st_size for path in messages.glob("*.blk")) > size)
+        eventually_sync(lambda size=size: stored_bytes(nats_server.folder) > size)
         nats_server.restart(kill=True)
     out, _ = process.communicate(timeout=90)
     found = json.loads(out)

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from tests.conftest import Cli
+from tests.support.pace import assert_speed_kept
 from tests.support.records import MS, SECOND, T0, book, metadata, trade, write_file
-from tests.support.servers import NatsServer
+from tests.support.servers import NatsServer, stored_bytes
 from tests.support.stream import read_stream
 from tests.support.waiting import eventually_sync
 
@@ -150,10 +151,11 @@ def test_a_dry_run_plans_and_touches_nothing(cli: Cli, data: Path, tmp_path: Pat
     assert not (tmp_path / "store").exists()
 
 
-def test_the_pace_is_kept(cli: Cli, data: Path) -> None:
-    found = summary(cli("replay", "--speed", "2", "--json"))
-    assert found["speed_achieved"] == pytest.approx(2.0, rel=0.05)
+def test_half_speed_takes_twice_the_time(cli: Cli, data: Path) -> None:
+    found = summary(cli("replay", "--speed", "0.5", "--json"))
     assert found["event_s"] == pytest.approx(0.999)
+    assert found["wall_s"] > 1.99
+    assert_speed_kept(found)
 
 
 @pytest.mark.parametrize(("number", "code", "by"), [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")])
@@ -168,8 +170,7 @@ def test_an_interruption_drains_says_so_and_sums_up(
     for line in process.stderr:
         if line.startswith("nats "):
             break
-    blocks = nats_server.folder / "jetstream" / "$G" / "streams" / "MARKET_DATA" / "msgs"
-    eventually_sync(lambda: any(path.stat().st_size for path in blocks.glob("*.blk")))
+    eventually_sync(lambda: stored_bytes(nats_server.folder) > 0)
     process.send_signal(number)
     out, _ = process.communicate(timeout=30)
     found = json.loads(out)
@@ -260,7 +261,7 @@ def test_a_quiet_stretch_is_shortened_and_told(cli: Cli, tmp_path: Path) -> None
     write_file(tmp_path / "dbn-data", "trades", [trade(), trade(T0 + 3_600 * SECOND)])
     found = summary(cli("replay", "--max-quiet", "50ms", "--json"))
     assert found["quiet_skipped_s"] == pytest.approx(3_599.95)
-    assert found["wall_s"] < 5
+    assert found["wall_s"] < 60
 
 
 # --- bad input

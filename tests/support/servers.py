@@ -36,6 +36,12 @@ def unused_port() -> int:
             return port
 
 
+def stored_bytes(store: Path, stream: str = "MARKET_DATA") -> int:
+    """Return the size of what a server has stored of a stream, 0 where there is none; asks no server."""
+    blocks = (store / "jetstream" / "$G" / "streams" / stream / "msgs").glob("*.blk")
+    return sum(path.stat().st_size for path in blocks)
+
+
 class NatsServer:
     """Starts, stops, kills and restarts one server; its port stays the same."""
 

@@ -21,7 +21,7 @@ from spyctl.replay.source import DBNIngestor, Reading, read_batches
 from spyctl.timing.instants import HOUR, MINUTE
 from tests.conftest import Cli
 from tests.support.records import DAY, DAY_NS, T0, trade, write_file
-from tests.support.servers import NatsServer
+from tests.support.servers import NatsServer, stored_bytes
 from tests.support.stream import read_stream
 from tests.support.waiting import eventually
 
@@ -151,8 +151,7 @@ async def test_ended_by_ctrl_c_and_resumed(
             sys.executable, "-m", "spyctl", "replay", "-s", "20", "-q", "--nats-url", nats_server.url,
             env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=stderr,
         )  # fmt: skip
-    blocks = nats_server.folder / "jetstream" / "$G" / "streams" / "MARKET_DATA" / "msgs"
-    await eventually(lambda: sum(path.stat().st_size for path in blocks.glob("*.blk")) > 100_000)
+    await eventually(lambda: stored_bytes(nats_server.folder) > 100_000)
     process.send_signal(2)
     assert await process.wait() == 130, said.read_text()
     result = await asyncio.to_thread(cli, "replay", "-s", "max", "--json", "--nats-url", nats_server.url, "--resume")
@@ -204,8 +203,7 @@ async def test_a_living_run_is_not_resumed(
         sys.executable, "-m", "spyctl", "replay", "-s", "1", "-q", "--nats-url", nats_server.url,
         env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    blocks = nats_server.folder / "jetstream" / "$G" / "streams" / "MARKET_DATA" / "msgs"
-    await eventually(lambda: any(path.stat().st_size for path in blocks.glob("*.blk")))
+    await eventually(lambda: stored_bytes(nats_server.folder) > 0)
     result = await asyncio.to_thread(cli, "replay", "-s", "1", "--nats-url", nats_server.url, "--resume")
     process.kill()
     await process.wait()

@@ -110,7 +110,7 @@ async def test_nobody_there_is_told_at_once(free_port: int) -> None:
     begun = time.monotonic()
     with pytest.raises(UnreachableError, match=f"no NATS server answers on nats://127.0.0.1:{free_port}"):
         await connect([f"nats://127.0.0.1:{free_port}"])
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 10
 
 
 async def test_of_several_servers_one_is_enough(nats_server: NatsServer, free_port: int) -> None:
