@@ -14,6 +14,7 @@ import pytest
 from spyctl.bus.acks.base import Patience
 from spyctl.bus.acks.fast_ingest import FastIngest
 from spyctl.bus.acks.per_message import PerMessage
+from spyctl.bus.checkpoint import Checkpoint
 from spyctl.bus.connection import connect
 from spyctl.bus.publisher import Publisher
 from spyctl.bus.stream import Stream, ensure_stream
@@ -87,7 +88,7 @@ async def test_everything_is_stored_once_in_order_and_counted(nats_server: NatsS
     assert (delivery.published, delivery.acked, delivery.reordered, delivery.resent) == (20_000, 20_000, 0, 0)
     assert (delivery.first_seq, delivery.last_seq) == (1, 20_000)
     assert delivery.ack_ns.count == 20_000
-    assert one.checkpoint() == (20_000, 20_000)
+    assert one.checkpoint() == Checkpoint(20_000, 20_000)
     await assert_stored(nats_server.url, 20_000, protocol)
 
 

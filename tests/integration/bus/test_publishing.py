@@ -75,7 +75,7 @@ async def test_one_run_at_a_time_publishes_to_a_subject(connection: Connection) 
             async with publishing(connection, REQUEST):
                 pass
         other = tuple(f"P.{subject}" for subject in SUBJECTS)
-        async with publishing(connection, RunRequest("replay", other, other, prefix="P")):
+        async with publishing(connection, RunRequest("replay", other, prefix="P")):
             pass
     runs = await Runs.open(connection)
     async with publishing(connection, REQUEST) as second:

@@ -66,8 +66,6 @@ async def replayed(root: Path, server: NatsServer, dates: list[date]) -> list[tu
     stored = await read_stream(server.url)
     assert stats.events == len(stored)
     assert [seq for seq, *_ in stored] == list(range(1, len(stored) + 1))
-    ids = [message_id for *_, message_id in stored]
-    assert [one.rpartition("-")[2] for one in ids] == [str(i + 1) for i in range(len(ids))]
     return [(subject, payload) for _, subject, payload, _ in stored]
 
 
