@@ -18,6 +18,7 @@ import pytest
 from tests.conftest import ROOT, Cli
 from tests.support.pace import assert_speed_kept
 from tests.support.servers import NatsServer, stored_bytes
+from tests.support.simulation import LIVE_SUBJECTS, simulate
 from tests.support.waiting import eventually_sync
 
 pytestmark = pytest.mark.integration
@@ -42,16 +43,20 @@ def stored(cli: Cli, url: str, *arguments: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
-def test_live_publishes_what_it_receives(cli: Cli, nats_server: NatsServer) -> None:
-    found = summary(cli, "live", "--sim", "--sim-rate", "2000", "--for", "3s", "--nats-url", nats_server.url)
+def enough(counts: dict[str, int]) -> bool:
+    return counts.keys() >= LIVE_SUBJECTS and sum(counts.values()) > 1_000
+
+
+def test_live_publishes_what_it_receives(
+    cli: Cli, environment: dict[str, str], tmp_path: Path, nats_server: NatsServer
+) -> None:
+    found = simulate(environment, tmp_path, nats_server.url, "--sim-rate", "2000", until=enough)
     assert found["received"] == found["published"] + found["rejected"] + found["duplicates"] + found["dropped"]
     assert found["published"] == found["acked"] > 1_000
     assert (found["rejected"], found["dropped"], found["gaps"]) == (0, 0, 0)
     lines = stored(cli, nats_server.url)
     assert len(lines) == found["published"]
-    assert {line["subject"] for line in lines} == {
-        "market.stocks.trades", "market.stocks.quotes", "market.options.trades",
-    }  # fmt: skip
+    assert {line["subject"] for line in lines} == LIVE_SUBJECTS
     assert {line["event"]["source"] for line in lines} == {"sim"}
 
 
@@ -74,12 +79,13 @@ def test_a_replay_keeps_its_speed(cli: Cli, nats_server: NatsServer, speed: int)
     assert_speed_kept(found)
 
 
-def test_events_of_both_sides_have_the_fields_that_are_promised(cli: Cli, nats_server: NatsServer) -> None:
+def test_events_of_both_sides_have_the_fields_that_are_promised(
+    cli: Cli, environment: dict[str, str], tmp_path: Path, nats_server: NatsServer
+) -> None:
     from spyctl.market.subjects import KINDS
 
     summary(cli, "replay", "--speed", "max", "--count", "500", "--nats-url", nats_server.url)
-    live = ("live", "--sim", "--sim-rate", "2000", "--for", "2s", "--force", "--nats-url", nats_server.url)
-    summary(cli, *live)
+    simulate(environment, tmp_path, nats_server.url, "--sim-rate", "2000", "--force", until=enough)
     seen = set()
     for line in stored(cli, nats_server.url):
         kind = next(kind for kind in KINDS if kind.subject == line["subject"])

@@ -18,6 +18,7 @@ from spyctl.market.subjects import encode, subject_of
 from spyctl.terminal.event_lines import Stored, TextLines, json_lines, subjects_of
 from tests.conftest import Cli
 from tests.support.servers import NatsServer
+from tests.support.simulation import simulate
 from tests.support.stream import read_stream
 from tests.support.terminal import Terminal
 
@@ -97,9 +98,7 @@ async def test_statistics(cli: Cli, nats_server: NatsServer, stream: list[Any]) 
     assert "futures.mbp10" in shown.stdout
 
 
-async def test_it_follows_until_ctrl_c(
-    cli: Cli, nats_server: NatsServer, environment: dict[str, str], tmp_path: Path
-) -> None:
+async def test_it_follows_until_ctrl_c(nats_server: NatsServer, environment: dict[str, str], tmp_path: Path) -> None:
     command = [sys.executable, "-m", "spyctl", "tail", "stocks", "--nats-url", nats_server.url]
     process = await asyncio.create_subprocess_exec(
         *command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -107,12 +106,11 @@ async def test_it_follows_until_ctrl_c(
     assert process.stdout is not None
     assert process.stderr is not None
     assert (await process.stderr.readline()).startswith(b"waiting for stream MARKET_DATA at nats://127.0.0.1")
-    live = await asyncio.to_thread(cli, "live", "--sim", "--for", "1s", "-q", "--nats-url", nats_server.url)
-    assert live.returncode == 0
-    first = json.loads(await asyncio.wait_for(process.stdout.readline(), 10))
+    await asyncio.to_thread(simulate, environment, tmp_path, nats_server.url, until=bool)
+    first = json.loads(await asyncio.wait_for(process.stdout.readline(), 30))
     assert first["subject"].startswith("market.stocks.")
     process.send_signal(signal.SIGINT)
-    assert await asyncio.wait_for(process.wait(), 10) == 130
+    assert await asyncio.wait_for(process.wait(), 30) == 130
     await process.communicate()
 
 
