@@ -426,19 +426,20 @@ def test_importing_the_cli_brings_no_vendor_library() -> None:
     assert result.stdout.strip() == "[]"
 
 
-def test_silence_is_strange_in_the_session_of_spy_alone() -> None:
+def test_silence_is_suspicious_in_regular_hours_of_spy_alone() -> None:
     from types import SimpleNamespace
 
-    from spyctl.cli.live_run import _silence_is_strange
+    from spyctl.cli.live_run import _silence_is_suspicious
 
     noon = 1_765_904_400 * 10**9  # Tue 2025-12-16 12:00 New York
     night = noon + 12 * 3_600 * 10**9
 
-    def strange(underlying: str, sim: bool = False, rate: float = 0.0) -> list[bool]:
-        request = SimpleNamespace(sim=sim, sim_rate=rate, manager=SimpleNamespace(underlying=underlying))
-        return [_silence_is_strange(request)(ns) for ns in (noon, night)]  # type: ignore[arg-type]
+    def suspicious(underlying: str, rate: float | None = None) -> list[bool]:
+        sim = SimpleNamespace(rate=rate) if rate is not None else None
+        request = SimpleNamespace(sim=sim, manager=SimpleNamespace(underlying=underlying))
+        return [_silence_is_suspicious(request)(ns) for ns in (noon, night)]  # type: ignore[arg-type]
 
-    assert strange("SPY") == [True, False]
-    assert strange("ABCD") == [False, False]
-    assert strange("SPY", sim=True, rate=200) == [True, True]
-    assert strange("SPY", sim=True, rate=1) == [False, False]
+    assert suspicious("SPY") == [True, False]
+    assert suspicious("ABCD") == [False, False]
+    assert suspicious("SPY", rate=200) == [True, True]
+    assert suspicious("SPY", rate=1) == [False, False]
