@@ -141,7 +141,7 @@ def test_a_time_filter_is_half_open(cli: Cli, nats_server: NatsServer) -> None:
     assert inner
 
 
-def test_a_restart_of_nats_loses_and_doubles_nothing(
+def test_a_restart_of_nats_loses_and_duplicates_nothing(
     cli: Cli, environment: dict[str, str], tmp_path: Path, nats_server: NatsServer
 ) -> None:
     command = [sys.executable, "-m", "spyctl", "replay", "--speed", "150", "--json", "--nats-url", nats_server.url]

@@ -81,7 +81,7 @@ async def killed(environment: dict[str, str], folder: Path, url: str, how: str, 
 
 
 @pytest.mark.parametrize("how", ["fast", "message"])
-async def test_killed_at_random_moments_and_resumed_the_stream_is_that_of_one_run(
+async def test_a_run_killed_at_random_moments_and_resumed_is_stored_like_an_undisturbed_one(
     cli: Cli, environment: dict[str, str], data: Path, tmp_path: Path, nats_server: NatsServer, how: str
 ) -> None:
     rng = random.Random(how)
@@ -110,7 +110,7 @@ async def test_killed_at_random_moments_and_resumed_the_stream_is_that_of_one_ru
     assert found == events[:300] + events
 
 
-async def test_resumed_with_other_data_behind_it(
+async def test_a_run_is_resumed_with_events_of_another_one_stored_behind_it(
     cli: Cli, environment: dict[str, str], data: Path, tmp_path: Path, nats_server: NatsServer
 ) -> None:
     events = expected(data)
@@ -128,7 +128,7 @@ async def test_resumed_with_other_data_behind_it(
     assert found == events[:at] + events[:700] + events[at:]
 
 
-async def test_resumed_after_the_server_was_restarted_too(
+async def test_a_run_is_resumed_after_a_kill_of_the_server_too(
     cli: Cli, environment: dict[str, str], data: Path, tmp_path: Path, nats_server: NatsServer
 ) -> None:
     # The server has forgotten the batch, so the messages of the run are counted.
@@ -141,7 +141,7 @@ async def test_resumed_after_the_server_was_restarted_too(
     assert found == expected(data)
 
 
-async def test_ended_by_ctrl_c_and_resumed(
+async def test_a_run_ended_by_ctrl_c_is_resumed(
     cli: Cli, environment: dict[str, str], data: Path, tmp_path: Path, nats_server: NatsServer
 ) -> None:
     events = expected(data)
@@ -162,7 +162,7 @@ async def test_ended_by_ctrl_c_and_resumed(
     assert found == events
 
 
-async def test_what_cannot_be_resumed_says_why(
+async def test_a_resume_that_is_refused_gives_the_reason(
     cli: Cli, environment: dict[str, str], data: Path, tmp_path: Path, nats_server: NatsServer
 ) -> None:
     def refused(*arguments: str) -> str:
@@ -196,7 +196,7 @@ async def test_what_cannot_be_resumed_says_why(
     await connection.close()
 
 
-async def test_a_living_run_is_not_resumed(
+async def test_a_run_that_is_still_publishing_is_not_resumed(
     cli: Cli, environment: dict[str, str], data: Path, tmp_path: Path, nats_server: NatsServer
 ) -> None:
     process = await asyncio.create_subprocess_exec(
@@ -212,7 +212,7 @@ async def test_a_living_run_is_not_resumed(
 
 
 @pytest.mark.parametrize("how", ["fast", "message"])
-async def test_what_others_published_between_two_crashes_is_not_taken_for_ours(
+async def test_a_resumed_run_does_not_count_events_of_another_one_between_its_crashes(
     cli: Cli, environment: dict[str, str], data: Path, tmp_path: Path, nats_server: NatsServer, how: str
 ) -> None:
     events = expected(data)
@@ -235,7 +235,7 @@ async def test_what_others_published_between_two_crashes_is_not_taken_for_ours(
     assert (summary["differing"], summary["missing"]) == (0, 0)
 
 
-async def test_a_run_that_slept_too_long_does_not_count_what_another_one_published(
+async def test_a_run_that_was_suspended_does_not_count_events_of_another_one(
     cli: Cli, environment: dict[str, str], data: Path, tmp_path: Path, nats_server: NatsServer
 ) -> None:
     events = expected(data)
@@ -268,7 +268,7 @@ async def test_a_run_that_slept_too_long_does_not_count_what_another_one_publish
     await connection.close()
 
 
-async def test_the_checkpoint_of_a_flow_is_young(
+async def test_the_checkpoint_of_a_fast_ingest_run_follows_the_stream(
     environment: dict[str, str], data: Path, tmp_path: Path, nats_server: NatsServer
 ) -> None:
     process = await asyncio.create_subprocess_exec(
@@ -295,7 +295,7 @@ async def test_the_checkpoint_of_a_flow_is_young(
         await connection.close()
 
 
-async def test_on_an_older_server_other_subjects_are_not_counted(
+async def test_a_resumed_run_on_an_older_server_does_not_count_other_subjects(
     cli: Cli, environment: dict[str, str], data: Path, tmp_path: Path, old_server: NatsServer
 ) -> None:
     events = expected(data)
@@ -311,7 +311,7 @@ async def test_on_an_older_server_other_subjects_are_not_counted(
     assert found == events
 
 
-async def test_other_bytes_in_the_middle_or_other_names_are_other_input(
+async def test_a_resume_with_other_bytes_or_other_symbols_is_refused(
     cli: Cli, environment: dict[str, str], tmp_path: Path, nats_server: NatsServer
 ) -> None:
     root = tmp_path / "dbn-data"
