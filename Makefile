@@ -10,7 +10,7 @@ INSTALL := $(shell command -v uv >/dev/null 2>&1 && echo "uv pip install --quiet
 
 help:
 	@echo "make demo   install, then replay the sample day at ten times real time"
-	@echo "make test   install, then lint, types, import layers and the whole test suite"
+	@echo "make test   install, then lint, types, import layers, limits and the whole test suite"
 	@echo "make fast   lint, types and the tests that need no server"
 	@echo "make soak   what takes too long for make test: every bit of a header flipped"
 	@echo "make bench  how fast it is, as ratios inside one run"
@@ -27,16 +27,17 @@ demo: $(VENV)/spyctl.ok
 	  "         spyctl live --sim          the live side, without an API key"
 
 test: $(VENV)/test.ok check
-	@$(RUNS)/python -m pytest
+	@$(RUNS)/python -m pytest -n auto
 
 check: $(VENV)/test.ok
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(RUNS)/python -m tests.checks
 
 fast: check
-	@$(RUNS)/python -m pytest -m "not integration and not soak"
+	@$(RUNS)/python -m pytest -n auto -m "not integration and not soak"
 
 soak: $(VENV)/test.ok
 	@$(RUNS)/python -m pytest -m soak

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.support.servers import NatsServer, unused_port
 
@@ -17,6 +17,15 @@ settings.load_profile("spyctl")
 
 ROOT = Path(__file__).parent.parent
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("spyctl", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("spyctl")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Two workers to a core: tests wait for processes and servers half of their time."""
+    return 2 * (os.cpu_count() or 1)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import Cli
 from tests.support.records import MS, T0, trade, write_file
-from tests.support.servers import NatsServer, unused_port
+from tests.support.servers import NatsServer, stored_bytes, unused_port
 from tests.support.waiting import eventually_sync
 
 pytestmark = pytest.mark.integration
@@ -73,10 +73,7 @@ def test_exit_130_and_143_sum_up_first(
     for line in process.stderr:
         if '"nats: ' in line:
             break
-    kv = tmp_path / "store" / "jetstream" / "$G" / "streams" / "KV_SPYCTL"
-    eventually_sync(kv.exists)
-    stored = kv.parent / "MARKET_DATA" / "msgs"
-    eventually_sync(lambda: any(path.stat().st_size for path in stored.glob("*.blk")))
+    eventually_sync(lambda: stored_bytes(tmp_path / "store") > 0)
     process.send_signal(number)
     out, _ = process.communicate(timeout=30)
     assert process.returncode == code
@@ -92,11 +89,7 @@ def test_a_second_signal_ends_at_once(environment: dict[str, str], data: Path, t
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
-        eventually_sync(
-            lambda: any(
-                path.stat().st_size for path in (server.folder / "jetstream/$G/streams/MARKET_DATA/msgs").glob("*.blk")
-            )
-        )
+        eventually_sync(lambda: stored_bytes(server.folder) > 0)
         server.process.send_signal(signal.SIGSTOP)  # nothing will be acknowledged any more
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None

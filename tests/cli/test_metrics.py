@@ -63,7 +63,7 @@ def figures(url: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
     }
 
 
-def test_a_replay_serves_its_figures(start: Start, tmp_path: Path, nats_server: NatsServer) -> None:
+def test_a_replay_serves_its_metrics(start: Start, tmp_path: Path, nats_server: NatsServer) -> None:
     write_file(tmp_path / "dbn-data", "trades", [trade(T0 + i * MS) for i in range(2_000)])
     url = start("replay", "--speed", "0.1", "--nats-url", nats_server.url)
     assert url.startswith("http://127.0.0.1:")
@@ -110,7 +110,7 @@ def test_the_live_side_is_not_ready_before_its_feeds_are_up() -> None:
         next((feed for feed in feeds if feed.state is not FeedState.UP), feeds[0]).state = FeedState.UP
 
 
-def test_a_loop_that_is_stuck_is_not_healthy(start: Start, tmp_path: Path) -> None:
+def test_a_stuck_event_loop_is_not_healthy(start: Start, tmp_path: Path) -> None:
     import asyncio
     import time
 
@@ -130,7 +130,7 @@ def test_a_loop_that_is_stuck_is_not_healthy(start: Start, tmp_path: Path) -> No
     assert seen == [(503, "the event loop does not answer\n")]
 
 
-def test_addresses() -> None:
+def test_an_address_is_a_port_or_a_host_and_a_port() -> None:
     assert parse_address("9464") == ("127.0.0.1", 9464)
     assert parse_address(":9464") == ("127.0.0.1", 9464)
     assert parse_address("0.0.0.0:80") == ("0.0.0.0", 80)
@@ -140,7 +140,7 @@ def test_addresses() -> None:
             parse_address(text)
 
 
-def test_an_address_that_is_taken_is_told_before_anything_is_published(cli: Cli, tmp_path: Path) -> None:
+def test_an_address_in_use_is_an_error_before_anything_is_published(cli: Cli, tmp_path: Path) -> None:
     import socket
 
     write_file(tmp_path / "dbn-data", "trades", [trade(T0)])

@@ -9,13 +9,16 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.conftest import ROOT, Cli
-from tests.support.servers import NatsServer
+from tests.support.pace import assert_speed_kept
+from tests.support.servers import NatsServer, stored_bytes
+from tests.support.simulation import LIVE_SUBJECTS, simulate
 from tests.support.waiting import eventually_sync
 
 pytestmark = pytest.mark.integration
@@ -40,16 +43,20 @@ def stored(cli: Cli, url: str, *arguments: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
-def test_live_publishes_what_it_receives(cli: Cli, nats_server: NatsServer) -> None:
-    found = summary(cli, "live", "--sim", "--sim-rate", "2000", "--for", "3s", "--nats-url", nats_server.url)
+def enough(counts: dict[str, int]) -> bool:
+    return counts.keys() >= LIVE_SUBJECTS and sum(counts.values()) > 1_000
+
+
+def test_live_publishes_what_it_receives(
+    cli: Cli, environment: dict[str, str], tmp_path: Path, nats_server: NatsServer
+) -> None:
+    found = simulate(environment, tmp_path, nats_server.url, "--sim-rate", "2000", until=enough)
     assert found["received"] == found["published"] + found["rejected"] + found["duplicates"] + found["dropped"]
     assert found["published"] == found["acked"] > 1_000
     assert (found["rejected"], found["dropped"], found["gaps"]) == (0, 0, 0)
     lines = stored(cli, nats_server.url)
     assert len(lines) == found["published"]
-    assert {line["subject"] for line in lines} == {
-        "market.stocks.trades", "market.stocks.quotes", "market.options.trades",
-    }  # fmt: skip
+    assert {line["subject"] for line in lines} == LIVE_SUBJECTS
     assert {line["event"]["source"] for line in lines} == {"sim"}
 
 
@@ -65,19 +72,20 @@ def test_a_replay_is_in_order_complete_and_the_same_each_time(cli: Cli, nats_ser
 
 @pytest.mark.parametrize("speed", [1, 10, 100])
 def test_a_replay_keeps_its_speed(cli: Cli, nats_server: NatsServer, speed: int) -> None:
-    arguments = ("replay", "--speed", str(speed), "--end", f"open{5 * speed - 300:+d}s", "--nats-url", nats_server.url)
+    arguments = ("replay", "--speed", str(speed), "--end", f"open{3 * speed - 300:+d}s", "--nats-url", nats_server.url)
+    begun = time.monotonic()
     found = summary(cli, *arguments)
-    assert found["speed_achieved"] == pytest.approx(speed, rel=0.001)
-    assert found["wall_s"] > 4
-    assert found["stalls"] == 0
+    assert time.monotonic() - begun > found["event_s"] / speed > 2.5
+    assert_speed_kept(found)
 
 
-def test_events_of_both_sides_have_the_fields_that_are_promised(cli: Cli, nats_server: NatsServer) -> None:
+def test_events_of_both_sides_have_the_fields_that_are_promised(
+    cli: Cli, environment: dict[str, str], tmp_path: Path, nats_server: NatsServer
+) -> None:
     from spyctl.market.subjects import KINDS
 
     summary(cli, "replay", "--speed", "max", "--count", "500", "--nats-url", nats_server.url)
-    live = ("live", "--sim", "--sim-rate", "2000", "--for", "2s", "--force", "--nats-url", nats_server.url)
-    summary(cli, *live)
+    simulate(environment, tmp_path, nats_server.url, "--sim-rate", "2000", "--force", until=enough)
     seen = set()
     for line in stored(cli, nats_server.url):
         kind = next(kind for kind in KINDS if kind.subject == line["subject"])
@@ -133,16 +141,15 @@ def test_a_time_filter_is_half_open(cli: Cli, nats_server: NatsServer) -> None:
     assert inner
 
 
-def test_a_restart_of_nats_loses_and_doubles_nothing(
+def test_a_restart_of_nats_loses_and_duplicates_nothing(
     cli: Cli, environment: dict[str, str], tmp_path: Path, nats_server: NatsServer
 ) -> None:
     command = [sys.executable, "-m", "spyctl", "replay", "--speed", "150", "--json", "--nats-url", nats_server.url]
     process = subprocess.Popen(
         command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
-    messages = nats_server.folder / "jetstream" / "$G" / "streams" / "MARKET_DATA" / "msgs"
     for size in (500_000, 5_000_000):
-        eventually_sync(lambda size=size: sum(path.stat().st_size for path in messages.glob("*.blk")) > size)
+        eventually_sync(lambda size=size: stored_bytes(nats_server.folder) > size)
         nats_server.restart(kill=True)
     out, _ = process.communicate(timeout=90)
     found = json.loads(out)

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from tests.conftest import Cli
+from tests.support.pace import assert_speed_kept
 from tests.support.records import MS, SECOND, T0, book, metadata, trade, write_file
-from tests.support.servers import NatsServer
+from tests.support.servers import NatsServer, stored_bytes
 from tests.support.stream import read_stream
 from tests.support.waiting import eventually_sync
 
@@ -58,7 +59,7 @@ def test_a_day_goes_onto_the_embedded_server_and_the_counts_agree(cli: Cli, data
     assert found["acknowledged"] == "fast ingest"
 
 
-async def test_both_protocols_store_the_same(cli: Cli, data: Path, nats_server: NatsServer) -> None:
+async def test_both_ack_modes_store_the_same(cli: Cli, data: Path, nats_server: NatsServer) -> None:
     for how, name in (("fast", "fast ingest"), ("message", "per message")):
         result = cli("replay", "-s", "max", "--json", "--ack", how, "--prefix", how, "--nats-url", nats_server.url)
         assert summary(result)["acknowledged"] == name
@@ -94,7 +95,7 @@ async def test_an_older_server_acknowledges_per_message(cli: Cli, data: Path, ol
     assert "older than 2.14" in errors(result)[0]
 
 
-def test_the_summary_is_data_and_the_rest_is_talk(cli: Cli, data: Path) -> None:
+def test_the_summary_goes_to_stdout_and_the_rest_to_stderr(cli: Cli, data: Path) -> None:
     result = cli("replay", "--speed", "max")
     labels = [line.split()[0] for line in result.stdout.splitlines() if not line.startswith(" ")]
     assert labels == ["done", "events", "trouble", "speed", "rate", "stream", "digest"]
@@ -123,7 +124,7 @@ def test_the_digest_is_blake2b_over_the_payload_lines(cli: Cli, data: Path) -> N
     assert [json.loads(line)["subject"] for line in result.stdout.splitlines()].count("market.futures.trades") == 50
 
 
-def test_start_end_schema_and_count_select(cli: Cli, data: Path) -> None:
+def test_start_end_schema_and_count_select_events(cli: Cli, data: Path) -> None:
     result = cli("replay", "-s", "0", "--json", "--start", "09:30:00.1", "--end", "09:30:00.2", "--schema", "mbp10")
     assert summary(result)["by_subject"] == {"market.futures.trades": 0, "market.futures.mbp10": 100}
     result = cli("replay", "-s", "0", "--json", "--count", "7")
@@ -131,18 +132,18 @@ def test_start_end_schema_and_count_select(cli: Cli, data: Path) -> None:
     assert (summary(result)["events"], summary(result)["stopped_by"]) == (7, "--count")
 
 
-def test_a_trading_day(cli: Cli, data: Path) -> None:
+def test_a_trading_day_begins_the_evening_before(cli: Cli, data: Path) -> None:
     assert summary(cli("replay", "--trading-day", "2025-12-16", "-s", "0", "--json"))["events"] == 1_050
 
 
-async def test_a_prefix_keeps_a_rehearsal_apart(cli: Cli, data: Path, nats_server: NatsServer) -> None:
+async def test_a_prefix_publishes_into_a_stream_of_its_own(cli: Cli, data: Path, nats_server: NatsServer) -> None:
     result = cli("replay", "-s", "0", "--json", "--prefix", "DRILL", "--nats-url", nats_server.url)
     assert summary(result)["stream"] == "DRILL_MARKET_DATA"
     stored = await read_stream(nats_server.url, "DRILL_MARKET_DATA")
     assert {subject for _, subject, _, _ in stored} == {"DRILL.market.futures.trades", "DRILL.market.futures.mbp10"}
 
 
-def test_a_dry_run_plans_and_touches_nothing(cli: Cli, data: Path, tmp_path: Path) -> None:
+def test_a_dry_run_prints_the_plan_and_starts_no_server(cli: Cli, data: Path, tmp_path: Path) -> None:
     result = cli("replay", "--dry-run", "--json", "--speed", "0.5")
     plan = json.loads(result.stdout)
     assert (plan["events"], plan["exact"], plan["by_schema"]) == (1_050, True, {"trades": 50, "mbp-10": 1_000})
@@ -150,14 +151,15 @@ def test_a_dry_run_plans_and_touches_nothing(cli: Cli, data: Path, tmp_path: Pat
     assert not (tmp_path / "store").exists()
 
 
-def test_the_pace_is_kept(cli: Cli, data: Path) -> None:
-    found = summary(cli("replay", "--speed", "2", "--json"))
-    assert found["speed_achieved"] == pytest.approx(2.0, rel=0.05)
+def test_half_speed_takes_twice_the_time(cli: Cli, data: Path) -> None:
+    found = summary(cli("replay", "--speed", "0.5", "--json"))
     assert found["event_s"] == pytest.approx(0.999)
+    assert found["wall_s"] > 1.99
+    assert_speed_kept(found)
 
 
 @pytest.mark.parametrize(("number", "code", "by"), [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")])
-def test_an_interruption_drains_says_so_and_sums_up(
+def test_a_signal_drains_the_acks_and_prints_the_summary(
     environment: dict[str, str], data: Path, tmp_path: Path, nats_server: NatsServer, number: int, code: int, by: str
 ) -> None:
     process = subprocess.Popen(
@@ -168,8 +170,7 @@ def test_an_interruption_drains_says_so_and_sums_up(
     for line in process.stderr:
         if line.startswith("nats "):
             break
-    blocks = nats_server.folder / "jetstream" / "$G" / "streams" / "MARKET_DATA" / "msgs"
-    eventually_sync(lambda: any(path.stat().st_size for path in blocks.glob("*.blk")))
+    eventually_sync(lambda: stored_bytes(nats_server.folder) > 0)
     process.send_signal(number)
     out, _ = process.communicate(timeout=30)
     found = json.loads(out)
@@ -178,7 +179,7 @@ def test_an_interruption_drains_says_so_and_sums_up(
     assert (found["complete"], found["stopped_by"]) == (False, by)
 
 
-def test_a_reader_that_has_had_enough_is_no_error(environment: dict[str, str], data: Path, tmp_path: Path) -> None:
+def test_a_reader_that_leaves_early_is_not_an_error(environment: dict[str, str], data: Path, tmp_path: Path) -> None:
     result = subprocess.run(
         ["bash", "-o", "pipefail", "-c", f"{sys.executable} -m spyctl replay -s 0 --sink stdout -q | head -n 1"],
         env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
@@ -193,7 +194,7 @@ def test_without_utf8_glyphs_become_ascii(cli: Cli, data: Path) -> None:
     assert "New York, run" in result.stdout
 
 
-def test_a_closed_stdout_is_no_error(environment: dict[str, str], data: Path, tmp_path: Path) -> None:
+def test_a_closed_stdout_is_not_an_error(environment: dict[str, str], data: Path, tmp_path: Path) -> None:
     command = f"{sys.executable} -m spyctl replay -s 0 >&-"
     result = subprocess.run(
         ["bash", "-c", command], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
@@ -202,7 +203,7 @@ def test_a_closed_stdout_is_no_error(environment: dict[str, str], data: Path, tm
     assert "Traceback" not in result.stderr
 
 
-def test_a_flipped_byte_in_a_sample_is_noticed(cli: Cli, tmp_path: Path) -> None:
+def test_a_flipped_byte_in_a_sample_file_is_noticed(cli: Cli, tmp_path: Path) -> None:
     cli("sample", "--date", "2025-12-16", "--length", "1m")
     (path,) = (tmp_path / "dbn-data").glob("MBP-10/*")
     content = bytearray(path.read_bytes())
@@ -213,14 +214,14 @@ def test_a_flipped_byte_in_a_sample_is_noticed(cli: Cli, tmp_path: Path) -> None
     assert "corrupt zstd data" in result.stderr
 
 
-def test_the_plan_knows_count_and_missing_days(cli: Cli, data: Path) -> None:
+def test_the_plan_takes_count_and_missing_days_into_account(cli: Cli, data: Path) -> None:
     result = cli("replay", "--dry-run", "--date", "2025-12-12..2025-12-16", "--count", "10")
     assert "10 events: 9 mbp-10 + 1 trades" in result.stderr
     assert "no files for 2025-12-12, 2025-12-14, 2025-12-15" in result.stderr
     assert cli("replay", "--dry-run", "--start", "15:00").returncode == 6
 
 
-def test_two_servers_at_once_are_too_many(cli: Cli, data: Path, nats_server: NatsServer) -> None:
+def test_a_named_server_and_embedded_exclude_each_other(cli: Cli, data: Path, nats_server: NatsServer) -> None:
     result = cli("replay", "--embedded", "--nats-url", nats_server.url)
     assert result.returncode == 2
     result = cli("replay", "-s", "0", "--embedded", NATS_URL=nats_server.url)
@@ -230,7 +231,7 @@ def test_two_servers_at_once_are_too_many(cli: Cli, data: Path, nats_server: Nat
 # --- what is worth a word
 
 
-def test_rejected_and_late_and_unresolved_are_counted_and_exit_3_tells(cli: Cli, tmp_path: Path) -> None:
+def test_rejected_late_and_unresolved_events_are_counted_and_exit_with_3(cli: Cli, tmp_path: Path) -> None:
     undefined = 2**63 - 1
     write_file(
         tmp_path / "dbn-data",
@@ -245,7 +246,7 @@ def test_rejected_and_late_and_unresolved_are_counted_and_exit_3_tells(cli: Cli,
     assert found["rejected_by_reason"] == {"no_price": 1}
 
 
-def test_unresolved_alone_is_no_failure(cli: Cli, tmp_path: Path) -> None:
+def test_unresolved_ids_alone_exit_with_0(cli: Cli, tmp_path: Path) -> None:
     write_file(tmp_path / "dbn-data", "trades", [trade(instrument_id=5)])
     assert cli("replay", "-s", "0").returncode == 0
 
@@ -256,17 +257,17 @@ def test_order_recv_has_no_late_events(cli: Cli, tmp_path: Path) -> None:
     assert (result.returncode, summary(result)["late"]) == (0, 0)
 
 
-def test_a_quiet_stretch_is_shortened_and_told(cli: Cli, tmp_path: Path) -> None:
+def test_a_quiet_stretch_is_shortened_and_counted(cli: Cli, tmp_path: Path) -> None:
     write_file(tmp_path / "dbn-data", "trades", [trade(), trade(T0 + 3_600 * SECOND)])
     found = summary(cli("replay", "--max-quiet", "50ms", "--json"))
     assert found["quiet_skipped_s"] == pytest.approx(3_599.95)
-    assert found["wall_s"] < 5
+    assert found["wall_s"] < 60
 
 
 # --- bad input
 
 
-def test_a_file_cut_short_is_published_up_to_there(cli: Cli, data: Path) -> None:
+def test_a_truncated_file_is_published_up_to_the_damage(cli: Cli, data: Path) -> None:
     (path,) = data.glob("trades/*")
     path.write_bytes(path.read_bytes()[:-7])
     result = cli("replay", "-s", "0", "--json")
@@ -278,7 +279,7 @@ def test_a_file_cut_short_is_published_up_to_there(cli: Cli, data: Path) -> None
     assert remedy == "  try: download it again; the 49 records before that are published, acked"
 
 
-def test_strict_stops_at_damage(cli: Cli, data: Path) -> None:
+def test_strict_exits_with_1_at_damage(cli: Cli, data: Path) -> None:
     (path,) = data.glob("trades/*")
     path.write_bytes(path.read_bytes()[:-7])
     result = cli("replay", "-s", "0", "--strict", "--json")
@@ -286,13 +287,13 @@ def test_strict_stops_at_damage(cli: Cli, data: Path) -> None:
     assert summary(result)["read"] == summary(result)["published"] == summary(result)["acked"] >= 49
 
 
-def test_a_file_of_another_schema_or_day_is_no_matter(cli: Cli, data: Path) -> None:
+def test_files_of_other_schemas_or_days_do_not_matter(cli: Cli, data: Path) -> None:
     (data / "glbx-mdp3-20251216.definition.dbn").write_bytes(metadata("definition"))
     (data / "glbx-mdp3-20250101.trades.dbn").write_bytes(b"nonsense")
     assert cli("replay", "--date", "2025-12-16", "-s", "0").returncode == 0
 
 
-def test_a_compressed_file_cut_short_is_noticed(cli: Cli, data: Path) -> None:
+def test_a_truncated_compressed_file_is_noticed(cli: Cli, data: Path) -> None:
     (path,) = data.glob("MBP-10/*")
     path.write_bytes(path.read_bytes()[:-7])
     result = cli("replay", "-s", "0", "--json")
@@ -310,7 +311,7 @@ def test_a_compressed_file_cut_short_is_noticed(cli: Cli, data: Path) -> None:
         (metadata("mbp-1"), "holds mbp-1, not trades or mbp-10"),
     ],
 )
-def test_nothing_readable_is_exit_1(cli: Cli, tmp_path: Path, content: bytes, said: str) -> None:
+def test_a_replay_that_can_read_nothing_exits_with_1(cli: Cli, tmp_path: Path, content: bytes, said: str) -> None:
     folder = tmp_path / "dbn-data" / "trades"
     folder.mkdir(parents=True)
     (folder / "glbx-mdp3-20251216.trades.dbn").write_bytes(content)
@@ -320,7 +321,7 @@ def test_nothing_readable_is_exit_1(cli: Cli, tmp_path: Path, content: bytes, sa
     assert errors(result)[0].startswith("error: dbn-data/trades/glbx-mdp3-20251216.trades.dbn")
 
 
-def test_an_unreadable_file_beside_good_ones_is_left_out_and_told(cli: Cli, data: Path) -> None:
+def test_an_unreadable_file_beside_good_ones_is_left_out_with_a_note(cli: Cli, data: Path) -> None:
     (data / "trades" / "odd.dbn").write_bytes(b"nonsense")
     result = cli("replay", "-s", "0", "--json")
     assert result.returncode == 3
@@ -354,7 +355,7 @@ def test_an_unreadable_file_beside_good_ones_is_left_out_and_told(cli: Cli, data
         (["--nats-url", "nats://me:hunter2@h"], 2, "--nats-url holds a user or password", "NATS_URL"),
     ],
 )  # fmt: skip
-def test_bad_options_get_one_sentence_and_one_remedy(
+def test_a_bad_option_gets_one_sentence_and_one_remedy(
     cli: Cli, data: Path, arguments: list[str], code: int, said: str, remedy: str
 ) -> None:
     result = cli("replay", *arguments)
@@ -368,7 +369,7 @@ def test_bad_options_get_one_sentence_and_one_remedy(
     assert result.stdout == ""
 
 
-def test_no_nats_where_one_was_named(cli: Cli, data: Path, free_port: int) -> None:
+def test_a_named_server_that_does_not_answer_is_exit_5(cli: Cli, data: Path, free_port: int) -> None:
     result = cli("replay", "--nats-url", f"nats://127.0.0.1:{free_port}")
     assert result.returncode == 5
     assert f"no NATS server answers on nats://127.0.0.1:{free_port}" in errors(result)[0]
@@ -380,7 +381,7 @@ def test_a_password_from_the_environment_is_never_shown(cli: Cli, data: Path, fr
     assert "hunter2" not in result.stdout + result.stderr
 
 
-def test_nats_without_jetstream(cli: Cli, data: Path, tmp_path: Path) -> None:
+def test_a_server_without_jetstream_is_exit_5(cli: Cli, data: Path, tmp_path: Path) -> None:
     server = NatsServer(tmp_path / "plain", jetstream=False).start()
     try:
         result = cli("replay", "--nats-url", server.url)
@@ -390,7 +391,7 @@ def test_nats_without_jetstream(cli: Cli, data: Path, tmp_path: Path) -> None:
     assert "JetStream" in errors(result)[0]
 
 
-def test_a_server_that_takes_small_messages_alone(cli: Cli, data: Path, tmp_path: Path) -> None:
+def test_a_server_that_takes_only_small_messages_is_exit_5(cli: Cli, data: Path, tmp_path: Path) -> None:
     server = NatsServer(tmp_path / "small", extra="max_payload: 900").start()
     try:
         result = cli("replay", "--nats-url", server.url)
@@ -403,7 +404,7 @@ def test_a_server_that_takes_small_messages_alone(cli: Cli, data: Path, tmp_path
     ]
 
 
-async def test_an_unfit_stream(cli: Cli, data: Path, nats_server: NatsServer) -> None:
+async def test_a_stream_that_does_not_fit_is_exit_5(cli: Cli, data: Path, nats_server: NatsServer) -> None:
     from spyctl.bus.connection import connect
     from spyctl.bus.stream import desired_config
 
@@ -416,7 +417,7 @@ async def test_an_unfit_stream(cli: Cli, data: Path, nats_server: NatsServer) ->
     assert "nats stream rm MARKET_DATA (it holds 0 messages)" in errors(result)[1]
 
 
-def test_too_little_room(cli: Cli, data: Path, tmp_path: Path) -> None:
+def test_too_little_disk_space_is_exit_5(cli: Cli, data: Path, tmp_path: Path) -> None:
     account = "accounts { A: { jetstream: { max_file: 20KB }, users: [{ user: a, password: a }] } }\nno_auth_user: a"
     server = NatsServer(tmp_path / "small", extra=account).start()
     try:

@@ -18,6 +18,7 @@ from spyctl.market.subjects import encode, subject_of
 from spyctl.terminal.event_lines import Stored, TextLines, json_lines, subjects_of
 from tests.conftest import Cli
 from tests.support.servers import NatsServer
+from tests.support.simulation import simulate
 from tests.support.stream import read_stream
 from tests.support.terminal import Terminal
 
@@ -41,7 +42,7 @@ async def seqs(cli: Cli, server: NatsServer, *arguments: str) -> list[int]:
     return [json.loads(line)["seq"] for line in result.stdout.splitlines()]
 
 
-async def test_places_in_the_stream(cli: Cli, nats_server: NatsServer, stream: list[Any]) -> None:
+async def test_from_names_a_place_in_the_stream(cli: Cli, nats_server: NatsServer, stream: list[Any]) -> None:
     every = [seq for seq, *_ in stream]
     trades = [seq for seq, subject, *_ in stream if subject.endswith("trades")]
     assert await seqs(cli, nats_server) == every[-10:]
@@ -55,7 +56,7 @@ async def test_places_in_the_stream(cli: Cli, nats_server: NatsServer, stream: l
     assert await seqs(cli, nats_server, "gaps") == []
 
 
-async def test_filters_look_at_the_event(cli: Cli, nats_server: NatsServer, stream: list[Any]) -> None:
+async def test_filters_apply_to_the_event(cli: Cli, nats_server: NatsServer, stream: list[Any]) -> None:
     times = [json.loads(payload)["ts_event_ns"] for *_, payload, _ in stream]
     start, end = times[len(times) // 3], times[len(times) // 2]
     wanted = [seq for (seq, *_), ns in zip(stream, times, strict=True) if start <= ns < end]
@@ -64,7 +65,7 @@ async def test_filters_look_at_the_event(cli: Cli, nats_server: NatsServer, stre
     assert len(await seqs(cli, nats_server, "--from", "start", "--symbol", "ES")) == len(stream)
 
 
-async def test_json_lines_hold_the_payloads_as_they_are(cli: Cli, nats_server: NatsServer, stream: list[Any]) -> None:
+async def test_json_lines_hold_the_payloads_byte_for_byte(cli: Cli, nats_server: NatsServer, stream: list[Any]) -> None:
     result = await tail(cli, nats_server, "--from", "start", "--until-end")
     for line, (seq, subject, payload, _) in zip(result.stdout.splitlines(), stream, strict=True):
         document = json.loads(line)
@@ -75,7 +76,7 @@ async def test_json_lines_hold_the_payloads_as_they_are(cli: Cli, nats_server: N
     assert raw.stdout.splitlines() == [payload.decode() for *_, payload, _ in stream]
 
 
-async def test_text_on_a_terminal_and_in_a_pipe(
+async def test_output_is_text_on_a_terminal_and_json_lines_in_a_pipe(
     cli: Cli, nats_server: NatsServer, stream: list[Any], environment: dict[str, str], tmp_path: Path
 ) -> None:
     result = await tail(cli, nats_server, "--until-end", "--text")
@@ -88,7 +89,7 @@ async def test_text_on_a_terminal_and_in_a_pipe(
     assert f"{stream[-1][0]:>9,} " in terminal.text()
 
 
-async def test_statistics(cli: Cli, nats_server: NatsServer, stream: list[Any]) -> None:
+async def test_stats_count_events_and_bytes_by_subject(cli: Cli, nats_server: NatsServer, stream: list[Any]) -> None:
     result = await tail(cli, nats_server, "--from", "start", "--until-end", "--stats", "--json")
     document = json.loads(result.stdout)
     assert sum(one["events"] for one in document.values()) == len(stream)
@@ -97,8 +98,8 @@ async def test_statistics(cli: Cli, nats_server: NatsServer, stream: list[Any]) 
     assert "futures.mbp10" in shown.stdout
 
 
-async def test_it_follows_until_ctrl_c(
-    cli: Cli, nats_server: NatsServer, environment: dict[str, str], tmp_path: Path
+async def test_tail_waits_for_the_stream_and_follows_it_until_ctrl_c(
+    nats_server: NatsServer, environment: dict[str, str], tmp_path: Path
 ) -> None:
     command = [sys.executable, "-m", "spyctl", "tail", "stocks", "--nats-url", nats_server.url]
     process = await asyncio.create_subprocess_exec(
@@ -107,16 +108,15 @@ async def test_it_follows_until_ctrl_c(
     assert process.stdout is not None
     assert process.stderr is not None
     assert (await process.stderr.readline()).startswith(b"waiting for stream MARKET_DATA at nats://127.0.0.1")
-    live = await asyncio.to_thread(cli, "live", "--sim", "--for", "1s", "-q", "--nats-url", nats_server.url)
-    assert live.returncode == 0
-    first = json.loads(await asyncio.wait_for(process.stdout.readline(), 10))
+    await asyncio.to_thread(simulate, environment, tmp_path, nats_server.url, until=bool)
+    first = json.loads(await asyncio.wait_for(process.stdout.readline(), 30))
     assert first["subject"].startswith("market.stocks.")
     process.send_signal(signal.SIGINT)
-    assert await asyncio.wait_for(process.wait(), 10) == 130
+    assert await asyncio.wait_for(process.wait(), 30) == 130
     await process.communicate()
 
 
-async def test_no_stream_and_no_subject(cli: Cli, nats_server: NatsServer) -> None:
+async def test_a_missing_stream_is_exit_6_and_an_unknown_subject_exit_2(cli: Cli, nats_server: NatsServer) -> None:
     result = await tail(cli, nats_server, "--until-end")
     assert result.returncode == 6
     assert "there is no stream MARKET_DATA" in result.stderr
@@ -125,7 +125,7 @@ async def test_no_stream_and_no_subject(cli: Cli, nats_server: NatsServer) -> No
     assert "there is no subject 'bonds'" in result.stderr
 
 
-async def test_a_reader_that_has_had_enough_is_no_error(
+async def test_a_reader_that_leaves_early_is_not_an_error(
     nats_server: NatsServer, stream: list[Any], environment: dict[str, str], tmp_path: Path
 ) -> None:
     command = (
@@ -139,7 +139,7 @@ async def test_a_reader_that_has_had_enough_is_no_error(
     assert result.stderr == ""
 
 
-async def test_what_is_none_of_ours_is_shown_as_such_and_counted(cli: Cli, nats_server: NatsServer) -> None:
+async def test_messages_that_are_not_ours_are_shown_as_such_and_counted(cli: Cli, nats_server: NatsServer) -> None:
     connection = await connect([nats_server.url])
     await ensure_stream(connection)
     for payload in (b"not json", b'{"ts_event_ns":1}'):
@@ -157,7 +157,7 @@ def line(event: Any, seq: int = 1_385_358) -> str:
     return TextLines().line(Stored(seq, subject_of(event), 0, encode(event), 0))
 
 
-def test_lines_for_a_person() -> None:
+def test_each_event_type_has_a_line_for_a_person() -> None:
     ns, sim = 1_765_898_047_388_000_000, EventSource.SIM
     quote = StockQuote(ns, ns, sim, "SPY", 680.3, 680.32, 400, 700)
     assert line(quote) == "1,385,358 10:14:07.388 stocks.quotes  SPY   680.30 × 400     ▐██│████    700 × 680.32"
@@ -169,12 +169,12 @@ def test_lines_for_a_person() -> None:
     assert line(gap) == "1,385,358 10:14:07.388 gaps           options 1.407 s missing, 0 events: closed"
 
 
-def test_words_for_subjects() -> None:
+def test_words_name_subjects() -> None:
     assert subjects_of(["futures"]) == ["market.futures.trades", "market.futures.mbp10"]
     assert subjects_of(["gaps", "options.trades"]) == ["market.gaps", "market.options.trades"]
     assert subjects_of(["market.stocks.*"], "DRILL") == ["DRILL.market.stocks.trades", "DRILL.market.stocks.quotes"]
     assert len(subjects_of([])) == 6
 
 
-def test_a_payload_that_is_no_object_becomes_a_text() -> None:
+def test_a_payload_that_is_not_an_object_becomes_text() -> None:
     assert json.loads(json_lines([Stored(1, "market.gaps", 2, b'"}\xff', 0)]))["undecoded"] == '"}\ufffd'

@@ -2,6 +2,7 @@
 
 import nats
 from nats.js.api import ConsumerConfig, DeliverPolicy
+from nats.js.errors import NotFoundError
 
 
 async def read_stream(url: str, name: str = "MARKET_DATA") -> list[tuple[int, str, bytes, str]]:
@@ -22,5 +23,16 @@ async def read_stream(url: str, name: str = "MARKET_DATA") -> list[tuple[int, st
             message_id = (message.headers or {}).get("Nats-Msg-Id", "")
             found.append((message.metadata.sequence.stream, message.subject, message.data, message_id))
         return found
+    finally:
+        await client.close()
+
+
+async def stored_by_subject(url: str, name: str = "MARKET_DATA") -> dict[str, int]:
+    """Return how many messages a stream holds of each subject, nothing where there is no stream."""
+    client = await nats.connect(url)
+    try:
+        return (await client.jetstream().stream_info(name, subjects_filter=">")).state.subjects or {}
+    except NotFoundError:
+        return {}
     finally:
         await client.close()

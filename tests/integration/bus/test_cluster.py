@@ -55,7 +55,9 @@ async def replicated(connection: Connection) -> str:
 
 
 @pytest.mark.parametrize("protocol", [PerMessage, FastIngest], ids=["per-message", "fast-ingest"])
-async def test_the_leader_dies(cluster: dict[str, NatsServer], protocol: type[PerMessage] | type[FastIngest]) -> None:
+async def test_a_replicated_stream_loses_and_duplicates_nothing_when_its_leader_dies(
+    cluster: dict[str, NatsServer], protocol: type[PerMessage] | type[FastIngest]
+) -> None:
     count, piece = (3_000, 97) if protocol is PerMessage else (60_000, 500)
     connection = await connect([server.url for server in cluster.values()])
     leader = await replicated(connection)

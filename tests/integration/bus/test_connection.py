@@ -11,7 +11,7 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.integration
 
 
-async def test_the_undocumented_parts_of_nats_py_are_there(nats_server: NatsServer) -> None:
+async def test_the_undocumented_parts_of_nats_py_that_we_use_exist(nats_server: NatsServer) -> None:
     connection = await connect([nats_server.url])
     client = connection._client
     assert client._server_info["version"] == connection.server_version
@@ -21,7 +21,7 @@ async def test_the_undocumented_parts_of_nats_py_are_there(nats_server: NatsServ
     await connection.close()
 
 
-async def test_frames_written_at_once_arrive_and_nothing_is_kept_for_later(nats_server: NatsServer) -> None:
+async def test_written_frames_arrive_at_once_and_none_is_kept_over_a_disconnect(nats_server: NatsServer) -> None:
     connection = await connect([nats_server.url])
     received: list[bytes] = []
 
@@ -41,7 +41,7 @@ async def test_frames_written_at_once_arrive_and_nothing_is_kept_for_later(nats_
     await connection.close()
 
 
-async def test_a_peer_that_takes_nothing_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_that_reads_nothing_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("spyctl.bus.connection.WRITE_TIMEOUT_S", 0.2)
     stuck = asyncio.Event()
 

@@ -32,7 +32,7 @@ def leases(bucket: KeyValue, run_id: str = "aaaa", **fields: Any) -> Leases:
     return Leases(bucket, Lease(f"token of {run_id}", run_id, **(values | fields)))
 
 
-async def test_a_lease_that_is_held_is_refused_and_free_once_returned(bucket: KeyValue) -> None:
+async def test_a_held_lease_is_refused_until_it_is_returned(bucket: KeyValue) -> None:
     first = leases(bucket)
     assert await first.take(SUBJECT) is None
     with pytest.raises(LeaseHeldError, match=r"run aaaa \(process \d+ on .*\) has been publishing to market.futures"):
@@ -74,7 +74,7 @@ async def test_another_process_that_goes_on_with_the_same_run_overtakes_it(bucke
         await asleep.renew()
 
 
-async def test_a_renewal_whose_answer_was_lost_is_no_loss(bucket: KeyValue) -> None:
+async def test_a_renewal_whose_answer_was_lost_keeps_the_lease(bucket: KeyValue) -> None:
     ours = leases(bucket)
     await ours.take(SUBJECT)
     entry = await bucket.get(f"lease.{SUBJECT}")

@@ -14,6 +14,7 @@ import pytest
 from spyctl.bus.acks.base import Patience
 from spyctl.bus.acks.fast_ingest import FastIngest
 from spyctl.bus.acks.per_message import PerMessage
+from spyctl.bus.checkpoint import Checkpoint
 from spyctl.bus.connection import connect
 from spyctl.bus.publisher import Publisher
 from spyctl.bus.stream import Stream, ensure_stream
@@ -87,12 +88,12 @@ async def test_everything_is_stored_once_in_order_and_counted(nats_server: NatsS
     assert (delivery.published, delivery.acked, delivery.reordered, delivery.resent) == (20_000, 20_000, 0, 0)
     assert (delivery.first_seq, delivery.last_seq) == (1, 20_000)
     assert delivery.ack_ns.count == 20_000
-    assert one.checkpoint() == (20_000, 20_000)
+    assert one.checkpoint() == Checkpoint(20_000, 20_000)
     await assert_stored(nats_server.url, 20_000, protocol)
 
 
 @both
-async def test_what_is_unacknowledged_is_bounded(nats_server: NatsServer, protocol: Protocol) -> None:
+async def test_unacknowledged_messages_are_bounded(nats_server: NatsServer, protocol: Protocol) -> None:
     async with Proxy(nats_server.port) as proxy, publisher(proxy.url, protocol, limits={"max_in_flight": 50}) as one:
         proxy.replies.clear()
         sending = asyncio.create_task(publish(one, range(200)))
@@ -105,7 +106,7 @@ async def test_what_is_unacknowledged_is_bounded(nats_server: NatsServer, protoc
 
 
 @both
-async def test_bytes_in_flight_are_bounded_too(nats_server: NatsServer, protocol: Protocol) -> None:
+async def test_unacknowledged_bytes_are_bounded(nats_server: NatsServer, protocol: Protocol) -> None:
     async with Proxy(nats_server.port) as proxy, publisher(proxy.url, protocol, limits={"max_bytes": 1_000}) as one:
         proxy.replies.clear()
         sending = asyncio.create_task(one.publish(batch_of([b"x" * 400] * 9)))
@@ -118,7 +119,7 @@ async def test_bytes_in_flight_are_bounded_too(nats_server: NatsServer, protocol
 
 @pytest.mark.parametrize("upward", [True, False], ids=["to the server", "to us"])
 @both
-async def test_a_connection_cut_at_any_byte_loses_and_doubles_nothing(
+async def test_a_connection_cut_at_any_byte_loses_and_duplicates_nothing(
     nats_server: NatsServer, protocol: Protocol, upward: bool
 ) -> None:
     rng = random.Random(11)
@@ -135,7 +136,7 @@ async def test_a_connection_cut_at_any_byte_loses_and_doubles_nothing(
     await assert_stored(nats_server.url, 3_000, protocol)
 
 
-async def test_lost_acks_are_retried_and_the_retries_recognised(nats_server: NatsServer) -> None:
+async def test_messages_whose_acks_were_lost_are_sent_again_and_recognised(nats_server: NatsServer) -> None:
     async with Proxy(nats_server.port) as proxy, publisher(proxy.url, PerMessage) as one:
         await publish(one, range(10))
         await one.drain()
@@ -151,7 +152,7 @@ async def test_lost_acks_are_retried_and_the_retries_recognised(nats_server: Nat
 
 @pytest.mark.parametrize("kill", [False, True])
 @both
-async def test_a_server_restart_loses_and_doubles_nothing(
+async def test_a_server_restart_loses_and_duplicates_nothing(
     nats_server: NatsServer, protocol: Protocol, kill: bool
 ) -> None:
     async with publisher(nats_server.url, protocol) as one:
@@ -167,7 +168,9 @@ async def test_a_server_restart_loses_and_doubles_nothing(
 
 
 @both
-async def test_a_server_killed_ten_times_loses_and_doubles_nothing(nats_server: NatsServer, protocol: Protocol) -> None:
+async def test_a_server_killed_ten_times_loses_and_duplicates_nothing(
+    nats_server: NatsServer, protocol: Protocol
+) -> None:
     rng = random.Random(5)
     async with publisher(nats_server.url, protocol) as one:
         sending = asyncio.create_task(publish(one, range(8_000), piece=50, pause_s=0.001))
@@ -181,7 +184,7 @@ async def test_a_server_killed_ten_times_loses_and_doubles_nothing(nats_server: 
     await assert_stored(nats_server.url, 8_000, protocol)
 
 
-async def test_a_batch_that_the_server_forgot_is_counted_in_the_stream(tmp_path: Path) -> None:
+async def test_the_messages_of_a_batch_that_the_server_forgot_are_counted_in_the_stream(tmp_path: Path) -> None:
     extra = 'jetstream { store_dir: "%s", limits { batch { timeout: "200ms" } } }' % (tmp_path / "nats")
     server = NatsServer(tmp_path / "nats", jetstream=False, extra=extra).start()
     try:
@@ -220,7 +223,7 @@ async def test_a_quiet_batch_is_kept_alive(tmp_path: Path) -> None:
         server.stop()
 
 
-async def test_after_an_outage_longer_than_the_duplicate_window_the_stream_is_read(nats_server: NatsServer) -> None:
+async def test_an_outage_longer_than_the_duplicate_window_loses_and_duplicates_nothing(nats_server: NatsServer) -> None:
     connection = await connect([nats_server.url])
     stream = await ensure_stream(connection)
     config = (await connection.api(f"STREAM.INFO.{stream.name}"))["config"]
@@ -242,7 +245,7 @@ async def test_after_an_outage_longer_than_the_duplicate_window_the_stream_is_re
 
 
 @both
-async def test_a_server_that_stays_away_is_an_error_with_its_name(nats_server: NatsServer, protocol: Protocol) -> None:
+async def test_a_server_that_stays_away_is_an_error_naming_it(nats_server: NatsServer, protocol: Protocol) -> None:
     async with publisher(nats_server.url, protocol, patience=Patience(outage_s=0.5)) as one:
         await publish(one, range(10))
         await one.drain()
@@ -254,7 +257,7 @@ async def test_a_server_that_stays_away_is_an_error_with_its_name(nats_server: N
 
 
 @both
-async def test_a_full_stream_is_an_error_with_the_servers_words(nats_server: NatsServer, protocol: Protocol) -> None:
+async def test_a_full_stream_is_an_error_in_the_servers_words(nats_server: NatsServer, protocol: Protocol) -> None:
     connection = await connect([nats_server.url])
     await ensure_stream(connection)
     config = (await connection.api("STREAM.INFO.MARKET_DATA"))["config"]
@@ -270,7 +273,7 @@ async def test_a_full_stream_is_an_error_with_the_servers_words(nats_server: Nat
 
 
 @both
-async def test_after_a_refusal_that_passes_everything_is_stored_in_order(
+async def test_a_stream_that_was_full_for_a_while_holds_everything_in_order(
     nats_server: NatsServer, protocol: Protocol
 ) -> None:
     connection = await connect([nats_server.url])

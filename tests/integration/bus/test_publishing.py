@@ -57,7 +57,7 @@ async def test_a_run_that_reaches_its_end_is_complete(connection: Connection, mo
     assert (record.state, record.checkpoint, record.settled) == (RunState.COMPLETE, Checkpoint(300, 300), True)
 
 
-async def test_a_block_that_returns_early_leaves_an_ended_run_and_one_that_raises_a_failed_one(
+async def test_a_run_that_returns_early_has_ended_and_one_that_raises_has_failed(
     connection: Connection,
 ) -> None:
     async with publishing(connection, REQUEST) as ended:
@@ -69,7 +69,7 @@ async def test_a_block_that_returns_early_leaves_an_ended_run_and_one_that_raise
     assert (await record_of(connection, failed)).state is RunState.FAILED
 
 
-async def test_one_run_at_a_time_publishes_to_a_subject(connection: Connection) -> None:
+async def test_a_second_run_on_the_same_subjects_is_refused(connection: Connection) -> None:
     async with publishing(connection, REQUEST) as first:
         with pytest.raises(LeaseHeldError, match=f"run {first.run_id} .* market.futures.trades"):
             async with publishing(connection, REQUEST):

@@ -70,7 +70,7 @@ async def replayed(root: Path, server: NatsServer, dates: list[date]) -> list[tu
 
 
 @pytest.mark.filterwarnings("ignore")
-async def test_a_synthetic_day_over_midnight(tmp_path: Path, nats_server: NatsServer) -> None:
+async def test_two_synthetic_days_are_stored_as_the_oracle_reads_them(tmp_path: Path, nats_server: NatsServer) -> None:
     next_day = date(2025, 12, 17)
     write_day(tmp_path, DAY, DAY_NS + 24 * HOUR - 2 * MINUTE, DAY_NS + 24 * HOUR, rate=40)
     write_day(tmp_path, next_day, day_start(next_day), day_start(next_day) + MINUTE, rate=40)
@@ -82,7 +82,9 @@ async def test_a_synthetic_day_over_midnight(tmp_path: Path, nats_server: NatsSe
 
 
 @pytest.mark.filterwarnings("ignore")
-async def test_disorder_late_records_and_snapshots(tmp_path: Path, nats_server: NatsServer) -> None:
+async def test_disorder_late_records_and_snapshots_are_stored_as_the_oracle_reads_them(
+    tmp_path: Path, nats_server: NatsServer
+) -> None:
     write_file(
         tmp_path,
         "trades",
@@ -113,7 +115,7 @@ async def test_disorder_late_records_and_snapshots(tmp_path: Path, nats_server: 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("how", ["fast", "message", "older"])
-async def test_every_protocol_stores_what_the_oracle_reads(
+async def test_every_ack_mode_stores_what_the_oracle_reads(
     how: str, tmp_path: Path, nats_server: NatsServer, cli: Cli, request: pytest.FixtureRequest
 ) -> None:
     server = request.getfixturevalue("old_server") if how == "older" else nats_server

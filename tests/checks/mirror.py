@@ -1,0 +1,124 @@
+"""Which modules have no test file of their own."""
+
+import re
+from pathlib import Path
+
+from tests.checks.exceptions import UNTIL_SPLIT, unexcepted
+
+# Modules that need no test file of their own, and why.
+EXCEPTIONS = {
+    "spyctl/__main__.py": "calls spyctl.cli.app, and every test of the program goes through it",
+    "spyctl/api.py": UNTIL_SPLIT,
+    "spyctl/bus/access.py": UNTIL_SPLIT,
+    "spyctl/bus/acks/base.py": UNTIL_SPLIT,
+    "spyctl/bus/acks/choice.py": UNTIL_SPLIT,
+    "spyctl/bus/acks/fast_ingest.py": UNTIL_SPLIT,
+    "spyctl/bus/acks/per_message.py": UNTIL_SPLIT,
+    "spyctl/bus/checkpoint.py": UNTIL_SPLIT,
+    "spyctl/bus/consumers.py": UNTIL_SPLIT,
+    "spyctl/bus/frames.py": UNTIL_SPLIT,
+    "spyctl/bus/in_flight.py": UNTIL_SPLIT,
+    "spyctl/bus/keeper.py": UNTIL_SPLIT,
+    "spyctl/bus/reader.py": UNTIL_SPLIT,
+    "spyctl/bus/reconcile.py": UNTIL_SPLIT,
+    "spyctl/bus/runs.py": UNTIL_SPLIT,
+    "spyctl/bus/target.py": UNTIL_SPLIT,
+    "spyctl/cli/app.py": UNTIL_SPLIT,
+    "spyctl/cli/events.py": UNTIL_SPLIT,
+    "spyctl/cli/framework/command.py": UNTIL_SPLIT,
+    "spyctl/cli/framework/complete.py": UNTIL_SPLIT,
+    "spyctl/cli/framework/help_page.py": UNTIL_SPLIT,
+    "spyctl/cli/framework/remedies.py": UNTIL_SPLIT,
+    "spyctl/cli/framework/screen.py": UNTIL_SPLIT,
+    "spyctl/cli/framework/settings.py": UNTIL_SPLIT,
+    "spyctl/cli/framework/signals.py": UNTIL_SPLIT,
+    "spyctl/cli/framework/stdout_sink.py": UNTIL_SPLIT,
+    "spyctl/cli/framework/talk.py": UNTIL_SPLIT,
+    "spyctl/cli/framework/watch.py": UNTIL_SPLIT,
+    "spyctl/cli/help_topics.py": UNTIL_SPLIT,
+    "spyctl/cli/live_run.py": UNTIL_SPLIT,
+    "spyctl/cli/options.py": UNTIL_SPLIT,
+    "spyctl/cli/probe.py": UNTIL_SPLIT,
+    "spyctl/cli/replay_plan.py": UNTIL_SPLIT,
+    "spyctl/cli/replay_run.py": UNTIL_SPLIT,
+    "spyctl/cli/report.py": UNTIL_SPLIT,
+    "spyctl/cli/sample.py": UNTIL_SPLIT,
+    "spyctl/cli/server.py": UNTIL_SPLIT,
+    "spyctl/cli/summary.py": UNTIL_SPLIT,
+    "spyctl/cli/tail_run.py": UNTIL_SPLIT,
+    "spyctl/cli/time_range.py": UNTIL_SPLIT,
+    "spyctl/dbn/fetch.py": UNTIL_SPLIT,
+    "spyctl/dbn/historical_api.py": UNTIL_SPLIT,
+    "spyctl/dbn/instruments.py": UNTIL_SPLIT,
+    "spyctl/dbn/quality_picture.py": UNTIL_SPLIT,
+    "spyctl/dbn/sidecars.py": UNTIL_SPLIT,
+    "spyctl/dbn/zstd.py": UNTIL_SPLIT,
+    "spyctl/errors.py": UNTIL_SPLIT,
+    "spyctl/live/errands.py": UNTIL_SPLIT,
+    "spyctl/live/feed_policy.py": UNTIL_SPLIT,
+    "spyctl/live/gaps.py": UNTIL_SPLIT,
+    "spyctl/live/lateness.py": UNTIL_SPLIT,
+    "spyctl/live/ledger.py": UNTIL_SPLIT,
+    "spyctl/live/listed_contracts.py": UNTIL_SPLIT,
+    "spyctl/live/note_log.py": UNTIL_SPLIT,
+    "spyctl/live/result.py": UNTIL_SPLIT,
+    "spyctl/live/screen.py": UNTIL_SPLIT,
+    "spyctl/live/seen.py": UNTIL_SPLIT,
+    "spyctl/live/sender.py": UNTIL_SPLIT,
+    "spyctl/live/spot.py": UNTIL_SPLIT,
+    "spyctl/live/strike_manager.py": UNTIL_SPLIT,
+    "spyctl/live/tape.py": UNTIL_SPLIT,
+    "spyctl/live/view.py": UNTIL_SPLIT,
+    "spyctl/live/watchdogs.py": UNTIL_SPLIT,
+    "spyctl/market/byte_rows.py": UNTIL_SPLIT,
+    "spyctl/market/columns.py": UNTIL_SPLIT,
+    "spyctl/market/events.py": UNTIL_SPLIT,
+    "spyctl/market/feeds.py": UNTIL_SPLIT,
+    "spyctl/market/json_schema.py": UNTIL_SPLIT,
+    "spyctl/massive/inbox.py": UNTIL_SPLIT,
+    "spyctl/massive/key_standing.py": UNTIL_SPLIT,
+    "spyctl/massive/liveness.py": UNTIL_SPLIT,
+    "spyctl/massive/rest.py": UNTIL_SPLIT,
+    "spyctl/massive/simulator.py": UNTIL_SPLIT,
+    "spyctl/massive/socket.py": UNTIL_SPLIT,
+    "spyctl/massive/subscriptions.py": UNTIL_SPLIT,
+    "spyctl/probe.py": UNTIL_SPLIT,
+    "spyctl/replay/plan.py": UNTIL_SPLIT,
+    "spyctl/replay/screen.py": UNTIL_SPLIT,
+    "spyctl/replay/source.py": UNTIL_SPLIT,
+    "spyctl/replay/view.py": UNTIL_SPLIT,
+    "spyctl/terminal/boxes.py": UNTIL_SPLIT,
+    "spyctl/terminal/event_lines.py": UNTIL_SPLIT,
+    "spyctl/terminal/panels.py": UNTIL_SPLIT,
+    "spyctl/terminal/process.py": UNTIL_SPLIT,
+    "spyctl/terminal/stream_stats.py": UNTIL_SPLIT,
+    "spyctl/terminal/text.py": UNTIL_SPLIT,
+    "spyctl/timing/notes.py": UNTIL_SPLIT,
+    "spyctl/timing/tasks.py": UNTIL_SPLIT,
+}
+
+
+def check(root: Path, exceptions: dict[str, str] = EXCEPTIONS) -> list[str]:
+    """Return a sentence for each module below ``root`` without a test, and for each stale exception."""
+    modules = [path.relative_to(root / "spyctl") for path in sorted((root / "spyctl").rglob("*.py"))]
+    problems = {
+        f"spyctl/{module.as_posix()}": f"spyctl/{module.as_posix()}:1: no tests in {_test_files(module)[0].as_posix()}"
+        for module in modules
+        if not _is_tested(root, module)
+    }
+    return unexcepted(problems, exceptions)
+
+
+def _is_tested(root: Path, module: Path) -> bool:
+    if module.name == "__init__.py":
+        return True  # names for others to import, no code
+    return any(
+        (root / path).is_file() and re.search(r"^ *(async )?def test_", (root / path).read_text(), re.MULTILINE)
+        for path in _test_files(module)
+    )
+
+
+def _test_files(module: Path) -> list[Path]:
+    # In the same place below one of the levels; the tests of spyctl/cli are a level themselves.
+    levels = ("",) if module.parts[0] == "cli" else ("unit", "integration", "cli")
+    return [Path("tests") / level / module.with_name(f"test_{module.name}") for level in levels]
