@@ -11,10 +11,6 @@ from hypothesis import HealthCheck, settings
 
 from tests.support.servers import NatsServer, unused_port
 
-# A deadline measures how busy the machine is.
-settings.register_profile("spyctl", deadline=None)
-settings.load_profile("spyctl")
-
 ROOT = Path(__file__).parent.parent
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]
 
