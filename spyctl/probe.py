@@ -23,9 +23,10 @@ from spyctl.market.feeds import Arrival, FeedState
 from spyctl.market.option_tickers import OptionTicker
 from spyctl.market.sessions import current_expiry, session_text
 from spyctl.market.subjects import STREAM_SUBJECTS, stream_name, with_prefix
-from spyctl.massive.feed import EVICTED, Feed, Timing
+from spyctl.massive.feed import Feed, Timing
 from spyctl.massive.normalize import OPTIONS, STOCKS
 from spyctl.massive.rest import Answer, MassiveRest, listed_contracts
+from spyctl.massive.statuses import EVICTED
 from spyctl.timing.instants import SECOND, duration_text
 from spyctl.timing.tasks import end_task
 

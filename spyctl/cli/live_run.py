@@ -26,6 +26,7 @@ from spyctl.cli.summary import print_live_summary
 from spyctl.errors import SpyctlError
 from spyctl.live.feed_policy import FeedPolicy, equity_policies
 from spyctl.live.result import summary_of
+from spyctl.live.screen import LiveScene
 from spyctl.live.session import SUBJECTS, Hooks, LiveOptions, LiveSession
 from spyctl.live.strike_manager import StrikeManager
 from spyctl.live.strike_window import StrikeWindow
@@ -214,7 +215,7 @@ async def _play(
     _show_plan(request, talk, session.window)
     stream = run.stream.name
     consumers = Consumers(run.connection, stream)
-    view = LiveView(session, request.title, where, stream, lambda: consumers.now)
+    view = LiveView(session, LiveScene(request.title, where), stream, lambda: consumers.now)
     figures = partial(_figures, session, policies, consumers, stream)
     failure: SpyctlError | None = None
     try:

@@ -86,13 +86,20 @@ class OptionsNow:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveScene:
+    """What does not change while it runs: the command, and the server that it publishes to."""
+
+    title: str
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
 class LiveSnapshot:
     """The live side at one moment: ``now_ns`` Unix ns, ``clock_ns`` monotonic."""
 
     clock_ns: int
     now_ns: int
-    title: str
-    where: str
+    scene: LiveScene
     state: str
     connected: bool
     feeds: Sequence[FeedNow]
@@ -144,7 +151,7 @@ def render(previous: LiveSnapshot | None, current: LiveSnapshot, width: int = 80
 def _title(current: LiveSnapshot, width: int) -> Text:
     clocks = f"{_clock(current.now_ns)} New York   {clock_text(current.now_ns, None, 0)} UTC"
     colour = "green" if current.state.startswith("●") else "yellow"
-    left = line(" spyctl ", (current.title, "bold"), "   ", (current.state, colour), f"   {clocks}")
+    left = line(" spyctl ", (current.scene.title, "bold"), "   ", (current.state, colour), f"   {clocks}")
     return spread(left, line((f"run {current.summary.run_id} ", "dim")), width)
 
 
@@ -288,7 +295,7 @@ def _place(current: LiveSnapshot) -> Text:
     worst = max(current.consumers, key=lambda consumer: consumer.behind, default=None)
     behind = f", {worst.behind:,} behind" if worst is not None and worst.behind else ""
     readers = f"{len(current.consumers)}{behind}" if worst is not None else "none"
-    return pairs(("NATS", f"{current.where}   {delivery.stream}{seq}"), ("consumers", readers))
+    return pairs(("NATS", f"{current.scene.where}   {delivery.stream}{seq}"), ("consumers", readers))
 
 
 def _news(current: LiveSnapshot) -> Text | None:

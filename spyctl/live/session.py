@@ -11,10 +11,11 @@ from datetime import date
 
 from spyctl.bus.in_flight import Sink
 from spyctl.errors import KeyRefusedError
-from spyctl.live.backlog import MAX_EVENTS, Backlog, Pending
+from spyctl.live.backlog import MAX_EVENTS, Backlog
 from spyctl.live.errands import Errands
 from spyctl.live.feed_policy import FeedPolicy
 from spyctl.live.filter import MEMORY, LiveFilter, Memory
+from spyctl.live.gap_records import GapRecords
 from spyctl.live.gaps import Gaps
 from spyctl.live.ledger import Ledger
 from spyctl.live.listed_contracts import ListedContracts
@@ -88,7 +89,7 @@ class LiveSession:
         )
         self.sender = Sender(Backlog(options.max_events), sink, self.clock, options.timing.sender)
         self.ledger = Ledger(self.filter, self.sender, self.clock)
-        self.gaps = Gaps(options.source)
+        self._gap_records = GapRecords(options.source, self.sender, self.notes, self.clock)
         self.policies: dict[str, FeedPolicy] = {}
         self.refused: dict[str, KeyRefusedError] = {}
         self.filler = None if hooks.backfill is None else self._filler(hooks.backfill)
@@ -112,6 +113,11 @@ class LiveSession:
     def feeds(self) -> dict[str, LiveFeed]:
         """The feeds by name, while and after it runs."""
         return {name: policy.feed for name, policy in self.policies.items()}
+
+    @property
+    def gaps(self) -> Gaps:
+        """The gaps so far."""
+        return self._gap_records.gaps
 
     @property
     def connected(self) -> bool:
@@ -164,7 +170,7 @@ class LiveSession:
             await policy.feed.run(self)
         except KeyRefusedError as error:
             self.refused[policy.feed.name] = error
-            never_let_in = policy.feed.state is FeedState.REFUSED and policy.feed.up_since_ns is None
+            never_let_in = policy.feed.state is FeedState.REFUSED and policy.feed.liveness.up_since_ns is None
             if policy.required or not never_let_in:
                 raise
             self.notes.warn(error.message)
@@ -181,13 +187,13 @@ class LiveSession:
         if waited > WAITED_FRAMES or late_ns > LATE_NS:
             late = f"events came up to {late_ns / SECOND:.1f} s late"
             self.notes.warn(f"{feed}: before that {waited:,} frames waited, {late}")
-        self._open_gap(feed, from_ns, reason)
+        self._gap_records.open(feed, from_ns, reason)
         if self.filler is not None:
             self.filler.lost(feed, self.policies[feed].feed.desired)
 
     def back(self, feed: str, to_ns: int) -> None:
         """Close a gap, and have it filled where that was asked for."""
-        closed = self._close_gap(feed, to_ns)
+        closed = self._gap_records.close(feed, to_ns)
         if self.filler is not None and closed is not None:
             self.filler.wanted(feed, self.policies[feed].feed.desired)
             self._errands.start(self.filler.fill(feed, closed.from_ns, closed.to_ns or self.clock.time_ns()))
@@ -208,23 +214,6 @@ class LiveSession:
         self._take(arrival, expected)
         await asyncio.sleep(0)
         return len(arrival.events) - (self.filter.duplicates - before)
-
-    def _open_gap(self, feed: str, from_ns: int, reason: str) -> None:
-        gap = self.gaps.open(feed, from_ns, self.clock.time_ns(), reason)
-        if gap is not None:
-            self.notes.warn(f"gap {feed}: open ({reason})")
-            self._publish_gap(gap)
-
-    def _close_gap(self, feed: str, to_ns: int, events: int | None = None) -> Gap | None:
-        gap = self.gaps.close(feed, to_ns, self.clock.time_ns(), events)
-        if gap is not None:
-            self.notes.info(f"gap {feed} {(to_ns - gap.from_ns) / SECOND:.3f} s: closed ({gap.reason})")
-            self._publish_gap(gap)
-        return gap
-
-    def _publish_gap(self, gap: Gap) -> None:
-        identity = f"G.{gap.gap_id}.{'open' if gap.to_ns is None else 'closed'}"
-        self.sender.append(Pending(encode(gap), identity, subject_of(gap), "", self.clock.now_ns()))
 
     # --- now and then
 
@@ -247,9 +236,9 @@ class LiveSession:
         for action in actions:
             match action:
                 case OpenGap(feed, from_ns, reason):
-                    self._open_gap(feed, from_ns, reason)
+                    self._gap_records.open(feed, from_ns, reason)
                 case CloseGap(feed, events):
-                    self._close_gap(feed, self.clock.time_ns(), events)
+                    self._gap_records.close(feed, self.clock.time_ns(), events)
                 case Reconnect(feed, reason):
                     feed.reconnect(reason)
                 case Warn(text):

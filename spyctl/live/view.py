@@ -12,6 +12,7 @@ from spyctl.live.result import summary_of
 from spyctl.live.screen import (
     LINE_LENGTH,
     FeedNow,
+    LiveScene,
     LiveSnapshot,
     OptionsNow,
     SpotNow,
@@ -30,12 +31,12 @@ class LiveView:
     """Looks at a session; :meth:`draw` and :meth:`line` show it as it is now."""
 
     def __init__(
-        self, session: LiveSession, title: str, where: str, stream: str, consumers: Callable[[], Sequence[Consumer]]
+        self, session: LiveSession, scene: LiveScene, stream: str, consumers: Callable[[], Sequence[Consumer]]
     ) -> None:
         self._session = session
         self._consumers = consumers
         self._usage = Usage.now()
-        self._title, self._where, self._stream = title, where, stream
+        self._scene, self._stream = scene, stream
         self._history: deque[LiveSnapshot] = deque()
         self._spots: deque[float] = deque(maxlen=LINE_LENGTH)
         self._spot_at_ns: int | None = None
@@ -62,8 +63,7 @@ class LiveView:
         return LiveSnapshot(
             clock_ns=clock_ns,
             now_ns=now_ns,
-            title=self._title,
-            where=self._where,
+            scene=self._scene,
             state=_state(session),
             connected=session.connected,
             feeds=[self._feed(feed, clock_ns) for feed in session.feeds.values()],
@@ -103,11 +103,11 @@ class LiveView:
         return FeedNow(
             feed.name,
             feed.state,
-            (clock_ns - (feed.up_since_ns or clock_ns)) / SECOND if feed.state is FeedState.UP else 0.0,
+            (clock_ns - (feed.liveness.up_since_ns or clock_ns)) / SECOND if feed.state is FeedState.UP else 0.0,
             self._topics(feed),
             len(feed.held & feed.desired),
             len(feed.desired),
-            (clock_ns - feed.last_frame_ns) / SECOND if feed.last_frame_ns is not None else None,
+            (clock_ns - feed.liveness.last_frame_ns) / SECOND if feed.liveness.last_frame_ns is not None else None,
         )
 
     def _topics(self, feed: LiveFeed) -> str:

@@ -91,7 +91,8 @@ def stalled(policies: Sequence[FeedPolicy], last_quote_ns: int | None, limit_ns:
         if rule is None or feed.state is not FeedState.UP or not rule.suspicious(now.unix_ns):
             continue
         wants_quotes = rule.quote_topic in feed.held
-        last_ns = max(feed.up_since_ns or 0, last_quote_ns or 0) if wants_quotes else feed.last_frame_ns or 0
+        alive = feed.liveness
+        last_ns = max(alive.up_since_ns or 0, last_quote_ns or 0) if wants_quotes else alive.last_frame_ns or 0
         if now.clock_ns - last_ns >= limit_ns:
             actions.append(Reconnect(feed, f"{'no quote' if wants_quotes else 'nothing'} for {limit_ns / SECOND:g} s"))
     return actions

@@ -87,6 +87,16 @@ class FeedListener(Protocol):
         """Note what somebody should look at."""
 
 
+class FeedLiveness(Protocol):
+    """When a feed last came up, and when its last frame arrived (monotonic ns); ``None`` where it never did."""
+
+    @property
+    def up_since_ns(self) -> int | None: ...
+
+    @property
+    def last_frame_ns(self) -> int | None: ...
+
+
 class LiveFeed(Protocol):
     """A feed as the live side uses it; counts and states may be read at any time.
 
@@ -95,8 +105,10 @@ class LiveFeed(Protocol):
     """
 
     name: str
-    words: str
     reconnects: int
+
+    @property
+    def words(self) -> str: ...
 
     @property
     def state(self) -> FeedState: ...
@@ -111,14 +123,7 @@ class LiveFeed(Protocol):
     def missing(self) -> frozenset[str]: ...
 
     @property
-    def up_since_ns(self) -> int | None:
-        """When it last came up (monotonic), ``None`` before it ever was."""
-        ...
-
-    @property
-    def last_frame_ns(self) -> int | None:
-        """When the last frame arrived (monotonic), ``None`` before the first."""
-        ...
+    def liveness(self) -> FeedLiveness: ...
 
     def set_desired(self, topics: Collection[str]) -> None:
         """Change what is subscribed, now or as soon as there is a connection."""

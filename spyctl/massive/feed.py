@@ -6,26 +6,24 @@ The feed reads its own statuses and hands on what is left of a frame as an :clas
 import asyncio
 import random
 from collections.abc import Callable, Collection
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from spyctl.errors import KeyRefusedError
 from spyctl.market.events import EventSource
 from spyctl.market.feeds import TRANSITIONS, Arrival, FeedEvent, FeedListener, FeedState
+from spyctl.massive.connection import run_connection
+from spyctl.massive.ending import Ending
 from spyctl.massive.inbox import Frame, Inbox
 from spyctl.massive.key_standing import KeyStanding
 from spyctl.massive.liveness import ASLEEP_NS, Liveness
-from spyctl.massive.normalize import Status, parse_frame
-from spyctl.massive.socket import Socket, SocketEnd, SocketRequest, VendorSocket
+from spyctl.massive.normalize import parse_frame
+from spyctl.massive.socket import Socket, SocketRequest, VendorSocket
+from spyctl.massive.statuses import AUTH_FAILED, EVICTED, Statuses
 from spyctl.massive.subscriptions import Subscriptions
 from spyctl.timing.clock import Clock, SystemClock
 from spyctl.timing.instants import SECOND
 from spyctl.timing.tasks import end_task
 
 FEED_URL, DELAYED_URL = "wss://socket.massive.com", "wss://delayed.massive.com"
-FATAL_STATUSES = ("slow_consumer", "force_disconnect")
-ORDINARY_STATUSES = ("connected", "auth_success", "success")
-EVICTED, AUTH_FAILED = "max_connections", "auth_failed"
 _POLICY = 1008  # how the vendor closes a connection too many
 
 
@@ -52,33 +50,6 @@ class Timing:
     asleep: float = ASLEEP_NS / SECOND
 
 
-class _Ending:
-    # Why the connection, or the feed, is to end; waking up whoever waits.
-    def __init__(self) -> None:
-        self.stopping = False
-        self.reason = ""
-        self.wake = asyncio.Event()
-
-    def ask(self, reason: str) -> None:
-        self.reason = self.reason or reason
-        self.wake.set()
-
-    def stop(self) -> None:
-        self.stopping = True
-        self.wake.set()
-
-    @property
-    def asked(self) -> bool:
-        return self.stopping or bool(self.reason)
-
-    async def wait(self, timeout_s: float) -> None:
-        # Returns when something changed, or after the time.
-        self.wake.clear()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                await self.wake.wait()
-
-
 class Feed:
     """The supervised connection of one market, ``stocks`` or ``options``; a :class:`~spyctl.market.feeds.LiveFeed`."""
 
@@ -96,24 +67,27 @@ class Feed:
     ) -> None:
         timing, clock = timing or Timing(), clock or SystemClock()
         self.name = market
-        self.words = ""
         self.reconnects = 0
         self.liveness = Liveness(clock, round(timing.ping * SECOND), round(timing.asleep * SECOND))
         self._subscriptions = Subscriptions(round(timing.acknowledge * SECOND), round(timing.ask_again * SECOND))
-        self._standing = KeyStanding(
-            clock, max_evictions=timing.max_evictions, refusals_ns=round(timing.refusals * SECOND)
-        )
+        self._ending = Ending()
+        standing = KeyStanding(clock, max_evictions=timing.max_evictions, refusals_ns=round(timing.refusals * SECOND))
+        self._statuses = Statuses(market, self._subscriptions, standing, self._ending, self._note)
         self._request = SocketRequest(url, market, api_key, (), timing.ping, timing.authenticate, library)
         self._open_socket = open_socket
         self._source = source
         self._timing = timing
         self._state = FeedState.CONNECTING
         self._inbox = Inbox(self._read)
-        self._ending = _Ending()
         self._socket: Socket | None = None
         self._listener: FeedListener
 
     # --- what it is
+
+    @property
+    def words(self) -> str:
+        """The vendor's last complaint."""
+        return self._statuses.words
 
     @property
     def state(self) -> FeedState:
@@ -134,16 +108,6 @@ class Feed:
     def missing(self) -> frozenset[str]:
         """The topics that the vendor does not acknowledge."""
         return self._subscriptions.missing
-
-    @property
-    def up_since_ns(self) -> int | None:
-        """When it last came up (monotonic)."""
-        return self.liveness.up_since_ns
-
-    @property
-    def last_frame_ns(self) -> int | None:
-        """When the last frame arrived (monotonic)."""
-        return self.liveness.last_frame_ns
 
     # --- from outside
 
@@ -192,65 +156,42 @@ class Feed:
             if self._ending.stopping:
                 return
             self._subscriptions.disconnected()
-            reason, self._ending.reason = self._ending.reason, ""
-            if reason == AUTH_FAILED and self._standing.refused():
+            reason = self._ending.take_reason()
+            refusal = self._statuses.permanent_refusal(reason)
+            if refusal is not None and reason == AUTH_FAILED:
                 self._on(FeedEvent.REFUSED)
-                raise KeyRefusedError(
-                    f"the {self.name} feed refuses the key: {self.words}", "spyctl probe tells what the key is good for"
-                )
+                raise refusal
             self._lose(reason, noticed_ns, waited)
+            if refusal is not None:
+                self._on(FeedEvent.REFUSED)
+                raise refusal
             self.reconnects += 1
             if was_up and clock.now_ns() - begun_ns >= self._timing.stable * SECOND:
                 wait_s = self._timing.first_wait
-            pause_s = self._pause_s(reason, wait_s)
+            pause_s = wait_s * random.uniform(1 - self._timing.jitter, 1 + self._timing.jitter)
             wait_s = min(self._timing.longest_wait, 2 * wait_s)
-            self._listener.note(self.name, f"{self.name}: {reason}; connecting again in {pause_s:.1f} s")
-            until_ns = clock.now_ns() + round(pause_s * SECOND)
-            while not self._ending.stopping and (left_ns := until_ns - clock.now_ns()) > 0:
-                await self._ending.wait(left_ns / SECOND)
-            self._ending.reason = ""
-
-    def _pause_s(self, reason: str, wait_s: float) -> float:
-        if reason != EVICTED:
-            return wait_s * random.uniform(1 - self._timing.jitter, 1 + self._timing.jitter)
-        if self._standing.taken:
-            self._on(FeedEvent.REFUSED)
-            raise KeyRefusedError(
-                f"another process with this key took over the {self.name} feed "
-                f"{self._standing.recent_evictions} times: {self.words}",
-                "end the other one; a key has one connection a market",
-            )
-        return self._timing.cool_down
+            if reason == EVICTED:
+                pause_s = self._timing.cool_down
+            self._note(f"{self.name}: {reason}; connecting again in {pause_s:.1f} s")
+            await self._ending.pause(pause_s, clock)
 
     async def _connect_once(self) -> int:
-        # One connection from its beginning to its end; returns when the end was noticed (Unix ns).
-        clock = self.liveness.clock
+        # One connection; returns when its end was noticed (Unix ns).
         socket = self._socket = self._open_socket(replace(self._request, topics=self.desired))
-        connection = asyncio.create_task(socket.run(self._receive))
-        connection.add_done_callback(lambda _: self._ending.wake.set())
         tender = asyncio.create_task(self._tend(socket))
-        deadline_ns = clock.now_ns() + round(self._timing.authenticate * SECOND)
         try:
-            while not (connection.done() or self._ending.asked):
-                left_ns = deadline_ns - clock.now_ns() if self._state is not FeedState.UP else 3_600 * SECOND
-                if left_ns <= 0:
-                    self._ending.ask("no authentication in time")
-                    break
-                await self._ending.wait(left_ns / SECOND)
-            noticed_ns = clock.time_ns()
-            if connection.done():
-                self._ended(connection.result())
+            end, noticed_ns = await run_connection(
+                socket, self._receive, self._ending, clock=self.liveness.clock,
+                is_up=lambda: self._state is FeedState.UP, authenticate_s=self._timing.authenticate,
+            )  # fmt: skip
         finally:
             self._socket = None
             await end_task(tender)
-            await socket.close()
-            await end_task(connection)
+        if end is not None:
+            if end.code == _POLICY and not self._ending.asked:
+                self._statuses.evicted(end.words or "closed with 1008")
+            self._ending.ask(end.reason)
         return noticed_ns
-
-    def _ended(self, end: SocketEnd) -> None:
-        if end.code == _POLICY and not self._ending.asked:
-            self._evicted(end.words or "closed with 1008")
-        self._ending.ask(end.reason)
 
     async def _tend(self, socket: Socket) -> None:
         # Compares the subscriptions with what is desired, several times a second.
@@ -264,11 +205,14 @@ class Feed:
             socket.repeat(reminders.subscribe, reminders.unsubscribe)
             if reminders.newly_missing:
                 some = ", ".join(sorted(reminders.newly_missing)[:5])
-                self._listener.note(self.name, f"{self.name}: {len(self.missing)} not acknowledged: {some}")
+                self._note(f"{self.name}: {len(self.missing)} not acknowledged: {some}")
             self._check_complete()
 
     def _on(self, event: FeedEvent) -> None:
         self._state = TRANSITIONS[self._state, event]
+
+    def _note(self, text: str) -> None:
+        self._listener.note(self.name, text)
 
     # --- frames
 
@@ -280,45 +224,19 @@ class Feed:
         return True
 
     def _authenticate(self, payload: str | bytes) -> bool:
-        statuses = {one.status: one for one in parse_frame(payload, self.name, 0, self._source).statuses}
-        if EVICTED in statuses:  # which may be told beside a success
-            self._evicted(statuses[EVICTED].message)
-        elif "auth_success" in statuses:
-            self._standing.accepted()
+        if self._statuses.authenticate(parse_frame(payload, self.name, 0, self._source).statuses):
             self._on(FeedEvent.AUTHENTICATED)
             self.liveness.up()
-            self._ending.wake.set()
-        elif AUTH_FAILED in statuses:
-            self.words = statuses[AUTH_FAILED].message
-            self._ending.ask(AUTH_FAILED)
-        elif "connected" not in statuses:
-            self._ending.ask("no authentication")
+            self._ending.wake()
         return not self._ending.asked
 
     def _read(self, frame: Frame) -> None:
         parsed = parse_frame(frame.payload, self.name, frame.ts_recv_ns, self._source)
         for status in parsed.statuses:
-            self._take_status(status)
+            self._statuses.take(status)
+        self._check_complete()
         if parsed.events or parsed.rejects:
             self._listener.arrived(Arrival(self.name, parsed.events, parsed.rejects, parsed.notes, frame.clock_ns))
-
-    def _take_status(self, status: Status) -> None:
-        self._subscriptions.acknowledge(status.message)
-        if status.status == EVICTED:
-            self._evicted(status.message)
-        elif status.status not in ORDINARY_STATUSES:
-            self.words = status.message or status.status
-            self._listener.note(self.name, f"{self.name}: {status.status}: {status.message}")
-            if status.status in FATAL_STATUSES:
-                self._ending.ask(status.status)  # the close that follows says less, or something else
-        self._check_complete()
-
-    def _evicted(self, message: str) -> None:
-        self.words = message
-        alarm = self._standing.evicted()
-        self._ending.ask(EVICTED)
-        why = "another process uses this key" if alarm else "this key had a connection already"
-        self._listener.note(self.name, f"{self.name}: {why} ({message.strip()})")
 
     # --- gaps
 

@@ -26,6 +26,10 @@ class StillFeed:
     up_since_ns: int | None = 0
     last_frame_ns: int | None = 0
 
+    @property
+    def liveness(self) -> "StillFeed":
+        return self
+
     def set_desired(self, topics: Collection[str]) -> None: ...
 
     def reconnect(self, reason: str) -> None: ...

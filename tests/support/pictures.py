@@ -19,6 +19,7 @@ from spyctl.bus.consumers import Consumer
 from spyctl.bus.in_flight import Delivery
 from spyctl.dbn.normalize import Selection
 from spyctl.live.feed_policy import equity_policies
+from spyctl.live.screen import LiveScene
 from spyctl.live.session import Hooks, LiveOptions, LiveSession
 from spyctl.live.strike_manager import StrikeManager
 from spyctl.live.strike_window import StrikeWindow
@@ -101,7 +102,7 @@ async def draw_live() -> None:
         window = StrikeWindow(StrikeManager(5, "SPY"), time.time_ns())
         live = LiveSession(TakesAll(), window, LiveOptions(), run_id="8c41", hooks=Hooks())
         stocks, options = (Feed(market, KEY, url=simulator.url) for market in (STOCKS, OPTIONS))
-        view = LiveView(live, "live --sim", "embedded", "MARKET_DATA", lambda: CONSUMERS)
+        view = LiveView(live, LiveScene("live --sim", "embedded"), "MARKET_DATA", lambda: CONSUMERS)
         running = asyncio.create_task(live.run(equity_policies(stocks, options, window)))
         until = time.monotonic() + 20
         while time.monotonic() < until:

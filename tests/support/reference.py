@@ -1,4 +1,4 @@
-"""Makes what is generated from the program: ``docs/cli.md`` and ``completions/``; ``make docs`` runs it."""
+"""Makes what is generated from the program: pages in ``docs/`` and ``completions/``; ``make docs`` runs it."""
 
 import os
 import subprocess
@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from spyctl.cli.help_topics import EXIT_CODES
+from tests.support import states
 
 ROOT = Path(__file__).parent.parent.parent
 COMMANDS = (
@@ -74,7 +75,7 @@ def completion(shell: str) -> str:
 
 def files() -> dict[Path, str]:
     """Return all generated files with their content."""
-    generated = {ROOT / "docs" / "cli.md": cli_reference()}
+    generated = {ROOT / "docs" / "cli.md": cli_reference(), ROOT / "docs" / "states.md": states.page()}
     for shell, name in SHELLS.items():
         generated[ROOT / "completions" / name] = completion(shell)
     return generated

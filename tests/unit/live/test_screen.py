@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from spyctl.live.feed_policy import equity_policies
-from spyctl.live.screen import LiveSnapshot, progress_line, render
+from spyctl.live.screen import LiveScene, LiveSnapshot, progress_line, render
 from spyctl.live.view import LiveView
 from spyctl.market.feeds import Arrival, FeedState
 from spyctl.timing.instants import SECOND
@@ -26,7 +26,8 @@ def busy() -> LiveSnapshot:
     prints = [(option_trade(strike, size=123_456, seq=strike), f"{strike}") for strike in range(675, 686)]
     session.arrived(Arrival("options", prints, (), (), clock.now_ns()))
     session.lost("options", clock.time_ns() - 90 * SECOND, "connection lost (ConnectionResetError)", 0)
-    return LiveView(session, "live", "nats://a-server-with-a-long-name:4222", "MARKET_DATA", lambda: ()).snapshot()
+    scene = LiveScene("live", "nats://a-server-with-a-long-name:4222")
+    return LiveView(session, scene, "MARKET_DATA", lambda: ()).snapshot()
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
@@ -53,7 +54,7 @@ def test_rates_come_from_two_snapshots() -> None:
 
 def test_before_the_first_quote_the_screen_says_what_it_waits_for() -> None:
     session = still_session()
-    snapshot = LiveView(session, "live", "embedded", "MARKET_DATA", lambda: ()).snapshot()
+    snapshot = LiveView(session, LiveScene("live", "embedded"), "MARKET_DATA", lambda: ()).snapshot()
     drawn = render(None, snapshot, 80, 24).plain
     assert "waiting for the first quote" in drawn
     assert "opens with the first spot" in drawn

@@ -3,6 +3,7 @@
 import pytest
 
 from spyctl.live.feed_policy import equity_policies
+from spyctl.live.screen import LiveScene
 from spyctl.live.view import LiveView
 from spyctl.market.feeds import Arrival, FeedState
 from spyctl.summary import StopReason
@@ -20,7 +21,7 @@ def make(**feed: object) -> tuple[LiveView, StillFeed, FakeClock]:
         policy.feed.name: policy
         for policy in equity_policies(stocks, StillFeed(name="options", desired=frozenset()), session.window)
     }
-    return LiveView(session, "live --sim", "embedded", "MARKET_DATA", lambda: ()), stocks, clock
+    return LiveView(session, LiveScene("live --sim", "embedded"), "MARKET_DATA", lambda: ()), stocks, clock
 
 
 @pytest.mark.parametrize(
