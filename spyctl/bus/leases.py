@@ -12,7 +12,6 @@ overtaken has lost its lease permanently: it stops publishing and never writes t
 import os
 import platform
 import time
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -109,7 +108,8 @@ class Leases:
         self.lost: LeaseLostError | None = None
         self._bucket = bucket
         self._lease = lease
-        self._revisions: dict[str, int] = {}  # of the leases that are ours, by subject
+        self._states: dict[str, LeaseState] = {}  # by subject
+        self._revisions: dict[str, int] = {}
 
     async def take(self, subject: str, *, force: bool = False) -> str | None:
         """Take the lease on a subject; returns the id of the run that held it and did not return it.
@@ -119,8 +119,8 @@ class Leases:
         event = LeaseEvent.FORCE if force else LeaseEvent.TAKE
         for _ in range(_ATTEMPTS):
             current, revision = await read_lease(self._bucket, subject)
-            state = current.state(self._lease.token) if current is not None else LeaseState.FREE
-            if current is not None and state is LeaseState.HELD and TRANSITIONS[state, event] is LeaseState.HELD:
+            state = self._states[subject] = current.state(self._lease.token) if current is not None else LeaseState.FREE
+            if current is not None and TRANSITIONS[state, event] is LeaseState.HELD:
                 age = duration_text(time.time_ns() - current.started_ns)
                 raise LeaseHeldError(
                     f"run {current.run_id} (process {current.pid} on {current.host}) has been publishing "
@@ -130,29 +130,40 @@ class Leases:
                 await self._write(subject, revision, time.time_ns())
             except nats.js.errors.KeyWrongLastSequenceError:
                 continue  # somebody was faster; look again
+            self._on(subject, event)
             return current.run_id if current is not None and current.renewed_ns else None
         raise StreamBusyError(f"the lease on {subject} changes hands too fast", "try again")
 
     async def renew(self) -> None:
         """Renew all leases. Raises :class:`LeaseLostError` where another run has taken one."""
-        for subject, revision in list(self._revisions.items()):
+        for subject in self._ours():
             try:
-                await self._write(subject, revision, time.time_ns())
+                await self._write(subject, self._revisions[subject], time.time_ns())
+                self._on(subject, LeaseEvent.RENEW)
             except nats.js.errors.KeyWrongLastSequenceError:
                 current, newest = await read_lease(self._bucket, subject)
                 if current is not None and current.token == self._lease.token:
                     self._revisions[subject] = newest  # our own write, whose answer was lost
                     continue
+                self._on(subject, LeaseEvent.OVERTAKEN)
                 other = f"run {current.run_id}" if current is not None else "another run"
                 self.lost = LeaseLostError(f"{other} took over {subject}", "end one of the two")
                 raise self.lost from None
 
     async def give_back(self) -> None:
         """Return all leases; those that another run has taken meanwhile stay with it."""
-        for subject, revision in list(self._revisions.items()):
-            with suppress(nats.js.errors.KeyWrongLastSequenceError):
-                await self._write(subject, revision, 0)
-        self._revisions.clear()
+        for subject in self._ours():
+            try:
+                await self._write(subject, self._revisions[subject], 0)
+                self._on(subject, LeaseEvent.RETURN)
+            except nats.js.errors.KeyWrongLastSequenceError:
+                self._on(subject, LeaseEvent.OVERTAKEN)
+
+    def _ours(self) -> list[str]:
+        return [subject for subject, state in self._states.items() if state is LeaseState.OURS]
+
+    def _on(self, subject: str, event: LeaseEvent) -> None:
+        self._states[subject] = TRANSITIONS[self._states[subject], event]
 
     async def _write(self, subject: str, revision: int, renewed_ns: int) -> None:
         value = orjson.dumps(replace(self._lease, renewed_ns=renewed_ns))
