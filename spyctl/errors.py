@@ -3,7 +3,9 @@
     SpyctlError                     1  failed
     ├── UsageError                  2  a wrong option or combination of options
     │   ├── FastIngestUnavailableError the server or the stream takes no batches
-    │   └── IncompleteTlsError         a client certificate without its key, or the reverse
+    │   ├── IncompleteTlsError         a client certificate without its key, or the reverse
+    │   ├── TimeSyntaxError            a text that is not a time
+    │   └── NoSessionError             open or close of a day on which the market stays closed
     ├── DamagedFileError            1  a file that is not, or not wholly, DBN
     │   └── OtherSchemaError           a DBN file that holds neither trades nor mbp-10
     ├── MergeLimitError             1  more events inside the reorder window than may be held
@@ -37,6 +39,7 @@
 An error is one sentence (what and where) and one remedy (what to type). Neither ever holds a secret.
 """
 
+from datetime import date
 from enum import IntEnum
 
 
@@ -77,6 +80,19 @@ class FastIngestUnavailableError(UsageError):
 
 class IncompleteTlsError(UsageError):
     """A client certificate was given without its key, or the reverse."""
+
+
+class TimeSyntaxError(UsageError):
+    """A text that is not a time."""
+
+
+class NoSessionError(UsageError):
+    """The open or close of a day without a regular session; ``reason`` says why there is none."""
+
+    def __init__(self, day: date, reason: str) -> None:
+        super().__init__(f"{day} is {reason}: it has no regular session", "write a time of day, as 18:00")
+        self.day = day
+        self.reason = reason
 
 
 class DamagedFileError(SpyctlError):

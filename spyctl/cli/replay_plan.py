@@ -10,6 +10,7 @@ from spyctl.bus.target import Target
 from spyctl.cli.framework.talk import Talk
 from spyctl.dbn.catalog import days, scan
 from spyctl.errors import UsageError
+from spyctl.market.sessions import parse_time, trading_day
 from spyctl.replay.plan import Plan, choose_dates, make_plan, shown
 from spyctl.replay.player import ReplayOptions
 from spyctl.terminal.text import size_text
@@ -20,10 +21,8 @@ from spyctl.timing.instants import (
     days_text,
     duration_text,
     parse_date,
-    parse_instant,
     parse_zone,
     span_text,
-    trading_day,
     utc_text,
     whole_seconds,
 )
@@ -70,9 +69,9 @@ def plan_request(request: Request) -> Plan:
             ]
             dates = choose_dates(request.dates, days(infos), request.data_dir, catalog.unreadable)
         if request.start is not None and dates:
-            selection = replace(selection, start_ns=parse_instant(request.start, dates[0], zone))
+            selection = replace(selection, start_ns=parse_time(request.start, dates[0], zone))
         if request.end is not None and dates:
-            selection = replace(selection, end_ns=parse_instant(request.end, dates[-1], zone))
+            selection = replace(selection, end_ns=parse_time(request.end, dates[-1], zone))
         if selection.start_ns >= selection.end_ns:
             raise _wrong_order(request, selection.start_ns, selection.end_ns)
     return make_plan(

@@ -30,8 +30,9 @@ def sample(
     from datetime import timedelta
 
     from spyctl.dbn.sample import FOLDERS, day_span, is_vendor_folder, write_day
+    from spyctl.market.sessions import parse_time
     from spyctl.replay.plan import shown
-    from spyctl.timing.instants import parse_date, parse_duration, parse_instant
+    from spyctl.timing.instants import parse_date, parse_duration
 
     talk = talk_of(context)
     days, written = [], False
@@ -52,7 +53,7 @@ def sample(
             talk.warn(f"{day} is a Saturday: the market is closed, so there is no file")
             continue
         first_ns, last_ns = day_span(day)
-        start_ns = first_ns if start == "all" else parse_instant(start, day)
+        start_ns = first_ns if start == "all" else parse_time(start, day)
         wanted_ns = last_ns if start == "all" and length is None else start_ns + parse_duration(length or "10m")
         end_ns = min(wanted_ns, last_ns)
         if not first_ns <= start_ns < end_ns:

@@ -7,7 +7,7 @@ size, side and sequence is from https://databento.com/docs/schemas-and-data-form
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 from numpy.lib.recfunctions import repack_fields
@@ -17,8 +17,9 @@ from spyctl.dbn.catalog import DBNFileInfo
 from spyctl.dbn.normalize import F_SNAPSHOT, REORDER_WINDOW, Selection, Wanted, index
 from spyctl.errors import DamagedFileError
 from spyctl.market.columns import PRICE_SCALE, UNDEF_PRICE, Rows
+from spyctl.market.sessions import trading_day
 from spyctl.market.symbology import SymbolMap
-from spyctl.timing.instants import DAY, MAX_INSTANT, NEW_YORK, SECOND, US, date_of, day_number, day_start, parse_instant
+from spyctl.timing.instants import DAY, MAX_INSTANT, SECOND, US, date_of, day_number, day_start
 
 F_BAD_TS_RECV = 8
 F_MAYBE_BAD_BOOK = 4
@@ -106,7 +107,7 @@ class Quality:
 def in_daily_break(from_ns: int, to_ns: int) -> bool:
     """Tell whether a quiet stretch is (nearly) the break of CME from 17:00 to 18:00 New York, or a weekend's."""
     day = date_of(from_ns)
-    starts, ends = (parse_instant(text, day, NEW_YORK) for text in ("17:00", "18:00"))
+    starts, ends = trading_day(day)[1], trading_day(day + timedelta(days=1))[0]
     return starts - 2 * QUIET_NS <= from_ns <= starts + 2 * QUIET_NS and to_ns <= ends + 10 * QUIET_NS
 
 

@@ -20,7 +20,8 @@ import databento_dbn as dbn
 import orjson
 import zstandard
 
-from spyctl.timing.instants import DAY, MS, SECOND, US, clock_text, day_number, day_start, trading_day
+from spyctl.market.sessions import is_trading_day, regular_session, trading_day
+from spyctl.timing.instants import DAY, MS, SECOND, US, clock_text, day_number
 
 DATASET = "GLBX.MDP3"
 SYMBOL = "ES.c.0"
@@ -151,8 +152,10 @@ class _Market:
         return _Change(action, book_side, price, size, depth)
 
 
-def _intensity(ns: int, session_open: int) -> float:
-    # Events per second, relative to a calm minute: a burst at the open that fades within minutes.
+def _intensity(ns: int, session_open: int | None) -> float:
+    # Events per second, relative to a calm minute: a burst at the open of stocks that fades within minutes.
+    if session_open is None:
+        return 1.0
     since = (ns - session_open) / SECOND
     if since < 0:
         return 0.75
@@ -163,7 +166,7 @@ def _write_records(writers: "_Writers", day: date, start_ns: int, end_ns: int, r
     market = _Market(seed, day)
     rng = market.rng
     instrument_id, _, _ = front_contract(day)
-    opens_ns = day_start(day) + 14 * 3600 * SECOND + 30 * 60 * SECOND
+    opens_ns = regular_session(day)[0] if is_trading_day(day) else None
     pause_from, pause_to = trading_day(day)[1], trading_day(day + timedelta(days=1))[0]
     sequence = 531 + (start_ns % DAY) // MS
     recv_ns = start_ns

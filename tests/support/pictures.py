@@ -24,6 +24,7 @@ from spyctl.live.strike_manager import StrikeManager
 from spyctl.live.strike_window import StrikeWindow
 from spyctl.live.view import LiveView
 from spyctl.market.encode import EncodedBatch
+from spyctl.market.sessions import regular_session
 from spyctl.massive.feed import Feed
 from spyctl.massive.normalize import OPTIONS, STOCKS
 from spyctl.massive.simulator import KEY, Simulator
@@ -33,7 +34,7 @@ from spyctl.replay.screen import Scene
 from spyctl.replay.view import ReplayView
 from spyctl.summary import StopReason
 from spyctl.timing.clock import Speed
-from spyctl.timing.instants import MS, SECOND, parse_instant
+from spyctl.timing.instants import MS, SECOND
 from tests.support.clock import JumpingClock
 
 ROOT = Path(__file__).parent.parent.parent
@@ -74,7 +75,7 @@ def save(drawn: Text, name: str, title: str, columns: int, lines: int) -> None:
 async def draw_replay() -> None:
     day = date(2025, 12, 16)
     plan = make_plan(ROOT / "dbn-data", [str(day)], "--date", Selection(), speed=10.0)
-    end_ns = parse_instant("open", day) + 67 * SECOND
+    end_ns = regular_session(day)[0] + 67 * SECOND
     clock = JumpingClock()
     sink = TakesAll()
     options = ReplayOptions(Speed(10.0), Selection(end_ns=end_ns, days=plan.selection.days))

@@ -10,9 +10,10 @@ from spyctl.dbn.catalog import days, scan
 from spyctl.dbn.normalize import Selection
 from spyctl.dbn.overlaps import without_doubles
 from spyctl.errors import DamagedFileError, NoDataError, UsageError
+from spyctl.market.sessions import trading_day
 from spyctl.replay.plan import choose_dates, make_plan
 from spyctl.replay.source import DBNIngestor
-from spyctl.timing.instants import SECOND, trading_day
+from spyctl.timing.instants import SECOND
 from tests.support.records import DAY, DAY_NS, MS, T0, book, trade, write_file
 
 NEXT = date(2025, 12, 17)
