@@ -166,7 +166,7 @@ def replay(
     import orjson
 
     from spyctl.cli.replay_plan import Request, plan_document, plan_request, show_plan
-    from spyctl.dbn.normalize import Selection
+    from spyctl.dbn.sort_times import Selection
     from spyctl.market.columns import SCHEMAS, schema_name
     from spyctl.metrics import parse_address
     from spyctl.replay.player import ReplayOptions

@@ -25,7 +25,8 @@ from spyctl.cli.summary import print_summary
 from spyctl.errors import ExitCode, NoSpaceError, SpyctlError
 from spyctl.market.events import EventSource
 from spyctl.market.subjects import subject_table, with_prefix
-from spyctl.replay.plan import Plan, fingerprints, shown
+from spyctl.paths import path_text
+from spyctl.replay.plan import Plan, fingerprints
 from spyctl.replay.player import REPLAYED_SUBJECTS, Replay
 from spyctl.replay.result import summary_of
 from spyctl.replay.screen import Scene
@@ -133,7 +134,7 @@ def show_server(talk: Talk, reached: Reached) -> None:
     talk.block(
         "nats",
         f"{reached.why}: {verb} nats-server {version} here",
-        f"127.0.0.1:{state.port}, store {shown(Path(state.store))}"
+        f"127.0.0.1:{state.port}, store {path_text(Path(state.store))}"
         + (", stopped at the end" if embedded.started else ""),
     )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 import zstandard
 
-from spyctl.dbn.catalog import DBNFileInfo, archive_of
+from spyctl.dbn.file_info import DBNFileInfo, archive_of
 from spyctl.dbn.reader import DBNFile
 from spyctl.dbn.zstd import walk_frames
 from spyctl.errors import DamagedFileError
@@ -92,7 +92,7 @@ def check_file(info: DBNFileInfo, hashes: KnownHashes, advance: Callable[[int], 
         done += size
         advance(size)
 
-    by = "sha256" if info.listed is not None and info.listed.sha256 else "reading"
+    by = "sha256" if info.manifest.file is not None and info.manifest.file.sha256 else "reading"
     if by == "reading" and not info.compressed and archive_of(info.path).is_file():
         by = "archive"
     try:
@@ -109,7 +109,7 @@ def check_file(info: DBNFileInfo, hashes: KnownHashes, advance: Callable[[int], 
 
 
 def _unlike_archive(info: DBNFileInfo, hashes: KnownHashes, count: Callable[[int], None]) -> DamagedFileError | None:
-    path, archive, listed = str(info.path), archive_of(info.path), info.archive_listed
+    path, archive, listed = str(info.path), archive_of(info.path), info.manifest.archive
     if listed is not None and listed.sha256 is not None and hashes.of(archive, lambda _: None) != listed.sha256:
         reason = f"its archive {archive.name} is not the bytes whose sha256 manifest.json gives"
         return DamagedFileError(path, reason, remedy=_FETCH_AGAIN)
@@ -147,7 +147,7 @@ def _unlike_archive(info: DBNFileInfo, hashes: KnownHashes, count: Callable[[int
 def _problem(info: DBNFileInfo, hashes: KnownHashes, count: Callable[[int], None]) -> DamagedFileError | None:
     if info.compressed and (problem := walk_frames(info.path).problem) is not None:
         return problem
-    listed = info.listed
+    listed = info.manifest.file
     if listed is not None and listed.size != info.size:
         reason = f"{info.size:,} bytes long, but manifest.json says {listed.size:,}"
         return DamagedFileError(str(info.path), reason, remedy=_FETCH_AGAIN)

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.lib.recfunctions import repack_fields
 from numpy.typing import NDArray
 
-from spyctl.dbn.catalog import DBNFileInfo
-from spyctl.dbn.normalize import F_SNAPSHOT, REORDER_WINDOW, Selection, Wanted, index
+from spyctl.dbn.choice import selection_for
+from spyctl.dbn.file_info import DBNFileInfo
+from spyctl.dbn.sort_times import REORDER_WINDOW, Int64s, Selection, Sequencer, effective_recv, is_snapshot
 from spyctl.errors import DamagedFileError
 from spyctl.market.columns import PRICE_SCALE, UNDEF_PRICE, Rows
 from spyctl.market.sessions import trading_day
@@ -29,8 +30,6 @@ _MOST_QUIET = 8
 _PER_DECADE = 100  # bins of the latency histogram: its percentiles are within 2.4 %
 _DECADES = 10  # from 1 µs
 _CHUNK = 8192
-
-Int64s = NDArray[np.int64]
 
 
 @dataclass(slots=True)
@@ -52,7 +51,7 @@ class Quality:
     ``latency`` is ``ts_recv`` − ``ts_event``. A sequence reset is a number below the one before it of the same
     instrument, an inversion a ``ts_event`` before one that lies earlier in the file; snapshots count for neither.
     ``late`` are further back than the reorder window. ``quiet`` are the longest stretches without a record,
-    ``quiets`` counts those of :data:`QUIET_NS` or more. ``twinless`` are trades that the other schema lacks,
+    ``quiets`` counts those of :data:`QUIET_NS` or more. ``unmatched_trades`` are trades that the other schema lacks,
     ``None`` where there is no other.
     """
 
@@ -77,13 +76,13 @@ class Quality:
     locked: int = 0
     quiets: int = 0
     quiet: list[tuple[int, int]] = field(default_factory=list)
-    twinless: int | None = None
+    unmatched_trades: int | None = None
     damage: list[DamagedFileError] = field(default_factory=list)
 
     @property
     def leads(self) -> bool:
         """Whether quiet stretches of this schema mean something: there may be no trades while books change."""
-        return self.schema == "mbp-10" or self.twinless is None
+        return self.schema == "mbp-10" or self.unmatched_trades is None
 
     def doubts(self) -> list[str]:
         """Say in words what somebody should look at."""
@@ -94,7 +93,7 @@ class Quality:
             (self.bad_ts_recv, "record", " flagged BAD_TS_RECV"),
             (self.maybe_bad_book, "record", " flagged MAYBE_BAD_BOOK"),
             (self.crossed, "crossed book", ""),
-            (self.twinless or 0, "trade", " without a twin"),
+            (self.unmatched_trades or 0, "trade", " without a twin"),
             (self.received_before_event, "record", " received before the event"),
             (len(self.damage), "damaged file", ""),
         ]
@@ -133,7 +132,7 @@ def assess(
     if len(found) == 2:
         keys = [_keys([info for info in infos if info.schema == schema], day, symbols) for schema in found]
         for (quality, _), count in zip(found.values(), _unmatched(*keys), strict=True):
-            quality.twinless = count
+            quality.unmatched_trades = count
     return found
 
 
@@ -166,17 +165,15 @@ def _of_one(
     info: DBNFileInfo, day: date, symbols: tuple[str, ...], damage: list[DamagedFileError]
 ) -> Iterator[tuple[Int64s, Rows]]:
     # What is wanted of one file, with the running maximum of ts_recv.
-    selection = Selection(days=frozenset({day_number(day)}), symbols=symbols, shadows=info.shadows)
-    wanted, newest = Wanted(SymbolMap(info.mappings), symbols), 0
+    selection = selection_for(info, Selection(days=frozenset({day_number(day)}), symbols=symbols))
+    sequencer = Sequencer(selection, SymbolMap(info.mappings if symbols else ()))
     try:
-        for chunk in info.chunks(_CHUNK):
-            times = index(chunk, newest, selection, wanted)
-            running = np.maximum(np.maximum.accumulate(times.ts_recv_ns), newest)
-            newest = times.newest_ns
-            if times.selected.any():
-                whole = bool(times.selected.all())
-                records = chunk if whole else chunk[times.selected]
-                yield running if whole else running[times.selected], _without_ts_out(records)
+        for records in info.chunks(_CHUNK):
+            times = sequencer.next(records)
+            if times.selected.all():
+                yield times.running_ns, _without_ts_out(records)
+            elif times.selected.any():
+                yield times.running_ns[times.selected], _without_ts_out(records[times.selected])
     except DamagedFileError as error:
         damage.append(error)
 
@@ -184,12 +181,6 @@ def _of_one(
 def _without_ts_out(records: Rows) -> Rows:
     names = [name for name in records.dtype.names or () if name != "ts_out"]
     return records if len(names) == len(records.dtype.names or ()) else repack_fields(records[names])
-
-
-def _received(records: Rows) -> Int64s:
-    ts_event, ts_recv = records["ts_event"].view("i8"), records["ts_recv"].view("i8")
-    times: Int64s = np.where(ts_recv < 0, ts_event, ts_recv)
-    return times
 
 
 class _Assessment:
@@ -204,9 +195,9 @@ class _Assessment:
 
     def add(self, records: Rows) -> None:
         quality = self.quality
-        ts_recv = _received(records)
+        ts_recv = effective_recv(records)
         flags = records["flags"]
-        snapshot = (flags & F_SNAPSHOT) != 0
+        snapshot = is_snapshot(records)
         quality.records += len(records)
         quality.snapshots += int(snapshot.sum())
         quality.bad_ts_recv += int(((flags & F_BAD_TS_RECV) != 0).sum())
@@ -299,7 +290,7 @@ def _keys(
         trades = chunk[chunk["action"] == b"T"]
         if not len(trades):
             continue
-        times = np.maximum.accumulate(np.maximum(_received(trades), newest))
+        times = np.maximum.accumulate(np.maximum(effective_recv(trades), newest))
         newest = int(times[-1])
         key = np.zeros(len(trades), np.uint64)
         for name in ("ts_event", "ts_recv", "price", "size", "side", "sequence", "instrument_id"):

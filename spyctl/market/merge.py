@@ -85,5 +85,5 @@ def _check(held: list[list[Rows]], frontier: int, max_held: int) -> None:
     if max(sum(map(len, pieces)) for pieces in held) > max_held:
         raise MergeLimitError(
             f"more than {max_held:,} events lie inside the reorder window at {utc_text(max(frontier, 0))}",
-            "--reorder-window 100ms, or --order recv",
+            "a shorter reorder window, or order by ts_recv",
         )

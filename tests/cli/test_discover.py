@@ -93,7 +93,7 @@ def test_verbose_shows_the_mapping_in_force(cli: Cli, week: Path) -> None:
     ]
 
 
-def test_a_check_holds_an_unpacked_file_to_its_archive(cli: Cli, tmp_path: Path) -> None:
+def test_a_check_verifies_an_unpacked_file_against_its_archive(cli: Cli, tmp_path: Path) -> None:
     path = write_file(tmp_path / "dbn-data", "trades", [trade(T0 + i) for i in range(9)])
     whole = path.read_bytes()
     archive = zstandard.ZstdCompressor(write_content_size=False).compress(whole)
@@ -111,7 +111,7 @@ def test_a_check_holds_an_unpacked_file_to_its_archive(cli: Cli, tmp_path: Path)
     )
 
 
-def test_a_check_holds_every_file_to_its_manifest(cli: Cli, week: Path) -> None:
+def test_a_check_verifies_every_file_against_its_manifest(cli: Cli, week: Path) -> None:
     files: list[dict[str, Any]] = []
     for path in sorted((week / "trades").iterdir()):
         data = path.read_bytes()
@@ -138,7 +138,7 @@ def test_a_check_holds_every_file_to_its_manifest(cli: Cli, week: Path) -> None:
     assert "glbx-mdp3-20251216.trades.dbn.zst" in problem
 
 
-def test_what_a_replay_does_not_mix_no_report_mixes(cli: Cli, tmp_path: Path) -> None:
+def test_report_and_time_range_refuse_the_mixtures_that_a_replay_refuses(cli: Cli, tmp_path: Path) -> None:
     write_file(tmp_path / "dbn-data" / "v", "trades", [trade(T0)])
     write_file(tmp_path / "dbn-data" / "s", "mbp-10", [book(T0)])
     (tmp_path / "dbn-data" / "s" / "metadata.json").write_text('{"synthetic": true}')
