@@ -31,8 +31,11 @@ from spyctl.timing.instants import (
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What the command line asked for, read and checked."""
+class InputRequest:
+    """Which events the command line asked for: files, and the range within them, as it was written.
+
+    ``origin`` names where the dates were asked for; ``zone`` is that of times without one.
+    """
 
     data_dir: Path
     dates: tuple[str, ...]
@@ -43,6 +46,13 @@ class Request:
     end: str | None
     zone: str
     trading_day: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the command line asked for, read and checked."""
+
+    input: InputRequest
     options: ReplayOptions
     target: Target
     sink: str
@@ -56,22 +66,23 @@ class Request:
 
 def plan_request(request: Request) -> Plan:
     """Choose files and range for what was asked. Raises :class:`UsageError`, :class:`NoDataError`."""
-    zone, options = parse_zone(request.zone), request.options
-    day = parse_date(request.trading_day) if request.trading_day else None
-    days = trading_day_choice(day) if day is not None else parse_days(request.dates)
-    query = FileQuery(request.schemas, days, options.selection.symbols, request.dataset)
-    choice = choose_files(scan(request.data_dir), query)
+    asked, options = request.input, request.options
+    zone = parse_zone(asked.zone)
+    day = parse_date(asked.trading_day) if asked.trading_day else None
+    days = trading_day_choice(day) if day is not None else parse_days(asked.dates)
+    query = FileQuery(asked.schemas, days, options.selection.symbols, asked.dataset)
+    choice = choose_files(scan(asked.data_dir), query)
     first, last = (day, day) if day is not None else (choice.days[0], choice.days[-1])
     selection = options.selection
-    if request.start is not None:
-        selection = replace(selection, start_ns=parse_time(request.start, first, zone))
-    if request.end is not None:
-        selection = replace(selection, end_ns=parse_time(request.end, last, zone))
+    if asked.start is not None:
+        selection = replace(selection, start_ns=parse_time(asked.start, first, zone))
+    if asked.end is not None:
+        selection = replace(selection, end_ns=parse_time(asked.end, last, zone))
     if selection.start_ns >= selection.end_ns:
-        raise _wrong_order(request, selection.start_ns, selection.end_ns)
+        raise _wrong_order(asked, selection.start_ns, selection.end_ns)
     return make_plan(
         choice,
-        request.origin,
+        asked.origin,
         selection,
         speed=options.speed.number,
         max_quiet_ns=options.max_quiet_ns,
@@ -79,17 +90,17 @@ def plan_request(request: Request) -> Plan:
     )
 
 
-def _wrong_order(request: Request, start_ns: int, end_ns: int) -> UsageError:
+def _wrong_order(asked: InputRequest, start_ns: int, end_ns: int) -> UsageError:
     if start_ns == end_ns:
-        return UsageError(f"--start {request.start} and --end {request.end} are the same instant", "a later --end")
+        return UsageError(f"--start {asked.start} and --end {asked.end} are the same instant", "a later --end")
     first, last = (clock_text(ns, digits=0)[:5] for ns in (start_ns, end_ns))
-    message = f"--start {request.start} ({first} UTC) is after --end {request.end} ({last} UTC)"
-    if date_of(start_ns) == date_of(end_ns) and str(request.start) < str(request.end):
+    message = f"--start {asked.start} ({first} UTC) is after --end {asked.end} ({last} UTC)"
+    if date_of(start_ns) == date_of(end_ns) and str(asked.start) < str(asked.end):
         # The clock readings are in order; it is the UTC day of the files that ends between them.
         return UsageError(
             f"{message}: a UTC day ends at 19:00 or 20:00 New York", "two dates, or --trading-day of the next day"
         )
-    return UsageError(message, f"--start {request.end} --end {request.start}")
+    return UsageError(message, f"--start {asked.end} --end {asked.start}")
 
 
 def _free_bytes(target: Target) -> int | None:
@@ -110,7 +121,7 @@ def _events_text(plan: Plan) -> str:
 def show_plan(talk: Talk, plan: Plan, request: Request) -> None:
     """Say what would be played, before anything is."""
     lines = _range_lines(plan, request)
-    if request.origin == "every date":
+    if request.input.origin == "every date":
         lines.append("no --date: every date there is")
     if plan.choice.absent:
         lines.append(f"no files for {days_text(plan.choice.absent)}")
@@ -125,8 +136,8 @@ def _range_lines(plan: Plan, request: Request) -> list[str]:
     if plan.first_ns is None or plan.last_ns is None:
         return [f"{dates}  no events in range"]
     start_ns, end_ns = whole_seconds(plan.first_ns, plan.last_ns)
-    start_ns = plan.selection.start_ns if request.start is not None else start_ns
-    end_ns = plan.selection.end_ns if request.end is not None else end_ns
+    start_ns = plan.selection.start_ns if request.input.start is not None else start_ns
+    end_ns = plan.selection.end_ns if request.input.end is not None else end_ns
     utc, new_york = span_text(start_ns, end_ns, UTC), span_text(start_ns, end_ns, NEW_YORK)
     if len(plan.dates) == 1 and len(utc) <= 19 and len(new_york) <= 19:
         lines = [f"{dates}  {utc} UTC  ({new_york} New York)"]

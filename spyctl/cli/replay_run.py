@@ -113,7 +113,7 @@ def _content_options(request: Request, plan: Plan) -> dict[str, Any]:
     selection = plan.selection
     return {
         "dates": [str(day) for day in plan.dates],
-        "schemas": list(request.schemas),
+        "schemas": list(request.input.schemas),
         "start_ns": selection.start_ns,
         "end_ns": selection.end_ns,
         "reorder_ns": selection.reorder_ns,
@@ -192,9 +192,10 @@ async def _shown(
 ) -> AsyncIterator[None]:
     # Shows the replay while it goes on.
     stream, consumers = destination.stream, destination.consumers
+    played = [schema for schema in request.input.schemas if plan.events[schema]]
     scene = Scene(
         title=f"{plan.dates[0]}{f' … {plan.dates[-1]}' if len(plan.dates) > 1 else ''}",
-        what=f"{' + '.join(name for name in request.schemas if plan.events[name])} of {', '.join(plan.symbols[:3])}",
+        what=f"{' + '.join(played)} of {', '.join(plan.symbols[:3])}",
         synthetic=plan.synthetic,
         where=destination.where,
         stream=stream,
