@@ -118,7 +118,7 @@ class _Listing:
         messages += [error.message for error in by_path.values() if error is not None]
         if self.checked:
             messages += [error.message for error in self.catalog.unreadable_sidecars]
-            messages += [f"{path}: listed in manifest.json, and not there" for path in self.catalog.missing]
+            messages += [f"{path}: listed in manifest.json, but missing" for path in self.catalog.missing]
         return messages
 
     def _find_holes(self, schemas: Sequence[str]) -> "dict[str, list[date]]":
@@ -152,7 +152,7 @@ def _say_what_is_wrong(talk: Talk, listing: _Listing) -> None:
     catalog = listing.catalog
     if not listing.checked:
         _notes(talk, [f"{error.message}: ignored" for error in catalog.unreadable_sidecars], warn=True)
-        _notes(talk, [f"{path.name} is listed in manifest.json, and not there" for path in catalog.missing], warn=True)
+        _notes(talk, [f"{path.name} is listed in manifest.json, but missing" for path in catalog.missing], warn=True)
     _notes(talk, [f"note: {path.name} is passed over: {reason}" for path, reason in catalog.passed_over])
     for schema, missing in listing.holes.items():
         days = ", ".join(map(str, missing[:4])) + (f" and {len(missing) - 4:,} more" if len(missing) > 4 else "")

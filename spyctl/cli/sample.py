@@ -1,4 +1,4 @@
-"""``spyctl sample``: write synthetic days to try things on."""
+"""``spyctl sample``: write synthetic days to try things out."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,13 +18,13 @@ def sample(
     context: typer.Context,
     data_dir: DataDir = Path("dbn-data"),
     date: Annotated[list[str] | None, typer.Option("--date", help="A UTC day, or D..D; repeatable.")] = None,
-    start: Annotated[str, typer.Option("--start", help="Where the day begins; all for a whole UTC day.")] = "open-5m",
+    start: Annotated[str, typer.Option("--start", help="When to begin; all for a whole UTC day.")] = "open-5m",
     length: Annotated[
-        str | None, typer.Option("--length", help="How much of it, as 10m (the default) or 6h30m.")
+        str | None, typer.Option("--length", help="How much to write, as 10m (the default) or 6h30m.")
     ] = None,
     rate: Annotated[float, typer.Option("--rate", min=0.1, max=20_000, help="Book changes per second.")] = 75.0,
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same bytes.")] = 7,
-    force: Annotated[bool, typer.Option("--force", help="Write over files that are there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
 ) -> None:
     """Write a synthetic ES day: trades and mbp-10, DBN 1 in zstd, marked as synthetic.
 
@@ -54,7 +54,7 @@ def sample(
             talk.warn(f"{day}: --length {length} goes beyond the UTC day; it is cut at its end")
         present = [path for folder in FOLDERS.values() for path in (data_dir / folder).glob(f"*-{day:%Y%m%d}.*")]
         if present and not force:
-            raise UsageError(f"{path_text(present[0])} is already there", "--force writes over it")
+            raise UsageError(f"{path_text(present[0])} is already there", "--force overwrites it")
         for file in write_day(data_dir, day, start_ns, end_ns, rate=rate, seed=seed):
             talk.line(f"{path_text(file.path)}  {file.records:,} records  {size_text(file.size)}")
     if len(closed) == len(days):

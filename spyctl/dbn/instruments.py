@@ -1,7 +1,7 @@
-"""What the instruments of a file are called, asked in this order: its header, the mapping records of a live capture,
-a ``symbology.json``, the ``definition`` files of the data folder.
+"""What the instruments of a file are called: by its header, the mapping records of a live capture, a
+``symbology.json``, the ``definition`` files of the data folder, in this order.
 
-All of it is read only when somebody asks: a parent file names hundreds of instruments, and most commands need none.
+All of it is read only when it is needed: a parent file names hundreds of instruments, and most commands need none.
 """
 
 from collections.abc import Callable

@@ -1,8 +1,8 @@
-"""Synthetic ES days: files of the vendor's form, with records that we made up.
+"""Synthetic ES days: files in the vendor's format, with made-up records.
 
 The structure follows what real files show: DBN version 1, the metadata in a zstd frame of its own, flags 0 on
 trades, 130 on book changes and 168 on the midnight snapshot, a trade followed by its book change with the same
-times, packets that share ``ts_recv``, prints without an aggressor, levels that are not there, the daily break.
+times, packets that share ``ts_recv``, prints without an aggressor, missing levels, the daily break.
 The prices are a random walk; they mean nothing.
 """
 
@@ -325,8 +325,8 @@ def _describe(
     symbology = root / "symbology.json"
     result = orjson.loads(symbology.read_bytes())["result"] if symbology.is_file() else {}
     interval = {"d0": first.isoformat(), "d1": end.isoformat(), "s": str(instrument_id)}
-    intervals = [one for one in result.get(SYMBOL, []) if one != interval] + [interval]
-    intervals.sort(key=lambda one: one["d0"])
+    intervals = [known for known in result.get(SYMBOL, []) if known != interval] + [interval]
+    intervals.sort(key=lambda interval: str(interval["d0"]))
     document = {
         "result": {SYMBOL: intervals},
         "symbols": [SYMBOL],

@@ -101,7 +101,7 @@ def test_a_check_verifies_every_file_against_its_manifest(cli: Cli, week: Path) 
     result = cli("discover", "--check")
     assert result.returncode == 3
     assert "checked: 5 good by sha256, 3 by reading to the end, 2 not" in result.stdout
-    assert "glbx-mdp3-20251221.trades.dbn.zst: listed in manifest.json, and not there" in result.stderr
+    assert "glbx-mdp3-20251221.trades.dbn.zst: listed in manifest.json, but missing" in result.stderr
 
     bent = week / "trades" / "glbx-mdp3-20251216.trades.dbn.zst"
     data = bytearray(bent.read_bytes())

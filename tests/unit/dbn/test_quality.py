@@ -1,16 +1,12 @@
 """How good a day is: figures on planted faults, and the twins against a plain count."""
 
-from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from spyctl.dbn.catalog import scan
-from spyctl.dbn.quality import _unmatched, assess, in_daily_break
+from spyctl.dbn.quality import assess, in_daily_break
 from tests.support.records import DAY, DAY_NS, ES, MS, SECOND, T0, book, level, trade, write_file
 
 US = 1_000
@@ -76,24 +72,6 @@ def test_the_daily_break_is_no_doubt() -> None:
     seventeen = DAY_NS + 22 * 3600 * SECOND  # New York in winter
     assert in_daily_break(seventeen - SECOND, seventeen + 3600 * SECOND)
     assert not in_daily_break(T0, T0 + 3600 * SECOND)
-
-
-@given(
-    one=st.lists(st.tuples(st.integers(0, 50), st.integers(0, 20)), max_size=60),
-    other=st.lists(st.tuples(st.integers(0, 50), st.integers(0, 20)), max_size=60),
-    size=st.integers(1, 7),
-)
-def test_twins_are_matched_as_a_plain_count_would(
-    one: list[tuple[int, int]], other: list[tuple[int, int]], size: int
-) -> None:
-    def pieces(pairs: list[tuple[int, int]]) -> list[tuple[np.ndarray, np.ndarray]]:
-        pairs = sorted(pairs)
-        cut = [pairs[i : i + size] for i in range(0, len(pairs), size)]
-        return [(np.array([t for t, _ in part]), np.array([t * 100 + k for t, k in part], np.uint64)) for part in cut]
-
-    lacking = _unmatched(iter(pieces(one)), iter(pieces(other)))
-    left, right = Counter(one), Counter(other)
-    assert lacking == ((left - right).total(), (right - left).total())
 
 
 def test_a_file_a_symbol_is_judged_like_one_file(tmp_path: Path) -> None:
