@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from spyctl.dbn.catalog import scan
 from spyctl.dbn.choice import FileQuery, choose_files, parse_days, trading_day_choice
 from spyctl.dbn.sort_times import Selection
-from spyctl.market.columns import SCHEMAS
 from spyctl.replay.plan import Plan, make_plan
-from spyctl.timing.instants import MAX_INSTANT
 
 
 def plan_of(
@@ -18,14 +17,11 @@ def plan_of(
     selection: Selection | None = None,
     *,
     symbols: tuple[str, ...] = (),
-    schemas: tuple[str, ...] = SCHEMAS,
     dataset: str | None = None,
     trading_day: date | None = None,
-    speed: float = 1.0,
-    max_quiet_ns: int = MAX_INSTANT,
-    count: int | None = None,
+    **pace: Any,
 ) -> Plan:
-    """Plan a replay of a data folder; no days means all."""
+    """Plan a replay of a data folder; no days means all. ``pace`` is what :func:`make_plan` takes besides."""
     chosen = trading_day_choice(trading_day) if trading_day is not None else parse_days(days)
-    choice = choose_files(scan(root), FileQuery(schemas, chosen, symbols, dataset))
-    return make_plan(choice, "", selection or Selection(), speed=speed, max_quiet_ns=max_quiet_ns, count=count)
+    choice = choose_files(scan(root), FileQuery(days=chosen, symbols=symbols, dataset=dataset))
+    return make_plan(choice, "", selection or Selection(), **pace)
