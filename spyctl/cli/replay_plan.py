@@ -122,7 +122,7 @@ def show_plan(talk: Talk, plan: Plan, request: Request) -> None:
     """Say what would be played, before anything is."""
     lines = _range_lines(plan, request)
     if request.input.origin == "every date":
-        lines.append("no --date: every date there is")
+        lines.append("no --date: every date in the folder")
     if plan.choice.absent:
         lines.append(f"no files for {days_text(plan.choice.absent)}")
     talk.block("plan", *lines)

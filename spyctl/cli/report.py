@@ -37,7 +37,7 @@ _ROWS: list[tuple[str, Callable[[Quality], str]]] = [
     ("crossed books", lambda quality: f"{quality.crossed:,}" if quality.schema == "mbp-10" else "·"),
     ("locked books", lambda quality: f"{quality.locked:,}" if quality.schema == "mbp-10" else "·"),
     (
-        "trades without their twin",
+        "unmatched trades",
         lambda quality: f"{quality.unmatched_trades:,}" if quality.unmatched_trades is not None else "·",
     ),
     ("quiet for a minute or more", lambda quality: f"{quality.quiets:,}"),

@@ -79,22 +79,22 @@ def _choose(archive: Path, size: int, catalog: Catalog, inspector: Inspector) ->
     lacking = any(info.problem is not None or not info.records for info in infos)
     content = walk_frames(archive).content if infos and not lacking else None
     if not (lacking or unreadable or (content is not None and content > infos[0].size)):
-        catalog.passed_over.append((archive, f"it lies unpacked beside it, {unpacked.name}"))
+        catalog.passed_over.append((archive, f"its unpacked copy {unpacked.name} is used"))
         return
     try:
         packed = inspector.inspect(archive, size, count=True)
     except DamagedFileError:
         packed = []
     if _count(packed) <= _count(infos) and not unreadable:
-        catalog.passed_over.append((archive, f"it lies unpacked beside it, {unpacked.name}, and holds no more"))
+        catalog.passed_over.append((archive, f"its unpacked copy {unpacked.name} is used, which holds no less"))
         return
     if not packed:
-        catalog.passed_over.append((archive, f"damaged, like {unpacked.name} beside it"))
+        catalog.passed_over.append((archive, f"damaged, like its unpacked copy {unpacked.name}"))
         return
     catalog.files[:] = [info for info in catalog.files if info.path != unpacked] + packed
     catalog.unreadable[:] = [error for error in catalog.unreadable if error.path != str(unpacked)]
     why = "damaged" if unreadable or any(info.problem is not None for info in infos) else "cut short"
-    catalog.passed_over.append((unpacked, f"{why}, and its archive lies beside it, {archive.name}"))
+    catalog.passed_over.append((unpacked, f"{why}: its archive {archive.name} is used"))
 
 
 def _count(infos: Iterable[DBNFileInfo]) -> int:

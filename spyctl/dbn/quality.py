@@ -90,7 +90,7 @@ class Quality:
             (self.bad_ts_recv, "record", " flagged BAD_TS_RECV"),
             (self.maybe_bad_book, "record", " flagged MAYBE_BAD_BOOK"),
             (self.crossed, "crossed book", ""),
-            (self.unmatched_trades or 0, "trade", " without a twin"),
+            (self.unmatched_trades or 0, "unmatched trade", ""),
             (self.received_before_event, "record", " received before the event"),
             (len(self.damage), "damaged file", ""),
         ]

@@ -1,4 +1,4 @@
-"""The records of a day in the order they were received, and trades without their twin in the books.
+"""The records of a day in the order they were received, and the trades that the books do not show.
 
 That a trade is also an mbp-10 record of action ``T`` with the same times, price, size, side and sequence is from
 https://databento.com/docs/schemas-and-data-formats/whats-a-schema.

@@ -32,7 +32,7 @@ def test_every_record_is_read_once_in_order(tmp_path: Path, version: int, compre
     assert DBNFile(path).compressed is compressed
 
 
-def test_the_header(tmp_path: Path) -> None:
+def test_the_header_tells_dataset_schema_symbols_and_start(tmp_path: Path) -> None:
     header = DBNFile(write_file(tmp_path, "trades", TRADES)).header
 
     assert (header.dataset, header.schema, header.symbols) == ("GLBX.MDP3", "trades", ("ES.c.0",))
@@ -119,7 +119,7 @@ def test_files_that_are_not_dbn_are_named(tmp_path: Path, data: bytes, said: str
 
 
 @pytest.mark.parametrize("schema", ["mbp-1", "ohlcv-1d", None])
-def test_other_schemas_are_named(tmp_path: Path, schema: str | None) -> None:
+def test_a_schema_that_is_not_replayed_is_named(tmp_path: Path, schema: str | None) -> None:
     path = tmp_path / "other.dbn"
     path.write_bytes(metadata(schema))
     chunks = DBNFile(path).chunks()
@@ -132,7 +132,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         DBNFile(tmp_path / "nothing.dbn")
 
 
-def test_first_and_last_of_a_plain_file(tmp_path: Path) -> None:
+def test_first_and_last_record_of_a_plain_file(tmp_path: Path) -> None:
     path = write_file(tmp_path, "trades", TRADES)
     path.write_bytes(path.read_bytes() + b"tail")
 

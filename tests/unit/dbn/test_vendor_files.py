@@ -133,7 +133,7 @@ def test_an_archive_stands_in_for_a_file_that_holds_less_than_it(tmp_path: Path,
     unpacked = write_file(tmp_path, "trades", TRADES[:keep])
     catalog = scan(tmp_path)
     assert only(catalog).path == archive
-    assert catalog.passed_over == [(unpacked, f"cut short, and its archive lies beside it, {archive.name}")]
+    assert catalog.passed_over == [(unpacked, f"cut short: its archive {archive.name} is used")]
     assert len(read(catalog.files)[0]) == 10
 
 
