@@ -18,7 +18,8 @@ from spyctl.bus.publisher import Publisher
 from spyctl.bus.publishing import Publishing, RunRequest, publishing
 from spyctl.bus.runs import RunState, new_run_id
 from spyctl.bus.stream import ensure_stream
-from spyctl.dbn.normalize import Selection
+from spyctl.dbn.choice import files_for_day
+from spyctl.dbn.sort_times import Selection
 from spyctl.errors import NoDataError, UsageError
 from spyctl.live.feed_policy import equity_policies
 from spyctl.live.result import summary_of
@@ -34,7 +35,7 @@ from spyctl.market.subjects import encode, rank_of, subject_of, subject_table
 from spyctl.massive.feed import FEED_URL, Feed
 from spyctl.massive.normalize import OPTIONS, STOCKS, from_model, normalize
 from spyctl.replay.player import REPLAYED_SUBJECTS, Replay, ReplayOptions
-from spyctl.replay.source import DBNIngestor, holding
+from spyctl.replay.source import DBNIngestor
 from spyctl.summary import StopReason
 from spyctl.timing.clock import MAX_SPEED, Speed
 from spyctl.timing.instants import MAX_INSTANT, day_number
@@ -265,7 +266,7 @@ class ReplayPublisher:
     ) -> ReplayStats:
         catalog = self.dbn_ingestor.discover_files()
         chosen = [info for info in catalog if info.schema in schemas]
-        infos = [info for day in dates for info in holding(chosen, day)]
+        infos = [info for day in dates for info in files_for_day(chosen, day, self.dbn_ingestor.root)]
         if not infos:
             raise NoDataError(f"no {' or '.join(schemas)} data for these dates in {self.dbn_ingestor.root}")
         selection = Selection(

@@ -3,11 +3,25 @@
     SpyctlError                     1  failed
     ├── UsageError                  2  a wrong option or combination of options
     │   ├── FastIngestUnavailableError the server or the stream takes no batches
-    │   └── IncompleteTlsError         a client certificate without its key, or the reverse
+    │   ├── IncompleteTlsError         a client certificate without its key, or the reverse
+    │   ├── TimeSyntaxError            a text that is not a time
+    │   ├── NoSessionError             open or close of a day on which the market stays closed
+    │   ├── ReversedRangeError         a range of days that ends before it begins
+    │   ├── UnknownSchemaError         a schema that is not replayed
+    │   ├── MixedFilesError            synthetic files beside the vendor's
+    │   ├── SeveralDatasetsError       files of several datasets
+    │   ├── SyntheticFolderError       vendor files would go into a folder of synthetic ones
+    │   └── PendingJobError            days that a batch job not yet fetched holds
     ├── DamagedFileError            1  a file that is not, or not wholly, DBN
     │   └── OtherSchemaError           a DBN file that holds neither trades nor mbp-10
     ├── MergeLimitError             1  more events inside the reorder window than may be held
     ├── NoDataError                 6  no such date, schema or folder
+    │   ├── NoDataFolderError          no folder, or nothing in it
+    │   ├── NoSuchDataError            no file of a schema
+    │   │   └── UnknownDatasetError    no file of a dataset
+    │   ├── MissingDaysError           no file for some days
+    │   ├── UnknownSymbolError         no file that names a symbol
+    │   └── RefusedRequestError        the vendor's API does not know what is asked for
     ├── PayloadError                1  a message that is none of ours
     ├── ResumeError                 1  a run cannot be continued
     │   ├── NoRunError                 there is none
@@ -15,6 +29,9 @@
     │   └── OtherRunError              its events would be others
     ├── KeyRefusedError             4  the vendor refuses the key, or the plan lacks the data
     ├── UnreachableFeedError        1  the vendor does not answer
+    │   └── UnreachableGatewayError    nor does its historical API
+    ├── GatewayError                1  the historical API's client refuses its settings
+    ├── BrokenDownloadError         1  a download that is billed broke off
     └── BusError                    5  NATS
         ├── UnreachableError           no server answers, or it stays away
         │   ├── NoServerError          nothing listens there
@@ -37,6 +54,8 @@
 An error is one sentence (what and where) and one remedy (what to type). Neither ever holds a secret.
 """
 
+from collections.abc import Sequence
+from datetime import date
 from enum import IntEnum
 
 
@@ -79,6 +98,69 @@ class IncompleteTlsError(UsageError):
     """A client certificate was given without its key, or the reverse."""
 
 
+class TimeSyntaxError(UsageError):
+    """A text that is not a time."""
+
+
+class NoSessionError(UsageError):
+    """The open or close of a day without a regular session; ``reason`` says why there is none."""
+
+    def __init__(self, day: date, reason: str) -> None:
+        super().__init__(f"{day} is {reason}: it has no regular session", "write a time of day, as 18:00")
+        self.day = day
+        self.reason = reason
+
+
+class ReversedRangeError(UsageError):
+    """A range of days that ends before it begins."""
+
+    def __init__(self, first: date, last: date) -> None:
+        super().__init__(f"{first}..{last} ends before it begins", f"write {last}..{first}")
+        self.first = first
+        self.last = last
+
+
+class UnknownSchemaError(UsageError):
+    """A schema that is not replayed."""
+
+
+class MixedFilesError(UsageError):
+    """Synthetic and vendor files must not be read as one input; ``folder`` is a text."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(
+            f"{folder} holds synthetic and vendor files for these dates; they are never merged",
+            "keep synthetic days in a folder of their own",
+        )
+
+
+class SeveralDatasetsError(UsageError):
+    """Files of several ``datasets`` must not be read as one input; ``folder`` is a text."""
+
+    def __init__(self, folder: str, datasets: Sequence[str]) -> None:
+        super().__init__(
+            f"{folder} holds {' and '.join(datasets)} for these dates; only one can be read at a time",
+            f"choose a dataset: {', '.join(datasets)}",
+        )
+        self.datasets = tuple(datasets)
+
+
+class SyntheticFolderError(UsageError):
+    """Vendor files must not go into a folder of synthetic ones."""
+
+
+class PendingJobError(UsageError):
+    """Some days are paid for in a batch job, of ``first`` to ``last``, that was not fetched yet."""
+
+    def __init__(self, job_id: str, first: date, last: date) -> None:
+        super().__init__(
+            f"batch job {job_id} of {first} to {last} was ordered before and is not fetched yet",
+            "fetch that job first",
+        )
+        self.first = first
+        self.last = last
+
+
 class DamagedFileError(SpyctlError):
     """A file cannot be read, or not to its end.
 
@@ -106,6 +188,47 @@ class NoDataError(SpyctlError):
     """The folder, date or schema asked for is not there."""
 
     exit_code = ExitCode.NO_DATA
+
+
+class NoDataFolderError(NoDataError):
+    """There is no data folder, or nothing in it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "name another data folder")
+
+
+class NoSuchDataError(NoDataError):
+    """No file is of the schema asked for."""
+
+
+class UnknownDatasetError(NoSuchDataError):
+    """No file is of the dataset asked for; ``held`` are those that there are. ``folder`` is a text."""
+
+    def __init__(self, dataset: str, folder: str, held: Sequence[str]) -> None:
+        message = f"no data of {dataset} in {folder}, which holds {', '.join(held)}"
+        super().__init__(message, f"choose a dataset: {', '.join(held)}")
+        self.held = tuple(held)
+
+
+class MissingDaysError(NoDataError):
+    """There is no file for some ``days``; ``folder`` and ``held`` are texts."""
+
+    def __init__(self, days: Sequence[date], folder: str, held: str) -> None:
+        super().__init__(f"no data for {', '.join(map(str, days))} in {folder}, which holds {held}")
+        self.days = tuple(days)
+
+
+class UnknownSymbolError(NoDataError):
+    """No file names a symbol that was asked for; ``held`` are those that files name. ``folder`` is a text."""
+
+    def __init__(self, symbols: Sequence[str], folder: str, held: Sequence[str]) -> None:
+        names = ", ".join(held[:5]) + (f" and {len(held) - 5:,} more" if len(held) > 5 else "")
+        super().__init__(f"no {' or '.join(symbols)} in {folder}, which holds {names}")
+        self.held = tuple(held)
+
+
+class RefusedRequestError(NoDataError):
+    """The vendor's API refuses a request: it does not know what was asked for."""
 
 
 class PayloadError(SpyctlError):
@@ -136,6 +259,18 @@ class KeyRefusedError(SpyctlError):
 
 class UnreachableFeedError(SpyctlError):
     """The vendor's server does not answer."""
+
+
+class UnreachableGatewayError(UnreachableFeedError):
+    """The vendor's historical API does not answer."""
+
+
+class GatewayError(SpyctlError):
+    """The client of the vendor's historical API refuses the address or the key it was given."""
+
+
+class BrokenDownloadError(SpyctlError):
+    """A download broke off; asking again is billed again."""
 
 
 class BusError(SpyctlError):

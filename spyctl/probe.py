@@ -16,7 +16,8 @@ from spyctl.bus.connection import ApiError, Connection
 from spyctl.bus.runs import living_runs
 from spyctl.bus.stream import misfits
 from spyctl.bus.target import Reached, Target, reach, would_start
-from spyctl.dbn.catalog import days, scan
+from spyctl.dbn.catalog import scan
+from spyctl.dbn.file_info import days_of
 from spyctl.dbn.historical_api import GATEWAY, DatabentoApi
 from spyctl.errors import ExitCode, KeyRefusedError, SpyctlError, UnreachableError
 from spyctl.market.feeds import Arrival, FeedState
@@ -373,7 +374,7 @@ def _data_check(data_dir: Path) -> CheckResult:
     except SpyctlError as error:
         return CheckResult("data", "warn", error.message, remedy=error.remedy)
     infos, unreadable = catalog.files, catalog.unreadable
-    dates = len(days(infos))
+    dates = len(days_of(infos))
     text = f"{data_dir}: {dates:,} date{'' if dates == 1 else 's'}, {len(infos):,} file{'' if len(infos) == 1 else 's'}"
     if unreadable:
         text += f", {len(unreadable):,} unreadable"

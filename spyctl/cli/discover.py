@@ -1,7 +1,8 @@
 """``spyctl discover``: what the data folder holds, whether it is sound, and how good a day's data is."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,17 +11,20 @@ import typer
 from spyctl.cli.framework import complete
 from spyctl.cli.framework.talk import Talk, progress_bar, table, write
 from spyctl.cli.options import DataDir, Dataset, Json, Schema, Symbol, talk_of
-from spyctl.errors import ExitCode, NoDataError
+from spyctl.errors import DamagedFileError, ExitCode
+from spyctl.paths import path_text
 from spyctl.terminal.text import size_text
 
 if TYPE_CHECKING:
     from datetime import date
 
-    from spyctl.dbn.catalog import Catalog, DBNFileInfo
+    from spyctl.dbn.catalog import Catalog
+    from spyctl.dbn.file_info import DBNFileInfo
     from spyctl.dbn.integrity import FileCheck
-    from spyctl.dbn.overlaps import Double
 
-_MOST_NOTES = 5
+    FileKey = tuple[Path, str]
+
+_MAX_NOTES = 5
 
 
 def discover(
@@ -30,19 +34,19 @@ def discover(
     dataset: Dataset = None,
     data_dir: DataDir = Path("dbn-data"),
     check: Annotated[
-        bool, typer.Option("--check", help="Read every file to its end; hold it to manifest.json.")
+        bool, typer.Option("--check", help="Read every file to its end; verify it against manifest.json.")
     ] = False,
     report: Annotated[
         str | None,
         typer.Option(
             "--report",
             metavar="DAY",
-            help="How good the data of a day is, instead.",
+            help="Report the quality of one day's data instead.",
             autocompletion=complete.dates,
         ),
     ] = None,
     picture: Annotated[
-        Path | None, typer.Option("--picture", metavar="FILE", help="With --report: write an SVG picture of it too.")
+        Path | None, typer.Option("--picture", metavar="FILE", help="With --report: also draw it as an SVG picture.")
     ] = None,
     as_json: Json = False,
 ) -> int:
@@ -52,159 +56,168 @@ def discover(
     spyctl discover --check    every byte, exit code 3 if one is wrong
     spyctl discover --report 2025-12-16 --picture day.svg
     """
-    import orjson
-
     from spyctl.dbn.catalog import scan
-    from spyctl.dbn.overlaps import without_doubles
+    from spyctl.dbn.choice import FileQuery, matching_files, no_such_data, with_symbols
     from spyctl.market.columns import SCHEMAS, schema_name
-    from spyctl.replay.plan import shown, with_symbols
 
-    schemas = [schema_name(text) for text in schema] if schema else list(SCHEMAS)
     talk = talk_of(context)
+    schemas = tuple(dict.fromkeys(map(schema_name, schema))) if schema else SCHEMAS
+    query = FileQuery(schemas, symbols=tuple(symbol or ()), dataset=dataset)
     catalog = scan(data_dir)
-    infos = [info for info in catalog.files if info.schema in schemas and dataset in (None, info.dataset)]
-    if not infos and not catalog.unreadable:
-        raise NoDataError(f"no {' or '.join(schemas)} data in {shown(data_dir)}", "spyctl discover lists all schemas")
-    infos = with_symbols(infos, tuple(symbol or ()), data_dir)
     if report is not None:
         from spyctl.cli.report import show_report
 
-        return show_report(
-            infos, report, tuple(symbol or ()), data_dir, picture, talk, as_json=as_json, unreadable=catalog.unreadable
-        )
-    infos.sort(key=lambda info: info.first_date)
-    doubles = {id(double.other): double for double in without_doubles(infos)[1]}
-    checks = _check(infos, talk) if check else {}
-    problems = [error.message for error in catalog.unreadable]
-    found = {info.path: checks[id(info)].problem if check else info.problem for info in infos}
-    problems += [error.message for error in found.values() if error is not None]
-    problems += [error.message for error in catalog.beside] if check else []
-    if check:
-        problems += [f"{path}: listed in manifest.json, and not there" for path in catalog.missing]
-    holes = _holes(infos, schemas)
+        return show_report(catalog, query, report, picture, talk, as_json=as_json)
+    infos = matching_files(catalog, query)
+    if not infos and not catalog.unreadable:
+        raise no_such_data(catalog, query)
+    infos = sorted(with_symbols(infos, query.symbols, data_dir), key=lambda info: info.first_date)
+    listing = _Listing(catalog, infos, schemas, _check(infos, talk) if check else {}, checked=check)
     if as_json:
-        document = {
-            "data_dir": str(data_dir),
-            "files": [
-                _document(info, doubles.get(id(info)), checks.get(id(info)))
-                | ({"mappings": _in_force(info)} if talk.verbose else {})
-                for info in infos
-            ],
-            "problems": problems,
-            "holes": holes,
-            "passed_over": [{"path": str(path), "reason": reason} for path, reason in catalog.passed_over],
-            "missing": [str(path) for path in catalog.missing],
-            "job_files": [error.message for error in catalog.beside],
-        }
-        write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+        _write_document(listing, verbose=talk.verbose)
     else:
-        _print(infos, catalog, doubles, checks, data_dir, verbose=talk.verbose)
-    if not check:
-        _notes(talk, [f"{error.message}: set aside" for error in catalog.beside], warn=True)
-        _notes(talk, [f"{path.name} is listed in manifest.json, and not there" for path in catalog.missing], warn=True)
-    _notes(talk, [f"note: {path.name} is passed over: {reason}" for path, reason in catalog.passed_over])
-    for schema_of, missing in holes.items():
-        days = ", ".join(map(str, missing[:4])) + (f" and {len(missing) - 4:,} more" if len(missing) > 4 else "")
-        talk.warn(f"no {schema_of} file for {days}")
-    for problem in problems:
-        talk.warn(problem)
-    _notes(talk, [told for info in infos for told in info.complaints()], warn=True)
-    _notes(talk, [doubles[id(info)].text(data_dir) for info in infos if id(info) in doubles], warn=True)
-    return ExitCode.INCOMPLETE if problems else ExitCode.OK
+        _print(listing, verbose=talk.verbose)
+    _say_what_is_wrong(talk, listing)
+    return ExitCode.INCOMPLETE if listing.problems else ExitCode.OK
 
 
-def _check(infos: "Sequence[DBNFileInfo]", talk: Talk) -> "dict[int, FileCheck]":
+class _Listing:
+    # The files to list with all that is known of them; a file is known by its key.
+    def __init__(
+        self,
+        catalog: "Catalog",
+        infos: "Sequence[DBNFileInfo]",
+        schemas: Sequence[str],
+        checks: "Mapping[FileKey, FileCheck]",
+        *,
+        checked: bool,
+    ) -> None:
+        from spyctl.dbn.file_info import days_of
+        from spyctl.dbn.overlaps import resolve_overlaps
+
+        self.catalog = catalog
+        self.infos = infos
+        self.checks = checks
+        self.checked = checked
+        self.overlaps = {overlap.other.key: overlap for overlap in resolve_overlaps(infos)[1]}
+        self.days = days_of(infos)
+        self.held = {
+            schema: set(days_of(info for info in infos if info.schema == schema and info.records != 0))
+            for schema in {info.schema for info in infos}
+        }
+        self.holes = self._find_holes(schemas)
+
+    def problem(self, info: "DBNFileInfo") -> "DamagedFileError | None":
+        check = self.checks.get(info.key)
+        return check.problem if check is not None else info.problem
+
+    @property
+    def problems(self) -> list[str]:
+        by_path = {info.path: self.problem(info) for info in self.infos}
+        messages = [error.message for error in self.catalog.unreadable]
+        messages += [error.message for error in by_path.values() if error is not None]
+        if self.checked:
+            messages += [error.message for error in self.catalog.unreadable_sidecars]
+            messages += [f"{path}: listed in manifest.json, but missing" for path in self.catalog.missing]
+        return messages
+
+    def _find_holes(self, schemas: Sequence[str]) -> "dict[str, list[date]]":
+        # Weekdays between the first and the last date for which a schema has no file, though it has others.
+        from spyctl.dbn.file_info import days_of
+
+        weekdays = [day for day in _every_day(self.days) if day.weekday() < 5]
+        holes = {}
+        for schema in schemas:
+            held = set(days_of(info for info in self.infos if info.schema == schema))
+            if held and (missing := [day for day in weekdays if day not in held]):
+                holes[schema] = missing
+        return holes
+
+
+def _every_day(days: "Sequence[date]") -> "list[date]":
+    from datetime import date
+
+    return [date.fromordinal(number) for number in range(days[0].toordinal(), days[-1].toordinal() + 1)] if days else []
+
+
+def _check(infos: "Sequence[DBNFileInfo]", talk: Talk) -> "dict[FileKey, FileCheck]":
     from spyctl.dbn.integrity import check_file, known_hashes
 
-    hashes, found = known_hashes(), {}
+    hashes = known_hashes()
     with progress_bar(talk, "checking", sum(info.size for info in infos)) as advance:
-        for info in infos:
-            found[id(info)] = check_file(info, hashes, advance)
-    return found
+        return {info.key: check_file(info, hashes, advance) for info in infos}
+
+
+def _say_what_is_wrong(talk: Talk, listing: _Listing) -> None:
+    catalog = listing.catalog
+    if not listing.checked:
+        _notes(talk, [f"{error.message}: ignored" for error in catalog.unreadable_sidecars], warn=True)
+        _notes(talk, [f"{path.name} is listed in manifest.json, but missing" for path in catalog.missing], warn=True)
+    _notes(talk, [f"note: {path.name} is passed over: {reason}" for path, reason in catalog.passed_over])
+    for schema, missing in listing.holes.items():
+        days = ", ".join(map(str, missing[:4])) + (f" and {len(missing) - 4:,} more" if len(missing) > 4 else "")
+        talk.warn(f"no {schema} file for {days}")
+    for problem in listing.problems:
+        talk.warn(problem)
+    _notes(talk, [warning for info in listing.infos for warning in info.gateway_warnings()], warn=True)
+    overlaps = [listing.overlaps[info.key] for info in listing.infos if info.key in listing.overlaps]
+    _notes(talk, [overlap.text(catalog.root) for overlap in overlaps], warn=True)
 
 
 def _notes(talk: Talk, lines: Sequence[str], *, warn: bool = False) -> None:
     say = talk.warn if warn else talk.line
-    for line in lines[:_MOST_NOTES]:
+    for line in lines[:_MAX_NOTES]:
         say(line)
-    if len(lines) > _MOST_NOTES:
-        say(f"and {len(lines) - _MOST_NOTES:,} more of this kind; --json lists all")
+    if len(lines) > _MAX_NOTES:
+        say(f"and {len(lines) - _MAX_NOTES:,} more of this kind; --json lists all")
 
 
-def _holes(infos: "Sequence[DBNFileInfo]", schemas: Sequence[str]) -> dict[str, list[Any]]:
-    # Weekdays between the first and the last date for which a schema has no file, though there are such files.
-    from datetime import date
-
-    from spyctl.dbn.catalog import days
-
-    available = days(list(infos))
-    if not available:
-        return {}
-    span = range(available[0].toordinal(), available[-1].toordinal() + 1)
-    weekdays = [day for day in map(date.fromordinal, span) if day.weekday() < 5]
-    held = {schema: set(days([info for info in infos if info.schema == schema])) for schema in schemas}
-    return {
-        schema: missing
-        for schema, there in held.items()
-        if there and (missing := [day for day in weekdays if day not in there])
-    }
-
-
-def _print(
-    infos: "Sequence[DBNFileInfo]",
-    catalog: "Catalog",
-    doubles: "dict[int, Double]",
-    checks: "dict[int, FileCheck]",
-    data_dir: Path,
-    *,
-    verbose: bool,
-) -> None:
-    from spyctl.dbn.catalog import days
-    from spyctl.replay.plan import shown
-
-    held = {
-        schema: set(days([info for info in infos if info.schema == schema and info.records != 0]))
-        for schema in {info.schema for info in infos}
-    }
-    rows = [_row(info, held, doubles.get(id(info)), checks.get(id(info))) for info in infos]
+def _print(listing: _Listing, *, verbose: bool) -> None:
+    infos, catalog = listing.infos, listing.catalog
+    rows = [_row(info, listing) for info in infos]
     rows += [("·",) * 7 + (f"unreadable: {Path(error.path).name}",) for error in catalog.unreadable]
     heads = ("date", "schema", "symbol", "records", "size", "first → last, UTC", "v", "note")
-    lines = table(heads, rows, right={"records", "size"}) if rows else []
-    for i, line in enumerate(lines):
+    head, *lines = table(heads, rows, right={"records", "size"}) if rows else [""]
+    if rows:
+        write(head)
+    for line, info in zip_longest(lines, infos):
         write(line)
-        if verbose and 0 < i <= len(infos):
-            for text in _mapping_lines(infos[i - 1]):
+        if verbose and info is not None:
+            for text in _mapping_lines(info):
                 write(text)
+    write(f" {_totals(listing)}")
+    if listing.checks:
+        write(f" {_check_totals(listing)}")
+
+
+def _totals(listing: _Listing) -> str:
+    infos, catalog = listing.infos, listing.catalog
     known = [info.records for info in infos]
     counted = f", {_count(sum(n for n in known if n is not None), 'record')}" if None not in known else ""
-    unread = any(info.records is None and info.compressed and info.problem is None for info in infos)
+    uncounted = any(info.records is None and info.compressed and info.problem is None for info in infos)
     sizes = {info.path: info.size for info in infos}
-    write(
-        f" {shown(data_dir).removeprefix('./')}, "
+    return (
+        f"{path_text(catalog.root).removeprefix('./')}, "
         f"{', '.join(dict.fromkeys(info.dataset for info in infos)) or 'nothing readable'}: "
-        f"{_count(len(days(list(infos))), 'date')}, {_count(len(sizes) + len(catalog.unreadable), 'file')}{counted}, "
-        f"{size_text(sum(sizes.values()))}{'   · large .zst: time-range reads it' if unread else ''}"
+        f"{_count(len(listing.days), 'date')}, {_count(len(sizes) + len(catalog.unreadable), 'file')}{counted}, "
+        f"{size_text(sum(sizes.values()))}{'   · large .zst: time-range reads it' if uncounted else ''}"
     )
-    if checks:
-        good = Counter(found.by for found in checks.values() if found.problem is None)
-        bad = len(checks) - good.total() + len(catalog.unreadable) + len(catalog.missing)
-        by_archive = f"{good['archive']:,} by the archive beside, " if good["archive"] else ""
-        write(
-            f" checked: {good['sha256']:,} good by sha256, {by_archive}{good['reading']:,} by reading to the end, "
-            f"{bad:,} not"
-        )
+
+
+def _check_totals(listing: _Listing) -> str:
+    checks, catalog = listing.checks, listing.catalog
+    good = Counter(check.by for check in checks.values() if check.problem is None)
+    bad = len(checks) - good.total() + len(catalog.unreadable) + len(catalog.missing)
+    by_archive = f"{good['archive']:,} by the archive beside, " if good["archive"] else ""
+    by_reading = f"{good['reading']:,} by reading to the end"
+    return f"checked: {good['sha256']:,} good by sha256, {by_archive}{by_reading}, {bad:,} not"
 
 
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
-def _row(
-    info: "DBNFileInfo",
-    held: "Mapping[str, Collection[date]]",
-    double_of: "Double | None",
-    checked: "FileCheck | None",
-) -> tuple[str, ...]:
+def _row(info: "DBNFileInfo", listing: _Listing) -> tuple[str, ...]:
     from spyctl.timing.instants import clock_text
 
     span = "·"
@@ -222,7 +235,7 @@ def _row(
         size_text(info.size),
         span,
         str(info.version),
-        ", ".join(_words(info, held, double_of, checked)),
+        ", ".join(_remarks(info, listing)),
     )
 
 
@@ -232,35 +245,32 @@ def _symbols(info: "DBNFileInfo") -> str:
     return info.symbols[0] if len(info.symbols) == 1 else _count(len(info.symbols), "symbol")
 
 
-def _words(
-    info: "DBNFileInfo",
-    held: "Mapping[str, Collection[date]]",
-    double_of: "Double | None",
-    checked: "FileCheck | None",
-) -> list[str]:
-    problem = checked.problem if checked is not None else info.problem
+def _remarks(info: "DBNFileInfo", listing: _Listing) -> list[str]:
+    problem, check, overlap = listing.problem(info), listing.checks.get(info.key), listing.overlaps.get(info.key)
+    good_by = check.by if check is not None and problem is None else None
     other = {"trades": "mbp-10", "mbp-10": "trades"}[info.schema]
-    words = [
+    remarks = [
         ("synthetic", info.synthetic),
         ("live capture", info.capture),
-        ("gateway errors", bool(info.errors)),
+        ("gateway errors", bool(info.gateway_errors)),
         (".zst", info.compressed and info.records is None),
         (", ".join(dict.fromkeys(word for _, word in info.conditions)), bool(info.conditions)),
-        ("overlaps", double_of is not None and double_of.wholly),
-        ("overlaps in part", double_of is not None and not double_of.wholly),
+        ("overlaps", overlap is not None and overlap.wholly),
+        ("overlaps in part", overlap is not None and not overlap.wholly),
         ("misnamed", info.misnamed),
         ("no records", info.records == 0 and problem is None),
-        (f"no {other} that day", other in held and info.first_date not in held[other]),
-        ("sha256 ✓", checked is not None and checked.by == "sha256" and problem is None),
-        ("archive ✓", checked is not None and checked.by == "archive" and problem is None),
+        (f"no {other} that day", other in listing.held and info.first_date not in listing.held[other]),
+        ("sha256 ✓", good_by == "sha256"),
+        ("archive ✓", good_by == "archive"),
     ]
-    found = [word for word, holds in words if holds]
-    if problem is not None:
-        short = any(word in problem.reason for word in ("cut short", "shorter than"))
-        found.append(
-            "archive damaged" if problem.reason.startswith("its archive") else "cut short" if short else "damaged"
-        )
-    return found
+    damage = [_damage(problem.reason)] if problem is not None else []
+    return [remark for remark, applies in remarks if applies] + damage
+
+
+def _damage(reason: str) -> str:
+    if reason.startswith("its archive"):
+        return "archive damaged"
+    return "cut short" if "cut short" in reason or "shorter than" in reason else "damaged"
 
 
 def _in_force(info: "DBNFileInfo") -> list[dict[str, Any]]:
@@ -272,13 +282,13 @@ def _in_force(info: "DBNFileInfo") -> list[dict[str, Any]]:
 
     first, last = day_number(info.first_date), day_number(info.last_date)
     epoch = date(1970, 1, 1)
-    found = []
+    rows = []
     for mapping in info.mappings:
         if mapping.first > last or mapping.end <= first:
             continue
         kind = "spread" if is_spread(mapping.symbol) else "outright" if is_outright(mapping.symbol) else "other"
         known = mapping.end - mapping.first < 1 << 20
-        found.append(
+        rows.append(
             {
                 "symbol": mapping.symbol,
                 "instrument_id": mapping.instrument_id,
@@ -287,21 +297,39 @@ def _in_force(info: "DBNFileInfo") -> list[dict[str, Any]]:
                 "last_date": epoch + timedelta(mapping.end - 1) if known else None,
             }
         )
-    return found
+    return rows
 
 
 def _mapping_lines(info: "DBNFileInfo") -> list[str]:
-    found = []
-    for one in _in_force(info):
-        span = f"{one['first_date']} to {one['last_date']}" if one["first_date"] else "any day"
-        found.append(f"     {one['symbol']:<16} instrument {one['instrument_id']:<10} {one['kind']:<8} {span}")
-    return found or ["     no mapping: instrument ids stand for symbols"]
+    lines = []
+    for row in _in_force(info):
+        span = f"{row['first_date']} to {row['last_date']}" if row["first_date"] else "any day"
+        lines.append(f"     {row['symbol']:<16} instrument {row['instrument_id']:<10} {row['kind']:<8} {span}")
+    return lines or ["     no mapping: instrument ids stand for symbols"]
 
 
-def _document(info: "DBNFileInfo", double_of: "Double | None", checked: "FileCheck | None") -> dict[str, Any]:
+def _write_document(listing: _Listing, *, verbose: bool) -> None:
+    import orjson
+
+    catalog = listing.catalog
+    document = {
+        "data_dir": str(catalog.root),
+        "files": [
+            _document(info, listing) | ({"mappings": _in_force(info)} if verbose else {}) for info in listing.infos
+        ],
+        "problems": listing.problems,
+        "holes": listing.holes,
+        "passed_over": [{"path": str(path), "reason": reason} for path, reason in catalog.passed_over],
+        "missing": [str(path) for path in catalog.missing],
+        "job_files": [error.message for error in catalog.unreadable_sidecars],
+    }
+    write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+
+
+def _document(info: "DBNFileInfo", listing: _Listing) -> dict[str, Any]:
     from spyctl.timing.instants import utc_text
 
-    problem = checked.problem if checked is not None else info.problem
+    problem, check, overlap = listing.problem(info), listing.checks.get(info.key), listing.overlaps.get(info.key)
     return {
         "path": str(info.path),
         "schema": info.schema,
@@ -312,7 +340,7 @@ def _document(info: "DBNFileInfo", double_of: "Double | None", checked: "FileChe
         "compressed": info.compressed,
         "synthetic": info.synthetic,
         "live_capture": info.capture,
-        "gateway_errors": info.errors,
+        "gateway_errors": info.gateway_errors,
         "first_date": info.first_date,
         "last_date": info.last_date,
         "misnamed": info.misnamed,
@@ -323,6 +351,6 @@ def _document(info: "DBNFileInfo", double_of: "Double | None", checked: "FileChe
         "last_recv_utc": utc_text(info.last_ns) if info.last_ns is not None else None,
         "conditions": {str(day): word for day, word in info.conditions},
         "problem": problem.message if problem is not None else None,
-        "checked_by": checked.by if checked is not None else None,
-        "overlaps": str(double_of.kept.path) if double_of is not None else None,
+        "checked_by": check.by if check is not None else None,
+        "overlaps": str(overlap.kept.path) if overlap is not None else None,
     }

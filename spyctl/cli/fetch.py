@@ -1,4 +1,4 @@
-"""``spyctl fetch``: download missing days from Databento, after saying what they cost."""
+"""``spyctl fetch``: download missing days from Databento, after showing what they cost."""
 
 import sys
 from pathlib import Path
@@ -14,7 +14,7 @@ from spyctl.terminal.text import size_text
 if TYPE_CHECKING:
     from datetime import date
 
-    from spyctl.dbn.fetch import Fetched, Fetcher, FetchPlan, Order
+    from spyctl.dbn.fetch import Fetched, Fetcher, FetchPlan, MissingRange
     from spyctl.dbn.historical_api import DataRequest
 
 _LOOK_S = 0.2
@@ -25,33 +25,34 @@ def fetch(
     context: typer.Context,
     date: Annotated[
         list[str],
-        typer.Option("--date", metavar="DAY", help="UTC day, or D..D; repeatable. Days that are there are left out."),
+        typer.Option("--date", metavar="DAY", help="UTC day, or D..D; repeatable. Days you already have are skipped."),
     ],
     schema: Schema = None,
     symbol: Annotated[
         list[str] | None,
-        typer.Option("--symbol", metavar="NAME", help="ES.c.0 unless named; ESZ5, ES.FUT, ALL_SYMBOLS; repeatable."),
+        typer.Option("--symbol", metavar="NAME", help="ES.c.0 (the default), ESZ5, ES.FUT, ALL_SYMBOLS; repeatable."),
     ] = None,
     dataset: Annotated[
-        str, typer.Option("--dataset", envvar="SPYCTL_DATASET", metavar="NAME", help="The dataset to order from.")
+        str, typer.Option("--dataset", envvar="SPYCTL_DATASET", metavar="NAME", help="Dataset to download from.")
     ] = "GLBX.MDP3",
     data_dir: DataDir = Path("dbn-data"),
     batch: Annotated[bool, typer.Option("--batch", help="Order a batch job instead of streaming.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Buy without asking.")] = False,
     max_cost: Annotated[
-        float | None, typer.Option("--max-cost", min=0, metavar="USD", help="Buy nothing that costs more than this.")
+        float | None, typer.Option("--max-cost", min=0, metavar="USD", help="Refuse to buy if it costs more than this.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it comes to and stop.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the cost and stop.")] = False,
     gateway: Gateway = None,
     as_json: Json = False,
 ) -> int:
-    """Download missing days from Databento (DATABENTO_API_KEY), after saying what they cost.
+    """Download missing days from Databento (DATABENTO_API_KEY), after showing what they cost.
 
     spyctl fetch --date 2025-12-16 --dry-run
     spyctl fetch --date 2025-12-15..2025-12-19 --schema trades --max-cost 5 --yes
     """
     import orjson
 
+    from spyctl.dbn.choice import parse_dates
     from spyctl.dbn.fetch import Fetcher, make_fetch_plan
     from spyctl.dbn.historical_api import GATEWAY, DatabentoApi
     from spyctl.market.columns import SCHEMAS, schema_name
@@ -60,13 +61,15 @@ def fetch(
     if key is None:
         raise KeyRefusedError(f"no API key: {DATABENTO_KEY} is not set", f"export {DATABENTO_KEY}=…")
     talk = talk_of(context)
-    schemas = [schema_name(text) for text in schema] if schema else list(SCHEMAS)
+    schemas = tuple(dict.fromkeys(map(schema_name, schema))) if schema else SCHEMAS
     api = DatabentoApi(key, gateway or GATEWAY)
-    plan = make_fetch_plan(api, data_dir, dataset, symbol or ["ES.c.0"], list(dict.fromkeys(schemas)), _days(date))
+    plan = make_fetch_plan(
+        api, data_dir, dataset, symbol or ["ES.c.0"], list(dict.fromkeys(schemas)), parse_dates(date)
+    )
     _show_plan(talk, plan, batch=batch)
     total = plan.total
     fetched: list[Fetched] = []
-    if plan.orders and not dry_run:
+    if plan.missing and not dry_run:
         if max_cost is not None and total.cost > max_cost:
             raise SpyctlError(
                 f"that costs ${total.cost:.2f}, more than --max-cost {max_cost:g}", "fewer days, or a higher --max-cost"
@@ -74,58 +77,43 @@ def fetch(
         if not yes and not _agreed(talk, total.cost):
             return ExitCode.OK
         fetcher = Fetcher(api, plan, talk.line)
-        for order in plan.orders:
-            fetched += fetcher.batch(order.request) if batch else _stream(fetcher, order, talk)
+        for missing in plan.missing:
+            fetched += fetcher.batch(missing.request) if batch else _stream(fetcher, missing, talk)
     if as_json:
         document = _document(plan, fetched, dry_run=dry_run)
         write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
     elif fetched:
-        records, size = sum(one.records for one in fetched), sum(one.size for one in fetched)
+        records, size = sum(file.records for file in fetched), sum(file.size for file in fetched)
         files = f"{len(fetched):,} file" + ("" if len(fetched) == 1 else "s")
-        write(f"done     {files}, {records:,} records, {size_text(size)}, ${total.cost:.2f}, all checked")
+        write(f"done     {files}, {records:,} records, {size_text(size)}, ${total.cost:.2f}, all verified")
     return ExitCode.OK
-
-
-def _days(texts: list[str]) -> "list[date]":
-    from datetime import date
-
-    from spyctl.timing.instants import parse_date
-
-    found: set[date] = set()
-    for text in texts:
-        first_text, _, last_text = text.partition("..")
-        first, last = parse_date(first_text), parse_date(last_text or first_text)
-        if last < first:
-            raise UsageError(f"--date {text} ends before it begins", f"--date {last}..{first}")
-        found.update(map(date.fromordinal, range(first.toordinal(), last.toordinal() + 1)))
-    return sorted(found)
 
 
 def _show_plan(talk: Talk, plan: "FetchPlan", *, batch: bool) -> None:
     rows = [
         (
-            _span(order.request),
-            order.request.schema,
-            ", ".join(order.request.symbols),
-            f"{order.quote.records:,}",
-            size_text(order.quote.size),
-            f"${order.quote.cost:.2f}",
+            _span(missing.request),
+            missing.request.schema,
+            ", ".join(missing.request.symbols),
+            f"{missing.estimate.records:,}",
+            size_text(missing.estimate.size),
+            f"${missing.estimate.cost:.2f}",
         )
-        for order in plan.orders
+        for missing in plan.missing
     ]
     if rows:
         for line in table(("date", "schema", "symbol", "records", "size", "cost"), rows, {"records", "size", "cost"}):
             talk.line(line)
-    for day, schema in plan.there:
-        talk.line(f"note: {day} {schema} is there")
+    for day, schema in plan.present:
+        talk.line(f"note: you already have {day} {schema}")
     for day, reason in plan.unavailable:
         talk.line(f"note: {day} is {reason}: Databento has no data of that day")
     for day, word in plan.conditions.items():
         if word not in ("available", "missing", "pending"):
             talk.warn(f"{day} is {word}, says Databento: data may be missing")
-    total, how = plan.total, "a batch job a schema and run of days" if batch else "streaming, a file a day"
+    total, how = plan.total, "one batch job per schema and run of days" if batch else "streaming, one file a day"
     what = f"{total.records:,} records, {size_text(total.size)} unpacked, ${total.cost:.2f}, by {how}"
-    talk.block("plan", what if plan.orders else "nothing to download", f"into {plan.root}")
+    talk.block("plan", what if plan.missing else "nothing to download", f"into {plan.root}")
 
 
 def _span(request: "DataRequest") -> str:
@@ -138,22 +126,22 @@ def _agreed(talk: Talk, cost: float) -> bool:
     return typer.confirm(f"download for ${cost:.2f}?", err=True)
 
 
-def _stream(fetcher: "Fetcher", order: "Order", talk: Talk) -> "list[Fetched]":
+def _stream(fetcher: "Fetcher", missing: "MissingRange", talk: Talk) -> "list[Fetched]":
     from datetime import date
 
-    request = order.request
+    request = missing.request
     days = list(map(date.fromordinal, range(request.first.toordinal(), request.last.toordinal() + 1)))
-    found = []
+    fetched = []
     for day in days:
-        one = _watched(fetcher, request, day, order.quote.size // len(days), talk)
-        talk.line(f"fetched  {one.path}, {one.records:,} records, {size_text(one.size)}")
-        found.append(one)
-    return found
+        file = _watched(fetcher, request, day, missing.estimate.size // len(days), talk)
+        talk.line(f"fetched  {file.path}, {file.records:,} records, {size_text(file.size)}")
+        fetched.append(file)
+    return fetched
 
 
 def _watched(fetcher: "Fetcher", request: "DataRequest", day: "date", size: int, talk: Talk) -> "Fetched":
-    # The client tells nothing on its way, so a thread downloads and the growing file is looked at. Ctrl-C leaves
-    # the thread behind: it must not keep the program from ending.
+    # The client reports no progress, so a thread downloads while the growing file is watched. Ctrl-C abandons
+    # the thread: it must not keep the program from ending.
     from concurrent.futures import Future
     from threading import Thread
 
@@ -183,21 +171,21 @@ def _document(plan: "FetchPlan", fetched: "list[Fetched]", *, dry_run: bool) -> 
     return {
         "orders": [
             {
-                "schema": order.request.schema,
-                "first": order.request.first,
-                "last": order.request.last,
-                "symbols": order.request.symbols,
-                "records": order.quote.records,
-                "bytes": order.quote.size,
-                "cost_usd": order.quote.cost,
+                "schema": missing.request.schema,
+                "first": missing.request.first,
+                "last": missing.request.last,
+                "symbols": missing.request.symbols,
+                "records": missing.estimate.records,
+                "bytes": missing.estimate.size,
+                "cost_usd": missing.estimate.cost,
             }
-            for order in plan.orders
+            for missing in plan.missing
         ],
         "records": total.records,
         "bytes": total.size,
         "cost_usd": total.cost,
-        "there": [{"date": day, "schema": schema} for day, schema in plan.there],
+        "there": [{"date": day, "schema": schema} for day, schema in plan.present],
         "unavailable": {str(day): reason for day, reason in plan.unavailable},
         "dry_run": dry_run,
-        "files": [{"path": str(one.path), "records": one.records, "size": one.size} for one in fetched],
+        "files": [{"path": str(file.path), "records": file.records, "size": file.size} for file in fetched],
     }

@@ -165,8 +165,8 @@ def replay(
     """
     import orjson
 
-    from spyctl.cli.replay_plan import Request, plan_document, plan_request, show_plan
-    from spyctl.dbn.normalize import Selection
+    from spyctl.cli.replay_plan import InputRequest, Request, plan_document, plan_request, show_plan
+    from spyctl.dbn.sort_times import Selection
     from spyctl.market.columns import SCHEMAS, schema_name
     from spyctl.metrics import parse_address
     from spyctl.replay.player import ReplayOptions
@@ -185,15 +185,17 @@ def replay(
     source = context.get_parameter_source("date")
     origin = {"COMMANDLINE": "--date", "ENVIRONMENT": "REPLAY_DATE"}.get(source.name if source else "", "every date")
     request = Request(
-        data_dir=data_dir,
-        dates=tuple(date or ()),
-        origin="--trading-day" if trading_day else origin,
-        dataset=dataset,
-        schemas=tuple(dict.fromkeys(map(schema_name, schema))) if schema else SCHEMAS,
-        start=start,
-        end=end,
-        zone=tz,
-        trading_day=trading_day,
+        input=InputRequest(
+            data_dir=data_dir,
+            dates=tuple(date or ()),
+            origin="--trading-day" if trading_day else origin,
+            dataset=dataset,
+            schemas=tuple(dict.fromkeys(map(schema_name, schema))) if schema else SCHEMAS,
+            start=start,
+            end=end,
+            zone=tz,
+            trading_day=trading_day,
+        ),
         options=ReplayOptions(
             speed=parse_speed(speed),
             selection=Selection(

@@ -8,9 +8,12 @@ from typing import Any
 from spyctl.bus.embedded import Store as EmbeddedStore
 from spyctl.bus.target import Target
 from spyctl.cli.framework.talk import Talk
-from spyctl.dbn.catalog import days, scan
+from spyctl.dbn.catalog import scan
+from spyctl.dbn.choice import FileQuery, choose_files, parse_days, trading_day_choice
 from spyctl.errors import UsageError
-from spyctl.replay.plan import Plan, choose_dates, make_plan, shown
+from spyctl.market.sessions import parse_time
+from spyctl.paths import path_text
+from spyctl.replay.plan import Plan, make_plan
 from spyctl.replay.player import ReplayOptions
 from spyctl.terminal.text import size_text
 from spyctl.timing.instants import (
@@ -20,18 +23,19 @@ from spyctl.timing.instants import (
     days_text,
     duration_text,
     parse_date,
-    parse_instant,
     parse_zone,
     span_text,
-    trading_day,
     utc_text,
     whole_seconds,
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What the command line asked for, read and checked."""
+class InputRequest:
+    """Which events the command line asked for: files, and the range within them, as it was written.
+
+    ``origin`` names where the dates were asked for; ``zone`` is that of times without one.
+    """
 
     data_dir: Path
     dates: tuple[str, ...]
@@ -42,6 +46,13 @@ class Request:
     end: str | None
     zone: str
     trading_day: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the command line asked for, read and checked."""
+
+    input: InputRequest
     options: ReplayOptions
     target: Target
     sink: str
@@ -55,56 +66,45 @@ class Request:
 
 def plan_request(request: Request) -> Plan:
     """Choose files and range for what was asked. Raises :class:`UsageError`, :class:`NoDataError`."""
-    zone = parse_zone(request.zone)
-    selection = request.options.selection
-    span = trading_day(parse_date(request.trading_day)) if request.trading_day else None
-    if request.start is not None or request.end is not None:
-        if request.trading_day:
-            dates: tuple[Any, ...] = (parse_date(request.trading_day),)
-        else:
-            catalog = scan(request.data_dir)
-            infos = [
-                info
-                for info in catalog.files
-                if info.schema in request.schemas and request.dataset in (None, info.dataset)
-            ]
-            dates = choose_dates(request.dates, days(infos), request.data_dir, catalog.unreadable)
-        if request.start is not None and dates:
-            selection = replace(selection, start_ns=parse_instant(request.start, dates[0], zone))
-        if request.end is not None and dates:
-            selection = replace(selection, end_ns=parse_instant(request.end, dates[-1], zone))
-        if selection.start_ns >= selection.end_ns:
-            raise _wrong_order(request, selection.start_ns, selection.end_ns)
+    asked, options = request.input, request.options
+    zone = parse_zone(asked.zone)
+    day = parse_date(asked.trading_day) if asked.trading_day else None
+    days = trading_day_choice(day) if day is not None else parse_days(asked.dates)
+    query = FileQuery(asked.schemas, days, options.selection.symbols, asked.dataset)
+    choice = choose_files(scan(asked.data_dir), query)
+    first, last = (day, day) if day is not None else (choice.days[0], choice.days[-1])
+    selection = options.selection
+    if asked.start is not None:
+        selection = replace(selection, start_ns=parse_time(asked.start, first, zone))
+    if asked.end is not None:
+        selection = replace(selection, end_ns=parse_time(asked.end, last, zone))
+    if selection.start_ns >= selection.end_ns:
+        raise _wrong_order(asked, selection.start_ns, selection.end_ns)
     return make_plan(
-        request.data_dir,
-        request.dates,
-        request.origin,
+        choice,
+        asked.origin,
         selection,
-        schemas=request.schemas,
-        trading_day=span,
-        speed=request.options.speed.number,
-        max_quiet_ns=request.options.max_quiet_ns,
-        count=request.options.count,
-        dataset=request.dataset,
+        speed=options.speed.number,
+        max_quiet_ns=options.max_quiet_ns,
+        count=options.count,
     )
 
 
-def _wrong_order(request: Request, start_ns: int, end_ns: int) -> UsageError:
+def _wrong_order(asked: InputRequest, start_ns: int, end_ns: int) -> UsageError:
     if start_ns == end_ns:
-        return UsageError(f"--start {request.start} and --end {request.end} are the same instant", "a later --end")
+        return UsageError(f"--start {asked.start} and --end {asked.end} are the same instant", "a later --end")
     first, last = (clock_text(ns, digits=0)[:5] for ns in (start_ns, end_ns))
-    message = f"--start {request.start} ({first} UTC) is after --end {request.end} ({last} UTC)"
-    if date_of(start_ns) == date_of(end_ns) and str(request.start) < str(request.end):
+    message = f"--start {asked.start} ({first} UTC) is after --end {asked.end} ({last} UTC)"
+    if date_of(start_ns) == date_of(end_ns) and str(asked.start) < str(asked.end):
         # The clock readings are in order; it is the UTC day of the files that ends between them.
         return UsageError(
             f"{message}: a UTC day ends at 19:00 or 20:00 New York", "two dates, or --trading-day of the next day"
         )
-    return UsageError(message, f"--start {request.end} --end {request.start}")
+    return UsageError(message, f"--start {asked.end} --end {asked.start}")
 
 
 def _free_bytes(target: Target) -> int | None:
     # The embedded server's disk; what a named server has free is asked of that server.
-
     return None if target.urls and not target.embedded else EmbeddedStore(target.store).free_bytes()
 
 
@@ -120,51 +120,56 @@ def _events_text(plan: Plan) -> str:
 
 def show_plan(talk: Talk, plan: Plan, request: Request) -> None:
     """Say what would be played, before anything is."""
+    lines = _range_lines(plan, request)
+    if request.input.origin == "every date":
+        lines.append("no --date: every date in the folder")
+    if plan.choice.absent:
+        lines.append(f"no files for {days_text(plan.choice.absent)}")
+    talk.block("plan", *lines)
+    _show_files(talk, plan)
+
+
+def _range_lines(plan: Plan, request: Request) -> list[str]:
     dates = ", ".join(map(str, plan.dates[:3])) + (f" … {plan.dates[-1]}" if len(plan.dates) > 3 else "")
     if len(plan.dates) > 3:
         dates += f" ({len(plan.dates)} dates)"
-    lines = []
     if plan.first_ns is None or plan.last_ns is None:
-        lines.append(f"{dates}  no events in range")
+        return [f"{dates}  no events in range"]
+    start_ns, end_ns = whole_seconds(plan.first_ns, plan.last_ns)
+    start_ns = plan.selection.start_ns if request.input.start is not None else start_ns
+    end_ns = plan.selection.end_ns if request.input.end is not None else end_ns
+    utc, new_york = span_text(start_ns, end_ns, UTC), span_text(start_ns, end_ns, NEW_YORK)
+    if len(plan.dates) == 1 and len(utc) <= 19 and len(new_york) <= 19:
+        lines = [f"{dates}  {utc} UTC  ({new_york} New York)"]
     else:
-        start_ns, end_ns = whole_seconds(plan.first_ns, plan.last_ns)
-        start_ns = plan.selection.start_ns if request.start is not None else start_ns
-        end_ns = plan.selection.end_ns if request.end is not None else end_ns
-        utc, new_york = span_text(start_ns, end_ns, UTC), span_text(start_ns, end_ns, NEW_YORK)
-        if len(plan.dates) == 1 and len(utc) <= 19 and len(new_york) <= 19:
-            lines.append(f"{dates}  {utc} UTC  ({new_york} New York)")
-        else:
-            lines += [dates, f"{utc} UTC", f"{new_york} New York"]
-        lines.append(_events_text(plan))
-        span, about = duration_text(plan.last_ns - plan.first_ns), "" if plan.exact else "about "
-        takes = f"takes {about}{duration_text(plan.wall_ns)} and " if plan.wall_ns is not None else "takes "
-        free = _free_bytes(request.target) if request.sink == "nats" else None
-        room = f" ({size_text(free)} free)" if free is not None else ""
-        lines.append(
-            f"{about}{span} at {request.options.speed} {takes}{size_text(plan.stream_bytes)} of the "
-            f"{'stream' if request.sink == 'nats' else 'output'}{room}"
-        )
-    if request.origin == "every date":
-        lines.append("no --date: every date there is")
-    if plan.missing:
-        lines.append(f"no files for {days_text(plan.missing)}")
-    talk.block("plan", *lines)
-    for info in plan.infos:
-        talk.detail(f"file {shown(info.path)}: {info.schema}, DBN {info.version}, {size_text(info.size)}")
+        lines = [dates, f"{utc} UTC", f"{new_york} New York"]
+    span, about = duration_text(plan.last_ns - plan.first_ns), "" if plan.exact else "about "
+    takes = f"takes {about}{duration_text(plan.wall_ns)} and " if plan.wall_ns is not None else ""
+    free = _free_bytes(request.target) if request.sink == "nats" else None
+    room = f" ({size_text(free)} free)" if free is not None else ""
+    where = "stream" if request.sink == "nats" else "output"
+    adds = f"adds {size_text(plan.stream_bytes)} to the {where}{room}"
+    return [*lines, _events_text(plan), f"{about}{span} at {request.options.speed} {takes}{adds}"]
+
+
+def _show_files(talk: Talk, plan: Plan) -> None:
+    choice = plan.choice
+    for info in choice.files:
+        talk.detail(f"file {path_text(info.path)}: {info.schema}, DBN {info.version}, {size_text(info.size)}")
         if info.problem is not None:
             talk.warn(f"{info.problem.message}: what is whole is played")
-    for error in plan.unreadable:
+    for error in choice.unreadable:
         talk.warn(f"{error.message}: left out")
-    for error in plan.beside:
-        talk.warn(f"{error.message}: set aside")
-    for double in plan.doubles:
-        talk.warn(double.text(plan.root))
-    for path, reason in plan.passed_over:
+    for error in choice.unreadable_sidecars:
+        talk.warn(f"{error.message}: ignored")
+    for overlap in choice.overlaps:
+        talk.warn(overlap.text(choice.root))
+    for path, reason in choice.passed_over:
         talk.line(f"note: {path.name} is left out: {reason}")
-    for told in (told for info in plan.infos for told in info.complaints()):
-        talk.warn(told)
-    for day, word in dict(pair for info in plan.infos for pair in info.conditions).items():
-        if day in plan.dates:
+    for warning in (warning for info in choice.files for warning in info.gateway_warnings()):
+        talk.warn(warning)
+    for day, word in dict(pair for info in choice.files for pair in info.conditions).items():
+        if day in choice.days:
             talk.warn(f"{day} is {word}, says Databento: data may be missing")
 
 
@@ -174,10 +179,10 @@ def plan_document(plan: Plan, request: Request) -> dict[str, Any]:
         "dates": plan.dates,
         "origin": plan.origin,
         "files": [str(info.path) for info in plan.infos],
-        "left_out": [str(double.other.path) for double in plan.doubles if double.wholly],
-        "partly_left_out": [str(double.other.path) for double in plan.doubles if not double.wholly],
+        "left_out": [str(overlap.other.path) for overlap in plan.choice.overlaps if overlap.wholly],
+        "partly_left_out": [str(overlap.other.path) for overlap in plan.choice.overlaps if not overlap.wholly],
         "unreadable": [error.message for error in plan.unreadable],
-        "passed_over": [{"path": str(path), "reason": reason} for path, reason in plan.passed_over],
+        "passed_over": [{"path": str(path), "reason": reason} for path, reason in plan.choice.passed_over],
         "conditions": {str(day): word for info in plan.infos for day, word in info.conditions},
         "synthetic": plan.synthetic,
         "symbols": plan.symbols,

@@ -25,7 +25,8 @@ from spyctl.cli.summary import print_summary
 from spyctl.errors import ExitCode, NoSpaceError, SpyctlError
 from spyctl.market.events import EventSource
 from spyctl.market.subjects import subject_table, with_prefix
-from spyctl.replay.plan import Plan, fingerprints, shown
+from spyctl.paths import path_text
+from spyctl.replay.plan import Plan, fingerprints
 from spyctl.replay.player import REPLAYED_SUBJECTS, Replay
 from spyctl.replay.result import summary_of
 from spyctl.replay.screen import Scene
@@ -112,7 +113,7 @@ def _content_options(request: Request, plan: Plan) -> dict[str, Any]:
     selection = plan.selection
     return {
         "dates": [str(day) for day in plan.dates],
-        "schemas": list(request.schemas),
+        "schemas": list(request.input.schemas),
         "start_ns": selection.start_ns,
         "end_ns": selection.end_ns,
         "reorder_ns": selection.reorder_ns,
@@ -133,7 +134,7 @@ def show_server(talk: Talk, reached: Reached) -> None:
     talk.block(
         "nats",
         f"{reached.why}: {verb} nats-server {version} here",
-        f"127.0.0.1:{state.port}, store {shown(Path(state.store))}"
+        f"127.0.0.1:{state.port}, store {path_text(Path(state.store))}"
         + (", stopped at the end" if embedded.started else ""),
     )
 
@@ -191,9 +192,10 @@ async def _shown(
 ) -> AsyncIterator[None]:
     # Shows the replay while it goes on.
     stream, consumers = destination.stream, destination.consumers
+    played = [schema for schema in request.input.schemas if plan.events[schema]]
     scene = Scene(
         title=f"{plan.dates[0]}{f' … {plan.dates[-1]}' if len(plan.dates) > 1 else ''}",
-        what=f"{' + '.join(name for name in request.schemas if plan.events[name])} of {', '.join(plan.symbols[:3])}",
+        what=f"{' + '.join(played)} of {', '.join(plan.symbols[:3])}",
         synthetic=plan.synthetic,
         where=destination.where,
         stream=stream,

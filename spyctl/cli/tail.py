@@ -88,9 +88,10 @@ def _instant(text: str) -> int:
     import time
     from datetime import UTC, datetime
 
-    from spyctl.timing.instants import SECOND, parse_instant
+    from spyctl.market.sessions import parse_time
+    from spyctl.timing.instants import SECOND
 
-    return parse_instant(text, datetime.fromtimestamp(time.time_ns() // SECOND, UTC).date())
+    return parse_time(text, datetime.fromtimestamp(time.time_ns() // SECOND, UTC).date())
 
 
 def _place(text: str | None) -> Any:

@@ -1,9 +1,9 @@
-"""Getting data: which days are missing, what they cost, and their files, checked and in their places."""
+"""Fetching data: which days are missing, what they cost, and their files, verified and put in place."""
 
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,12 @@ from typing import Any
 import orjson
 
 from spyctl.dbn.catalog import scan
-from spyctl.dbn.historical_api import DatabentoApi, DataRequest, Quote, stype_of
+from spyctl.dbn.file_info import days_of
+from spyctl.dbn.historical_api import CostEstimate, DatabentoApi, DataRequest, stype_of
 from spyctl.dbn.reader import DBNFile, is_dbn_name
 from spyctl.dbn.sidecars import AVAILABLE, Listed, is_synthetic, read_conditions, read_manifest
 from spyctl.dbn.zstd import walk_frames
-from spyctl.errors import DamagedFileError, NoDataError, SpyctlError, UsageError
-from spyctl.market.symbology import SymbolChoice
+from spyctl.errors import DamagedFileError, NoDataError, PendingJobError, SpyctlError, SyntheticFolderError
 
 FOLDERS = {"trades": "trades", "mbp-10": "MBP-10"}
 POLL_S = 5.0
@@ -26,28 +26,31 @@ _WORK = ".fetch"
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """A run of days of one schema that is missing, and what it comes to."""
+class MissingRange:
+    """A run of days of one schema that is missing, and what it costs."""
 
     request: DataRequest
-    quote: Quote
+    estimate: CostEstimate
 
 
 @dataclass(frozen=True, slots=True)
 class FetchPlan:
-    """What would be downloaded; ``there`` and ``unavailable`` are days left out, with the reason for the latter."""
+    """What would be downloaded; ``present`` and ``unavailable`` are days left out, with the schema of the
+    former and the reason for the latter."""
 
     root: Path
-    orders: tuple[Order, ...]
-    there: tuple[tuple[date, str], ...]
+    missing: tuple[MissingRange, ...]
+    present: tuple[tuple[date, str], ...]
     unavailable: tuple[tuple[date, str], ...]
     conditions: dict[date, str]
 
     @property
-    def total(self) -> Quote:
+    def total(self) -> CostEstimate:
         """Records, bytes and dollars of all of it."""
-        quotes = [order.quote for order in self.orders]
-        return Quote(sum(q.records for q in quotes), sum(q.size for q in quotes), sum(q.cost for q in quotes))
+        parts = [missing.estimate for missing in self.missing]
+        return CostEstimate(
+            sum(part.records for part in parts), sum(part.size for part in parts), sum(part.cost for part in parts)
+        )
 
 
 def make_fetch_plan(
@@ -55,18 +58,17 @@ def make_fetch_plan(
 ) -> FetchPlan:
     """Find out which days are missing and ask what they cost; nothing is bought.
 
-    Raises :class:`UsageError` for a folder of synthetic days, else what the API raises.
+    Raises :class:`SyntheticFolderError` for a folder of synthetic days, else what the API raises.
     """
     if is_synthetic(root):
-        raise UsageError(
-            f"{root} holds synthetic days, and files of the vendor never go beside them",
-            "--data-dir DIR for a folder of its own",
+        raise SyntheticFolderError(
+            f"{root} holds synthetic days; the vendor's files never go beside them", "use a folder of its own"
         )
     for folder in FOLDERS.values():  # better before anything is bought than afterwards
         read_manifest(root / folder / "manifest.json")
     read_conditions(root / "condition.json")
     held = _held(root, dataset, symbols)
-    there = [(day, schema) for schema in schemas for day in days if (day, schema) in held]
+    present = [(day, schema) for schema in schemas for day in days if (day, schema) in held]
     conditions = api.conditions(dataset, min(days), max(days))
     unavailable = [
         (day, conditions.get(day, "not there (yet)"))
@@ -74,13 +76,13 @@ def make_fetch_plan(
         if conditions.get(day, "missing") in ("missing", "pending")
     ]
     absent = {day for day, _ in unavailable}
-    orders = []
+    missing = []
     for schema in schemas:
         wanted = sorted(day for day in days if (day, schema) not in held and day not in absent)
         for first, last in _runs(wanted):
             request = DataRequest(dataset, schema, tuple(symbols), stype_of(symbols), first, last)
-            orders.append(Order(request, api.quote(request)))
-    return FetchPlan(root, tuple(orders), tuple(there), tuple(unavailable), conditions)
+            missing.append(MissingRange(request, api.estimate(request)))
+    return FetchPlan(root, tuple(missing), tuple(present), tuple(unavailable), conditions)
 
 
 def _held(root: Path, dataset: str, symbols: Sequence[str]) -> set[tuple[date, str]]:
@@ -88,18 +90,13 @@ def _held(root: Path, dataset: str, symbols: Sequence[str]) -> set[tuple[date, s
         infos = scan(root).files
     except (NoDataError, DamagedFileError):
         return set()
-    choice = SymbolChoice(symbols)
-    found: set[tuple[date, str]] = set()
+    asked = {symbol.upper() for symbol in symbols}
+    held: set[tuple[date, str]] = set()
     for info in infos:
-        if (
-            info.dataset == dataset
-            and info.problem is None
-            and not info.capture
-            and all(any(symbol.upper() == name.upper() for name in info.symbols) for symbol in choice.words)
-        ):
-            count = (info.last_date - info.first_date).days + 1
-            found.update((info.first_date + timedelta(days=shift), info.schema) for shift in range(count))
-    return found
+        whole = info.dataset == dataset and info.problem is None and not info.capture
+        if whole and asked <= {symbol.upper() for symbol in info.symbols}:
+            held.update((day, info.schema) for day in days_of([info]))
+    return held
 
 
 def _refuse_overlap(request: DataRequest, pending: Mapping[str, str]) -> None:
@@ -110,19 +107,16 @@ def _refuse_overlap(request: DataRequest, pending: Mapping[str, str]) -> None:
         same = all(mine[name] == other.get(name) for name in ("dataset", "schema", "symbols", "stype_in"))
         if same and mine["start"] < other["end"] and other["start"] < mine["end"]:
             last = date.fromisoformat(other["end"]) - timedelta(days=1)
-            raise UsageError(
-                f"batch job {job_id} of {other['start']} to {last} was ordered before and is not fetched yet",
-                f"spyctl fetch --batch --date {other['start']}..{last} first",
-            )
+            raise PendingJobError(job_id, date.fromisoformat(other["start"]), last)
 
 
 def _holds(path: Path, symbols: Sequence[str]) -> bool:
-    # Whether a file was asked for with just these symbols; one that cannot be read holds nothing.
+    # Whether a file was requested for just these symbols; one that cannot be read may be overwritten.
     try:
         held = DBNFile(path).header.symbols
     except DamagedFileError:
         return True
-    return {one.upper() for one in held} == {one.upper() for one in symbols}
+    return {symbol.upper() for symbol in held} == {symbol.upper() for symbol in symbols}
 
 
 def _runs(days: Sequence[date]) -> list[tuple[date, date]]:
@@ -145,51 +139,54 @@ class Fetched:
 
 
 class Fetcher:
-    """Downloads what a plan names. ``tell`` is given a line for each step worth one; ``poll_s`` paces batch jobs."""
+    """Downloads what a plan names. ``report`` is given a line for each step worth one; ``poll_s`` is the time between
+    two looks at a batch job."""
 
-    def __init__(self, api: DatabentoApi, plan: FetchPlan, tell: Callable[[str], None], poll_s: float = POLL_S) -> None:
+    def __init__(
+        self, api: DatabentoApi, plan: FetchPlan, report: Callable[[str], None], poll_s: float = POLL_S
+    ) -> None:
         self._api = api
         self._plan = plan
-        self._tell = tell
+        self._report = report
         self._poll_s = poll_s
 
     def part(self, request: DataRequest, day: date) -> Path:
-        """Return the name under which a file is written while it is not whole."""
+        """Return the path of a file while it is being written."""
         stem = f"{request.dataset.lower().replace('.', '-')}-{day:%Y%m%d}.{request.schema}"
         target = self._free(self._plan.root / FOLDERS[request.schema] / f"{stem}.dbn.zst", request)
         return target.with_name(f"{target.name}.part")
 
     def _free(self, path: Path, request: DataRequest) -> Path:
-        # A file with other symbols keeps its place: what was paid for is not written over.
+        # A file with other symbols keeps its place: what was paid for is not overwritten.
         if not path.exists() or _holds(path, request.symbols):
             return path
-        symbols = "-".join(one.replace("/", "_") for one in request.symbols)[:80]
+        symbols = "-".join(symbol.replace("/", "_") for symbol in request.symbols)[:80]
         head, _, _ = path.name.partition(".dbn")
         return path.with_name(f"{head}.{symbols}.dbn.zst")
 
     def stream(self, request: DataRequest, day: date) -> Fetched:
-        """Download one day by streaming, hold it to the vendor's record count, and put it in place.
+        """Download one day by streaming, verify it against the vendor's record count, and put it in place.
 
         Raises :class:`DamagedFileError` where it is not whole, else what the API raises.
         """
-        one = DataRequest(request.dataset, request.schema, request.symbols, request.stype_in, day, day)
+        request_of_day = replace(request, first=day, last=day)
         part = self.part(request, day)
         part.parent.mkdir(parents=True, exist_ok=True)
-        self._api.stream(one, part)
-        expected = self._api.records(one)
+        self._api.stream(request_of_day, part)
+        expected = self._api.records(request_of_day)
         records = _count_whole(part)
         if records != expected:
             raise DamagedFileError(
                 str(part),
                 f"holds {records:,} records, but Databento counts {expected:,}",
-                remedy="the same command again",
+                remedy="download it again",
             )
         return self._place(part, part.with_suffix(""), _sha256(part), records)
 
     def batch(self, request: DataRequest) -> list[Fetched]:
-        """Order a batch job, or go on with one ordered before, wait for it and put its files in place.
+        """Order a batch job, or resume one ordered before, wait for it and put its files in place.
 
-        Raises :class:`UsageError` where some of these days are in a job that was not fetched yet,
+        Raises :class:`PendingJobError` where some of these days are in a job that was not fetched yet,
         :class:`DamagedFileError` for a file that is not what its manifest says, else what the API raises.
         """
         pending = self._pending()
@@ -198,22 +195,21 @@ class Fetcher:
             _refuse_overlap(request, pending)
             pending[key] = self._api.submit(request)
             self._keep(pending)
-            self._tell(f"ordered batch job {pending[key]}")
+            self._report(f"ordered batch job {pending[key]}")
         else:
-            self._tell(f"going on with batch job {pending[key]}, ordered before")
+            self._report(f"resuming batch job {pending[key]}, ordered before")
         job_id = pending[key]
         while (state := self._api.job_state(job_id)) != "done":
             if state in ("expired", "unknown"):
                 del pending[key]
                 self._keep(pending)
-                raise SpyctlError(f"batch job {job_id} is {state}", "the same command again orders a new one")
+                raise SpyctlError(f"batch job {job_id} is {state}", "the same request again orders a new one")
             time.sleep(self._poll_s)
-        found = [
-            self._fetched(job_id, listed, request) for listed in self._api.job_files(job_id) if is_dbn_name(listed.name)
-        ]
+        files = [entry for entry in self._api.job_files(job_id) if is_dbn_name(entry.name)]
+        fetched = [self._fetched(job_id, entry, request) for entry in files]
         del pending[key]
         self._keep(pending)
-        return found
+        return fetched
 
     def _fetched(self, job_id: str, listed: Listed, request: DataRequest) -> Fetched:
         target = self._free(self._plan.root / FOLDERS[request.schema] / listed.name, request)
@@ -223,7 +219,7 @@ class Fetcher:
         if path.stat().st_size != listed.size or _sha256(path) != listed.sha256:
             path.unlink()
             raise DamagedFileError(
-                str(path), "not the bytes whose sha256 its manifest gives", remedy="the same command again"
+                str(path), "not the bytes whose sha256 its manifest gives", remedy="download it again"
             )
         target.parent.mkdir(parents=True, exist_ok=True)
         return self._place(path, target, str(listed.sha256), _count_whole(path))
@@ -232,13 +228,13 @@ class Fetcher:
         part.replace(target)
         size = target.stat().st_size
         manifest = target.parent / "manifest.json"
-        read_manifest(manifest)  # refuses one that makes no sense
+        read_manifest(manifest)  # refuses one that cannot be read
         document: dict[str, Any] = {"job_id": "spyctl fetch", "files": []}
         if manifest.exists():
             document = orjson.loads(manifest.read_bytes())
-        entries = [one for one in document["files"] if one["filename"] != target.name]
+        entries = [entry for entry in document["files"] if entry["filename"] != target.name]
         entries.append({"filename": target.name, "size": size, "hash": f"sha256:{sha256}"})
-        _write(manifest, document | {"files": sorted(entries, key=lambda one: str(one["filename"]))})
+        _write(manifest, document | {"files": sorted(entries, key=lambda entry: str(entry["filename"]))})
         self._note_conditions()
         return Fetched(target, records, size)
 

@@ -16,7 +16,16 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from spyctl.dbn.sidecars import Listed
-from spyctl.errors import KeyRefusedError, NoDataError, SpyctlError, UnreachableFeedError
+from spyctl.errors import (
+    BrokenDownloadError,
+    GatewayError,
+    KeyRefusedError,
+    RefusedRequestError,
+    SpyctlError,
+    UnreachableFeedError,
+    UnreachableGatewayError,
+)
+from spyctl.market.symbology import is_continuous
 
 GATEWAY = "https://hist.databento.com"
 _ATTEMPTS = 4
@@ -48,8 +57,8 @@ class DataRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Quote:
-    """What a request comes to: records, bytes unpacked, US dollars."""
+class CostEstimate:
+    """What a request would bring and cost: records, bytes unpacked, US dollars."""
 
     records: int
     size: int
@@ -59,8 +68,9 @@ class Quote:
 class DatabentoApi:
     """The vendor's API with a key; blocking. Each method raises :class:`SpyctlError` where it fails.
 
-    A key that is refused is a :class:`KeyRefusedError`, symbols that are not known a :class:`NoDataError`, no answer an
-    :class:`UnreachableFeedError`. Busy and broken answers are asked again a few times first.
+    A key that is refused is a :class:`KeyRefusedError`, a request for what is not known a
+    :class:`RefusedRequestError`, no answer an :class:`UnreachableGatewayError`. Busy and broken answers are retried a
+    few times first.
     """
 
     def __init__(self, api_key: str, gateway: str = GATEWAY, *, pause_s: float = _PAUSE_S) -> None:
@@ -78,28 +88,27 @@ class DatabentoApi:
 
     def conditions(self, dataset: str, first: date, last: date) -> dict[date, str]:
         """Return the vendor's word for the data of each UTC day that it has."""
-        found = self._ask(lambda: self._client.metadata.get_dataset_condition(dataset, first, last))
-        return {date.fromisoformat(str(one["date"])): str(one["condition"]) for one in found}
+        days = self._ask(lambda: self._client.metadata.get_dataset_condition(dataset, first, last))
+        return {date.fromisoformat(str(day["date"])): str(day["condition"]) for day in days}
 
     def records(self, request: DataRequest) -> int:
-        """Ask how many records a request holds; that costs nothing."""
+        """Ask how many records a request holds; asking costs nothing."""
         return int(self._ask(lambda: self._client.metadata.get_record_count(**request.arguments())))
 
-    def quote(self, request: DataRequest) -> Quote:
-        """Ask what a request comes to; that costs nothing."""
+    def estimate(self, request: DataRequest) -> CostEstimate:
+        """Ask what a request would bring and cost; asking costs nothing."""
         metadata, arguments = self._client.metadata, request.arguments()
-        return Quote(
+        return CostEstimate(
             self.records(request),
             int(self._ask(lambda: metadata.get_billable_size(**arguments))),
             float(self._ask(lambda: metadata.get_cost(**arguments))),
         )
 
     def stream(self, request: DataRequest, path: Path) -> None:
-        """Download a request into a file of zstd DBN, which is written anew. This is billed.
+        """Download a request into a file of zstd DBN, which is overwritten. This is billed.
 
-        Raises :class:`SpyctlError` where it breaks off.
+        Raises :class:`BrokenDownloadError` where it breaks off.
         """
-
         from databento.common.error import BentoError, BentoHttpError
 
         def download() -> None:
@@ -109,17 +118,17 @@ class DatabentoApi:
             except BentoHttpError:
                 raise  # nothing has come, so nothing is billed
             except BentoError:
-                raise SpyctlError(
+                raise BrokenDownloadError(
                     f"{self.host}: the stream broke off, and asking again is billed again",
-                    "the same command again, or --batch, which goes on where it ended",
+                    "a batch job, which goes on where it ended",
                 ) from None
 
         self._ask(download)
 
     def submit(self, request: DataRequest) -> str:
         """Order a batch job, a file a day; returns its id. This is billed."""
-        order = self._client.batch.submit_job
-        job = self._ask(lambda: order(**request.arguments(), split_duration="day"), attempts=1)
+        submit = self._client.batch.submit_job
+        job = self._ask(lambda: submit(**request.arguments(), split_duration="day"), attempts=1)
         return str(job["id"])
 
     def job_state(self, job_id: str) -> str:
@@ -131,7 +140,8 @@ class DatabentoApi:
         """List the files of a finished batch job."""
         files = self._ask(lambda: self._client.batch.list_files(job_id))
         return [
-            Listed(str(one["filename"]), int(one["size"]), str(one["hash"]).removeprefix("sha256:")) for one in files
+            Listed(str(file["filename"]), int(file["size"]), str(file["hash"]).removeprefix("sha256:"))
+            for file in files
         ]
 
     def download(self, job_id: str, name: str, folder: Path) -> Path:
@@ -146,7 +156,7 @@ class DatabentoApi:
                     return question()
             except _BusyError as error:
                 if attempt == attempts:
-                    raise UnreachableFeedError(error.message, error.remedy) from None
+                    raise error.final from None
                 time.sleep(error.after_s or self._pause_s * 2 ** (attempt - 1))
         raise AssertionError("unreachable")
 
@@ -162,34 +172,34 @@ class DatabentoApi:
         except BentoHttpError as error:
             raise self._http_error(error.http_status, str(error.message or ""), error.headers) from None
         except requests.RequestException as error:
-            raise _BusyError(
-                f"{self.host} cannot be reached: {type(error).__name__}", "check network, proxy and --gateway"
-            ) from None
+            message = f"{self.host} cannot be reached: {type(error).__name__}"
+            raise _BusyError(UnreachableGatewayError(message, "check network, proxy and gateway")) from None
         except BentoError as error:
-            raise _BusyError(f"{self.host}: {_first_line(str(error))}", "try again later") from None
+            message = f"{self.host}: {_first_line(str(error))}"
+            raise _BusyError(UnreachableFeedError(message, "try again later")) from None
         except ValueError as error:
-            raise SpyctlError(
-                f"{self.host}: {_first_line(str(error))}", "check --gateway and DATABENTO_API_KEY"
-            ) from None
+            raise GatewayError(f"{self.host}: {_first_line(str(error))}", "check gateway and key") from None
 
-    def _http_error(self, status: int, words: str, headers: Any) -> SpyctlError:
-        said = f"{self.host} answers {status}: {_first_line(words)}"
+    def _http_error(self, status: int, reason: str, headers: Any) -> Exception:
+        message = f"{self.host} answers {status}: {_first_line(reason)}"
         if status in (401, 403):
-            return KeyRefusedError(said, "check DATABENTO_API_KEY at databento.com/portal/keys")
+            return KeyRefusedError(message, "check DATABENTO_API_KEY at databento.com/portal/keys")
         if status == 402:
-            return KeyRefusedError(said, "look at databento.com/portal/billing")
+            return KeyRefusedError(message, "look at databento.com/portal/billing")
         if status in (400, 404, 422):
-            return NoDataError(said, "check --symbol, --dataset and --date")
+            return RefusedRequestError(message, "check symbols, dataset and dates")
         if status == 429 or status >= 500:
             after = str(headers.get("Retry-After", ""))
-            return _BusyError(said, "try again later", float(after) if after.isdigit() else None)
-        return SpyctlError(said)
+            error = UnreachableFeedError(message, "try again later")
+            return _BusyError(error, float(after) if after.isdigit() else None)
+        return SpyctlError(message)
 
 
-class _BusyError(UnreachableFeedError):
-    # Worth asking again.
-    def __init__(self, message: str, remedy: str, after_s: float | None = None) -> None:
-        super().__init__(message, remedy)
+class _BusyError(Exception):
+    # Worth asking again, after so many seconds where that is known; ``final`` is the error if that does not help.
+    def __init__(self, final: SpyctlError, after_s: float | None = None) -> None:
+        super().__init__(final.message)
+        self.final = final
         self.after_s = after_s
 
 
@@ -199,8 +209,6 @@ def _first_line(text: str) -> str:
 
 def stype_of(symbols: Sequence[str]) -> str:
     """Tell by its form how Databento has to read a symbol: continuous, parent, instrument id or raw symbol."""
-    from spyctl.market.symbology import is_continuous
-
     if all(map(is_continuous, symbols)):
         return "continuous"
     if all(symbol.endswith((".FUT", ".OPT", ".SPOT")) for symbol in symbols):

@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 import zstandard
 
-from spyctl.dbn.catalog import DBNFileInfo, archive_of
+from spyctl.dbn.file_info import DBNFileInfo, archive_of
 from spyctl.dbn.reader import DBNFile
 from spyctl.dbn.zstd import walk_frames
 from spyctl.errors import DamagedFileError
@@ -20,8 +20,8 @@ _FETCH_AGAIN = "download it again"
 
 @dataclass(frozen=True, slots=True)
 class FileCheck:
-    """What a file was held to: ``by`` is ``sha256``, ``archive`` for one that lies unpacked beside its archive, or
-    ``reading`` where there is nothing to hold it to."""
+    """How a file was verified: ``by`` its ``sha256``, by its ``archive`` where it lies unpacked beside it, or by
+    ``reading`` it where there is nothing to compare it with."""
 
     by: str
     problem: DamagedFileError | None
@@ -78,10 +78,10 @@ def known_hashes() -> KnownHashes:
 
 
 def check_file(info: DBNFileInfo, hashes: KnownHashes, advance: Callable[[int], None]) -> FileCheck:
-    """Hold a file to all there is to hold it to; ``advance`` is told how many of its bytes are done.
+    """Verify a file against everything there is; ``advance`` is told how many of its bytes are done.
 
-    A compressed file is followed by its frames' headers, a plain one by its records. Where a manifest has a
-    hash, the bytes are held to it; a file that was unpacked is held to its archive, where that is still there, and
+    A compressed file is followed by the headers of its frames, a plain one by its records. Where a manifest has a
+    hash, the bytes are verified against it; an unpacked file against its archive, where that is still there, and
     the archive to the manifest; elsewhere the file is read and unpacked to its end.
     """
     done = 0
@@ -92,7 +92,7 @@ def check_file(info: DBNFileInfo, hashes: KnownHashes, advance: Callable[[int], 
         done += size
         advance(size)
 
-    by = "sha256" if info.listed is not None and info.listed.sha256 else "reading"
+    by = "sha256" if info.manifest.file is not None and info.manifest.file.sha256 else "reading"
     if by == "reading" and not info.compressed and archive_of(info.path).is_file():
         by = "archive"
     try:
@@ -101,7 +101,7 @@ def check_file(info: DBNFileInfo, hashes: KnownHashes, advance: Callable[[int], 
             problem = _unlike_archive(info, hashes, count)
         problem = problem or _problem(info, hashes, count)
     except OSError as error:
-        problem = DamagedFileError(str(info.path), f"cannot be read ({error.strerror})", remedy="look at the disk")
+        problem = DamagedFileError(str(info.path), f"cannot be read ({error.strerror})", remedy="check the disk")
     except DamagedFileError as error:
         problem = error
     advance(info.size - done)
@@ -109,7 +109,7 @@ def check_file(info: DBNFileInfo, hashes: KnownHashes, advance: Callable[[int], 
 
 
 def _unlike_archive(info: DBNFileInfo, hashes: KnownHashes, count: Callable[[int], None]) -> DamagedFileError | None:
-    path, archive, listed = str(info.path), archive_of(info.path), info.archive_listed
+    path, archive, listed = str(info.path), archive_of(info.path), info.manifest.archive
     if listed is not None and listed.sha256 is not None and hashes.of(archive, lambda _: None) != listed.sha256:
         reason = f"its archive {archive.name} is not the bytes whose sha256 manifest.json gives"
         return DamagedFileError(path, reason, remedy=_FETCH_AGAIN)
@@ -122,7 +122,7 @@ def _unlike_archive(info: DBNFileInfo, hashes: KnownHashes, count: Callable[[int
     unpacking = zstandard.ZstdDecompressor().stream_reader(archive.open("rb"), read_across_frames=True)
     with info.path.open("rb") as file, unpacking:
         done = 0
-        if packed.version != header.version:  # written anew, which changes the header and leaves the records
+        if packed.version != header.version:  # rewritten, which changes the header and leaves the records
             done = len(file.read(header.size))
             unpacking.read(packed.size)
         while True:
@@ -147,7 +147,7 @@ def _unlike_archive(info: DBNFileInfo, hashes: KnownHashes, count: Callable[[int
 def _problem(info: DBNFileInfo, hashes: KnownHashes, count: Callable[[int], None]) -> DamagedFileError | None:
     if info.compressed and (problem := walk_frames(info.path).problem) is not None:
         return problem
-    listed = info.listed
+    listed = info.manifest.file
     if listed is not None and listed.size != info.size:
         reason = f"{info.size:,} bytes long, but manifest.json says {listed.size:,}"
         return DamagedFileError(str(info.path), reason, remedy=_FETCH_AGAIN)

@@ -1,11 +1,11 @@
-"""Files of a data folder that hold the same: each record is used once."""
+"""Files of a data folder that hold the same records: each record is read once."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from spyctl.dbn.catalog import DBNFileInfo, Shadow
+from spyctl.dbn.file_info import DBNFileInfo, Exclusion
 from spyctl.errors import DamagedFileError
 from spyctl.timing.instants import DAY
 
@@ -14,72 +14,73 @@ _SPLIT = re.compile(r"(.+?-\d{8}(?:-\d{8})?\.(?:trades|mbp-10))\.(.+)\.dbn(?:\.z
 
 
 @dataclass(frozen=True, slots=True)
-class Double:
-    """Two files hold the same: ``kept`` is used for it, ``other`` ``wholly`` left out or for the rest alone."""
+class Overlap:
+    """Two files hold the same records: those of ``kept`` are used, ``other`` is left out ``wholly`` or in part."""
 
     kept: DBNFileInfo
     other: DBNFileInfo
     wholly: bool
 
     def text(self, root: Path) -> str:
-        """Say so, with paths below a folder."""
+        """Say so, with paths relative to a folder."""
         paths = (self.kept.path, self.other.path)
         kept, other = (path.relative_to(root) if path.is_relative_to(root) else path for path in paths)
         if self.wholly:
             return f"{other} covers the instruments and times of {kept}: left out"
-        return f"{other} covers some instruments and times of {kept}: there the latter is played alone"
+        return f"{other} covers some instruments and times of {kept}: there only the latter is played"
 
 
-def without_doubles(infos: Sequence[DBNFileInfo]) -> tuple[list[DBNFileInfo], list[Double]]:
+def resolve_overlaps(infos: Sequence[DBNFileInfo]) -> tuple[list[DBNFileInfo], list[Overlap]]:
     """Leave out what an earlier file (in catalog order) already holds.
 
-    Two files hold the same where they are of one schema and origin, share an instrument on a day that both hold, and
+    Two files overlap where they are of one schema and origin, share an instrument on a day that both hold, and
     their records' times intersect; numbered parts and per-symbol splits of a folder do not. Where a header names no
     instruments, records tell. A file that is damaged, or a live capture, yields to one that is not. Returns the files
-    that are left, some with :attr:`DBNFileInfo.shadows`, and what was found.
+    that are left, some with :attr:`DBNFileInfo.exclusions`, and the overlaps.
     """
-    found: list[Double] = []
-    shadows: dict[int, list[Shadow]] = {}
-    running: dict[tuple[str, str, bool], list[tuple[DBNFileInfo, tuple[Path, str] | None]]] = {}
-    left_out: set[int] = set()
-    for info in sorted(infos, key=lambda one: (one.problem is not None, one.capture)):
-        kept = running.setdefault((info.schema, info.dataset, info.synthetic), [])
+    overlaps: list[Overlap] = []
+    exclusions: dict[tuple[Path, str], list[Exclusion]] = {}
+    rivals: dict[tuple[str, str, bool], list[tuple[DBNFileInfo, tuple[Path, str] | None]]] = {}
+    left_out: set[tuple[Path, str]] = set()
+    for info in sorted(infos, key=lambda info: (info.problem is not None, info.capture)):
+        kept = rivals.setdefault((info.schema, info.dataset, info.synthetic), [])
         piece = _piece_of(info)
         for rival, piece_of_rival in kept:
             if piece is not None and piece == piece_of_rival:
                 continue  # side by side in one split
-            if (shadow := _shadow(rival, info)) is None:
+            if (exclusion := _exclusion(rival, info)) is None:
                 continue
-            wholly = shadow.ids is None and shadow.first_ns <= info.span[0] and info.span[1] <= shadow.last_ns
-            found.append(Double(rival, info, wholly))
+            first_ns, last_ns = info.span
+            wholly = exclusion.ids is None and exclusion.first_ns <= first_ns and last_ns <= exclusion.last_ns
+            overlaps.append(Overlap(rival, info, wholly))
             if wholly:
-                left_out.add(id(info))
+                left_out.add(info.key)
                 break
-            shadows.setdefault(id(info), []).append(shadow)
-        if id(info) not in left_out:
+            exclusions.setdefault(info.key, []).append(exclusion)
+        if info.key not in left_out:
             kept.append((info, piece))
     rest = [
-        replace(info, shadows=tuple(shadows[id(info)])) if id(info) in shadows else info
+        replace(info, exclusions=tuple(exclusions[info.key])) if info.key in exclusions else info
         for info in infos
-        if id(info) not in left_out
+        if info.key not in left_out
     ]
-    return rest, found
+    return rest, overlaps
 
 
-def _shadow(one: DBNFileInfo, other: DBNFileInfo) -> Shadow | None:
+def _exclusion(kept: DBNFileInfo, other: DBNFileInfo) -> Exclusion | None:
     # What the first file takes from the second one.
-    if one.last_date < other.first_date or other.last_date < one.first_date or 0 in (one.records, other.records):
+    if kept.last_date < other.first_date or other.last_date < kept.first_date or 0 in (kept.records, other.records):
         return None
-    first_ns, last_ns = max(one.span[0], other.span[0]), min(one.span[1], other.span[1])
-    if one.span != other.span and first_ns >= last_ns:
+    first_ns, last_ns = max(kept.span[0], other.span[0]), min(kept.span[1], other.span[1])
+    if kept.span != other.span and first_ns >= last_ns:
         return None  # one packet may be shared by the end of one part and the start of the next
     days = first_ns // DAY, last_ns // DAY
-    named, other_named = one.naming.ids_on(*days), other.naming.ids_on(*days)
-    ids, other_ids = named or _met(one), other_named or _met(other)
+    named, other_named = kept.naming.ids_on(*days), other.naming.ids_on(*days)
+    ids, other_ids = named or _ids_in_records(kept), other_named or _ids_in_records(other)
     if ids.isdisjoint(other_ids):
         return None
     everything = ids >= other_ids or not (named or other_named)
-    return Shadow(*one.span, None if everything else ids & other_ids)
+    return Exclusion(*kept.span, None if everything else ids & other_ids)
 
 
 def _piece_of(info: DBNFileInfo) -> tuple[Path, str] | None:
@@ -93,7 +94,7 @@ def _piece_of(info: DBNFileInfo) -> tuple[Path, str] | None:
     return (info.path.parent, match[1] + ".*") if not symbols or match[2] in symbols else None
 
 
-def _met(info: DBNFileInfo) -> frozenset[int]:
+def _ids_in_records(info: DBNFileInfo) -> frozenset[int]:
     # The instruments of a file that nothing names.
     try:
         return info.open().instruments()

@@ -1,35 +1,31 @@
-"""How good the data of a day is: sequence, times, flags, books, quiet stretches, and trades against the books.
+"""How good the data of a day is: sequence, times, flags, books and quiet stretches.
 
 All of it is gathered in one pass over each file, in memory that does not depend on the file's size. Flags are those
-of databento/dbn ``flags.rs``; that a trade is also an mbp-10 record of action ``T`` with the same times, price,
-size, side and sequence is from https://databento.com/docs/schemas-and-data-formats/whats-a-schema.
+of databento/dbn ``flags.rs``.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
-from numpy.lib.recfunctions import repack_fields
 from numpy.typing import NDArray
 
-from spyctl.dbn.catalog import DBNFileInfo
-from spyctl.dbn.normalize import F_SNAPSHOT, REORDER_WINDOW, Selection, Wanted, index
+from spyctl.dbn.file_info import DBNFileInfo
+from spyctl.dbn.sort_times import REORDER_WINDOW, Int64s, effective_recv, is_snapshot
+from spyctl.dbn.trade_match import received_records, unmatched_trades
 from spyctl.errors import DamagedFileError
-from spyctl.market.columns import PRICE_SCALE, UNDEF_PRICE, Rows
-from spyctl.market.symbology import SymbolMap
-from spyctl.timing.instants import DAY, MAX_INSTANT, NEW_YORK, SECOND, US, date_of, day_number, day_start, parse_instant
+from spyctl.market.columns import PRICE_SCALE, SCHEMAS, UNDEF_PRICE, Rows
+from spyctl.market.sessions import trading_day
+from spyctl.timing.instants import DAY, MAX_INSTANT, SECOND, US, date_of, day_start
 
 F_BAD_TS_RECV = 8
 F_MAYBE_BAD_BOOK = 4
 QUIET_NS = 60 * SECOND
 SECONDS = DAY // SECOND
-_MOST_QUIET = 8
+_MAX_QUIET = 8
 _PER_DECADE = 100  # bins of the latency histogram: its percentiles are within 2.4 %
 _DECADES = 10  # from 1 µs
-_CHUNK = 8192
-
-Int64s = NDArray[np.int64]
 
 
 @dataclass(slots=True)
@@ -46,12 +42,13 @@ class PerSecond:
 
 @dataclass(slots=True)
 class Quality:
-    """What one schema is like on one UTC day; times and durations are ns, counts are of records.
+    """What one schema is like on one UTC day: a plain record, one attribute for each figure of the report.
 
+    Times and durations are in ns, counts are of records.
     ``latency`` is ``ts_recv`` − ``ts_event``. A sequence reset is a number below the one before it of the same
     instrument, an inversion a ``ts_event`` before one that lies earlier in the file; snapshots count for neither.
     ``late`` are further back than the reorder window. ``quiet`` are the longest stretches without a record,
-    ``quiets`` counts those of :data:`QUIET_NS` or more. ``twinless`` are trades that the other schema lacks,
+    ``quiets`` counts those of :data:`QUIET_NS` or more. ``unmatched_trades`` are trades that the other schema lacks,
     ``None`` where there is no other.
     """
 
@@ -76,37 +73,41 @@ class Quality:
     locked: int = 0
     quiets: int = 0
     quiet: list[tuple[int, int]] = field(default_factory=list)
-    twinless: int | None = None
+    unmatched_trades: int | None = None
     damage: list[DamagedFileError] = field(default_factory=list)
 
     @property
     def leads(self) -> bool:
-        """Whether quiet stretches of this schema mean something: there may be no trades while books change."""
-        return self.schema == "mbp-10" or self.twinless is None
+        """Whether quiet stretches of this schema matter: books may change while there are no trades."""
+        return self.schema == "mbp-10" or self.unmatched_trades is None
 
     def doubts(self) -> list[str]:
         """Say in words what somebody should look at."""
-        found = [
+        counts = [
             (self.sequence_resets, "sequence reset", ""),
             (self.inversions, "ts_event inversion", ""),
             (self.late, "record", " later than the reorder window"),
             (self.bad_ts_recv, "record", " flagged BAD_TS_RECV"),
             (self.maybe_bad_book, "record", " flagged MAYBE_BAD_BOOK"),
             (self.crossed, "crossed book", ""),
-            (self.twinless or 0, "trade", " without a twin"),
+            (self.unmatched_trades or 0, "unmatched trade", ""),
             (self.received_before_event, "record", " received before the event"),
             (len(self.damage), "damaged file", ""),
         ]
         if self.leads:
-            long = self.quiets - sum(in_daily_break(*one) for one in self.quiet)
-            found.append((long, "quiet spell", " of a minute or more"))
-        return [f"{self.schema}: {count:,} {noun}{'s' * (count != 1)}{rest}" for count, noun, rest in found if count]
+            outside_breaks = self.quiets - sum(in_daily_break(*stretch) for stretch in self.quiet)
+            counts.append((outside_breaks, "quiet spell", " of a minute or more"))
+        return [
+            f"{self.schema}: {count:,} {noun if count == 1 else f'{noun}s'}{rest}"
+            for count, noun, rest in counts
+            if count
+        ]
 
 
 def in_daily_break(from_ns: int, to_ns: int) -> bool:
     """Tell whether a quiet stretch is (nearly) the break of CME from 17:00 to 18:00 New York, or a weekend's."""
     day = date_of(from_ns)
-    starts, ends = (parse_instant(text, day, NEW_YORK) for text in ("17:00", "18:00"))
+    starts, ends = trading_day(day)[1], trading_day(day + timedelta(days=1))[0]
     return starts - 2 * QUIET_NS <= from_ns <= starts + 2 * QUIET_NS and to_ns <= ends + 10 * QUIET_NS
 
 
@@ -116,79 +117,27 @@ def assess(
     symbols: tuple[str, ...] = (),
     advance: Callable[[int], None] = lambda _: None,
 ) -> dict[str, tuple[Quality, PerSecond]]:
-    """Look through the files of a UTC day; returns what was found by schema.
+    """Look through the files of a UTC day; returns quality and figures per second by schema.
 
     ``symbols`` are the words of a :class:`SymbolChoice`; ``advance`` is told the bytes of records read. Damage is
     noted in the result, which then covers what is whole.
     """
-    found = {}
-    for schema in dict.fromkeys(info.schema for info in infos):
-        one = _Assessment(Quality(schema), PerSecond(), day)
-        for chunk in _records([info for info in infos if info.schema == schema], day, symbols, one.quality.damage):
-            advance(chunk.nbytes)
-            one.add(chunk)
-        one.finish()
-        found[schema] = (one.quality, one.seconds)
-    if len(found) == 2:
-        keys = [_keys([info for info in infos if info.schema == schema], day, symbols) for schema in found]
-        for (quality, _), count in zip(found.values(), _unmatched(*keys), strict=True):
-            quality.twinless = count
-    return found
-
-
-def _records(
-    infos: Sequence[DBNFileInfo], day: date, symbols: tuple[str, ...], damage: list[DamagedFileError]
-) -> Iterator[Rows]:
-    # The records of all files in the order they were received: per-symbol splits lie side by side in time.
-    sources = [_of_one(info, day, symbols, damage) for info in infos]
-    heads = {i: head for i, source in enumerate(sources) if (head := next(source, None)) is not None}
-    while heads:
-        bound = min(int(running[-1]) for running, _ in heads.values())
-        parts, times = [], []
-        for i, (running, records) in list(heads.items()):
-            count = int(np.searchsorted(running, bound, side="right"))
-            parts.append(records[:count])
-            times.append(running[:count])
-            if count < len(records):
-                heads[i] = running[count:], records[count:]
-            elif (head := next(sources[i], None)) is not None:
-                heads[i] = head
-            else:
-                del heads[i]
-        if len(parts) == 1:
-            yield parts[0]
-        else:
-            yield np.concatenate(parts)[np.argsort(np.concatenate(times), kind="stable")]
-
-
-def _of_one(
-    info: DBNFileInfo, day: date, symbols: tuple[str, ...], damage: list[DamagedFileError]
-) -> Iterator[tuple[Int64s, Rows]]:
-    # What is wanted of one file, with the running maximum of ts_recv.
-    selection = Selection(days=frozenset({day_number(day)}), symbols=symbols, shadows=info.shadows)
-    wanted, newest = Wanted(SymbolMap(info.mappings), symbols), 0
-    try:
-        for chunk in info.chunks(_CHUNK):
-            times = index(chunk, newest, selection, wanted)
-            running = np.maximum(np.maximum.accumulate(times.ts_recv_ns), newest)
-            newest = times.newest_ns
-            if times.selected.any():
-                whole = bool(times.selected.all())
-                records = chunk if whole else chunk[times.selected]
-                yield running if whole else running[times.selected], _without_ts_out(records)
-    except DamagedFileError as error:
-        damage.append(error)
-
-
-def _without_ts_out(records: Rows) -> Rows:
-    names = [name for name in records.dtype.names or () if name != "ts_out"]
-    return records if len(names) == len(records.dtype.names or ()) else repack_fields(records[names])
-
-
-def _received(records: Rows) -> Int64s:
-    ts_event, ts_recv = records["ts_event"].view("i8"), records["ts_recv"].view("i8")
-    times: Int64s = np.where(ts_recv < 0, ts_event, ts_recv)
-    return times
+    by_schema = {schema: [info for info in infos if info.schema == schema] for schema in SCHEMAS}
+    assessed = {}
+    for schema, files in by_schema.items():
+        if not files:
+            continue
+        assessment = _Assessment(Quality(schema), PerSecond(), day)
+        for records in received_records(files, day, symbols, assessment.quality.damage):
+            advance(records.nbytes)
+            assessment.add(records)
+        assessment.finish()
+        assessed[schema] = (assessment.quality, assessment.seconds)
+    if len(assessed) == len(SCHEMAS):
+        counts = unmatched_trades(by_schema["trades"], by_schema["mbp-10"], day, symbols)
+        for (quality, _), count in zip(assessed.values(), counts, strict=True):
+            quality.unmatched_trades = count
+    return assessed
 
 
 class _Assessment:
@@ -203,9 +152,9 @@ class _Assessment:
 
     def add(self, records: Rows) -> None:
         quality = self.quality
-        ts_recv = _received(records)
+        ts_recv = effective_recv(records)
         flags = records["flags"]
-        snapshot = (flags & F_SNAPSHOT) != 0
+        snapshot = is_snapshot(records)
         quality.records += len(records)
         quality.snapshots += int(snapshot.sum())
         quality.bad_ts_recv += int(((flags & F_BAD_TS_RECV) != 0).sum())
@@ -228,8 +177,8 @@ class _Assessment:
         for place in np.flatnonzero(np.diff(times) >= QUIET_NS).tolist():
             quality.quiets += 1
             quality.quiet.append((int(times[place]), int(times[place + 1])))
-        quality.quiet.sort(key=lambda one: one[0] - one[1])
-        del quality.quiet[_MOST_QUIET:]
+        quality.quiet.sort(key=lambda stretch: stretch[0] - stretch[1])  # the longest first
+        del quality.quiet[_MAX_QUIET:]
         self._newest_recv_ns = int(times[-1])
 
     def _add_books(self, records: Rows, second: Int64s) -> None:
@@ -284,56 +233,3 @@ class _Assessment:
             quality.latency_p50_ns, quality.latency_p99_ns = (
                 round(US * 10 ** ((place + 0.5) / _PER_DECADE)) for place in (p50, p99)
             )
-
-
-# --- trades against their twins in the books
-
-
-def _keys(
-    infos: Sequence[DBNFileInfo], day: date, symbols: tuple[str, ...]
-) -> Iterator[tuple[Int64s, NDArray[np.uint64]]]:
-    # For each trade its ts_recv, made monotonic, and a number that stands for all that its twin shares with it.
-    newest = 0
-    for chunk in _records(infos, day, symbols, []):
-        trades = chunk[chunk["action"] == b"T"]
-        if not len(trades):
-            continue
-        times = np.maximum.accumulate(np.maximum(_received(trades), newest))
-        newest = int(times[-1])
-        key = np.zeros(len(trades), np.uint64)
-        for name in ("ts_event", "ts_recv", "price", "size", "side", "sequence", "instrument_id"):
-            column = trades[name].view("u1") if name == "side" else trades[name]
-            key = (key ^ column.astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
-            key ^= key >> np.uint64(29)
-        yield times, key
-
-
-def _unmatched(
-    one: Iterator[tuple[Int64s, NDArray[np.uint64]]], other: Iterator[tuple[Int64s, NDArray[np.uint64]]]
-) -> tuple[int, int]:
-    # How many keys of each side the other lacks. Both go forward together, so little of either is held.
-    sides = [one, other]
-    times = [np.empty(0, np.int64), np.empty(0, np.int64)]
-    keys = [np.empty(0, np.uint64), np.empty(0, np.uint64)]
-    reached = [0, 0]
-    lacking = [0, 0]
-    while min(reached) < MAX_INSTANT or len(keys[0]) or len(keys[1]):
-        behind = 0 if reached[0] <= reached[1] else 1
-        if reached[behind] < MAX_INSTANT:
-            piece = next(sides[behind], None)
-            if piece is None:
-                reached[behind] = MAX_INSTANT
-            else:
-                times[behind] = np.concatenate([times[behind], piece[0]])
-                keys[behind] = np.concatenate([keys[behind], piece[1]])
-                reached[behind] = int(piece[0][-1])
-        ends = [int(np.searchsorted(held, min(reached), side="left")) for held in times]
-        ripe = np.concatenate([keys[i][: ends[i]] for i in (0, 1)])
-        if len(ripe):
-            _, inverse = np.unique(ripe, return_inverse=True)
-            surplus = np.bincount(inverse, np.repeat([1, -1], ends))
-            lacking[0] += int(surplus[surplus > 0].sum())
-            lacking[1] -= int(surplus[surplus < 0].sum())
-        for i in (0, 1):
-            times[i], keys[i] = times[i][ends[i] :], keys[i][ends[i] :]
-    return lacking[0], lacking[1]

@@ -1,5 +1,6 @@
 """A day's quality as a picture: events, spread and latency over the day, quiet stretches shaded (SVG)."""
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import date
 
@@ -19,29 +20,29 @@ _STYLE = (
 _Curve = tuple[str, NDArray[np.float64]]
 
 
-def draw_quality(found: Mapping[str, tuple[Quality, PerSecond]], day: date, title: str) -> str:
-    """Draw what was found of a day, from its first to its last second with a record; returns an SVG document."""
-    busy = np.flatnonzero(sum(seconds.records for _, seconds in found.values()))
+def draw_quality(assessed: Mapping[str, tuple[Quality, PerSecond]], day: date, title: str) -> str:
+    """Draw the quality of a day, from its first to its last second with a record; returns an SVG document."""
+    busy = np.flatnonzero(sum(seconds.records for _, seconds in assessed.values()))
     first, last = (int(busy[0]), int(busy[-1]) + 1) if len(busy) else (0, SECONDS)
     step = max(1, -(-(last - first) // _COLUMNS))
     picture = _Picture(first, first + step * -(-(last - first) // step), step, day)
-    quiet = [one for quality, _ in found.values() if quality.leads for one in quality.quiet]
-    per_s = [(schema, picture.sums(seconds.records) / step) for schema, (_, seconds) in found.items()]
+    quiet = [stretch for quality, _ in assessed.values() if quality.leads for stretch in quality.quiet]
+    per_s = [(schema, picture.sums(seconds.records) / step) for schema, (_, seconds) in assessed.items()]
     picture.panel(f"events per second{picture.mean}", per_s, quiet, unit="/s")
     spreads = [
         (schema, picture.means(seconds.spread_sum, seconds.spreads))
-        for schema, (_, seconds) in found.items()
+        for schema, (_, seconds) in assessed.items()
         if seconds.spreads.any()
     ]
     picture.panel(f"spread{picture.mean}", spreads, quiet)
     latency = [
         (schema, picture.means(seconds.latency_sum_ns, seconds.latencies) / MS)
-        for schema, (_, seconds) in found.items()
+        for schema, (_, seconds) in assessed.items()
     ]
     picture.panel(f"latency, ts_recv − ts_event{picture.mean}", latency, quiet, unit=" ms")
-    worst = [(schema, picture.peaks(seconds.latency_max_ns) / MS) for schema, (_, seconds) in found.items()]
+    worst = [(schema, picture.peaks(seconds.latency_max_ns) / MS) for schema, (_, seconds) in assessed.items()]
     picture.panel(f"latency, largest of {step} s", worst, quiet, unit=" ms")
-    return picture.document(title, list(found))
+    return picture.document(title, list(assessed))
 
 
 class _Picture:
@@ -92,7 +93,7 @@ class _Picture:
     def _path(self, shares: NDArray[np.float64], bottom: int) -> str:
         steps, pen = [], "M"
         for column, share in enumerate(shares.tolist()):
-            if share != share:
+            if math.isnan(share):
                 pen = "M"
                 continue
             x = self._x(self._first + (column + 0.5) * self._step)

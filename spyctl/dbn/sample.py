@@ -1,8 +1,8 @@
-"""Synthetic ES days: files of the vendor's form, with records that we made up.
+"""Synthetic ES days: files in the vendor's format, with made-up records.
 
 The structure follows what real files show: DBN version 1, the metadata in a zstd frame of its own, flags 0 on
 trades, 130 on book changes and 168 on the midnight snapshot, a trade followed by its book change with the same
-times, packets that share ``ts_recv``, prints without an aggressor, levels that are not there, the daily break.
+times, packets that share ``ts_recv``, prints without an aggressor, missing levels, the daily break.
 The prices are a random walk; they mean nothing.
 """
 
@@ -20,7 +20,8 @@ import databento_dbn as dbn
 import orjson
 import zstandard
 
-from spyctl.timing.instants import DAY, MS, SECOND, US, clock_text, day_number, day_start, trading_day
+from spyctl.market.sessions import is_trading_day, regular_session, trading_day
+from spyctl.timing.instants import DAY, MS, SECOND, US, clock_text, day_number
 
 DATASET = "GLBX.MDP3"
 SYMBOL = "ES.c.0"
@@ -151,8 +152,10 @@ class _Market:
         return _Change(action, book_side, price, size, depth)
 
 
-def _intensity(ns: int, session_open: int) -> float:
-    # Events per second, relative to a calm minute: a burst at the open that fades within minutes.
+def _intensity(ns: int, session_open: int | None) -> float:
+    # Events per second, relative to a calm minute: a burst at the open of stocks that fades within minutes.
+    if session_open is None:
+        return 1.0
     since = (ns - session_open) / SECOND
     if since < 0:
         return 0.75
@@ -163,7 +166,7 @@ def _write_records(writers: "_Writers", day: date, start_ns: int, end_ns: int, r
     market = _Market(seed, day)
     rng = market.rng
     instrument_id, _, _ = front_contract(day)
-    opens_ns = day_start(day) + 14 * 3600 * SECOND + 30 * 60 * SECOND
+    opens_ns = regular_session(day)[0] if is_trading_day(day) else None
     pause_from, pause_to = trading_day(day)[1], trading_day(day + timedelta(days=1))[0]
     sequence = 531 + (start_ns % DAY) // MS
     recv_ns = start_ns
@@ -322,8 +325,8 @@ def _describe(
     symbology = root / "symbology.json"
     result = orjson.loads(symbology.read_bytes())["result"] if symbology.is_file() else {}
     interval = {"d0": first.isoformat(), "d1": end.isoformat(), "s": str(instrument_id)}
-    intervals = [one for one in result.get(SYMBOL, []) if one != interval] + [interval]
-    intervals.sort(key=lambda one: one["d0"])
+    intervals = [known for known in result.get(SYMBOL, []) if known != interval] + [interval]
+    intervals.sort(key=lambda interval: str(interval["d0"]))
     document = {
         "result": {SYMBOL: intervals},
         "symbols": [SYMBOL],

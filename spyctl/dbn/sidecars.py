@@ -1,4 +1,4 @@
-"""What lies beside the files of a batch job: ``manifest.json``, ``condition.json``, ``metadata.json``.
+"""The job files beside the data: ``manifest.json``, ``condition.json``, ``metadata.json``, ``symbology.json``.
 
 All are optional. Forms: https://databento.com/docs/api-reference-historical/batch.
 """
@@ -28,8 +28,16 @@ class Listed:
     sha256: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class ManifestEntries:
+    """What manifests say of a file, and of the archive that it was unpacked from; ``None`` where none lists it."""
+
+    file: Listed | None = None
+    archive: Listed | None = None
+
+
 @dataclass(slots=True)
-class Jobs:
+class Sidecars:
     """The job files of a data folder: each folder's, or those of the nearest folder above it.
 
     What cannot be read is noted in ``unreadable``, once.
@@ -45,8 +53,8 @@ class Jobs:
     def listed(self, path: Path) -> Listed | None:
         """Return what a manifest says of a file, ``None`` where none lists it."""
         for folder in self._upwards(path.parent):
-            if found := self.manifest(folder).get(path.name):
-                return found
+            if entry := self.manifest(folder).get(path.name):
+                return entry
         return None
 
     def manifest(self, folder: Path) -> dict[str, Listed]:
@@ -55,33 +63,33 @@ class Jobs:
             self._manifests[folder] = self._read(folder / "manifest.json", read_manifest, {})
         return self._manifests[folder]
 
-    def missing(self, here: Collection[str]) -> list[Path]:
-        """List the DBN files that manifests list and that are not among those ``here``, packed or unpacked."""
-        found = []
+    def missing(self, present: Collection[str]) -> list[Path]:
+        """List the DBN files that manifests list and that are not among those ``present``, packed or unpacked."""
+        absent = []
         for folder, manifest in self._manifests.items():
-            found += [
+            absent += [
                 folder / name
                 for name in manifest
-                if is_dbn_name(name) and name not in here and name.removesuffix(".zst") not in here
+                if is_dbn_name(name) and name not in present and name.removesuffix(".zst") not in present
             ]
-        return sorted(found)
+        return sorted(absent)
 
     def conditions(self, folder: Path, first: date, last: date) -> dict[date, str]:
         """Return the days of a span that the vendor calls anything but available, with its word."""
-        found: dict[date, str] = {}
+        words: dict[date, str] = {}
         for above in self._upwards(folder):
             if above not in self._conditions:
                 self._conditions[above] = self._read(above / "condition.json", read_conditions, {})
-            found = {day: word for day, word in self._conditions[above].items() if first <= day <= last} | found
-        return {day: word for day, word in found.items() if word != AVAILABLE}
+            words = {day: word for day, word in self._conditions[above].items() if first <= day <= last} | words
+        return {day: word for day, word in words.items() if word != AVAILABLE}
 
     def symbology(self, folder: Path) -> tuple[Mapping, ...]:
-        """Return what the nearest ``symbology.json`` that says anything says."""
+        """Return the mappings of the nearest ``symbology.json`` that has any."""
         for above in self._upwards(folder):
             if above not in self._symbologies:
                 self._symbologies[above] = self._read(above / "symbology.json", read_symbology, ())
-            if found := self._symbologies[above]:
-                return found
+            if mappings := self._symbologies[above]:
+                return mappings
         return ()
 
     def synthetic(self, folder: Path) -> bool:
@@ -120,12 +128,12 @@ def _load(path: Path, parse: Callable[[Any], _Read], default: _Read) -> _Read:
 
 
 def read_manifest(path: Path) -> dict[str, Listed]:
-    """Read a ``manifest.json``, by file name; none there is empty. Raises :class:`DamagedFileError`."""
+    """Read a ``manifest.json``, by file name; empty where there is none. Raises :class:`DamagedFileError`."""
     return _load(path, _manifest, {})
 
 
 def read_conditions(path: Path) -> dict[date, str]:
-    """Read a ``condition.json``, by UTC day; none there is empty. Raises :class:`DamagedFileError`."""
+    """Read a ``condition.json``, by UTC day; empty where there is none. Raises :class:`DamagedFileError`."""
     return _load(path, _conditions, {})
 
 
@@ -135,12 +143,12 @@ def is_synthetic(folder: Path) -> bool:
 
 
 def _manifest(document: Any) -> dict[str, Listed]:
-    found = {}
+    entries = {}
     for entry in document["files"]:
         kind, _, digest = str(entry.get("hash", "")).partition(":")
         sha256 = digest.lower() if kind == "sha256" and len(digest) == 64 else None
-        found[str(entry["filename"])] = Listed(str(entry["filename"]), int(entry["size"]), sha256)
-    return found
+        entries[str(entry["filename"])] = Listed(str(entry["filename"]), int(entry["size"]), sha256)
+    return entries
 
 
 def _conditions(document: Any) -> dict[date, str]:

@@ -1,4 +1,4 @@
-"""The frames of a zstd file, followed by their headers alone: nothing is decompressed.
+"""zstd files: unpacked frame after frame, so that a cut is noticed, or followed by the headers of their frames alone.
 
 Each frame is a header and blocks of three bytes' header and a stated length, so a file that ends where a
 frame ends is whole as far as it can tell. Layout: RFC 8878, section 3.1.
@@ -7,6 +7,7 @@ frame ends is whole as far as it can tell. Layout: RFC 8878, section 3.1.
 import mmap
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import zstandard
 
@@ -14,14 +15,73 @@ from spyctl.errors import DamagedFileError
 
 MAGIC = b"\x28\xb5\x2f\xfd"
 _SKIPPABLE = b"\x2a\x4d\x18"
-_MOST_BLOCK = 1 << 17
+_MAX_BLOCK = 1 << 17
+_READ = 1 << 14  # compressed bytes at a time; keeps what one step can expand to small
 _FETCH_AGAIN = "download it again"
+
+
+class ByteReader(Protocol):
+    """What bytes are read from, front to back."""
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes, fewer than ``size`` near the end. Raises :class:`DamagedFileError`."""
+        ...
+
+
+class ZstdReader:
+    """Unpacks frame after frame.
+
+    The library's own stream reader ends silently where the file does, so each frame is followed by hand: a file that
+    ends inside one is cut short.
+    """
+
+    def __init__(self, packed: ByteReader, path: str) -> None:
+        self._packed = packed
+        self._path = path
+        self._frame = zstandard.ZstdDecompressor().decompressobj()
+        self._inside = False
+        self._consumed = 0
+        self._ready = bytearray()
+        self._failure: DamagedFileError | None = None
+
+    def read(self, size: int) -> bytes:
+        """Return the next unpacked bytes; everything whole comes before :class:`DamagedFileError`."""
+        while len(self._ready) < size and self._failure is None and self._more():
+            pass
+        if not self._ready and self._failure is not None:
+            raise self._failure
+        data = bytes(self._ready[:size])
+        del self._ready[:size]
+        return data
+
+    def _more(self) -> bool:
+        data = self._packed.read(_READ)
+        if not data:
+            if self._inside:
+                self._failure = self._damage("cut short")
+            return False
+        while data:
+            if self._frame.eof:
+                self._frame = zstandard.ZstdDecompressor().decompressobj()
+            try:
+                self._ready += self._frame.decompress(data)
+            except zstandard.ZstdError:
+                self._failure = self._damage("corrupt zstd data")
+                return False
+            rest = self._frame.unused_data if self._frame.eof else b""
+            self._consumed += len(data) - len(rest)
+            self._inside = not self._frame.eof
+            data = rest
+        return True
+
+    def _damage(self, reason: str) -> DamagedFileError:
+        return DamagedFileError(self._path, reason, offset=self._consumed, remedy=_FETCH_AGAIN)
 
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """How many frames are whole, what is wrong behind them, if anything, and how many bytes they hold in all, ``None``
-    where they do not say."""
+    """The frames of a file: how many are whole, what is wrong behind them, if anything, and how many bytes they unpack
+    to, ``None`` where they do not say."""
 
     whole: int
     problem: DamagedFileError | None
@@ -48,14 +108,21 @@ def _walk(data: mmap.mmap, path: str) -> Frames:
     at, whole, size = 0, 0, len(data)
     content: int | None = 0
     while at < size:
-        end = _frame_end(data, at, size)
-        if end is None or end < 0:
-            reason, offset = ("cut short", size) if end is None else ("no zstd frame", -end - 1)
-            return Frames(whole, DamagedFileError(path, reason, offset=offset, remedy=_FETCH_AGAIN), None)
-        said = _content(data[at : at + 18])
-        content = content + said if content is not None and said is not None else None
+        try:
+            end = _frame_end(data, at, size)
+        except _BadFrameError as error:
+            return Frames(whole, DamagedFileError(path, error.reason, offset=error.offset, remedy=_FETCH_AGAIN), None)
+        stated = _content(data[at : at + 18])
+        content = content + stated if content is not None and stated is not None else None
         at, whole = end, whole + 1
     return Frames(whole, None, content)
+
+
+class _BadFrameError(Exception):
+    def __init__(self, reason: str, offset: int) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.offset = offset
 
 
 def _content(start: bytes) -> int | None:
@@ -69,27 +136,32 @@ def _content(start: bytes) -> int | None:
     return size if size >= 0 else None
 
 
-def _frame_end(data: mmap.mmap, at: int, size: int) -> int | None:
-    # Where a frame ends; None where the file ends first, -1 - offset where no frame can be.
+def _frame_end(data: mmap.mmap, at: int, size: int) -> int:
+    # Where the frame that begins at ``at`` ends; raises where the file ends first, or no frame can be.
+    cut_short, no_frame = _BadFrameError("cut short", size), _BadFrameError("not a zstd frame", at)
     if size - at < 5:
-        return None if MAGIC.startswith(data[at : at + 4][:4]) else -1 - at
+        raise cut_short if MAGIC.startswith(data[at : at + 4]) else no_frame
     if data[at + 1 : at + 4] == _SKIPPABLE and data[at] >> 4 == 5:
         end = at + 8 + int.from_bytes(data[at + 4 : at + 8], "little")
-        return end if end <= size else None
+        if end > size:
+            raise cut_short
+        return end
     if data[at : at + 4] != MAGIC:
-        return -1 - at
+        raise no_frame
     descriptor = data[at + 4]
     single = descriptor >> 5 & 1
     content = (single, 2, 4, 8)[descriptor >> 6]
     place = at + 5 + (1 - single) + (0, 1, 2, 4)[descriptor & 3] + content
-    while True:
+    last = False
+    while not last:
         if place + 3 > size:
-            return None
+            raise cut_short
         head = data[place] | data[place + 1] << 8 | data[place + 2] << 16
-        kind, length = head >> 1 & 3, head >> 3
-        if kind == 3 or (kind != 1 and length > _MOST_BLOCK):
-            return -1 - place
+        last, kind, length = bool(head & 1), head >> 1 & 3, head >> 3
+        if kind == 3 or (kind != 1 and length > _MAX_BLOCK):
+            raise _BadFrameError("not a zstd frame", place)
         place += 3 + (1 if kind == 1 else length)
-        if head & 1:
-            place += 4 * (descriptor >> 2 & 1)
-            return place if place <= size else None
+    place += 4 * (descriptor >> 2 & 1)
+    if place > size:
+        raise cut_short
+    return place

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spyctl.errors import UsageError
+from spyctl.errors import UnknownSchemaError
 from spyctl.market.events import BOOK_DEPTH, MBP10, Aggressor, BidAskLevel, EventSource, FuturesTrade
 
 UNDEF_PRICE = (1 << 63) - 1
@@ -40,10 +40,10 @@ EVENT_TYPES: dict[str, type[FuturesTrade] | type[MBP10]] = {"trades": FuturesTra
 
 
 def schema_name(text: str) -> str:
-    """Read a schema in any spelling (``MBP-10``, ``mbp_10``, ``mbp10``); raises :class:`UsageError`."""
+    """Read a schema in any spelling (``MBP-10``, ``mbp_10``, ``mbp10``); raises :class:`UnknownSchemaError`."""
     compact = text.strip().lower().replace("-", "").replace("_", "").replace(" ", "")
     if compact not in _SPELLINGS:
-        raise UsageError(f"there is no schema {text!r} here", "--schema trades, or --schema mbp-10")
+        raise UnknownSchemaError(f"there is no schema {text!r} here", "trades or mbp-10")
     return _SPELLINGS[compact]
 
 

@@ -1,7 +1,7 @@
 """Several files → one order, in batches, with bounded memory.
 
 Events are ordered by (sort time, trades before mbp-10, file in catalog order, position in file). Each input
-says below which sort time it will give nothing more (its bound); what lies below every bound is final and is
+knows the sort time below which it will give nothing more (its bound); what lies below every bound is final and is
 released. The input with the smallest bound is always the next one read, so each holds at most one chunk and
 what lies inside the reorder window.
 """
@@ -41,7 +41,7 @@ def merge(inputs: Sequence[Input], names: Names, max_held: int = MAX_HELD) -> It
     ``inputs`` come in catalog order. Raises :class:`MergeLimitError` where more than ``max_held`` events
     of one input would have to be held to keep the order.
     """
-    ranked = sorted(inputs, key=lambda one: SCHEMAS.index(one.schema))  # stable: catalog order within a schema
+    ranked = sorted(inputs, key=lambda file: SCHEMAS.index(file.schema))  # stable: catalog order within a schema
     held: list[list[Rows]] = [[] for _ in ranked]
     while True:
         behind = min(range(len(ranked)), key=lambda i: ranked[i].bound_ns, default=None)
@@ -50,7 +50,7 @@ def merge(inputs: Sequence[Input], names: Names, max_held: int = MAX_HELD) -> It
         rows = ranked[behind].read()
         if len(rows):
             held[behind].append(_sorted(rows))
-        frontier = min(one.bound_ns for one in ranked)
+        frontier = min(file.bound_ns for file in ranked)
         yield Batch(*_release(ranked, held, frontier), names)
         _check(held, frontier, max_held)
     yield Batch(*_release(ranked, held, MAX_INSTANT), names)
@@ -60,9 +60,9 @@ def _release(
     ranked: Sequence[Input], held: list[list[Rows]], frontier: int
 ) -> tuple[tuple[Rows, Rows], NDArray[np.intp]]:
     by_schema: dict[str, list[Rows]] = {schema: [] for schema in SCHEMAS}
-    for i, one in enumerate(ranked):
+    for i, file in enumerate(ranked):
         ends = [int(np.searchsorted(rows["sort_ns"], frontier)) for rows in held[i]]
-        by_schema[one.schema] += [rows[:end] for rows, end in zip(held[i], ends, strict=True) if end]
+        by_schema[file.schema] += [rows[:end] for rows, end in zip(held[i], ends, strict=True) if end]
         held[i] = [rows[end:] for rows, end in zip(held[i], ends, strict=True) if end < len(rows)]
     trades, books = (_join(by_schema[schema], schema) for schema in SCHEMAS)
     order = np.argsort(np.concatenate([trades["sort_ns"], books["sort_ns"]]), kind="stable")
@@ -85,5 +85,5 @@ def _check(held: list[list[Rows]], frontier: int, max_held: int) -> None:
     if max(sum(map(len, pieces)) for pieces in held) > max_held:
         raise MergeLimitError(
             f"more than {max_held:,} events lie inside the reorder window at {utc_text(max(frontier, 0))}",
-            "--reorder-window 100ms, or --order recv",
+            "a shorter reorder window, or order by ts_recv",
         )

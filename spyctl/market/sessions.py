@@ -1,36 +1,55 @@
-"""The trading days of New York's stock and option markets, with their early closes.
+"""The one calendar: trading days, early closes and the sessions of New York's markets and of CME.
 
-Holidays and early closes, one-off closures included, come from the ``holidays`` package. SPY options trade until
-16:15 New York, on early closes until 13:15 (Cboe's trading hours); the regular session of stocks ends at 16:00
-and 13:00.
+Holidays and early closes, one-off closures included, come from the ``holidays`` package. The regular session of stocks
+ends at 16:00 New York, on early closes at 13:00; SPY options trade 15 minutes longer (Cboe's trading hours). A CME
+trading day runs from 18:00 the previous evening to 17:00.
 """
 
+import re
 from datetime import date, datetime, timedelta
 from datetime import time as clock_time
 from functools import cache
+from zoneinfo import ZoneInfo
 
-from holidays import financial_holidays
-
-from spyctl.timing.instants import NEW_YORK, SECOND
+from spyctl.errors import NoSessionError, TimeSyntaxError
+from spyctl.timing.instants import (
+    HOUR,
+    MINUTE,
+    NEW_YORK,
+    SECOND,
+    checked_instant,
+    duration_text,
+    instant_at,
+    parse_duration,
+    parse_instant,
+)
 
 OPEN = clock_time(9, 30)
 CLOSE, EARLY_CLOSE = clock_time(16), clock_time(13)
 OPTIONS_CLOSE, OPTIONS_EARLY_CLOSE = clock_time(16, 15), clock_time(13, 15)
+CME_OPEN, CME_CLOSE = clock_time(18), clock_time(17)
+_BEFORE_OPEN = 6 * HOUR  # from then on an instant is told by its distance to the open
+_SESSION_TIME = re.compile(r"(open|close)(?:([+-])(.+))?", re.ASCII)
 
 
+# The package takes 50 ms to import; a replay without open or close in it never needs it.
 @cache
-def _closed(year: int) -> frozenset[date]:
-    return frozenset(financial_holidays("NYSE", years=year))
+def _holidays(year: int) -> dict[date, str]:
+    from holidays import financial_holidays
+
+    return dict(financial_holidays("NYSE", years=year))
 
 
 @cache
 def _early(year: int) -> frozenset[date]:
+    from holidays import financial_holidays
+
     return frozenset(financial_holidays("NYSE", years=year, categories="half_day"))
 
 
 def is_trading_day(day: date) -> bool:
     """Tell whether the market opens on a day."""
-    return day.weekday() < 5 and day not in _closed(day.year)
+    return day.weekday() < 5 and day not in _holidays(day.year)
 
 
 def closes_early(day: date) -> bool:
@@ -46,11 +65,74 @@ def next_trading_day(day: date) -> date:
     return day
 
 
+def regular_session(day: date) -> tuple[int, int]:
+    """Return the open (inclusive) and the close (exclusive) of stocks on a New York date, as instants.
+
+    Raises :class:`NoSessionError` on weekends and holidays.
+    """
+    if not is_trading_day(day):
+        holiday = _holidays(day.year).get(day)
+        raise NoSessionError(day, f"a {day:%A}" if holiday is None else f"a holiday ({holiday})")
+    return _new_york(day, OPEN), _new_york(day, EARLY_CLOSE if closes_early(day) else CLOSE)
+
+
+def trading_day(day: date) -> tuple[int, int]:
+    """Return the CME trading day: 18:00 New York on the previous evening (inclusive) to 17:00 (exclusive)."""
+    return _new_york(day - timedelta(days=1), CME_OPEN), _new_york(day, CME_CLOSE)
+
+
+def _new_york(day: date, clock: clock_time) -> int:
+    return instant_at(day, clock.hour * HOUR + clock.minute * MINUTE, NEW_YORK)
+
+
+def parse_time(text: str, day: date, zone: ZoneInfo = NEW_YORK) -> int:
+    """Read a time as an instant: ``open``, ``close`` or ``open-5m`` of the New York date ``day``, or what
+    :func:`parse_instant` reads.
+
+    Raises :class:`NoSessionError` where the day has no open and close, :class:`UsageError` for what is not a time.
+    """
+    match = _SESSION_TIME.fullmatch(text.strip().lower())
+    if match is None:
+        try:
+            return parse_instant(text, day, zone)
+        except TimeSyntaxError as error:
+            remedy = "write 09:30, open, close-5m, 2025-12-16T14:30Z or Unix nanoseconds"
+            raise TimeSyntaxError(error.message, remedy) from None
+    open_ns, close_ns = regular_session(day)
+    offset_ns = parse_duration(match[3]) if match[3] else 0
+    base_ns = open_ns if match[1] == "open" else close_ns
+    return checked_instant(base_ns - offset_ns if match[2] == "-" else base_ns + offset_ns, text)
+
+
+def session_place(ns: int) -> str:
+    """Say where in the trading day an instant (Unix ns) is, as ``1 m 07 s after the open``."""
+    now = datetime.fromtimestamp(ns // SECOND, NEW_YORK)
+    evening = now.date() if now.time() >= CME_OPEN else now.date() - timedelta(days=1)
+    day = evening + timedelta(days=1)
+    if day.weekday() >= 5:
+        return "weekend"
+    if is_trading_day(day):
+        open_ns, close_ns = regular_session(day)
+        if ns >= close_ns:
+            return f"{_whole_seconds(ns - close_ns)} after the close"
+        if ns >= open_ns:
+            return f"{_whole_seconds(ns - open_ns)} after the open"
+        if ns >= open_ns - _BEFORE_OPEN:
+            return f"{_whole_seconds(open_ns - ns)} before the open"
+    return f"{_whole_seconds(ns - trading_day(day)[0])} into the {CME_OPEN:%H:%M} session"
+
+
+def _whole_seconds(ns: int) -> str:
+    return duration_text(ns // SECOND * SECOND)
+
+
 def in_regular_hours(ns: int) -> bool:
     """Tell whether stocks trade in their regular session at an instant (Unix ns)."""
-    now = datetime.fromtimestamp(ns // SECOND, NEW_YORK)
-    close = EARLY_CLOSE if closes_early(now.date()) else CLOSE
-    return is_trading_day(now.date()) and OPEN <= now.time() < close
+    day = datetime.fromtimestamp(ns // SECOND, NEW_YORK).date()
+    if not is_trading_day(day):
+        return False
+    open_ns, close_ns = regular_session(day)
+    return open_ns <= ns < close_ns
 
 
 def current_expiry(ns: int) -> tuple[date, bool]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping as MappingType
 from dataclasses import dataclass, replace
 from datetime import date
 from fnmatch import fnmatchcase
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ class Mapping:
 
 def header_mappings(mappings: MappingType[str, Sequence[MappingType[str, Any]]], stype_out: str) -> tuple[Mapping, ...]:
     """Read the mappings of a DBN header, whichever side of them holds the instrument ids."""
-    found = []
+    result = []
     for symbol, intervals in mappings.items():
         for interval in intervals:
             first, end = day_number(interval["start_date"]), day_number(interval["end_date"])
@@ -44,8 +45,8 @@ def header_mappings(mappings: MappingType[str, Sequence[MappingType[str, Any]]],
                 (symbol, interval["symbol"]) if stype_out == "instrument_id" else (interval["symbol"], symbol)
             )
             if number.isdecimal():
-                found.append(Mapping(name, int(number), first, end))
-    return tuple(found)
+                result.append(Mapping(name, int(number), first, end))
+    return tuple(result)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def capture_mappings(messages: Sequence[CaptureMapping]) -> tuple[Mapping, ...]:
     databento-python's ``InstrumentMap.insert_symbol_mapping_msg``. A later message for the same symbol
     ends what an earlier one said.
     """
-    found: list[Mapping] = []
+    mappings: list[Mapping] = []
     for message in messages:
         asked, raw = message.symbol_in, message.symbol_out
         names = [asked] if raw.isdecimal() or asked == raw else [raw]
@@ -80,15 +81,15 @@ def capture_mappings(messages: Sequence[CaptureMapping]) -> tuple[Mapping, ...]:
         first = since // DAY if since < _FAR else 0
         end = -(-message.end_ns // DAY) if message.end_ns < _FAR else _FAR_DAY
         for name in names:
-            for i, earlier in enumerate(found):
+            for i, earlier in enumerate(mappings):
                 if earlier.symbol == name and earlier.instrument_id != message.instrument_id and earlier.end > first:
-                    found[i] = replace(earlier, end=max(earlier.first, first))
-            found.append(Mapping(name, message.instrument_id, first, max(first + 1, end)))
-    return tuple(dict.fromkeys(found))
+                    mappings[i] = replace(earlier, end=max(earlier.first, first))
+            mappings.append(Mapping(name, message.instrument_id, first, max(first + 1, end)))
+    return tuple(dict.fromkeys(mappings))
 
 
 def read_symbology(path: Path) -> tuple[Mapping, ...]:
-    """Read a ``symbology.json`` (the reply of Databento's symbology.resolve); none there gives nothing.
+    """Read a ``symbology.json`` (the reply of Databento's symbology.resolve); empty where there is none.
 
     Raises :class:`DamagedFileError` where the file is not of that form.
     """
@@ -110,7 +111,7 @@ def read_symbology(path: Path) -> tuple[Mapping, ...]:
         return header_mappings(by_date, document.get("stype_out") or "instrument_id")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DamagedFileError(
-            str(path), f"no symbology file ({error})", remedy="download it again, or delete it"
+            str(path), f"not a symbology file ({error})", remedy="download it again, or delete it"
         ) from None
 
 
@@ -134,7 +135,7 @@ def is_outright(symbol: str) -> bool:
 
 
 class SymbolChoice:
-    """What ``--symbol`` asks for.
+    """The symbols that somebody asked for.
 
     Each word is a symbol as it is written (``ESZ5``, ``ES.c.0``, ``ESZ5-ESH6``), a root (``ES``: its futures,
     no spreads and no options), a glob (``ES*``), ``outright`` or ``spread``; capitals do not matter. No word means any.
@@ -207,8 +208,7 @@ def ambiguous_roots(mappings: Iterable[Mapping]) -> frozenset[str]:
             by_root.setdefault(root, []).append(mapping)
     return frozenset(
         root
-        for root, found in by_root.items()
-        for i, one in enumerate(found)
-        for other in found[i + 1 :]
+        for root, mappings_of_root in by_root.items()
+        for one, other in combinations(mappings_of_root, 2)
         if one.instrument_id != other.instrument_id and one.first < other.end and other.first < one.end
     )

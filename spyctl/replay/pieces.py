@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from spyctl.dbn.catalog import DBNFileInfo
-from spyctl.dbn.normalize import Selection
+from spyctl.dbn.file_info import DBNFileInfo
+from spyctl.dbn.sort_times import Selection
 from spyctl.market.columns import Batch
 from spyctl.market.encode import EncodedBatch, encode_batch
 from spyctl.replay.source import Reading, read_batches

@@ -10,8 +10,8 @@ from itertools import islice
 import numpy as np
 
 from spyctl.bus.in_flight import Delivery, Sink
-from spyctl.dbn.catalog import DBNFileInfo
-from spyctl.dbn.normalize import Selection
+from spyctl.dbn.file_info import DBNFileInfo
+from spyctl.dbn.sort_times import Selection
 from spyctl.errors import MergeLimitError, SpyctlError
 from spyctl.market.columns import EVENT_TYPES, SCHEMAS
 from spyctl.market.encode import EncodedBatch

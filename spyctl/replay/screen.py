@@ -12,6 +12,7 @@ from rich.text import Text
 
 from spyctl.bus.consumers import Consumer
 from spyctl.market.events import MBP10, FuturesTrade
+from spyctl.market.sessions import session_place
 from spyctl.replay.player import RunState
 from spyctl.summary import ReplayDetails, RunSummary
 from spyctl.terminal.boxes import (
@@ -35,14 +36,10 @@ from spyctl.terminal.process import Usage
 from spyctl.terminal.text import size_text
 from spyctl.timing.clock import MAX_SPEED, Speed, achieved_text
 from spyctl.timing.instants import (
-    HOUR,
     MS,
     NEW_YORK,
-    SECOND,
     clock_text,
-    date_of,
     duration_text,
-    parse_instant,
     whole_seconds,
 )
 from spyctl.timing.notes import Note
@@ -133,16 +130,6 @@ class Snapshot:
         if event_ns is None:
             return 0.0
         return min(1.0, max(0.0, (event_ns - first_ns) / span)) if span > 0 else 1.0
-
-
-def session_place(ns: int) -> str:
-    """Say where in the regular session an instant is, as ``1 m 07 s after the open``."""
-    open_ns, close_ns = (parse_instant(mark, date_of(ns)) for mark in ("open", "close"))
-    if open_ns - 6 * HOUR <= ns < open_ns:
-        return f"{duration_text((open_ns - ns) // SECOND * SECOND)} before the open"
-    if open_ns <= ns < close_ns:
-        return f"{duration_text((ns - open_ns) // SECOND * SECOND)} after the open"
-    return f"{duration_text((ns - close_ns) // SECOND * SECOND)} after the close" if ns >= close_ns else "overnight"
 
 
 def render(current: Snapshot, width: int = 80, height: int = 24) -> Text:

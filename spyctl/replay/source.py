@@ -1,19 +1,21 @@
 """Files of a data folder → canonical batches in the one order, and the Python API over them."""
 
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field, replace
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
-from spyctl.dbn.catalog import DBNFileInfo, refuse_mixture, scan
-from spyctl.dbn.normalize import F_SNAPSHOT, Normalizer, Selection, Tally, Wanted, index
-from spyctl.dbn.overlaps import without_doubles
-from spyctl.errors import DamagedFileError, NoDataError
+from spyctl.dbn.catalog import scan
+from spyctl.dbn.choice import files_for_day, selection_for
+from spyctl.dbn.file_info import DBNFileInfo
+from spyctl.dbn.normalize import Normalizer, RecordCounts
+from spyctl.dbn.sort_times import Selection
+from spyctl.dbn.time_range import TimeRange, time_range
+from spyctl.errors import DamagedFileError, NoSuchDataError
 from spyctl.market.columns import DTYPES, Batch, Names, Rows, events, schema_name
 from spyctl.market.events import MBP10, FuturesTrade
 from spyctl.market.merge import merge
@@ -35,13 +37,13 @@ class Roll:
 
 @dataclass(slots=True)
 class Reading:
-    """What a reading of several files has come to so far; counters for a summary.
+    """The state of reading several files; counters for a summary.
 
     With ``strict`` nothing more is read once damage was met; what is held then is still given.
     """
 
     strict: bool = False
-    tallies: list[Tally] = field(default_factory=list)
+    counts: list[RecordCounts] = field(default_factory=list)
     damage: list[DamagedFileError] = field(default_factory=list)
     rolls: list[Roll] = field(default_factory=list)
     _fronts: dict[str, dict[int, int]] = field(default_factory=dict)  # name → day → instrument id
@@ -62,17 +64,17 @@ class Reading:
     @property
     def read(self) -> int:
         """Records read inside the selection, rejected ones included."""
-        return sum(tally.read for tally in self.tallies)
+        return sum(counts.read for counts in self.counts)
 
     @property
     def rejected(self) -> dict[str, int]:
         """Rejected records by reason."""
-        return dict(sum((Counter(tally.rejected) for tally in self.tallies), Counter()))
+        return dict(sum((Counter(counts.rejected) for counts in self.counts), Counter()))
 
     @property
     def unresolved(self) -> dict[int, int]:
         """Records by instrument id where no mapping names the instrument."""
-        return dict(sum((Counter(tally.unresolved) for tally in self.tallies), Counter()))
+        return dict(sum((Counter(counts.unresolved) for counts in self.counts), Counter()))
 
 
 class _FileInput:
@@ -93,27 +95,23 @@ class _FileInput:
         return MAX_INSTANT if self._reading.stopped else self._bound_ns
 
     def read(self) -> Rows:
-        chunks = self._chunks = self._chunks or self._info.chunks()
-        chunk = _next_chunk(chunks, self._reading.damage)
-        if chunk is None:
+        if self._chunks is None:
+            self._chunks = self._info.chunks()
+        try:
+            records = next(self._chunks, None)
+        except DamagedFileError as error:
+            self._reading.damage.append(error)
+            records = None
+        if records is None:
             self._bound_ns = MAX_INSTANT
             return np.empty(0, DTYPES[self.schema])
-        rows = self._normalizer.rows(chunk)
-        if self._normalizer.finished:
-            chunks.close()
+        rows, sequencer = self._normalizer.rows(records), self._normalizer.sequencer
+        if sequencer.finished:
+            self._chunks.close()
             self._bound_ns = MAX_INSTANT
         else:
-            self._bound_ns = max(self._bound_ns, self._normalizer.bound_ns)
+            self._bound_ns = max(self._bound_ns, sequencer.bound_ns)
         return rows
-
-
-def of_file(info: DBNFileInfo, selection: Selection) -> Selection:
-    """Narrow a selection to one file: days are told apart only in a file that holds more than those asked for."""
-    selection = replace(selection, shadows=info.shadows)
-    first, last = day_number(info.first_date), day_number(info.last_date)
-    if selection.days is not None and selection.days.issuperset(range(first, last + 1)):
-        return replace(selection, days=None)
-    return selection
 
 
 def read_batches(infos: Sequence[DBNFileInfo], selection: Selection, reading: Reading) -> Iterator[Batch]:
@@ -127,28 +125,10 @@ def read_batches(infos: Sequence[DBNFileInfo], selection: Selection, reading: Re
     inputs = []
     for info in infos:
         symbols = SymbolMap(info.mappings, ambiguous)
-        normalizer = Normalizer(info.schema, symbols, names, of_file(info, selection), reading.saw_front)
-        reading.tallies.append(normalizer.tally)
+        normalizer = Normalizer(info.schema, symbols, names, selection_for(info, selection), reading.saw_front)
+        reading.counts.append(normalizer.counts)
         inputs.append(_FileInput(info, normalizer, reading, selection.slack_ns))
     return merge(inputs, names)
-
-
-@dataclass(frozen=True, slots=True)
-class TimeRange:
-    """The exact span of a schema on one day: ``ts_event`` of records that are no snapshots.
-
-    ``snapshots`` counts the others; ``first_recv_ns`` and ``last_recv_ns`` bound the ``ts_recv`` of all
-    records. A time is ``None`` where there is no such record.
-    """
-
-    first_ns: int | None
-    last_ns: int | None
-    records: int
-    snapshots: int
-    first_recv_ns: int | None
-    last_recv_ns: int | None
-    files: int
-    damage: tuple[DamagedFileError, ...] = ()
 
 
 class DBNIngestor:
@@ -166,18 +146,17 @@ class DBNIngestor:
         Raises :class:`NoDataError` where there is no such folder or nothing in it, :class:`UsageError` for an
         unknown schema.
         """
-        infos = scan(self.root).files
-        wanted = schema_name(schema) if schema is not None else None
-        return [info for info in infos if wanted in (None, info.schema)]
+        name = schema_name(schema) if schema is not None else None
+        return [info for info in scan(self.root).files if name in (None, info.schema)]
 
     def files_of(self, day: date, schema: str) -> list[DBNFileInfo]:
-        """List the files that hold one schema on one UTC day, without doubles.
+        """List the files that hold one schema on one UTC day, each record once.
 
         Raises :class:`NoDataError` where there are none, :class:`UsageError` where they must not be mixed.
         """
-        infos = holding(self.discover_files(schema), day)
+        infos = files_for_day(self.discover_files(schema), day, self.root)
         if not infos:
-            raise NoDataError(f"no {schema} data for {day} in {self.root}", "spyctl discover lists what there is")
+            raise NoSuchDataError(f"no {schema} data for {day} in {self.root}")
         return infos
 
     def read_trades(self, date: date, start_ns: int | None = None, end_ns: int | None = None) -> Iterator[FuturesTrade]:
@@ -207,79 +186,8 @@ class DBNIngestor:
             raise reading.damage[0]
 
     def get_time_range(self, date: date, schema: str) -> TimeRange:
-        """Find the exact first and last ``ts_event`` of a schema on a UTC day, snapshots aside.
+        """Find the exact first and last ``ts_event`` of a schema on a UTC day, not counting snapshots.
 
         Damage is noted in the result, which then covers what is whole. Raises :class:`NoDataError`.
         """
         return time_range(self.files_of(date, schema), date)
-
-
-def holding(infos: Sequence[DBNFileInfo], day: date) -> list[DBNFileInfo]:
-    """Pick the files that hold a UTC day, without those that hold what an earlier one holds.
-
-    Raises :class:`UsageError` where they must not be read as one input.
-    """
-    found = [info for info in infos if info.covers(day)]
-    refuse_mixture(found, "the data folder")
-    return without_doubles(found)[0]
-
-
-def time_range(
-    infos: Sequence[DBNFileInfo],
-    day: date,
-    symbols: tuple[str, ...] = (),
-    advance: Callable[[int], None] | None = None,
-) -> TimeRange:
-    """Find the exact first and last ``ts_event`` in some files of one schema on a UTC day, snapshots aside.
-
-    ``symbols`` are the words of a :class:`SymbolChoice`; ``advance`` is told the bytes of records as they are
-    read. Damage is noted in the result, which then covers what is whole.
-    """
-    first = first_recv = MAX_INSTANT
-    last = last_recv = -1
-    records = snapshots = 0
-    damage: list[DamagedFileError] = []
-    for info in infos:
-        selection = of_file(info, Selection(days=frozenset({day_number(day)}), symbols=symbols))
-        chosen = selection.days is not None or bool(symbols) or bool(selection.shadows)
-        wanted = Wanted(SymbolMap(info.mappings), symbols)
-        newest = 0
-        with closing(info.chunks()) as chunks:
-            while (chunk := _next_chunk(chunks, damage)) is not None:
-                if advance is not None:
-                    advance(chunk.nbytes)
-                if chosen:
-                    times = index(chunk, newest, selection, wanted)
-                    newest = times.newest_ns
-                    chunk = chunk[times.selected]
-                snapshot = (chunk["flags"] & F_SNAPSHOT) != 0
-                ts_event, ts_recv = chunk["ts_event"].view("i8"), chunk["ts_recv"].view("i8")
-                records += len(chunk)
-                if snapshot.any() or len(chunk) == 0 or min(ts_event.min(), ts_recv.min()) < 0:
-                    snapshots += int(snapshot.sum())
-                    ts_recv = np.where(ts_recv < 0, ts_event, ts_recv)
-                    ts_event = ts_event[~snapshot & (ts_event >= 0)]
-                if len(ts_recv):
-                    first_recv = min(first_recv, int(ts_recv.min()))
-                    last_recv = max(last_recv, int(ts_recv.max()))
-                if len(ts_event):
-                    first = min(first, int(ts_event.min()))
-                    last = max(last, int(ts_event.max()))
-    return TimeRange(
-        first if last >= 0 else None,
-        last if last >= 0 else None,
-        records,
-        snapshots,
-        first_recv if last_recv >= 0 else None,
-        last_recv if last_recv >= 0 else None,
-        len(infos),
-        tuple(damage),
-    )
-
-
-def _next_chunk(chunks: Iterator[Rows], damage: list[DamagedFileError]) -> Rows | None:
-    try:
-        return next(chunks, None)
-    except DamagedFileError as error:
-        damage.append(error)
-        return None

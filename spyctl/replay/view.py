@@ -12,13 +12,14 @@ from rich.text import Text
 
 from spyctl.bus.consumers import Consumer
 from spyctl.market.events import MBP10, FuturesTrade
+from spyctl.market.sessions import is_trading_day, regular_session
 from spyctl.market.subjects import decode
 from spyctl.replay.player import Replay
 from spyctl.replay.result import summary_of
 from spyctl.replay.screen import BINS, SPARK_S, Position, Scene, Snapshot, SpeedNow, Subject, progress_line, render
 from spyctl.terminal.process import Usage
 from spyctl.timing.clock import Clock, SystemClock
-from spyctl.timing.instants import SECOND, date_of, parse_instant
+from spyctl.timing.instants import SECOND, date_of
 from spyctl.timing.notes import Note
 
 _NOTES = 50
@@ -168,7 +169,9 @@ class ReplayView:
         if then_ns is None:
             self._notes.append(Note(event_ns, f"first event; {self._scene.what}", of_event=True))
             return
-        for mark, text in (("open", "the regular session opened"), ("close", "the regular session closed")):
-            at_ns = parse_instant(mark, date_of(event_ns))
+        day = date_of(event_ns)
+        if not is_trading_day(day):
+            return
+        for at_ns, verb in zip(regular_session(day), ("opened", "closed"), strict=True):
             if then_ns < at_ns <= event_ns:
-                self._notes.append(Note(at_ns, text, of_event=True))
+                self._notes.append(Note(at_ns, f"the regular session {verb}", of_event=True))

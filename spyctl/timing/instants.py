@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from spyctl.errors import UsageError
+from spyctl.errors import TimeSyntaxError, UsageError
 
 US = 1_000
 MS = 1_000_000
@@ -20,14 +20,11 @@ DAY = 24 * HOUR
 MAX_INSTANT = (1 << 63) - 1
 
 NEW_YORK = ZoneInfo("America/New_York")
-# The regular session of US equities, in New York minutes of the day; early closes are not known here.
-SESSION_TIMES = {"open": (9, 30), "close": (16, 0)}
 _EPOCH = date(1970, 1, 1)
 _UNITS = {"ns": 1, "us": US, "µs": US, "ms": MS, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY}
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d)", re.ASCII)
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?", re.ASCII)
 _ISO = re.compile(r"(\d{4}-\d{2}-\d{2})[T ](\d{1,2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)\s*(Z|[+-]\d{2}:?\d{2})?", re.ASCII)
-_SESSION = re.compile(r"(open|close)(?:([+-])(.+))?", re.ASCII)
 
 
 def day_number(day: date) -> int:
@@ -83,35 +80,34 @@ def _scaled(number: str, scale: int) -> int:
 def parse_instant(text: str, day: date, zone: ZoneInfo = NEW_YORK) -> int:
     """Read a time of a UTC ``day`` as an instant.
 
-    Understood are ``09:30``, ``09:30:00.5`` (in ``zone``, within that UTC day), ``open``, ``close``,
-    ``open-5m`` (the regular session of the New York date ``day``), ISO with or without an offset, and
-    Unix nanoseconds. Raises :class:`UsageError` for anything else, and for what lies before 1970 or after 2261.
+    Understood are ``09:30``, ``09:30:00.5`` (in ``zone``, within that UTC day), ISO with or without an offset, and
+    Unix nanoseconds. Raises :class:`TimeSyntaxError` for anything else, :class:`UsageError` for an instant before 1970
+    or after 2261.
     """
-    found = _instant(text.strip(), day, zone)
-    if not 0 <= found <= MAX_INSTANT:
-        raise UsageError(f"{text!r} lies outside the years 1970 to 2261", "a time of the days that are there")
-    return found
+    return checked_instant(_instant(text.strip(), day, zone), text)
+
+
+def checked_instant(ns: int, text: str) -> int:
+    """Return an instant that was read from ``text``; raises :class:`UsageError` outside the years 1970 to 2261."""
+    if not 0 <= ns <= MAX_INSTANT:
+        raise UsageError(f"{text!r} is outside the years 1970 to 2261", "choose a time within the days of the data")
+    return ns
 
 
 def _instant(text: str, day: date, zone: ZoneInfo) -> int:
     if re.fullmatch(r"\d{12,19}", text, re.ASCII):
         return int(text)
-    if match := _SESSION.fullmatch(text.lower()):
-        hour, minute = SESSION_TIMES[match[1]]
-        base = _local(day, hour * HOUR + minute * MINUTE, NEW_YORK)
-        offset = parse_duration(match[3]) if match[3] else 0
-        return base - offset if match[2] == "-" else base + offset
     try:
         if match := _ISO.fullmatch(text):
             iso_day, clock, offset_text = date.fromisoformat(match[1]), match[2], match[3]
             if offset_text is None:
-                return _local(iso_day, _clock(clock), zone)
+                return instant_at(iso_day, _clock(clock), zone)
             return day_start(iso_day) + _clock(clock) - _utc_offset(offset_text)
         if _CLOCK.fullmatch(text):
             return _within(day, _clock(text), zone)
     except ValueError:
         pass
-    raise UsageError(f"{text!r} is not a time", "write 09:30, open, close-5m, 2025-12-16T14:30Z or Unix nanoseconds")
+    raise TimeSyntaxError(f"{text!r} is not a time", "write 09:30, 2025-12-16T14:30Z or Unix nanoseconds")
 
 
 def _clock(text: str) -> int:
@@ -131,24 +127,20 @@ def _utc_offset(text: str) -> int:
     return -size if text[0] == "-" else size
 
 
-def _local(day: date, clock_ns: int, zone: ZoneInfo) -> int:
+def instant_at(day: date, clock_ns: int, zone: ZoneInfo) -> int:
+    """Return the instant at which the clocks of a zone show ``clock_ns`` (ns since midnight) on a day."""
     moment = datetime(day.year, day.month, day.day, tzinfo=zone) + timedelta(seconds=clock_ns // SECOND)
     return int(moment.timestamp()) * SECOND + clock_ns % SECOND
 
 
 def _within(day: date, clock_ns: int, zone: ZoneInfo) -> int:
-    # The same clock reading happens on the eve, the day and the morrow; one of them falls into the UTC day.
+    # A clock reading occurs on the day before, the day itself and the day after; one of them is in the UTC day.
     start = day_start(day)
     for shift in (0, -1, 1):
-        instant = _local(day + timedelta(days=shift), clock_ns, zone)
+        instant = instant_at(day + timedelta(days=shift), clock_ns, zone)
         if start <= instant < start + DAY:
             return instant
     raise ValueError(clock_ns)  # a clock reading that daylight saving skips
-
-
-def trading_day(day: date) -> tuple[int, int]:
-    """Return the CME trading day: 18:00 New York on the eve (inclusive) to 17:00 (exclusive)."""
-    return _local(day - timedelta(days=1), 18 * HOUR, NEW_YORK), _local(day, 17 * HOUR, NEW_YORK)
 
 
 def clock_text(ns: int, zone: ZoneInfo | None = None, digits: int = 3) -> str:

@@ -36,8 +36,8 @@ from spyctl.bus.connection import connect
 from spyctl.bus.frames import pub_frames
 from spyctl.bus.publisher import MAX_IN_FLIGHT
 from spyctl.bus.stream import desired_config
-from spyctl.dbn.normalize import Selection
 from spyctl.dbn.sample import write_day
+from spyctl.dbn.sort_times import Selection
 from spyctl.market.columns import Batch, events
 from spyctl.market.encode import EncodedBatch, encode_batch
 from spyctl.market.subjects import SUBJECTS, subject_of

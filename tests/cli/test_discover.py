@@ -1,49 +1,27 @@
-"""``spyctl discover`` and ``time-range`` on a week with faults planted, and what a replay says of them."""
+"""``spyctl discover``: a row for each file, its faults, and what a check finds."""
 
 import hashlib
 import json
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import pytest
 import zstandard
 
 from tests.conftest import Cli
-from tests.support.records import ES, MS, SECOND, T0, book, metadata, trade, write_file
-
-MONDAY = date(2025, 12, 15)
-NEW = 42_140_878
-ROLL = {
-    "ES.c.0": [
-        (date(2025, 9, 20), date(2025, 12, 18), str(ES)),
-        (date(2025, 12, 18), date(2026, 3, 21), str(NEW)),
-    ]
-}
-
-
-def shifted(day: date) -> int:
-    return (day - date(2025, 12, 16)).days * 86_400 * SECOND
+from tests.support.folders import MONDAY, NEW, shifted, write_one_day, write_week
+from tests.support.records import ES, T0, trade, write_file
 
 
 @pytest.fixture
 def week(tmp_path: Path) -> Path:
-    """Monday is whole; Tuesday has no books; Wednesday is degraded; Thursday rolls; Friday is cut short."""
-    root = tmp_path / "dbn-data"
-    for n in range(5):
-        day = MONDAY + timedelta(days=n)
-        at, instrument_id = T0 + shifted(day), ES if n < 3 else NEW
-        trades = [trade(at + i * MS, instrument_id=instrument_id, sequence=i) for i in range(50)]
-        books = [book(at + i * MS, instrument_id=instrument_id, sequence=i) for i in range(100)]
-        write_file(root, "trades", trades, day=day, mappings=ROLL, compressed=True)
-        if n != 1:
-            write_file(root, "mbp-10", books, day=day, mappings=ROLL)
-    path = root / "MBP-10" / "glbx-mdp3-20251219.mbp-10.dbn"
-    path.write_bytes(path.read_bytes()[:-356])
-    (root / "condition.json").write_text(json.dumps([{"date": "2025-12-17", "condition": "degraded"}]))
-    (root / "glbx-mdp3-20251216.ohlcv-1d.dbn").write_bytes(metadata("ohlcv-1d"))
-    return root
+    return write_week(tmp_path / "dbn-data")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return write_one_day(tmp_path / "dbn-data")
 
 
 @pytest.fixture(autouse=True)
@@ -93,7 +71,7 @@ def test_verbose_shows_the_mapping_in_force(cli: Cli, week: Path) -> None:
     ]
 
 
-def test_a_check_holds_an_unpacked_file_to_its_archive(cli: Cli, tmp_path: Path) -> None:
+def test_a_check_verifies_an_unpacked_file_against_its_archive(cli: Cli, tmp_path: Path) -> None:
     path = write_file(tmp_path / "dbn-data", "trades", [trade(T0 + i) for i in range(9)])
     whole = path.read_bytes()
     archive = zstandard.ZstdCompressor(write_content_size=False).compress(whole)
@@ -111,7 +89,7 @@ def test_a_check_holds_an_unpacked_file_to_its_archive(cli: Cli, tmp_path: Path)
     )
 
 
-def test_a_check_holds_every_file_to_its_manifest(cli: Cli, week: Path) -> None:
+def test_a_check_verifies_every_file_against_its_manifest(cli: Cli, week: Path) -> None:
     files: list[dict[str, Any]] = []
     for path in sorted((week / "trades").iterdir()):
         data = path.read_bytes()
@@ -123,7 +101,7 @@ def test_a_check_holds_every_file_to_its_manifest(cli: Cli, week: Path) -> None:
     result = cli("discover", "--check")
     assert result.returncode == 3
     assert "checked: 5 good by sha256, 3 by reading to the end, 2 not" in result.stdout
-    assert "glbx-mdp3-20251221.trades.dbn.zst: listed in manifest.json, and not there" in result.stderr
+    assert "glbx-mdp3-20251221.trades.dbn.zst: listed in manifest.json, but missing" in result.stderr
 
     bent = week / "trades" / "glbx-mdp3-20251216.trades.dbn.zst"
     data = bytearray(bent.read_bytes())
@@ -138,72 +116,37 @@ def test_a_check_holds_every_file_to_its_manifest(cli: Cli, week: Path) -> None:
     assert "glbx-mdp3-20251216.trades.dbn.zst" in problem
 
 
-def test_what_a_replay_does_not_mix_no_report_mixes(cli: Cli, tmp_path: Path) -> None:
-    write_file(tmp_path / "dbn-data" / "v", "trades", [trade(T0)])
-    write_file(tmp_path / "dbn-data" / "s", "mbp-10", [book(T0)])
-    (tmp_path / "dbn-data" / "s" / "metadata.json").write_text('{"synthetic": true}')
-    for arguments in (("discover", "--report", "2025-12-16"), ("time-range", "--date", "2025-12-16")):
-        result = cli(*arguments)
-        assert result.returncode == 2
-        assert "never merged" in result.stderr
+def test_discover_shows_one_row_a_file(cli: Cli, data: Path) -> None:
+    result = cli("discover")
+    assert result.returncode == 0
+    head, trades, books, total = result.stdout.splitlines()
+    assert head.split() == ["date", "schema", "symbol", "records", "size", "first", "→", "last,", "UTC", "v", "note"]
+    assert trades.split()[:5] == ["Tue", "2025-12-16", "trades", "ES.c.0", "50"]
+    assert "14:30:00 → 14:30:00" in trades
+    assert "1,001" in books
+    assert "00:00:00 → 14:30:00" in books
+    assert total.startswith(" dbn-data, GLBX.MDP3: 1 date, 2 files, 1,051 records, ")
 
 
-def test_a_report_as_table_json_and_picture(cli: Cli, week: Path, tmp_path: Path) -> None:
-    result = cli("discover", "--report", "2025-12-17", "--picture", "day.svg")
-    assert result.returncode == 0, result.stderr
-    lines = {line[:28].strip(): line[28:].split() for line in result.stdout.splitlines()}
-    assert lines["records"] == ["50", "100"]
-    assert lines["trades without their twin"] == ["50", "0"]
-    assert "! 2025-12-17 is degraded, says Databento" in result.stdout
-    assert "! trades: 50 trades without a twin" in result.stdout
-    assert ElementTree.parse(tmp_path / "day.svg").getroot().tag.endswith("svg")
-    document = json.loads(cli("discover", "--report", "2025-12-19", "--json").stdout)
-    assert document["schemas"]["mbp-10"]["records"] == 99
-    damaged = cli("discover", "--report", "2025-12-19")
-    assert damaged.returncode == 3
-    assert "cut short" in damaged.stderr
-    assert cli("discover", "--report", "2025-12-25").returncode == 6
-    assert cli("discover", "--report", "all").returncode == 2
-    assert cli("discover", "--report", "2025-12-17", "--picture", "no/such/folder.svg").returncode == 2
+def test_discover_as_json_and_by_schema(cli: Cli, data: Path) -> None:
+    document = json.loads(cli("discover", "--json", "--schema", "MBP_10").stdout)
+    (file,) = document["files"]
+    assert (file["schema"], file["records"], file["version"], file["synthetic"]) == ("mbp-10", 1_001, 1, False)
+    assert file["first_recv_utc"] == "2025-12-16T00:00:00.000000000Z"
+    assert document["problems"] == []
 
 
-def test_time_range_of_several_days(cli: Cli, week: Path) -> None:
-    result = cli("time-range", "--date", "2025-12-15..2025-12-17")
-    assert result.returncode == 0, result.stderr
-    assert "Mon 2025-12-15 trades      50         0 14:30:00.000000000 14:30:00.049000000" in result.stdout
-    assert " all: 350 records, span 48 h 00 m" in result.stdout
-    assert result.stdout.count(" Tue 2025-12-16 ") == 1
-    assert "! no files for 2025-12-14" in cli("time-range", "--date", "2025-12-14..2025-12-16").stderr
-    document = json.loads(cli("time-range", "--date", "all", "--schema", "trades", "--json").stdout)
-    assert [one["records"] for one in document["ranges"]] == [50] * 5
-    assert cli("time-range", "--date", "all", "--symbol", "NQ").returncode == 6
-
-
-def test_a_replay_says_what_it_plays_rolls_and_leaves_out(cli: Cli, week: Path) -> None:
-    result = cli("replay", "--speed", "max", "--sink", "stdout", "--date", "2025-12-16..2025-12-19")
+def test_discover_tells_damage_and_overlaps_with_exit_3(cli: Cli, data: Path) -> None:
+    (path,) = data.glob("trades/*")
+    (data / "trades" / "copy.dbn").write_bytes(path.read_bytes())
+    result = cli("discover")
+    assert result.returncode == 0
+    assert "overlaps" in result.stdout
+    assert "covers the instruments and times of trades/copy.dbn: left out" in result.stderr
+    path.write_bytes(path.read_bytes()[:-7])
+    (data / "trades" / "copy.dbn").write_bytes(b"nonsense")
+    result = cli("discover")
     assert result.returncode == 3
-    assert "! 2025-12-17 is degraded, says Databento: data may be missing" in result.stderr
-    assert (
-        f"note: ES rolls at 2025-12-18T00:00Z, from instrument {ES} to {NEW}; prices are not adjusted" in result.stderr
-    )
-    assert "cut short inside record 100" in result.stderr
-    assert len(result.stdout.splitlines()) == 4 * 50 + 2 * 100 + 99
-    assert "glbx-mdp3-20251216.ohlcv-1d.dbn is left out: holds ohlcv-1d" in result.stderr
-
-
-def test_only_the_symbols_asked_for_are_played(cli: Cli, tmp_path: Path) -> None:
-    mappings = {
-        name: [(date(2025, 1, 1), date(2026, 1, 1), str(number))]
-        for number, name in enumerate(["ESZ5", "ESH6", "ESZ5-ESH6"], start=100)
-    }
-    records = [trade(T0 + i, instrument_id=100 + i % 3) for i in range(30)]
-    write_file(tmp_path / "dbn-data", "trades", records, symbols=["ES.FUT"], mappings=mappings, stype_in="parent")
-    result = cli("replay", "--speed", "max", "--sink", "stdout", "--symbol", "spread", "--symbol", "esh6")
-    assert result.returncode == 0, result.stderr
-    symbols = {json.loads(line)["event"]["symbol"] for line in result.stdout.splitlines()}
-    assert symbols == {"ESH6", "ESZ5-ESH6"}
-    assert "20 events: 20 trades of spread, esh6" in result.stderr
-    nothing = cli("replay", "--symbol", "NQ")
-    assert nothing.returncode == 6
-    assert "no NQ in ./dbn-data, which holds ES.FUT, ESH6, ESZ5, ESZ5-ESH6" in nothing.stderr
-    assert " ESZ5-ESH6        instrument 102        spread" in cli("discover", "-v").stdout
+    assert "cut short" in result.stdout
+    assert "cut short inside record 50" in result.stderr
+    assert "copy.dbn: does not begin with DBN" in result.stderr

@@ -81,7 +81,7 @@ def test_missing_days_are_bought_checked_and_laid_out(
     assert bought == [path for path in served.paths() if path.endswith(("get_range", "submit_job"))]
 
 
-def test_what_breaks_off_is_never_taken_for_whole(cli: Cli, served: FakeDatabento, tmp_path: Path) -> None:
+def test_a_download_that_breaks_off_is_never_taken_for_whole(cli: Cli, served: FakeDatabento, tmp_path: Path) -> None:
     # Cut behind a frame, so that only the vendor's count tells; each attempt ends there.
     data, _ = served.days[DAY, "trades"]
     head = metadata("trades")
@@ -101,7 +101,7 @@ def test_what_breaks_off_is_never_taken_for_whole(cli: Cli, served: FakeDatabent
     assert cli("fetch", "--date", str(DAY), "--schema", "trades", "--yes").returncode == 0
 
 
-def test_what_was_paid_for_is_not_written_over(cli: Cli, served: FakeDatabento, tmp_path: Path) -> None:
+def test_data_that_was_paid_for_is_not_overwritten(cli: Cli, served: FakeDatabento, tmp_path: Path) -> None:
     first = cli("fetch", "--date", str(DAY), "--schema", "trades", "--yes")
     assert first.returncode == 0, first.stderr
     second = cli("fetch", "--date", str(DAY), "--schema", "trades", "--symbol", "NQ.c.0", "--yes")
@@ -131,7 +131,7 @@ def test_a_batch_job_goes_on_where_it_ended(cli: Cli, served: FakeDatabento, tmp
     served.cut["trades.dbn.zst"] = [100]
     result = cli("fetch", "--date", str(DAY), "--schema", "trades", "--yes", "--batch")
     assert result.returncode == 0, result.stderr
-    assert "going on with batch job" in result.stderr
+    assert "resuming batch job" in result.stderr
     assert len(served.jobs) == 1
     assert (tmp_path / "dbn-data/trades/glbx-mdp3-20251216.trades.dbn.zst").read_bytes() == served.days[DAY, "trades"][
         0

@@ -99,7 +99,7 @@ def test_the_summary_goes_to_stdout_and_the_rest_to_stderr(cli: Cli, data: Path)
     result = cli("replay", "--speed", "max")
     labels = [line.split()[0] for line in result.stdout.splitlines() if not line.startswith(" ")]
     assert labels == ["done", "events", "trouble", "speed", "rate", "stream", "digest"]
-    assert "no --date: every date there is" in result.stderr
+    assert "no --date: every date in the folder" in result.stderr
     assert cli("replay", "--speed", "max", "-q").stderr == ""
 
 

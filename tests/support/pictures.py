@@ -17,7 +17,7 @@ from rich.text import Text
 
 from spyctl.bus.consumers import Consumer
 from spyctl.bus.in_flight import Delivery
-from spyctl.dbn.normalize import Selection
+from spyctl.dbn.sort_times import Selection
 from spyctl.live.feed_policy import equity_policies
 from spyctl.live.screen import LiveScene
 from spyctl.live.session import Hooks, LiveOptions, LiveSession
@@ -25,17 +25,18 @@ from spyctl.live.strike_manager import StrikeManager
 from spyctl.live.strike_window import StrikeWindow
 from spyctl.live.view import LiveView
 from spyctl.market.encode import EncodedBatch
+from spyctl.market.sessions import regular_session
 from spyctl.massive.feed import Feed
 from spyctl.massive.normalize import OPTIONS, STOCKS
 from spyctl.massive.simulator import KEY, Simulator
-from spyctl.replay.plan import make_plan
 from spyctl.replay.player import Replay, ReplayOptions
 from spyctl.replay.screen import Scene
 from spyctl.replay.view import ReplayView
 from spyctl.summary import StopReason
 from spyctl.timing.clock import Speed
-from spyctl.timing.instants import MS, SECOND, parse_instant
+from spyctl.timing.instants import MS, SECOND
 from tests.support.clock import JumpingClock
+from tests.support.plans import plan_of
 
 ROOT = Path(__file__).parent.parent.parent
 CONSUMERS = (Consumer("lake", 1_204, 0.7, 128), Consumer("core", 0, None, 14), Consumer("gateway", 0, None, 0))
@@ -74,8 +75,8 @@ def save(drawn: Text, name: str, title: str, columns: int, lines: int) -> None:
 
 async def draw_replay() -> None:
     day = date(2025, 12, 16)
-    plan = make_plan(ROOT / "dbn-data", [str(day)], "--date", Selection(), speed=10.0)
-    end_ns = parse_instant("open", day) + 67 * SECOND
+    plan = plan_of(ROOT / "dbn-data", [str(day)], speed=10.0)
+    end_ns = regular_session(day)[0] + 67 * SECOND
     clock = JumpingClock()
     sink = TakesAll()
     options = ReplayOptions(Speed(10.0), Selection(end_ns=end_ns, days=plan.selection.days))

@@ -46,7 +46,7 @@ def page() -> str:
 
 
 def _section(machine: Machine) -> str:
-    theory = (getdoc(machine.module) or "").partition("\n")[0]
+    theory = (getdoc(machine.module) or "").replace(":data:`TRANSITIONS`", "The table").replace("``", "`")
     ids = {state: state.name.lower() for state in type(machine.start)}
     lines = [f'    state "{state.value}" as {name}' for state, name in ids.items() if state.value != name]
     lines.append(f"    [*] --> {ids[machine.start]}")
@@ -57,6 +57,4 @@ def _section(machine: Machine) -> str:
     rows = "\n".join(f"| {a.value} | {event.value} | {b.value} |" for (a, event), b in machine.transitions.items())
     chart = "\n".join(["```mermaid", "stateDiagram-v2", *lines, "```"])
     source = f"`{machine.module.__name__}`"
-    return (
-        f"## {machine.title}\n\n{source}: {theory}\n\n{chart}\n\n| in state | on | goes to |\n|---|---|---|\n{rows}\n"
-    )
+    return f"## {machine.title}\n\n{theory}\n\nFrom {source}:\n\n{chart}\n\n| in state | on | goes to |\n|---|---|---|\n{rows}\n"

@@ -17,11 +17,12 @@ from pathlib import Path
 import numpy as np
 import zstandard
 
-from spyctl.dbn.reader import DBNFile, Records
+from spyctl.dbn.reader import DBNFile
+from spyctl.dbn.records import Records
 from tests.support.records import MS, SECOND, metadata, zstd_frames
 from tests.support.reference import ROOT
 
-DAYS = "2025-12-14..2025-12-19"
+SUNDAY, DAYS = "2025-12-14", "2025-12-15..2025-12-19"
 WORST = "2025-12-17"
 COMMANDS = (
     "spyctl discover --data-dir week",
@@ -83,7 +84,9 @@ def start_anew(records: Records) -> None:
 
 def plant(root: Path) -> None:
     """Generate the week and bend it."""
-    run("spyctl", "sample", "--data-dir", str(root), "--date", DAYS, "--length", "3m", "--rate", "40", cwd=root.parent)
+    sample = ("spyctl", "sample", "--data-dir", str(root), "--length", "3m", "--rate", "40")
+    run(*sample, "--date", SUNDAY, "--start", "09:25", cwd=root.parent)  # hours before it opens
+    run(*sample, "--date", DAYS, cwd=root.parent)
 
     def of(schema: str, day: int) -> Path:
         return root / {"trades": "trades", "mbp-10": "MBP-10"}[schema] / f"glbx-mdp3-202512{day}.{schema}.dbn.zst"

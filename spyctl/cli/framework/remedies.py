@@ -8,6 +8,27 @@ from spyctl.errors import SpyctlError
 
 # The remedy of a type of error, made of its facts; an error that is not listed brings its own.
 REMEDIES: dict[type[SpyctlError], Callable[[Any], str]] = {
+    # data files
+    errors.NoDataFolderError: lambda _: "--data-dir DIR, or spyctl sample to write a synthetic day there",
+    errors.NoSuchDataError: lambda _: "spyctl discover lists what there is",
+    errors.UnknownDatasetError: lambda error: f"--dataset {' or '.join(error.held)}",
+    errors.MissingDaysError: lambda error: (
+        f"spyctl discover, or spyctl sample --date {error.days[0]} for a synthetic day"
+    ),
+    errors.UnknownSymbolError: lambda _: "spyctl discover -v shows all symbols",
+    errors.UnknownSchemaError: lambda _: "--schema trades, or --schema mbp-10",
+    errors.ReversedRangeError: lambda error: f"--date {error.last}..{error.first}",
+    errors.MixedFilesError: lambda _: "keep synthetic days in a folder of their own, --data-dir DIR",
+    errors.SeveralDatasetsError: lambda error: f"--dataset {error.datasets[0]}",
+    errors.MergeLimitError: lambda _: "--reorder-window 100ms, or --order recv",
+    # fetching them
+    errors.SyntheticFolderError: lambda _: "--data-dir DIR for a folder of its own",
+    errors.PendingJobError: lambda error: f"spyctl fetch --batch --date {error.first}..{error.last} first",
+    errors.RefusedRequestError: lambda _: "check --symbol, --dataset and --date",
+    errors.UnreachableGatewayError: lambda _: "check network, proxy and --gateway",
+    errors.GatewayError: lambda _: "check --gateway and DATABENTO_API_KEY",
+    errors.BrokenDownloadError: lambda _: "the same command again, or --batch, which goes on where it ended",
+    # NATS
     errors.FastIngestUnavailableError: lambda _: "--ack auto",
     errors.IncompleteTlsError: lambda _: "--tls-cert and --tls-key",
     errors.ResumeError: lambda _: "leave --resume out to play it anew",

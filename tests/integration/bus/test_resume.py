@@ -13,8 +13,8 @@ import pytest
 
 from spyctl.bus.connection import Connection, connect
 from spyctl.bus.runs import run_ids
-from spyctl.dbn.normalize import Selection
 from spyctl.dbn.sample import write_day
+from spyctl.dbn.sort_times import Selection
 from spyctl.market.encode import encode_batch
 from spyctl.market.subjects import SUBJECTS
 from spyctl.replay.source import DBNIngestor, Reading, read_batches

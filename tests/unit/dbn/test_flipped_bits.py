@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from spyctl.dbn.catalog import scan
-from spyctl.dbn.normalize import Selection
-from spyctl.dbn.overlaps import without_doubles
+from spyctl.dbn.overlaps import resolve_overlaps
+from spyctl.dbn.sort_times import Selection
 from spyctl.errors import OtherSchemaError, SpyctlError
 from spyctl.replay.source import Reading, read_batches
 from tests.support.records import MS, T0, book, content, metadata, trade, zstd_frames
@@ -31,7 +31,7 @@ def survive(root: Path, data: bytes) -> str:
     if catalog.unreadable:
         assert all(error.message for error in catalog.unreadable)
         return "unreadable"
-    assert without_doubles(catalog.files)[1] == []
+    assert resolve_overlaps(catalog.files)[1] == []
     reading = Reading()
     try:
         count = sum(len(batch) for batch in read_batches(catalog.files, Selection(), reading))

@@ -1,4 +1,4 @@
-"""The mapping from DBN to canonical columns, and the sort time, against a plain reading of the contract."""
+"""The mapping from DBN to canonical columns, against a plain reading of the contract."""
 
 from datetime import date
 from typing import Any
@@ -6,16 +6,15 @@ from typing import Any
 import databento_dbn as dbn
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from spyctl.dbn.normalize import Normalizer, Selection
-from spyctl.dbn.reader import RECORD_DTYPES
+from spyctl.dbn.normalize import Normalizer
+from spyctl.dbn.records import RECORD_DTYPES
+from spyctl.dbn.sort_times import Selection
 from spyctl.market.columns import MBP10_DTYPE, TRADE_DTYPE, Batch, Names, events
 from spyctl.market.events import Aggressor
 from spyctl.market.symbology import Mapping, SymbolMap
 from spyctl.timing.instants import MAX_INSTANT, day_number
-from tests.support.records import DAY_NS, ES, MS, SECOND, T0, book, level, trade
+from tests.support.records import DAY_NS, ES, SECOND, T0, book, level, trade
 
 UNDEF_TS = 2**64 - 1
 DAY16 = day_number(date(2025, 12, 16))
@@ -34,7 +33,7 @@ def normalized(schema: str, records: list[Any], selection: Selection | None = No
     return list(events(Batch(parts, np.arange(len(rows)), names))), normalizer
 
 
-def test_a_trade() -> None:
+def test_a_trade_keeps_its_times_price_size_and_sequence() -> None:
     (event,), _ = normalized("trades", [trade(T0, T0 + 5, price=6_799_750_000_000, size=2**32 - 1, sequence=42)])
 
     assert (event.ts_event_ns, event.ts_recv_ns) == (T0, T0 + 5)
@@ -80,19 +79,19 @@ def test_an_undefined_ts_recv_is_replaced_by_ts_event() -> None:
     assert event.ts_recv_ns == T0
 
 
-def test_what_cannot_be_an_event_is_rejected_and_counted() -> None:
+def test_records_that_cannot_be_events_are_rejected_and_counted() -> None:
     records = [trade(), trade(price=dbn.UNDEF_PRICE), trade(UNDEF_TS, T0), trade(price=dbn.UNDEF_PRICE)]
     found, normalizer = normalized("trades", records)
 
     assert len(found) == 1
-    assert normalizer.tally.read == 4
-    assert normalizer.tally.rejected == {"no_price": 2, "no_ts_event": 1}
+    assert normalizer.counts.read == 4
+    assert normalizer.counts.rejected == {"no_price": 2, "no_ts_event": 1}
 
 
 def test_a_book_needs_no_price() -> None:
     found, normalizer = normalized("mbp-10", [book(price=dbn.UNDEF_PRICE, action=dbn.Action.CLEAR, size=0)])
     assert len(found) == 1
-    assert normalizer.tally.rejected == {}
+    assert normalizer.counts.rejected == {}
 
 
 def test_a_symbol_is_looked_up_by_the_day_of_ts_recv() -> None:
@@ -100,55 +99,13 @@ def test_a_symbol_is_looked_up_by_the_day_of_ts_recv() -> None:
     found, normalizer = normalized("trades", [trade(midnight - 1, midnight - 1), trade(midnight - 1, midnight)])
 
     assert [event.symbol for event in found] == ["ES", str(ES)]
-    assert normalizer.tally.unresolved == {ES: 1}
+    assert normalizer.counts.unresolved == {ES: 1}
 
 
 def test_several_instruments_in_a_chunk() -> None:
     found, normalizer = normalized("trades", [trade(instrument_id=i) for i in (ES, 5, ES, 6, 5)])
     assert [event.symbol for event in found] == ["ES", "5", "ES", "6", "5"]
-    assert normalizer.tally.unresolved == {5: 2, 6: 1}
-
-
-# --- the sort time
-
-
-def reference(records: list[tuple[int, int, bool]], window: int) -> list[tuple[int, bool]]:
-    newest, found = 0, []
-    for ts_event, ts_recv, snapshot in records:
-        newest = max(newest, ts_event if ts_recv == UNDEF_TS else ts_recv)
-        if not snapshot and abs(newest - ts_event) <= window:
-            found.append((ts_event, False))
-        else:
-            found.append((newest, not snapshot))
-    return found
-
-
-offsets = st.integers(-3 * SECOND, 3 * SECOND)
-stamps = st.tuples(offsets, st.none() | offsets, st.booleans())
-
-
-@given(st.lists(stamps, max_size=40), st.integers(1, 41), st.sampled_from([0, 1, MS, SECOND]))
-def test_the_sort_time_is_that_of_the_contract_for_any_chunk_size(
-    found: list[tuple[int, int | None, bool]], size: int, window: int
-) -> None:
-    stamped = [(T0 + e, UNDEF_TS if r is None else T0 + r, snapshot) for e, r, snapshot in found]
-    records = [book(e, r, flags=168 if snapshot else 130) for e, r, snapshot in stamped]
-    normalizer = Normalizer("mbp-10", SYMBOLS, Names(), Selection(reorder_ns=window))
-
-    rows = [normalizer.rows(array("mbp-10", records[i : i + size])) for i in range(0, len(records), size)]
-
-    assert [(int(s), bool(late)) for part in rows for s, late in part[["sort_ns", "late"]]] == reference(
-        stamped, window
-    )
-
-
-def test_by_recv_the_sort_time_is_the_running_maximum() -> None:
-    normalizer = Normalizer("trades", SYMBOLS, Names(), Selection(by_recv=True))
-    rows = normalizer.rows(array("trades", [trade(T0 + 9, T0), trade(T0, T0 + 5), trade(T0 - 5 * SECOND, T0 + 2)]))
-
-    assert (rows["sort_ns"] - T0).tolist() == [0, 5, 5]
-    assert not rows["late"].any()
-    assert normalizer.bound_ns == T0 + 5
+    assert normalizer.counts.unresolved == {5: 2, 6: 1}
 
 
 def test_start_and_end_bound_the_sort_time_half_open() -> None:
@@ -156,21 +113,13 @@ def test_start_and_end_bound_the_sort_time_half_open() -> None:
     found, normalizer = normalized("trades", [trade(T0 + i) for i in range(30)], selection)
 
     assert [event.ts_event_ns - T0 for event in found] == list(range(10, 20))
-    assert normalizer.tally.read == 10
+    assert normalizer.counts.read == 10
 
 
 def test_rejects_outside_the_range_are_not_read() -> None:
     selection = Selection(start_ns=T0 + 1)
     _, normalizer = normalized("trades", [trade(T0, T0, price=dbn.UNDEF_PRICE), trade(T0 + 1)], selection)
-    assert (normalizer.tally.read, normalizer.tally.rejected) == (1, {})
-
-
-def test_a_file_is_finished_once_nothing_can_fall_before_the_end() -> None:
-    selection = Selection(end_ns=T0 + SECOND)
-    _, normalizer = normalized("trades", [trade(T0 + 2 * SECOND - 100_001)], selection)
-    assert not normalizer.finished
-    _, normalizer = normalized("trades", [trade(T0 + 2 * SECOND)], selection)
-    assert normalizer.finished
+    assert (normalizer.counts.read, normalizer.counts.rejected) == (1, {})
 
 
 def test_days_are_told_apart_by_ts_recv() -> None:

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from spyctl.dbn.catalog import scan
-from spyctl.dbn.normalize import Selection
-from spyctl.dbn.overlaps import without_doubles
-from spyctl.errors import DamagedFileError, NoDataError, UsageError
+from spyctl.dbn.choice import files_for_day
+from spyctl.dbn.overlaps import resolve_overlaps
+from spyctl.dbn.time_range import time_range
 from spyctl.market.columns import events
-from spyctl.replay.plan import make_plan
-from spyctl.replay.source import Reading, holding, read_batches, time_range
-from tests.support.records import DAY, DAY_NS, MS, SECOND, T0, content, metadata, trade, write_file
+from spyctl.replay.source import Reading, read_batches
+from tests.support.plans import plan_of
+from tests.support.records import DAY, DAY_NS, MS, SECOND, T0, book, content, metadata, trade, write_file
 
 A_DAY = 86_400 * SECOND
 
@@ -24,19 +24,19 @@ def trades(*numbers: int, ids: int | None = None) -> list[object]:
 
 
 def read(root: Path) -> tuple[list[int], Reading]:
-    plan = make_plan(root, [], "", Selection())
+    plan = plan_of(root)
     reading = Reading()
     batches = read_batches(plan.infos, plan.selection, reading)
     return [event.seq or 0 for batch in batches for event in events(batch)], reading
 
 
-def test_of_two_ranges_that_overlap_everything_is_played_once(tmp_path: Path) -> None:
+def test_two_ranges_that_overlap_are_played_once(tmp_path: Path) -> None:
     write_file(tmp_path, "trades", trades(*range(30)), name="a.dbn")
     write_file(tmp_path, "trades", trades(*range(20, 60)), name="b.dbn")
     assert read(tmp_path)[0] == list(range(60))
-    (double,) = without_doubles(scan(tmp_path).files)[1]
-    assert not double.wholly
-    assert time_range(holding(scan(tmp_path).files, DAY), DAY).records == 60
+    (overlap,) = resolve_overlaps(scan(tmp_path).files)[1]
+    assert not overlap.wholly
+    assert time_range(files_for_day(scan(tmp_path).files, DAY, tmp_path), DAY).records == 60
 
 
 def numbers_in(root: Path) -> list[int]:
@@ -71,7 +71,7 @@ def test_files_of_one_symbol_each_are_one_input_whatever_their_headers_name(
         name = f"glbx-mdp3-20251216.trades.{symbol}.dbn"
         write_file(tmp_path, "trades", trades(*range(number, 50, 2), ids=number), name=name, **header)
     assert numbers_in(tmp_path) == list(range(1, 50))
-    assert without_doubles(scan(tmp_path).files)[1] == []
+    assert resolve_overlaps(scan(tmp_path).files)[1] == []
 
 
 @pytest.mark.parametrize("compressed", [False, True])
@@ -96,35 +96,20 @@ def test_an_instrument_id_of_another_day_is_another_instrument(tmp_path: Path) -
     assert len(read(tmp_path)[0]) == 23
 
 
-def test_files_of_a_name_of_their_own_end_where_their_records_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("spyctl.dbn.catalog.SMALL", 0)  # as if they were too large to be counted
-    for turn, name in enumerate(("tue", "wed", "thu")):
-        some = trades(*range(turn * A_DAY // MS, turn * A_DAY // MS + 10))
-        end = DAY_NS + 4 * A_DAY
-        write_file(tmp_path, "trades", some, name=f"{name}.dbn.zst", compressed=True, start=DAY_NS, end=end)
-    infos = scan(tmp_path).files
-    assert [(info.first_date, info.last_date) for info in infos] == [
-        (DAY + timedelta(n), DAY + timedelta(n)) for n in range(3)
-    ]
-    assert len(read(tmp_path)[0]) == 30
-
-
 def test_a_live_capture_yields_to_what_the_vendor_delivers(tmp_path: Path) -> None:
     head = metadata(None, version=3, symbols=[], mappings={}, start=0, end=None)
     (tmp_path / "a-live.dbn").write_bytes(content(trades(*range(5, 30)), head))
     write_file(tmp_path, "trades", trades(*range(20)), name="z.dbn")
-    (double,) = without_doubles(scan(tmp_path).files)[1]
-    assert (double.kept.path.name, double.other.path.name, double.wholly) == ("z.dbn", "a-live.dbn", False)
+    (overlap,) = resolve_overlaps(scan(tmp_path).files)[1]
+    assert (overlap.kept.path.name, overlap.other.path.name, overlap.wholly) == ("z.dbn", "a-live.dbn", False)
     assert numbers_in(tmp_path) == list(range(30))
 
 
-def test_vendor_and_synthetic_files_are_no_doubles_of_each_other(tmp_path: Path) -> None:
+def test_vendor_and_synthetic_files_do_not_overlap(tmp_path: Path) -> None:
     write_file(tmp_path / "v", "trades", trades(*range(9)))
     write_file(tmp_path / "s", "trades", trades(*range(9)))
     (tmp_path / "s" / "metadata.json").write_text('{"synthetic": true}')
-    assert without_doubles(scan(tmp_path).files)[1] == []
+    assert resolve_overlaps(scan(tmp_path).files)[1] == []
 
 
 def test_only_the_shared_instruments_are_left_out(tmp_path: Path) -> None:
@@ -156,94 +141,30 @@ def test_two_halves_of_a_day_are_told_apart_by_their_headers(tmp_path: Path, mon
 
 
 @pytest.mark.parametrize("tail", [bytes(96), b"\xff" * 48])
-def test_a_bad_end_hides_no_double(tmp_path: Path, tail: bytes) -> None:
+def test_a_bad_end_hides_no_overlap(tmp_path: Path, tail: bytes) -> None:
     bad = write_file(tmp_path, "trades", trades(*range(100)), name="a.dbn")
     bad.write_bytes(bad.read_bytes() + tail)
     infos = scan(tmp_path).files
-    assert "ends with what is no trades record" in infos[0].problem.message  # type: ignore[union-attr]
+    assert "does not end with a trades record" in infos[0].problem.message  # type: ignore[union-attr]
     write_file(tmp_path, "trades", trades(*range(100)), name="b.dbn")
     assert read(tmp_path)[0] == list(range(100))
 
 
-def test_a_file_that_cannot_be_read_is_named_when_its_date_is_asked_for(tmp_path: Path) -> None:
-    write_file(tmp_path, "trades", trades(1), name="glbx-mdp3-20251216.trades.dbn")
-    bad = write_file(tmp_path, "trades", trades(1), name="glbx-mdp3-20251217.trades.dbn")
-    data = bytearray(bad.read_bytes())
-    data[3] = 9
-    bad.write_bytes(bytes(data))
-    with pytest.raises(DamagedFileError, match="DBN version 9"):
-        make_plan(tmp_path, ["2025-12-17"], "", Selection())
-    for asked in (["2025-12-16..2025-12-17"], [], ["all"]):
-        assert len(make_plan(tmp_path, asked, "", Selection()).unreadable) == 1
-    assert make_plan(tmp_path, ["2025-12-16"], "", Selection()).unreadable == ()
-    with pytest.raises(NoDataError):
-        make_plan(tmp_path, ["2025-12-18"], "", Selection())
+def test_parts_that_share_a_packet_do_not_overlap(tmp_path: Path) -> None:
+    for number, times in enumerate([(0, 1), (1, 2)]):
+        records = [trade(T0 + i * MS) for i in times]
+        write_file(tmp_path, "trades", records, name=f"glbx-mdp3-20251216.trades.{number:04}.dbn")
+        write_file(tmp_path, "mbp-10", [book(T0 + i * MS) for i in times], name=f"mine-{number}.dbn")
+    assert resolve_overlaps(scan(tmp_path).files)[1] == []
 
 
-@pytest.mark.parametrize("compressed", [False, True])
-def test_a_first_record_without_times_does_not_move_the_file_to_1970(tmp_path: Path, compressed: bool) -> None:
-    undefined = (1 << 64) - 1
-    for name, first in (("a", trade(undefined, undefined)), ("b", trade(DAY_NS - SECOND, undefined))):
-        root = tmp_path / name
-        write_file(root, "trades", [first, *trades(*range(5))], compressed=compressed)
-        (info,) = scan(root).files
-        assert (info.first_date, info.last_date, info.misnamed) == (DAY, DAY, False)
-
-
-def test_conditions_of_long_files_count_to_the_last_day(tmp_path: Path) -> None:
-    records = [trade(T0 - 100 * A_DAY), trade(T0)]
-    write_file(tmp_path, "trades", records, name="glbx-mdp3-20250907-20251216.trades.dbn", start=T0 - 100 * A_DAY)
-    (tmp_path / "condition.json").write_text(f'[{{"date": "{DAY}", "condition": "degraded"}}]')
-    (info,) = scan(tmp_path).files
-    assert info.conditions == ((DAY, "degraded"),)
-
-
-def test_what_must_not_be_mixed_is_not_mixed_anywhere(tmp_path: Path) -> None:
-    write_file(tmp_path / "v", "trades", trades(1))
-    write_file(tmp_path / "s", "trades", trades(2))
-    (tmp_path / "s" / "metadata.json").write_text('{"synthetic": true}')
-    with pytest.raises(UsageError, match="never merged"):
-        holding(scan(tmp_path).files, DAY)
-
-
-def test_links_are_followed_once_and_look_alikes_are_named(tmp_path: Path) -> None:
-    root = tmp_path / "data"
-    real = tmp_path / "elsewhere"
-    write_file(real, "trades", trades(1))
-    root.mkdir()
-    (root / "trades").symlink_to(real / "trades")
-    (root / "twice").symlink_to(real / "trades")
-    (real / "trades" / "round").symlink_to(real / "trades")
-    for name in ("y.dbn (1).zst", "y.dbn.zst.crdownload", "y.dbn.xz", "y.trades.zst"):
-        (real / "trades" / name).write_bytes(b"x")
-    (real / "trades" / b"odd-\xff.dbn".decode(errors="surrogateescape")).write_bytes(b"x")
-    (root / "job.zip").write_bytes(b"PK")
-    (root / "x.trades.csv.zst").write_bytes(b"x")
-    (root / "X.DBN.ZST").write_bytes(b"x")
-    (root / ".fetch").mkdir()
-    (root / ".fetch" / "half.dbn.zst").write_bytes(b"x")
-    catalog = scan(root)
-    assert len(catalog.files) == 1
-    assert catalog.unreadable == []
-    assert {path.name for path, _ in catalog.passed_over} == {
-        "job.zip", "x.trades.csv.zst", "X.DBN.ZST", "y.dbn (1).zst", "y.dbn.zst.crdownload", "y.dbn.xz",
-        "y.trades.zst", "odd-\ufffd.dbn",
-    }  # fmt: skip
-
-
-def test_a_job_folder_with_nothing_but_its_manifest_misses_its_files(tmp_path: Path) -> None:
-    write_file(tmp_path, "trades", trades(1))
-    (tmp_path / "job").mkdir()
-    (tmp_path / "job" / "manifest.json").write_text(
-        '{"files": [{"filename": "glbx-mdp3-20251217.trades.dbn.zst", "size": 3}]}'
+def test_overlaps_are_found_and_parts_are_not_overlaps(tmp_path: Path) -> None:
+    write_file(tmp_path, "trades", trades(*range(10)), name="glbx-mdp3-20251216.trades.0000.dbn")
+    write_file(tmp_path, "trades", [trade(T0 + SECOND)], name="glbx-mdp3-20251216.trades.0001.dbn")
+    assert resolve_overlaps(scan(tmp_path).files)[1] == []
+    write_file(tmp_path, "trades", trades(*range(10)), name="glbx-mdp3-20251216.trades.copy.dbn")
+    (overlap,) = resolve_overlaps(scan(tmp_path).files)[1]
+    assert (overlap.kept.path.name, overlap.other.path.name) == (
+        "glbx-mdp3-20251216.trades.0000.dbn",
+        "glbx-mdp3-20251216.trades.copy.dbn",
     )
-    assert [path.name for path in scan(tmp_path).missing] == ["glbx-mdp3-20251217.trades.dbn.zst"]
-
-
-def test_a_parent_means_the_futures_of_its_root(tmp_path: Path) -> None:
-    names = {"ESZ5": "1", "ESH6": "2", "ESZ5-ESH6": "3", "NQZ5": "4"}
-    mappings = {name: [(DAY, DAY + timedelta(1), number)] for name, number in names.items()}
-    records = [one for n in range(1, 5) for one in trades(n, ids=n)]
-    write_file(tmp_path, "trades", records, mappings=mappings)
-    plan = make_plan(tmp_path, [], "", Selection(symbols=("ES.FUT",)))
-    assert plan.events["trades"] == 3

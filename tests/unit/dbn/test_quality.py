@@ -1,18 +1,12 @@
 """How good a day is: figures on planted faults, and the twins against a plain count."""
 
-from collections import Counter
 from datetime import timedelta
 from pathlib import Path
-from xml.etree import ElementTree
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from spyctl.dbn.catalog import scan
-from spyctl.dbn.quality import _unmatched, assess, in_daily_break
-from spyctl.dbn.quality_picture import draw_quality
+from spyctl.dbn.quality import assess, in_daily_break
 from tests.support.records import DAY, DAY_NS, ES, MS, SECOND, T0, book, level, trade, write_file
 
 US = 1_000
@@ -25,7 +19,7 @@ def test_a_clean_day_has_nothing_to_look_at(tmp_path: Path) -> None:
     write_file(tmp_path, "mbp-10", twins, compressed=True)
     found = assess(scan(tmp_path).files, DAY)
     for quality, seconds in found.values():
-        assert (quality.records, quality.twinless, quality.peak_per_s, quality.doubts()) == (100, 0, 100, [])
+        assert (quality.records, quality.unmatched_trades, quality.peak_per_s, quality.doubts()) == (100, 0, 100, [])
         assert quality.latency_p50_ns == pytest.approx(100 * US, rel=0.024)
         assert (quality.latency_max_ns, quality.instruments) == (100 * US, 1)
         assert seconds.records.sum() == 100
@@ -53,7 +47,7 @@ def test_each_planted_fault_is_counted(tmp_path: Path) -> None:
     assert quality.largest_inversion_ns == 3 * MS
     assert (quality.maybe_bad_book, quality.bad_ts_recv) == (1, 2)
     assert (quality.crossed, quality.locked, quality.received_before_event, quality.late) == (1, 1, 1, 1)
-    assert (quality.quiets, len(quality.quiet), quality.twinless) == (2, 2, None)
+    assert (quality.quiets, len(quality.quiet), quality.unmatched_trades) == (2, 2, None)
     assert len(quality.doubts()) == 8
 
 
@@ -78,40 +72,6 @@ def test_the_daily_break_is_no_doubt() -> None:
     seventeen = DAY_NS + 22 * 3600 * SECOND  # New York in winter
     assert in_daily_break(seventeen - SECOND, seventeen + 3600 * SECOND)
     assert not in_daily_break(T0, T0 + 3600 * SECOND)
-
-
-@given(
-    one=st.lists(st.tuples(st.integers(0, 50), st.integers(0, 20)), max_size=60),
-    other=st.lists(st.tuples(st.integers(0, 50), st.integers(0, 20)), max_size=60),
-    size=st.integers(1, 7),
-)
-def test_twins_are_matched_as_a_plain_count_would(
-    one: list[tuple[int, int]], other: list[tuple[int, int]], size: int
-) -> None:
-    def pieces(pairs: list[tuple[int, int]]) -> list[tuple[np.ndarray, np.ndarray]]:
-        pairs = sorted(pairs)
-        cut = [pairs[i : i + size] for i in range(0, len(pairs), size)]
-        return [(np.array([t for t, _ in part]), np.array([t * 100 + k for t, k in part], np.uint64)) for part in cut]
-
-    lacking = _unmatched(iter(pieces(one)), iter(pieces(other)))
-    left, right = Counter(one), Counter(other)
-    assert lacking == ((left - right).total(), (right - left).total())
-
-
-def test_the_picture_is_well_formed_and_shows_every_schema(tmp_path: Path) -> None:
-    write_file(tmp_path, "trades", [trade(T0), trade(T0 + 200 * SECOND)])
-    write_file(tmp_path, "mbp-10", [book(T0 + i * SECOND) for i in range(100)])
-    svg = draw_quality(assess(scan(tmp_path).files, DAY), DAY, "a day")
-    root = ElementTree.fromstring(svg)
-    texts = [text.text or "" for text in root.iter("{http://www.w3.org/2000/svg}text")]
-    assert {"a day", "trades", "mbp-10", "14:30:00"} <= set(texts)
-    assert sum(text.startswith(("events", "spread", "latency")) for text in texts) == 4
-    shaded = [one for one in root.iter("{http://www.w3.org/2000/svg}rect") if one.get("class") == "q"]
-    assert shaded == []  # the books had no quiet stretch, the trades alone had
-    assert "nan" not in svg
-    write_file(tmp_path, "mbp-10", [book(T0), book(T0 + 90 * SECOND)])
-    svg = draw_quality(assess(scan(tmp_path).files, DAY), DAY, "a day")
-    assert svg.count('class="q"') == 4  # one stretch in each of four panels
 
 
 def test_a_file_a_symbol_is_judged_like_one_file(tmp_path: Path) -> None:

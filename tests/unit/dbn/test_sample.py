@@ -10,7 +10,8 @@ import pytest
 
 from spyctl.dbn.reader import DBNFile
 from spyctl.dbn.sample import day_span, front_contract, is_vendor_folder, write_day
-from spyctl.timing.instants import DAY, HOUR, MINUTE, SECOND, day_start, trading_day
+from spyctl.market.sessions import trading_day
+from spyctl.timing.instants import DAY, HOUR, MINUTE, SECOND, day_start
 from tests.support.records import trade, write_file
 
 DAY16 = date(2025, 12, 16)
@@ -69,6 +70,14 @@ def test_times_are_like_real_ones(ten_minutes: Path) -> None:
     opening = (event >= START + 5 * MINUTE) & (event < START + 5 * MINUTE + 10 * SECOND)
     before = (event >= START + 4 * MINUTE) & (event < START + 4 * MINUTE + 10 * SECOND)
     assert opening.sum() > 4 * before.sum()
+
+
+@pytest.mark.parametrize(("day", "hour"), [(date(2025, 7, 1), 13), (DAY16, 14)])
+def test_the_burst_follows_the_open_of_new_york_through_daylight_saving(tmp_path: Path, day: date, hour: int) -> None:
+    open_ns = day_start(day) + hour * HOUR + 30 * MINUTE
+    write_day(tmp_path, day, open_ns - MINUTE, open_ns + 10 * SECOND)
+    event = read(tmp_path, "mbp-10")["ts_event"].astype("i8")
+    assert (event >= open_ns).sum() > 4 * (event < open_ns - 50 * SECOND).sum()
 
 
 def test_a_book_is_a_book(ten_minutes: Path) -> None:

@@ -12,17 +12,19 @@ from typing import Any
 import databento_dbn as dbn
 import pytest
 
-from spyctl.dbn.catalog import Catalog, DBNFileInfo, scan
-from spyctl.dbn.normalize import Selection
-from spyctl.dbn.overlaps import without_doubles
+from spyctl.dbn.catalog import Catalog, scan
+from spyctl.dbn.choice import files_for_day
+from spyctl.dbn.file_info import DBNFileInfo
+from spyctl.dbn.overlaps import resolve_overlaps
 from spyctl.dbn.quality import assess
-from spyctl.errors import NoDataError, UsageError
+from spyctl.dbn.sort_times import Selection
+from spyctl.dbn.time_range import time_range
 from spyctl.market.columns import events
 from spyctl.market.events import MBP10, FuturesTrade
-from spyctl.replay.plan import make_plan
-from spyctl.replay.source import Reading, holding, read_batches, time_range
+from spyctl.replay.source import Reading, read_batches
 from spyctl.timing.instants import DAY as A_DAY
 from spyctl.timing.instants import HOUR
+from tests.support.plans import plan_of
 from tests.support.records import (
     DAY,
     DAY_NS,
@@ -95,7 +97,7 @@ def test_per_symbol_splits_and_parts_are_one_input(tmp_path: Path) -> None:
             name=f"glbx-mdp3-20251216.trades.{symbol}.dbn", symbols=[symbol], mappings=mappings, stype_in="raw_symbol",
         )  # fmt: skip
     infos = scan(tmp_path).files
-    assert without_doubles(infos)[1] == []
+    assert resolve_overlaps(infos)[1] == []
     found, _ = read(infos)
     assert Counter(event.symbol for event in found) == {"ESZ5": 3, "ESH6": 3}
 
@@ -131,7 +133,7 @@ def test_an_archive_stands_in_for_a_file_that_holds_less_than_it(tmp_path: Path,
     unpacked = write_file(tmp_path, "trades", TRADES[:keep])
     catalog = scan(tmp_path)
     assert only(catalog).path == archive
-    assert catalog.passed_over == [(unpacked, f"cut short, and its archive lies beside it, {archive.name}")]
+    assert catalog.passed_over == [(unpacked, f"cut short: its archive {archive.name} is used")]
     assert len(read(catalog.files)[0]) == 10
 
 
@@ -145,7 +147,7 @@ def test_of_two_damaged_copies_the_one_that_holds_more_is_played(tmp_path: Path)
     assert len(read(catalog.files)[0]) == 9
 
 
-def test_what_is_not_replayed_is_named(tmp_path: Path) -> None:
+def test_files_that_are_not_replayed_are_named(tmp_path: Path) -> None:
     write_file(tmp_path, "trades", TRADES)
     for schema in ("mbp-1", "ohlcv-1d", "definition", "mbo"):
         (tmp_path / f"glbx-mdp3-20251216.{schema}.dbn").write_bytes(metadata(schema))
@@ -161,19 +163,7 @@ def test_what_is_not_replayed_is_named(tmp_path: Path) -> None:
     assert len(reasons) == 8
 
 
-def test_several_datasets_are_never_mixed(tmp_path: Path) -> None:
-    write_file(tmp_path, "trades", TRADES)
-    other = content(TRADES, metadata("trades")).replace(b"GLBX.MDP3", b"IFEU.IMPA")
-    (tmp_path / "ifeu.dbn").write_bytes(other)
-    with pytest.raises(UsageError, match=r"GLBX.MDP3 and IFEU.IMPA") as caught:
-        make_plan(tmp_path, [], "", Selection())
-    assert caught.value.remedy == "--dataset GLBX.MDP3"
-    assert len(make_plan(tmp_path, [], "", Selection(), dataset="IFEU.IMPA").infos) == 1
-    with pytest.raises(NoDataError, match="no data of XNAS.ITCH"):
-        make_plan(tmp_path, [], "", Selection(), dataset="XNAS.ITCH")
-
-
-def test_zero_records_are_no_fault(tmp_path: Path) -> None:
+def test_a_file_without_records_is_sound(tmp_path: Path) -> None:
     write_file(tmp_path, "trades", [], compressed=True)
     info = only(scan(tmp_path))
     assert (info.records, info.problem) == (0, None)
@@ -206,11 +196,11 @@ def capture(records: Sequence[Any], *, version: int = 3, ts_out: bool = False) -
     return content(records, head)
 
 
-def test_what_the_gateway_complained_of_is_said(tmp_path: Path) -> None:
+def test_complaints_of_the_gateway_are_reported(tmp_path: Path) -> None:
     slow = dbn.ErrorMsg(T0, "slow reader: 100 records were dropped")
     (tmp_path / "live.dbn").write_bytes(capture([mapped("ES.c.0", "ESZ5", ES), TRADES[0], slow, TRADES[1], slow]))
     info = only(scan(tmp_path))
-    assert info.complaints() == ["live.dbn: the gateway said: slow reader: 100 records were dropped and 1 more"]
+    assert info.gateway_warnings() == ["live.dbn: the gateway said: slow reader: 100 records were dropped and 1 more"]
     assert len(read([info])[0]) == 2
 
 
@@ -221,7 +211,7 @@ def test_a_capture_that_is_damaged_before_its_first_trade_is_named(tmp_path: Pat
     (tmp_path / "live.dbn").write_bytes(data[:start] + bytes(64) + data[start:])
     catalog = scan(tmp_path)
     assert (catalog.files, catalog.passed_over) == ([], [])
-    assert [(error.reason, error.offset) for error in catalog.unreadable] == [("no DBN record", start)]
+    assert [(error.reason, error.offset) for error in catalog.unreadable] == [("not a DBN record", start)]
 
 
 @pytest.mark.parametrize("length", [11, 13, 16])
@@ -233,7 +223,7 @@ def test_a_trade_of_another_length_is_damage_and_not_passed_over(tmp_path: Path,
     info = only(scan(tmp_path))
     found, reading = read([info])
     assert len(found) == 5
-    assert [error.reason for error in reading.damage] == ["no DBN record, or one of a later version"]
+    assert [error.reason for error in reading.damage] == ["not a DBN record, or one of a later version"]
 
 
 def mapped(symbol: str, raw: str, instrument_id: int, ts_event: int = T0) -> Any:
@@ -265,7 +255,7 @@ def test_a_live_capture_is_read_as_what_it_holds(tmp_path: Path) -> None:
 def test_a_capture_that_is_cut_short_or_bent_gives_what_is_whole(tmp_path: Path) -> None:
     data = capture(TRADES)
     path = tmp_path / "live.dbn"
-    for bent, said in ((data[:-5], "cut short inside a record"), (data + bytes(64), "no DBN record")):
+    for bent, said in ((data[:-5], "cut short inside a record"), (data + bytes(64), "not a DBN record")):
         path.write_bytes(bent)
         info = only(scan(tmp_path))
         assert info.problem is not None
@@ -324,14 +314,8 @@ def test_a_parent_file_and_what_is_picked_of_it(tmp_path: Path, words: tuple[str
     found, reading = read(infos, words)
     assert {event.symbol for event in found} == symbols
     assert reading.read == len(found) == 10 * len(symbols)
-    plan = make_plan(tmp_path, [], "", Selection(symbols=words))
+    plan = plan_of(tmp_path, symbols=words)
     assert sum(plan.events.values()) == len(found)
-
-
-def test_a_symbol_that_no_file_names(tmp_path: Path) -> None:
-    write_file(tmp_path, "trades", TRADES)
-    with pytest.raises(NoDataError, match=r"no NQ in .*, which holds ES.c.0"):
-        make_plan(tmp_path, [], "", Selection(symbols=("NQ",)))
 
 
 def test_all_symbols_without_a_mapping_are_read_by_their_ids(tmp_path: Path) -> None:
@@ -383,7 +367,7 @@ def test_a_definition_file_names_what_nothing_else_does(tmp_path: Path, compress
     found, reading = read(catalog.files)
     assert Counter(event.symbol for event in found) == {"ESZ5": 10, "ESZ0-ESH9": 1}
     assert reading.unresolved == {}
-    assert len(make_plan(tmp_path, [], "", Selection(symbols=("ESZ5",))).infos) == 1
+    assert len(plan_of(tmp_path, symbols=("ESZ5",)).infos) == 1
 
 
 def test_definitions_of_other_days_and_other_datasets_name_nothing_and_a_header_goes_first(tmp_path: Path) -> None:
@@ -416,7 +400,7 @@ def test_a_definition_file_names_what_the_header_leaves_out(tmp_path: Path) -> N
     names = Counter(event.symbol for event in read(scan(tmp_path).files)[0])
     assert names == {"ES": 10, "ESH6": 1, "ESM6": 1}
     assert len(read(scan(tmp_path).files, ["ESH6"])[0]) == 1
-    assert make_plan(tmp_path, [], "", Selection(symbols=("ESH6",))).events["trades"] == 1
+    assert plan_of(tmp_path, symbols=("ESH6",)).events["trades"] == 1
 
 
 @pytest.mark.parametrize("text", ["", "null", '{"result": null}', '{"result": []}', "{"])
@@ -424,7 +408,7 @@ def test_a_symbology_json_without_a_use_costs_names_and_no_data(tmp_path: Path, 
     write_file(tmp_path, "trades", TRADES, symbols=["ALL_SYMBOLS"], mappings={}, stype_in="raw_symbol")
     (tmp_path / "symbology.json").write_text(text)
     catalog = scan(tmp_path)
-    assert [Path(error.path).name for error in catalog.beside] == ["symbology.json"]
+    assert [Path(error.path).name for error in catalog.unreadable_sidecars] == ["symbology.json"]
     assert {event.symbol for event in read(catalog.files)[0]} == {str(ES)}
 
 
@@ -474,9 +458,9 @@ def test_a_holiday_is_silent_from_its_snapshot_until_the_evening(tmp_path: Path)
     assert [isinstance(event, FuturesTrade) for event in found] == [False] * 3 + [True] + [False] * 3
     assert found[0].ts_event_ns == DAY_NS - 9 * HOUR  # the venue's own, however old
     assert [event.is_snapshot for event in found if isinstance(event, MBP10)] == [True] + [False] * 5
-    times = time_range(holding(infos, DAY), DAY)
+    times = time_range(files_for_day(infos, DAY, tmp_path), DAY)
     assert (times.snapshots, times.first_ns, times.last_ns) == (1, evening, evening + 4 * MS)
-    plan = make_plan(tmp_path, [], "", Selection(), speed=1.0, max_quiet_ns=60 * SECOND)
+    plan = plan_of(tmp_path, speed=1.0, max_quiet_ns=60 * SECOND)
     assert plan.wall_ns == 60 * SECOND + 4 * MS
 
 
@@ -593,9 +577,9 @@ def test_a_job_file_that_cannot_be_read_costs_itself_alone(tmp_path: Path, name:
     (tmp_path / name).write_text(text)
     catalog = scan(tmp_path)
     assert len(catalog.files) == 2
-    assert [Path(error.path).name for error in catalog.beside] in ([name], [])
+    assert [Path(error.path).name for error in catalog.unreadable_sidecars] in ([name], [])
     if text == "{":
-        assert len(catalog.beside) == 1
+        assert len(catalog.unreadable_sidecars) == 1
 
 
 def test_versions_and_sides_and_levels_of_old_and_new_files_are_the_same(tmp_path: Path) -> None:

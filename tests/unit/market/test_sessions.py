@@ -1,18 +1,23 @@
-"""Trading days, early closes and the expiry that rolls with them, by New York's clock."""
+"""Trading days, sessions, early closes and the expiry that rolls with them, by New York's clock."""
 
 from datetime import UTC, date, datetime
 
 import pytest
 
+from spyctl.errors import NoSessionError, UsageError
 from spyctl.market.sessions import (
     closes_early,
     current_expiry,
     in_regular_hours,
     is_trading_day,
     next_trading_day,
+    parse_time,
+    regular_session,
+    session_place,
     session_text,
+    trading_day,
 )
-from spyctl.timing.instants import SECOND
+from spyctl.timing.instants import SECOND, utc_text
 
 
 def at(text: str) -> int:
@@ -39,7 +44,7 @@ def test_the_expiry_is_the_current_trading_date_until_its_session_ends(when: str
     assert current_expiry(at(when)) == (expiry, today)
 
 
-def test_holidays_and_early_closes() -> None:
+def test_holidays_are_no_trading_days_and_the_day_after_thanksgiving_closes_early() -> None:
     assert not is_trading_day(date(2026, 4, 3))  # Good Friday
     assert not is_trading_day(date(2026, 7, 3))  # Independence Day, observed
     assert next_trading_day(date(2026, 11, 25)) == date(2026, 11, 27)
@@ -58,11 +63,11 @@ def test_holidays_and_early_closes() -> None:
         ("2025-12-25T12:00-05:00", False),
     ],
 )
-def test_regular_hours(when: str, open_: bool) -> None:
+def test_regular_hours_know_early_closes_and_holidays(when: str, open_: bool) -> None:
     assert in_regular_hours(at(when)) is open_
 
 
-def test_the_session_in_words() -> None:
+def test_the_text_of_a_session_names_its_close_or_the_next_open() -> None:
     open_text = "open: regular session to 16:00, options to 16:15 New York"
     assert session_text(at("2025-12-16T10:00-05:00"), "open") == open_text
     assert "13:00, options to 13:15" in session_text(at("2025-11-28T10:00-05:00"))
@@ -70,3 +75,73 @@ def test_the_session_in_words() -> None:
         session_text(at("2025-12-20T10:00-05:00")) == "closed: the regular session opens Mon 2025-12-22 09:30 New York"
     )
     assert session_text(at("2025-12-16T08:00-05:00"), "extended-hours").startswith("extended-hours: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "day", "expected"),
+    [
+        ("open", "2025-07-01", "2025-07-01T13:30"),
+        ("open", "2025-12-16", "2025-12-16T14:30"),
+        ("open-5m", "2025-12-16", "2025-12-16T14:25"),
+        ("close", "2025-12-16", "2025-12-16T21:00"),
+        ("close+1h30m", "2025-12-16", "2025-12-16T22:30"),
+        ("close", "2025-11-28", "2025-11-28T18:00"),  # 13:00 New York, the day after Thanksgiving
+        ("close-30m", "2025-11-28", "2025-11-28T17:30"),
+        ("09:30", "2025-12-14", "2025-12-14T14:30"),  # a clock reading needs no session
+        ("2025-12-14T23:00Z", "2025-12-16", "2025-12-14T23:00"),
+    ],
+)
+def test_times_may_be_given_by_the_session(text: str, day: str, expected: str) -> None:
+    assert utc_text(parse_time(text, date.fromisoformat(day)))[:16] == expected
+
+
+@pytest.mark.parametrize(
+    ("day", "reason"),
+    [("2025-12-14", "a Sunday"), ("2025-12-25", "a holiday (Christmas Day)"), ("2025-12-20", "a Sat")],
+)
+def test_open_and_close_of_a_day_without_a_session_are_refused(day: str, reason: str) -> None:
+    for text in ("open", "close-5m"):
+        with pytest.raises(NoSessionError) as caught:
+            parse_time(text, date.fromisoformat(day))
+        assert caught.value.message.startswith(f"{day} is {reason}")
+        assert caught.value.message.endswith("it has no regular session")
+
+
+@pytest.mark.parametrize("text", ["open-", "open-x", "opening", "noon"])
+def test_text_that_is_not_a_time_is_refused_and_open_is_offered(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_time(text, date(2025, 12, 16))
+    assert "open" in caught.value.remedy or "1h30m" in caught.value.remedy
+
+
+def test_a_cme_trading_day_spans_two_utc_days_and_follows_daylight_saving() -> None:
+    assert [utc_text(ns)[:16] for ns in trading_day(date(2025, 12, 16))] == ["2025-12-15T23:00", "2025-12-16T22:00"]
+    assert [utc_text(ns)[:16] for ns in trading_day(date(2025, 7, 1))] == ["2025-06-30T22:00", "2025-07-01T21:00"]
+
+
+def test_the_regular_session_includes_its_open_and_excludes_its_close() -> None:
+    open_ns, close_ns = regular_session(date(2025, 11, 28))
+    assert (in_regular_hours(open_ns), in_regular_hours(close_ns - 1), in_regular_hours(close_ns)) == (
+        True,
+        True,
+        False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("when", "place"),
+    [
+        ("2025-12-16T09:31:07-05:00", "1 m 07 s after the open"),
+        ("2025-12-16T09:25-05:00", "5 m 00 s before the open"),
+        ("2025-12-16T16:05-05:00", "5 m 00 s after the close"),
+        ("2025-12-16T18:01-05:00", "1 m 00 s into the 18:00 session"),
+        ("2025-12-16T02:00-05:00", "8 h 00 m into the 18:00 session"),
+        ("2025-11-28T13:30-05:00", "30 m 00 s after the close"),  # an early close
+        ("2025-12-14T10:00-05:00", "weekend"),  # a Sunday morning
+        ("2025-12-14T18:30-05:00", "30 m 00 s into the 18:00 session"),
+        ("2025-12-19T20:00-05:00", "weekend"),  # a Friday evening
+        ("2025-12-25T10:00-05:00", "16 h 00 m into the 18:00 session"),  # a holiday: no open and no close
+    ],
+)
+def test_the_place_in_the_trading_day(when: str, place: str) -> None:
+    assert session_place(at(when)) == place

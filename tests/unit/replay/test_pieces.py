@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from spyctl.dbn.normalize import Selection
+from spyctl.dbn.sort_times import Selection
 from spyctl.replay.pieces import YIELD_EVERY_NS, FileSource, in_turns
 from spyctl.replay.source import DBNIngestor, Reading
 from tests.support.clock import FakeClock

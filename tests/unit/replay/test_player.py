@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from spyctl.dbn.catalog import DBNFileInfo
+from spyctl.dbn.file_info import DBNFileInfo
 from spyctl.errors import DamagedFileError
 from spyctl.market.encode import EncodedBatch
 from spyctl.replay.player import REPLAYED_SUBJECTS, Replay, ReplayOptions, RunState

@@ -1,0 +1,171 @@
+"""A look at one data file: its header and both ends, small or vague ones read through."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+from spyctl.dbn.file_info import DBNFileInfo, Extent, archive_of, dates_in_name
+from spyctl.dbn.instruments import Definitions, Naming
+from spyctl.dbn.reader import DBNFile
+from spyctl.dbn.records import RTYPES, CaptureSurvey, Header, Records, count_good
+from spyctl.dbn.sidecars import ManifestEntries, Sidecars
+from spyctl.dbn.sort_times import effective_recv
+from spyctl.errors import DamagedFileError, OtherSchemaError
+from spyctl.market.columns import SCHEMAS
+from spyctl.timing.instants import DAY, date_of, day_number
+
+_FIRST_YEAR = 1980
+_FETCH_AGAIN = "download it again"
+
+
+class Inspector:
+    """Looks at the files of a data folder with what lies beside them: job files and definitions."""
+
+    def __init__(self, sidecars: Sidecars) -> None:
+        self._sidecars = sidecars
+        self._definitions = Definitions()
+
+    def inspect(self, path: Path, size: int, *, count: bool) -> list[DBNFileInfo]:
+        """Describe a file of ``size`` bytes, once for each schema in it; ``count`` reads a compressed one to its end.
+
+        Raises :class:`OtherSchemaError` for a file that is not replayed (``definition`` files are remembered: they
+        name instruments), :class:`DamagedFileError` for one that cannot be read.
+        """
+        synthetic = self._sidecars.synthetic(path.parent)
+        file = DBNFile(path)
+        if file.schema == "definition":
+            self._definitions.add(file)
+            raise OtherSchemaError(str(path), "holds definitions, which give names where nothing else does")
+        if file.schema is None:
+            return list(self._capture(file, size, synthetic=synthetic))
+        header, itemsize = file.header, file.dtype.itemsize  # refuses other schemas
+        long = header.end_ns is None or header.end_ns - header.start_ns > DAY
+        whole = count or (long and dates_in_name(path) is None)  # the last day has to be known
+        extent = _read_through(file, whole=whole) if file.compressed else _ends(file, size, itemsize)
+        return [self._info(file, size, extent, None, synthetic=synthetic)]
+
+    def _capture(self, file: DBNFile, size: int, *, synthetic: bool) -> Iterator[DBNFileInfo]:
+        survey, damage = file.survey()
+        schemas = [schema for schema in SCHEMAS if RTYPES[schema] in survey.rtypes]
+        if not schemas and damage is not None:
+            raise damage
+        if not schemas:
+            reason = "holds mixed records of a live capture, no trades or mbp-10 among them"
+            raise OtherSchemaError(str(file.path), reason)
+        for schema in schemas:
+            file.schema = schema
+            yield self._info(file, size, _read_through(file, whole=True), survey, synthetic=synthetic)
+
+    def _info(
+        self, file: DBNFile, size: int, extent: Extent, survey: CaptureSurvey | None, *, synthetic: bool
+    ) -> DBNFileInfo:
+        path, header, sidecars = file.path, file.header, self._sidecars
+        manifest = ManifestEntries(
+            file=sidecars.listed(path), archive=None if file.compressed else sidecars.listed(archive_of(path))
+        )
+        if extent.problem is None and manifest.file is not None and size < manifest.file.size:
+            reason = f"cut short: manifest.json says {manifest.file.size:,} bytes, it ends"
+            extent = replace(extent, problem=DamagedFileError(str(path), reason, offset=size, remedy=_FETCH_AGAIN))
+        first_date, last_date, misnamed = _dates(path, header, extent.first_ns, extent.last_ns)
+        if extent.first_ns is None and extent.problem is None and first_date.year < _FIRST_YEAR:
+            raise OtherSchemaError(str(path), "holds no record, and tells of no day")
+        first_day, last_day = day_number(first_date), day_number(last_date)
+        naming = Naming(
+            header,
+            in_records=survey.mappings if survey is not None else (),
+            in_symbology=sidecars.symbology(path.parent),
+            in_definitions=lambda: self._definitions.of(header.dataset, first_day, last_day),
+        )
+        return DBNFileInfo(
+            path=path,
+            schema=str(file.schema),
+            header=header,
+            size=size,
+            compressed=file.compressed,
+            first_date=first_date,
+            last_date=last_date,
+            extent=extent,
+            naming=naming,
+            synthetic=synthetic,
+            gateway_errors=tuple(survey.errors) if survey is not None else (),
+            misnamed=misnamed,
+            conditions=tuple(sorted(sidecars.conditions(path.parent, first_date, last_date).items())),
+            manifest=manifest,
+        )
+
+
+def _ends(file: DBNFile, size: int, itemsize: int) -> Extent:
+    # A plain file: as many records as its length says, its first and its last one.
+    path, problem, last = str(file.path), None, file.last()
+    try:
+        first = file.first()
+    except DamagedFileError as error:
+        first, problem = last[:0], error
+    count, rest = divmod(size - file.header.size, itemsize)
+    first_ns = _start(file, first) if len(first) else None
+    if len(last) and not count_good(last, str(file.schema)):
+        bad_end = DamagedFileError(
+            path, f"does not end with a {file.schema} record", offset=size - rest - itemsize, remedy=_FETCH_AGAIN
+        )
+        return Extent(first_ns=first_ns, problem=problem or bad_end)
+    if rest and problem is None:
+        problem = DamagedFileError(
+            path, f"cut short inside record {count + 1:,}", offset=size - rest, records=count, remedy=_FETCH_AGAIN
+        )
+    return Extent(count, first_ns, _received(last), problem)
+
+
+def _read_through(file: DBNFile, *, whole: bool) -> Extent:
+    # Any other file: all of it, or its first record alone.
+    records, first_ns, last_ns = 0, None, None
+    try:
+        with closing(file.chunks() if whole else file.chunks(1)) as chunks:
+            for chunk in chunks:
+                if records == 0:
+                    first_ns = _start(file, chunk)
+                if not whole:
+                    return Extent(None, first_ns)
+                received = _received(chunk[-1:])
+                last_ns = last_ns if received is None else received
+                records += len(chunk)
+    except DamagedFileError as error:
+        return Extent(records, first_ns, last_ns, error)
+    return Extent(records, first_ns, last_ns)
+
+
+def _start(file: DBNFile, first: Records) -> int | None:
+    # The ts_recv of the first record. One that has no time at all, or no ts_recv, tells little of the day: then it is
+    # the first time that any record near it has.
+    ts_recv = int(first["ts_recv"].view("i8")[0])
+    if ts_recv > 0:
+        return ts_recv
+    with closing(file.chunks()) as chunks:
+        records = next(chunks)
+    for name in ("ts_recv", "ts_event"):
+        times = records[name].view("i8")
+        if (times > 0).any():
+            return int(times[times > 0][0])
+    return None
+
+
+def _received(last: Records) -> int | None:
+    # The ts_recv of the last record of an array of one, None where there is none or it has no time.
+    if not len(last):
+        return None
+    received = int(effective_recv(last)[0])
+    return received if received >= 0 else None
+
+
+def _dates(path: Path, header: Header, first_ns: int | None, last_ns: int | None) -> tuple[date, date, bool]:
+    # The header bounds the query; the name gives the days where the header covers more than this part, unless the
+    # records prove it wrong.
+    first = date_of(first_ns if first_ns is not None else header.start_ns)
+    last = date_of(last_ns) if last_ns is not None else first
+    named = dates_in_name(path)
+    if named is not None and (first_ns is None or (named[0] <= first and last <= named[1])):
+        return *named, False
+    if last_ns is None and header.end_ns:
+        last = max(first, date_of(header.end_ns - 1))
+    return first, max(first, last), named is not None

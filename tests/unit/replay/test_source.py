@@ -1,0 +1,84 @@
+"""Files → canonical batches, and the ingestor of the Python API."""
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from spyctl.dbn.catalog import scan
+from spyctl.dbn.sort_times import Selection
+from spyctl.errors import DamagedFileError, NoDataError
+from spyctl.replay.source import DBNIngestor, Reading, read_batches
+from spyctl.timing.instants import SECOND
+from tests.support.records import DAY, DAY_NS, MS, T0, book, trade, write_file
+
+NEXT = date(2025, 12, 17)
+TRADES = [trade(T0 + i * MS) for i in range(10)]
+BOOKS = [book(DAY_NS - 5, DAY_NS, flags=168), *(book(T0 + i * MS) for i in range(20))]
+
+
+def test_the_ingestor_reads_events_and_exact_ranges(tmp_path: Path) -> None:
+    write_file(tmp_path, "trades", TRADES)
+    write_file(tmp_path, "mbp-10", BOOKS, compressed=True)
+    ingestor = DBNIngestor(tmp_path)
+
+    assert [info.schema for info in ingestor.discover_files("trades")] == ["trades"]
+    assert len(list(ingestor.read_trades(DAY))) == 10
+    assert [event.ts_event_ns for event in ingestor.read_trades(DAY, T0 + MS, T0 + 3 * MS)] == [T0 + MS, T0 + 2 * MS]
+    assert sum(event.is_snapshot for event in ingestor.read_mbp10(DAY)) == 1
+    found = ingestor.get_time_range(DAY, "mbp-10")
+    assert (found.first_ns, found.last_ns) == (T0, T0 + 19 * MS)
+    assert (found.records, found.snapshots, found.first_recv_ns) == (21, 1, DAY_NS)
+
+
+def test_the_ingestor_gives_what_is_whole_then_the_damage(tmp_path: Path) -> None:
+    path = write_file(tmp_path, "trades", TRADES)
+    path.write_bytes(path.read_bytes()[:-7])
+    events = DBNIngestor(tmp_path).read_trades(DAY)
+    assert [next(events).ts_event_ns for _ in range(9)][-1] == T0 + 8 * MS
+    with pytest.raises(DamagedFileError):
+        next(events)
+
+
+def test_one_day_of_a_file_of_several(tmp_path: Path) -> None:
+    midnight = DAY_NS + 86_400 * SECOND
+    records = [trade(midnight - 2 * SECOND), trade(midnight - 5, midnight - 1), trade(midnight - 4, midnight + 1)]
+    write_file(tmp_path, "trades", records, name="glbx-mdp3-20251216-20251217.trades.dbn")
+    ingestor = DBNIngestor(tmp_path)
+    assert len(list(ingestor.read_trades(DAY))) == 2
+    assert len(list(ingestor.read_trades(NEXT))) == 1
+    assert ingestor.get_time_range(NEXT, "trades").records == 1
+
+
+def test_no_such_day(tmp_path: Path) -> None:
+    write_file(tmp_path, "trades", TRADES)
+    with pytest.raises(NoDataError):
+        DBNIngestor(tmp_path).get_time_range(NEXT, "trades")
+
+
+def test_a_strict_reading_ends_at_the_first_damage(tmp_path: Path) -> None:
+    cut = write_file(tmp_path, "trades", TRADES)
+    cut.write_bytes(cut.read_bytes()[:-7])
+    write_file(tmp_path, "trades", [trade(T0 + 86_400 * SECOND)], day=NEXT)
+    infos = scan(tmp_path).files
+    for strict, count in ((False, 10), (True, 9)):
+        reading = Reading(strict)
+        assert sum(len(batch) for batch in read_batches(infos, Selection(), reading)) == count
+        assert (len(reading.damage), reading.stopped) == (1, strict)
+
+
+def test_counts_of_all_files_are_summed_by_reason_and_instrument(tmp_path: Path) -> None:
+    undefined = (1 << 63) - 1
+    for day in (DAY, NEXT):
+        at = T0 + (day - DAY).days * 86_400 * SECOND
+        write_file(tmp_path, "trades", [trade(at, price=undefined), trade(at, instrument_id=9)], day=day)
+    reading = Reading()
+    assert sum(len(batch) for batch in read_batches(scan(tmp_path).files, Selection(), reading)) == 2
+    assert (reading.read, reading.rejected, reading.unresolved) == (4, {"no_price": 2}, {9: 2})
+
+
+def test_another_instrument_on_a_later_day_is_a_roll_and_is_noted_once() -> None:
+    reading = Reading()
+    for instrument_id, day in ((1, 10), (1, 11), (2, 12), (2, 12), (2, 13)):
+        reading.saw_front("ES", instrument_id, day)
+    assert [(roll.from_id, roll.to_id, roll.ts_ns) for roll in reading.rolls] == [(1, 2, 12 * 86_400 * SECOND)]
