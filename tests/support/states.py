@@ -56,5 +56,5 @@ def _section(machine: Machine) -> str:
     lines += [f"    {ids[state]} --> [*]" for state in ends]
     rows = "\n".join(f"| {a.value} | {event.value} | {b.value} |" for (a, event), b in machine.transitions.items())
     chart = "\n".join(["```mermaid", "stateDiagram-v2", *lines, "```"])
-    source = f"`{machine.module.__name__}`"
-    return f"## {machine.title}\n\n{theory}\n\nFrom {source}:\n\n{chart}\n\n| in state | on | goes to |\n|---|---|---|\n{rows}\n"
+    table = f"| in state | on | goes to |\n|---|---|---|\n{rows}"
+    return f"## {machine.title}\n\n{theory}\n\nFrom `{machine.module.__name__}`:\n\n{chart}\n\n{table}\n"
