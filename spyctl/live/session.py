@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from typing import assert_never
 
 from spyctl.bus.in_flight import Sink
 from spyctl.errors import KeyRefusedError
@@ -245,6 +246,8 @@ class LiveSession:
                     self.notes.warn(text)
                 case End(error):
                     raise error
+                case _:
+                    assert_never(action)
 
     def _follow_window(self, now: Moment) -> None:
         expiry = self.window.manager.expiry

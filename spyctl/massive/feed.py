@@ -204,8 +204,8 @@ class Feed:
             reminders = self._subscriptions.remind(self.liveness.clock.now_ns())
             socket.repeat(reminders.subscribe, reminders.unsubscribe)
             if reminders.newly_missing:
-                some = ", ".join(sorted(reminders.newly_missing)[:5])
-                self._note(f"{self.name}: {len(self.missing)} not acknowledged: {some}")
+                topics = ", ".join(sorted(reminders.newly_missing)[:5])
+                self._note(f"{self.name}: {len(self.missing)} not acknowledged: {topics}")
             self._check_complete()
 
     def _on(self, event: FeedEvent) -> None:
