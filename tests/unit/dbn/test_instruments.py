@@ -62,10 +62,11 @@ class FakeFile:
 def test_only_definitions_of_the_dataset_and_the_days_are_read_and_each_once() -> None:
     today: Any = FakeFile("a", DAY_NS, DAY_NS + A_DAY)
     later: Any = FakeFile("b", DAY_NS + A_DAY, None)
+    earlier: Any = FakeFile("c", DAY_NS - A_DAY, DAY_NS)
     definitions = Definitions()
-    definitions.add(today)
-    definitions.add(later)
+    for file in (earlier, today, later):
+        definitions.add(file)
     assert definitions.of("IFEU.IMPA", D16, D16) == ()
     for _ in range(2):
         assert definitions.of("GLBX.MDP3", D16, D16) == (Mapping("ESZ5", ES, D16, D16 + 1),)
-    assert (today.read, later.read) == (1, 0)
+    assert (earlier.read, today.read, later.read) == (0, 1, 0)
