@@ -75,9 +75,8 @@ class Sender:
             await self._filled.wait()
             self._filled.clear()
             await self.send_waiting()
-            await asyncio.sleep(
-                self._timing.batch_delay
-            )  # what arrives meanwhile goes together, which costs a fraction
+            # What arrives meanwhile goes together, which costs a fraction.
+            await self._clock.wait_until(self._clock.now_ns() + round(self._timing.batch_delay * SECOND))
 
     async def finish(self, sending: "asyncio.Task[None]", look: Callable[[], None]) -> None:
         """Wait until all is stored, while ``sending`` goes on; ``look`` may append what the end brings to light.

@@ -225,7 +225,7 @@ class LiveSession:
             if self._listed is not None and self._listed.due():
                 self._errands.start(self._listed.refresh())
             self._act(self._watchdogs.look(list(self.policies.values()), now))
-            await asyncio.sleep(self.options.timing.tick)
+            await self.clock.wait_until(now.clock_ns + round(self.options.timing.tick * SECOND))
 
     def _now(self) -> Moment:
         return Moment(self.clock.time_ns(), self.clock.now_ns())

@@ -13,7 +13,7 @@ from spyctl.market.events import EventSource
 from spyctl.market.feeds import Arrival
 from spyctl.massive.normalize import from_rest, normalize
 from spyctl.massive.rest import Answer, MassiveRest, following
-from spyctl.timing.clock import Clock
+from spyctl.timing.clock import Clock, SystemClock
 from spyctl.timing.instants import SECOND
 
 PAGE = 50_000
@@ -35,9 +35,10 @@ class Filling:
 class Backfill:
     """Fetches trades of past minutes; keeps to the vendor's rate limit, and to what it has got."""
 
-    def __init__(self, rest: MassiveRest, *, pause_s: float = PAUSE_S) -> None:
+    def __init__(self, rest: MassiveRest, *, pause_s: float = PAUSE_S, clock: Clock | None = None) -> None:
         self._rest = rest
         self._pause_s = pause_s
+        self._clock = clock or SystemClock()
 
     async def trades(self, symbols: list[str], from_ns: int, to_ns: int) -> Filling:
         """Return the trades of some tickers between two instants (Unix ns).
@@ -70,7 +71,7 @@ class Backfill:
         # One page; a hiccup is no reason to begin anew, nor to give up.
         why, pause_s = "", 0.0
         for _ in range(TRIES):
-            await asyncio.sleep(pause_s)
+            await self._clock.wait_until(self._clock.now_ns() + round(pause_s * SECOND))
             pause_s = self._pause_s
             try:
                 answer = await asyncio.to_thread(self._rest.get, path, **query)

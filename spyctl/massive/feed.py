@@ -195,13 +195,14 @@ class Feed:
 
     async def _tend(self, socket: Socket) -> None:
         # Compares the subscriptions with what is desired, several times a second.
+        clock = self.liveness.clock
         self.liveness.connecting()
         while True:
-            await asyncio.sleep(self._timing.acknowledge / 10)
+            await clock.wait_until(clock.now_ns() + round(self._timing.acknowledge / 10 * SECOND))
             self.liveness.beat()
             if self._state is not FeedState.UP:
                 continue
-            reminders = self._subscriptions.remind(self.liveness.clock.now_ns())
+            reminders = self._subscriptions.remind(clock.now_ns())
             socket.repeat(reminders.subscribe, reminders.unsubscribe)
             if reminders.newly_missing:
                 topics = ", ".join(sorted(reminders.newly_missing)[:5])
@@ -237,8 +238,6 @@ class Feed:
         self._check_complete()
         if parsed.events or parsed.rejects:
             self._listener.arrived(Arrival(self.name, parsed.events, parsed.rejects, parsed.notes, frame.clock_ns))
-
-    # --- gaps
 
     def _lose(self, reason: str, noticed_ns: int, waited: int) -> None:
         self._on(FeedEvent.LOST)
