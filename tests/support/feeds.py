@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from spyctl.market.feeds import Arrival
 from spyctl.massive.feed import Feed, Timing
@@ -13,6 +14,8 @@ QUICK = Timing(
     authenticate=0.5, acknowledge=0.2, ask_again=1.0, first_wait=0.02, longest_wait=0.1, stable=0.3, cool_down=0.2,
     refusals=0.5, ping=0.3,
 )  # fmt: skip
+# Quick where something breaks, but with the patience of a busy machine where nothing does.
+CALM = replace(QUICK, authenticate=10.0, ping=10.0)
 
 
 class Listener:

@@ -38,7 +38,7 @@ from spyctl.massive.simulator import Peer, Script, Simulator
 from spyctl.summary import StopReason
 from spyctl.timing.instants import SECOND
 from spyctl.timing.tasks import end_task
-from tests.support.feeds import QUICK, NoOptions
+from tests.support.feeds import CALM, NoOptions
 from tests.support.proxy import Proxy
 from tests.support.rest import NO_PLAN, serving
 from tests.support.servers import NatsServer
@@ -125,8 +125,7 @@ async def running(
             hooks=Hooks(connected=lambda: connection.connected, **hooks),
         )  # fmt: skip
         feeds = [
-            Feed(market, "k", url=simulator.url, source=options.source, timing=QUICK)
-            for market in ("stocks", "options")
+            Feed(market, "k", url=simulator.url, source=options.source, timing=CALM) for market in ("stocks", "options")
         ]
         policies = equity_policies(*feeds, strikes, require_options=require_options, suspicious=suspicious)
         task = asyncio.create_task(session.run(policies))

@@ -18,7 +18,7 @@ from spyctl.massive.feed import Feed, Timing
 from spyctl.massive.simulator import Peer, Script, Simulator
 from spyctl.massive.socket import client_class
 from spyctl.timing.instants import MS
-from tests.support.feeds import QUICK, Listener, running
+from tests.support.feeds import CALM, QUICK, Listener, running
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
@@ -32,7 +32,7 @@ def library(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def feed_to(simulator: Simulator, library: str | None = None, timing: Timing = QUICK) -> Feed:
+def feed_to(simulator: Simulator, library: str | None = None, timing: Timing = CALM) -> Feed:
     feed = Feed("stocks", KEY, url=simulator.url, timing=timing, library=library)
     feed.set_desired(TOPICS)
     return feed
@@ -212,7 +212,10 @@ async def test_silence_before_authentication_ends_with_the_deadline(silent: str)
             return (silent == "answer" and simulator.connections == 1) or await super().authenticate(peer, key)
 
     listener = Listener()
-    async with Simulator(0, script=Silent()).serving() as simulator, running(feed := feed_to(simulator), listener):
+    async with (
+        Simulator(0, script=Silent()).serving() as simulator,
+        running(feed := feed_to(simulator, timing=QUICK), listener),
+    ):
         await eventually(lambda: is_up(feed))
         assert simulator.connections == 2
         assert "no authentication in time" in listener.notes[0]
@@ -234,7 +237,7 @@ async def test_a_strange_answer_to_the_key_is_tried_again(answer: str) -> None:
 
 async def test_a_half_open_connection_is_noticed_by_its_ping() -> None:
     listener = Listener()
-    async with Simulator(0).serving() as simulator, running(feed := feed_to(simulator), listener):
+    async with Simulator(0).serving() as simulator, running(feed := feed_to(simulator, timing=QUICK), listener):
         await eventually(lambda: is_up(feed))
         simulator.peers[0].socket.transport.pause_reading()  # nothing answers any more, not even pings
         await eventually(lambda: simulator.connections == 2)
