@@ -49,7 +49,7 @@ def show(context: typer.Context, as_json: Json = False) -> int:
     """
     import orjson
 
-    from spyctl.replay.plan import shown
+    from spyctl.paths import path_text
 
     group = context.find_root().command
     settings = load(group)
@@ -66,7 +66,7 @@ def show(context: typer.Context, as_json: Json = False) -> int:
         cells = [(name, value or "·", origin, _commands(commands)) for name, value, origin, commands in rows]
         for line in table(("setting", "value", "from", "of"), cells):
             write(line)
-        read = (f"{shown(path)}{'' if path in settings.files else ' (not there)'}" for path in files)
+        read = (f"{path_text(path)}{'' if path in settings.files else ' (not there)'}" for path in files)
         write(f" files: {', '.join(read)}")
     return ExitCode.OK
 
@@ -88,7 +88,7 @@ def _settings(known: list[Option], settings: Settings) -> Iterator[tuple[str, st
 
 
 def _value(option: Option, settings: Settings) -> tuple[str, str]:
-    from spyctl.replay.plan import shown
+    from spyctl.paths import path_text
 
     param = option.param
     if text := os.environ.get(param.envvar):
@@ -99,5 +99,5 @@ def _value(option: Option, settings: Settings) -> tuple[str, str]:
         for part in option.command.split():
             defaults = defaults[part]
         value = defaults[param.name]
-        return ", ".join(value) if isinstance(value, tuple) else str(value), shown(Path(origin))
+        return ", ".join(value) if isinstance(value, tuple) else str(value), path_text(Path(origin))
     return "" if param.default in (None, False) else str(param.default), "default"

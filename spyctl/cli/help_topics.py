@@ -91,10 +91,10 @@ def help_topic(
 
 
 def _environment(group: Any) -> Iterator[str]:
-    from spyctl.replay.plan import shown
+    from spyctl.paths import path_text
 
     yield "A flag goes before the environment, that before ./spyctl.toml, that before the"
-    yield f"user's file ({shown(user_file())}), that before the default."
+    yield f"user's file ({path_text(user_file())}), that before the default."
     yield ""
     found: dict[str, tuple[str, str, list[str]]] = {}
     for option in options(group):

@@ -30,7 +30,7 @@ def sample(
     from datetime import timedelta
 
     from spyctl.dbn.sample import FOLDERS, day_span, is_vendor_folder, write_day
-    from spyctl.replay.plan import shown
+    from spyctl.paths import path_text
     from spyctl.timing.instants import parse_date, parse_duration, parse_instant
 
     talk = talk_of(context)
@@ -45,7 +45,7 @@ def sample(
             day += timedelta(days=1)
     if is_vendor_folder(data_dir):
         raise UsageError(
-            f"{shown(data_dir)} holds files that are not synthetic; the two are never mixed", "--data-dir DIR"
+            f"{path_text(data_dir)} holds files that are not synthetic; the two are never mixed", "--data-dir DIR"
         )
     for day in days:
         if day.weekday() == 5:
@@ -63,9 +63,9 @@ def sample(
             talk.warn(f"{day}: --length {length} goes beyond the UTC day; it is cut at its end")
         present = [path for folder in FOLDERS.values() for path in (data_dir / folder).glob(f"*-{day:%Y%m%d}.*")]
         if present and not force:
-            raise UsageError(f"{shown(present[0])} is already there", "--force writes over it")
+            raise UsageError(f"{path_text(present[0])} is already there", "--force writes over it")
         written = True
         for file in write_day(data_dir, day, start_ns, end_ns, rate=rate, seed=seed):
-            talk.line(f"{shown(file.path)}  {file.records:,} records  {size_text(file.size)}")
+            talk.line(f"{path_text(file.path)}  {file.records:,} records  {size_text(file.size)}")
     if not written:
         raise UsageError("nothing to write: the market is closed on Saturdays", "--date of another day")

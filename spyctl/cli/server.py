@@ -48,7 +48,7 @@ async def _run(folder: Path, port: int, talk: Talk) -> int:
 
     from spyctl.bus.embedded import EmbeddedServer
     from spyctl.bus.embedded import Store as EmbeddedStore
-    from spyctl.replay.plan import shown
+    from spyctl.paths import path_text
 
     loop = asyncio.get_running_loop()
     signals: asyncio.Queue[ExitCode] = asyncio.Queue()
@@ -57,7 +57,9 @@ async def _run(folder: Path, port: int, talk: Talk) -> int:
     async with EmbeddedServer(EmbeddedStore(folder), port) as server:
         assert server.state is not None
         verb = "started" if server.started else "already running, kept"
-        talk.block("nats", f"nats-server {server.state.version} {verb}: {server.state.url}", f"store {shown(folder)}")
+        talk.block(
+            "nats", f"nats-server {server.state.version} {verb}: {server.state.url}", f"store {path_text(folder)}"
+        )
         talk.line("Ctrl-C ends it, unless another command is using it")
         return await signals.get()
 
@@ -73,7 +75,7 @@ def status(store: Store = None, as_json: Json = False) -> int:
     import orjson
 
     from spyctl.bus.embedded import Store as EmbeddedStore
-    from spyctl.replay.plan import shown
+    from spyctl.paths import path_text
 
     folder = _store_path(store)
     found = EmbeddedStore(folder)
@@ -92,7 +94,7 @@ def status(store: Store = None, as_json: Json = False) -> int:
             write(f"running  nats-server {state.version} on {state.url}, process {state.pid}")
         else:
             write("stopped  it starts with the first command that needs it")
-        write(f"store    {shown(folder)}, {size_text(size)} held, {size_text(found.free_bytes())} free")
+        write(f"store    {path_text(folder)}, {size_text(size)} held, {size_text(found.free_bytes())} free")
     return ExitCode.OK
 
 
@@ -109,13 +111,13 @@ def reset(
     import sys
 
     from spyctl.bus.embedded import Store as EmbeddedStore
-    from spyctl.replay.plan import shown
+    from spyctl.paths import path_text
 
     folder = _store_path(store)
     if not yes:
         if not sys.stdin.isatty():
-            raise UsageError(f"this deletes all events in {shown(folder)}", "spyctl server reset --yes")
-        typer.confirm(f"delete all events in {shown(folder)}?", abort=True, err=True)
+            raise UsageError(f"this deletes all events in {path_text(folder)}", "spyctl server reset --yes")
+        typer.confirm(f"delete all events in {path_text(folder)}?", abort=True, err=True)
     freed = EmbeddedStore(folder).reset()
-    talk_of(context).line(f"deleted {size_text(freed)} in {shown(folder)}")
+    talk_of(context).line(f"deleted {size_text(freed)} in {path_text(folder)}")
     return ExitCode.OK

@@ -15,6 +15,7 @@ from spyctl.dbn.reader import RECORD_DTYPES
 from spyctl.errors import DamagedFileError, NoDataError, UsageError
 from spyctl.market.columns import SCHEMAS
 from spyctl.market.symbology import SymbolChoice, SymbolMap
+from spyctl.paths import path_text
 from spyctl.replay.source import of_file
 from spyctl.timing.instants import DAY, MAX_INSTANT, date_of, day_number, parse_date
 
@@ -135,12 +136,7 @@ def _span(dates: Sequence[date]) -> str:
     return f"{dates[0]} to {dates[-1]} ({len(dates)} dates)"
 
 
-def shown(path: Path) -> str:
-    """Write a path the way a user would: relative ones with ``./``, home as ``~``."""
-    if not path.is_absolute():
-        return str(path) if str(path).startswith(".") else f"./{path}"
-    home = Path.home()
-    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
+shown = path_text  # until its callers say path_text
 
 
 def make_plan(

@@ -86,4 +86,4 @@ def test_completing_imports_no_heavy_library(tmp_path: Path) -> None:
     assert not {"numpy", "nats", "orjson", "databento", "databento_dbn", "prometheus_client", "asyncio"} & loaded
     ours = {name for name in loaded if name.startswith("spyctl.") and not name.startswith("spyctl.cli")}
     packages = {"spyctl.timing", "spyctl.terminal"}
-    assert ours - packages <= {"spyctl.errors", "spyctl.timing.notes", "spyctl.terminal.text"}
+    assert ours - packages <= {"spyctl.errors", "spyctl.paths", "spyctl.timing.notes", "spyctl.terminal.text"}

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from spyctl.errors import UsageError
+from spyctl.paths import config_folder
 
 PROJECT_FILE = Path("spyctl.toml")
 HARMLESS = frozenset(
@@ -30,7 +31,7 @@ def user_file() -> Path:
     """Return where the user's own file is: ``SPYCTL_CONFIG``, else ``spyctl/config.toml`` in their configuration."""
     if named := os.environ.get("SPYCTL_CONFIG"):
         return Path(named).expanduser()
-    return Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "spyctl" / "config.toml"
+    return config_folder() / "config.toml"
 
 
 @dataclass(slots=True)
