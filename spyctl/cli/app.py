@@ -26,7 +26,8 @@ from spyctl.cli import (
 from spyctl.cli.framework import settings
 from spyctl.cli.framework.command import Command, Group, NatsCommand
 from spyctl.cli.framework.remedies import remedy_for
-from spyctl.cli.framework.talk import Talk, drop, prepare_streams, write
+from spyctl.cli.framework.reporter import Reporter
+from spyctl.cli.framework.streams import drop, prepare_streams, write
 from spyctl.errors import ExitCode, SpyctlError
 
 EPILOG = """\
@@ -118,7 +119,7 @@ _add("help", help_topics.help_topic, SET_UP, "pages: environment, exit-codes, ev
 def run(arguments: list[str] | None = None) -> int:
     """Run one command line and return its exit code; never raises, whatever happens."""
     prepare_streams()
-    talk = Talk()
+    talk = Reporter()
     arguments = _with_value(sys.argv[1:] if arguments is None else arguments, "--resume", LAST_RUN)
     talk.as_json, talk.debug = "--log-json" in arguments, "--debug" in arguments  # already while they are read
     try:
@@ -154,7 +155,7 @@ def run(arguments: list[str] | None = None) -> int:
         return ExitCode.FAILED
 
 
-def _invoke(command: Any, arguments: list[str], talk: Talk) -> int:
+def _invoke(command: Any, arguments: list[str], talk: Reporter) -> int:
     found = settings.load(command)
     for problem in found.problems:
         talk.warn(problem)
@@ -165,7 +166,7 @@ def _invoke(command: Any, arguments: list[str], talk: Talk) -> int:
         return end.exit_code
 
 
-def _trace(talk: Talk) -> None:
+def _trace(talk: Reporter) -> None:
     if talk.debug:
         import traceback
 

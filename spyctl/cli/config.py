@@ -18,9 +18,10 @@ from spyctl.cli.framework.settings import (
     options,
     user_file,
 )
-from spyctl.cli.framework.talk import table, write
+from spyctl.cli.framework.streams import write
 from spyctl.cli.options import Json
 from spyctl.errors import ExitCode
+from spyctl.terminal.tables import table
 
 app = typer.Typer(
     help="The settings in force and where each comes from.",

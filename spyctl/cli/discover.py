@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spyctl.cli.framework import complete
-from spyctl.cli.framework.talk import Talk, progress_bar, table, write
+from spyctl.cli.framework.reporter import Reporter, progress_bar
+from spyctl.cli.framework.streams import write
 from spyctl.cli.options import DataDir, Dataset, Json, Schema, Symbol, talk_of
 from spyctl.errors import ExitCode, NoDataError
+from spyctl.terminal.tables import table
 from spyctl.terminal.text import size_text
 
 if TYPE_CHECKING:
@@ -113,7 +115,7 @@ def discover(
     return ExitCode.INCOMPLETE if problems else ExitCode.OK
 
 
-def _check(infos: "Sequence[DBNFileInfo]", talk: Talk) -> "dict[int, FileCheck]":
+def _check(infos: "Sequence[DBNFileInfo]", talk: Reporter) -> "dict[int, FileCheck]":
     from spyctl.dbn.integrity import check_file, known_hashes
 
     hashes, found = known_hashes(), {}
@@ -123,7 +125,7 @@ def _check(infos: "Sequence[DBNFileInfo]", talk: Talk) -> "dict[int, FileCheck]"
     return found
 
 
-def _notes(talk: Talk, lines: Sequence[str], *, warn: bool = False) -> None:
+def _notes(talk: Reporter, lines: Sequence[str], *, warn: bool = False) -> None:
     say = talk.warn if warn else talk.line
     for line in lines[:_MOST_NOTES]:
         say(line)

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from spyctl.cli.framework import complete
-from spyctl.cli.framework.talk import write
+from spyctl.cli.framework.streams import write
 from spyctl.errors import UsageError
 
 

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spyctl.cli.framework.talk import Talk, progress_bar, table, write
+from spyctl.cli.framework.reporter import Reporter, progress_bar
+from spyctl.cli.framework.streams import write
 from spyctl.cli.options import DATABENTO_KEY, DataDir, Gateway, Json, Schema, databento_key, talk_of
 from spyctl.errors import ExitCode, KeyRefusedError, SpyctlError, UsageError
+from spyctl.terminal.tables import table
 from spyctl.terminal.text import size_text
 
 if TYPE_CHECKING:
@@ -101,7 +103,7 @@ def _days(texts: list[str]) -> "list[date]":
     return sorted(found)
 
 
-def _show_plan(talk: Talk, plan: "FetchPlan", *, batch: bool) -> None:
+def _show_plan(talk: Reporter, plan: "FetchPlan", *, batch: bool) -> None:
     rows = [
         (
             _span(order.request),
@@ -132,13 +134,13 @@ def _span(request: "DataRequest") -> str:
     return str(request.first) + (f"..{request.last:%m-%d}" if request.last != request.first else "")
 
 
-def _agreed(talk: Talk, cost: float) -> bool:
+def _agreed(talk: Reporter, cost: float) -> bool:
     if not (sys.stdin.isatty() and talk.stream.isatty()):
         raise UsageError("there is nobody to ask whether to buy this", "--yes, with --max-cost USD to be safe")
     return typer.confirm(f"download for ${cost:.2f}?", err=True)
 
 
-def _stream(fetcher: "Fetcher", order: "Order", talk: Talk) -> "list[Fetched]":
+def _stream(fetcher: "Fetcher", order: "Order", talk: Reporter) -> "list[Fetched]":
     from datetime import date
 
     request = order.request
@@ -151,7 +153,7 @@ def _stream(fetcher: "Fetcher", order: "Order", talk: Talk) -> "list[Fetched]":
     return found
 
 
-def _watched(fetcher: "Fetcher", request: "DataRequest", day: "date", size: int, talk: Talk) -> "Fetched":
+def _watched(fetcher: "Fetcher", request: "DataRequest", day: "date", size: int, talk: Reporter) -> "Fetched":
     # The client tells nothing on its way, so a thread downloads and the growing file is looked at. Ctrl-C leaves
     # the thread behind: it must not keep the program from ending.
     from concurrent.futures import Future

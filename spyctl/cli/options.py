@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 import typer
 
 from spyctl.cli.framework import complete
-from spyctl.cli.framework.talk import Talk
+from spyctl.cli.framework.help_page import OUTPUT
+from spyctl.cli.framework.reporter import Reporter
 from spyctl.errors import KeyRefusedError, UsageError
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def databento_key() -> str | None:
     return os.environ.get(DATABENTO_KEY, "").strip() or None
 
 
-HOW, WHERE, ACCESS, OUTPUT = "How to play it", "Where to", "How to get in", "What to show"
+HOW, WHERE, ACCESS = "How to play it", "Where to", "How to get in"
 
 Symbol = Annotated[
     list[str] | None,
@@ -314,8 +315,8 @@ def output(
     talk.debug |= debug
 
 
-def talk_of(context: typer.Context) -> Talk:
+def talk_of(context: typer.Context) -> Reporter:
     """Return what the process talks through."""
-    talk = context.find_object(Talk)
+    talk = context.find_object(Reporter)
     assert talk is not None
     return talk

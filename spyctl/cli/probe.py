@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spyctl.cli.framework.talk import colours, write
+from spyctl.cli.framework.streams import colours, write
 from spyctl.cli.live import Delayed, FeedUrl, RestUrl, Symbol, http_url, ws_url
 from spyctl.cli.options import (
     API_KEYS,

@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 
 from spyctl.cli.framework import complete
-from spyctl.cli.framework.talk import write
+from spyctl.cli.framework.help_page import OUTPUT
+from spyctl.cli.framework.streams import write
 from spyctl.cli.options import (
     HOW,
-    OUTPUT,
     WHERE,
     DataDir,
     Dataset,

@@ -7,7 +7,7 @@ from typing import Any
 
 from spyctl.bus.embedded import Store as EmbeddedStore
 from spyctl.bus.target import Target
-from spyctl.cli.framework.talk import Talk
+from spyctl.cli.framework.reporter import Reporter
 from spyctl.dbn.catalog import days, scan
 from spyctl.errors import UsageError
 from spyctl.replay.plan import Plan, choose_dates, make_plan, shown
@@ -118,7 +118,7 @@ def _events_text(plan: Plan) -> str:
     return f"{about}{sum(plan.events.values()):,} events: {' + '.join(parts) or 'none'}{of}{tail}"
 
 
-def show_plan(talk: Talk, plan: Plan, request: Request) -> None:
+def show_plan(talk: Reporter, plan: Plan, request: Request) -> None:
     """Say what would be played, before anything is."""
     dates = ", ".join(map(str, plan.dates[:3])) + (f" … {plan.dates[-1]}" if len(plan.dates) > 3 else "")
     if len(plan.dates) > 3:

@@ -16,9 +16,10 @@ from spyctl.bus.publishing import Publishing, RunRequest, publishing
 from spyctl.bus.runs import RunState, new_run_id
 from spyctl.bus.target import Reached, reach
 from spyctl.cli.framework.remedies import remedy_for
+from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.framework.signals import Interruption
 from spyctl.cli.framework.stdout_sink import StdoutSink
-from spyctl.cli.framework.talk import Talk, drop
+from spyctl.cli.framework.streams import drop
 from spyctl.cli.framework.watch import watched
 from spyctl.cli.replay_plan import Request
 from spyctl.cli.summary import print_summary
@@ -56,7 +57,7 @@ class _Destination:
         return self.run.stream.name if self.run is not None else None
 
 
-async def run_replay(request: Request, plan: Plan, talk: Talk) -> int:
+async def run_replay(request: Request, plan: Plan, talk: Reporter) -> int:
     """Play what was asked for and return the exit code. Raises :class:`SpyctlError`."""
     interruption = Interruption()
     try:
@@ -72,7 +73,7 @@ async def run_replay(request: Request, plan: Plan, talk: Talk) -> int:
 
 
 async def _replay_to_nats(
-    request: Request, plan: Plan, talk: Talk, interruption: Interruption, reached: Reached
+    request: Request, plan: Plan, talk: Reporter, interruption: Interruption, reached: Reached
 ) -> int:
     show_server(talk, reached)
     await _check_space(plan, request, reached)
@@ -122,7 +123,7 @@ def _content_options(request: Request, plan: Plan) -> dict[str, Any]:
     }
 
 
-def show_server(talk: Talk, reached: Reached) -> None:
+def show_server(talk: Reporter, reached: Reached) -> None:
     version = reached.connection.server_version
     embedded = reached.embedded
     if embedded is None or embedded.state is None:
@@ -155,7 +156,9 @@ async def _check_space(plan: Plan, request: Request, reached: Reached) -> None:
         )
 
 
-async def _play(request: Request, plan: Plan, talk: Talk, interruption: Interruption, destination: _Destination) -> int:
+async def _play(
+    request: Request, plan: Plan, talk: Reporter, interruption: Interruption, destination: _Destination
+) -> int:
     replay = Replay(
         plan.infos, destination.sink, replace(request.options, selection=plan.selection), run_id=destination.run_id
     )
@@ -187,7 +190,7 @@ async def _play(request: Request, plan: Plan, talk: Talk, interruption: Interrup
 
 @asynccontextmanager
 async def _shown(
-    request: Request, plan: Plan, talk: Talk, replay: Replay, destination: _Destination
+    request: Request, plan: Plan, talk: Reporter, replay: Replay, destination: _Destination
 ) -> AsyncIterator[None]:
     # Shows the replay while it goes on.
     stream, consumers = destination.stream, destination.consumers
@@ -212,7 +215,7 @@ async def _shown(
         await end_task(notes)
 
 
-async def _until_played(request: Request, talk: Talk, replay: Replay, run: Publishing | None) -> SpyctlError | None:
+async def _until_played(request: Request, talk: Reporter, replay: Replay, run: Publishing | None) -> SpyctlError | None:
     # Plays to the end; returns what ended it early.
     try:
         if run is None:
@@ -246,7 +249,7 @@ def _figures(replay: Replay, consumers: Consumers | None, stream: str | None) ->
     return Figures(summary.document(), waiting, consumers.now if consumers is not None else (), gauges)
 
 
-async def _tell_rolls(replay: Replay, talk: Talk) -> None:
+async def _tell_rolls(replay: Replay, talk: Reporter) -> None:
     # Says a roll when its time is played; reading is ahead of that.
     told = 0
     try:
@@ -257,7 +260,7 @@ async def _tell_rolls(replay: Replay, talk: Talk) -> None:
         _tell_due_rolls(replay, talk, told)
 
 
-def _tell_due_rolls(replay: Replay, talk: Talk, told: int) -> int:
+def _tell_due_rolls(replay: Replay, talk: Reporter, told: int) -> int:
     for roll in replay.reading.rolls[told:]:
         if (replay.pace.last_ns or 0) < roll.ts_ns:
             break
@@ -269,6 +272,6 @@ def _tell_due_rolls(replay: Replay, talk: Talk, told: int) -> int:
     return told
 
 
-def _show_damage(talk: Talk, damage: Any) -> None:
+def _show_damage(talk: Reporter, damage: Any) -> None:
     whole = f"; the {damage.records:,} records before that are published, acked" if damage.records else ""
     talk.error(damage.message, f"{remedy_for(damage)}{whole}")

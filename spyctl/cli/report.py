@@ -9,13 +9,15 @@ from xml.sax.saxutils import escape
 import orjson
 
 from spyctl.cli.framework.remedies import remedy_for
-from spyctl.cli.framework.talk import Talk, progress_bar, table, write
+from spyctl.cli.framework.reporter import Reporter, progress_bar
+from spyctl.cli.framework.streams import write
 from spyctl.dbn.catalog import DBNFileInfo, days, may_hold, refuse_mixture
 from spyctl.dbn.quality import Quality, assess, in_daily_break
 from spyctl.dbn.quality_picture import draw_quality
 from spyctl.errors import DamagedFileError, ExitCode, UsageError
 from spyctl.replay.plan import choose_dates, shown
 from spyctl.replay.source import holding
+from spyctl.terminal.tables import table
 from spyctl.timing.instants import MS, SECOND, US, clock_text, duration_text, utc_text
 
 _ROWS: list[tuple[str, Callable[[Quality], str]]] = [
@@ -56,7 +58,7 @@ def show_report(
     symbols: tuple[str, ...],
     root: Path,
     picture: Path | None,
-    talk: Talk,
+    talk: Reporter,
     *,
     as_json: bool,
     unreadable: Sequence[DamagedFileError] = (),

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from spyctl.cli.framework.command import Command, Group
-from spyctl.cli.framework.talk import Talk, write
+from spyctl.cli.framework.reporter import Reporter
+from spyctl.cli.framework.streams import write
 from spyctl.cli.options import Json, Port, Store, talk_of
 from spyctl.errors import ExitCode, UsageError
 from spyctl.terminal.text import size_text
@@ -42,7 +43,7 @@ def run(context: typer.Context, store: Store = None, port: Port = 4222) -> int:
     return asyncio.run(_run(_store_path(store), port, talk_of(context)))
 
 
-async def _run(folder: Path, port: int, talk: Talk) -> int:
+async def _run(folder: Path, port: int, talk: Reporter) -> int:
     import asyncio
     import signal
 

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 import typer
 
 from spyctl.cli.framework import complete
-from spyctl.cli.options import OUTPUT, Embedded, Json, NatsUrl, Port, Prefix, Store, nats_target, talk_of
+from spyctl.cli.framework.help_page import OUTPUT
+from spyctl.cli.options import Embedded, Json, NatsUrl, Port, Prefix, Store, nats_target, talk_of
 from spyctl.errors import UsageError
 
 LAST = 10

@@ -18,9 +18,10 @@ from spyctl.bus.connection import ApiError, Connection
 from spyctl.bus.reader import follow
 from spyctl.bus.stream import count_after
 from spyctl.bus.target import Target, reach
+from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.framework.screen import show_progress
 from spyctl.cli.framework.signals import Interruption
-from spyctl.cli.framework.talk import Talk, drop
+from spyctl.cli.framework.streams import drop
 from spyctl.errors import ExitCode, NoDataError
 from spyctl.market.subjects import stream_name
 from spyctl.terminal.event_lines import HEADING, Stored, TextLines, Wanted, json_lines, payload_lines
@@ -47,7 +48,7 @@ class TailRequest:
     as_json: bool
 
 
-async def run_tail(request: TailRequest, talk: Talk) -> int:
+async def run_tail(request: TailRequest, talk: Reporter) -> int:
     """Show events until told to end; returns the exit code. Raises :class:`SpyctlError`."""
     interruption = Interruption()
     shower = _Shower(request)
@@ -70,7 +71,7 @@ async def run_tail(request: TailRequest, talk: Talk) -> int:
     return interruption.code if interruption.code is not None else ExitCode.OK
 
 
-async def _show(request: TailRequest, talk: Talk, connection: Connection, shower: "_Shower") -> None:
+async def _show(request: TailRequest, talk: Reporter, connection: Connection, shower: "_Shower") -> None:
     info = await _stream(request, talk, connection)
     state = info["state"]
     name, last_seq = info["config"]["name"], state["last_seq"]
@@ -93,7 +94,7 @@ async def _show(request: TailRequest, talk: Talk, connection: Connection, shower
                 return
 
 
-async def _stream(request: TailRequest, talk: Talk, connection: Connection) -> dict[str, Any]:
+async def _stream(request: TailRequest, talk: Reporter, connection: Connection) -> dict[str, Any]:
     name, told = stream_name(request.prefix), False
     while True:
         try:
@@ -200,7 +201,7 @@ class _Shower:
             sys.stdout.buffer.write(write(messages))
             sys.stdout.buffer.flush()
 
-    def close(self, talk: Talk) -> None:
+    def close(self, talk: Reporter) -> None:
         if self._form == "stats" and self._as_json:
             sys.stdout.write(orjson.dumps(self.tally.document(), option=orjson.OPT_INDENT_2).decode() + "\n")
         elif self._form == "stats":

@@ -9,9 +9,11 @@ import typer
 
 from spyctl.cli.framework import complete
 from spyctl.cli.framework.remedies import remedy_for
-from spyctl.cli.framework.talk import progress_bar, table, write
+from spyctl.cli.framework.reporter import progress_bar
+from spyctl.cli.framework.streams import write
 from spyctl.cli.options import DataDir, Dataset, Json, Schema, Symbol, talk_of
 from spyctl.errors import ExitCode, NoDataError
+from spyctl.terminal.tables import table
 
 if TYPE_CHECKING:
     from spyctl.replay.source import TimeRange

@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from spyctl.cli.framework.help_page import help_page
-from spyctl.cli.framework.talk import write
+from spyctl.cli.framework.streams import write
 from spyctl.cli.options import access, output
 
 Shared = Callable[..., None]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from rich.console import Console, RenderableType
 from rich.live import Live as Redrawn
 
-from spyctl.cli.framework.talk import Talk
+from spyctl.cli.framework.reporter import Reporter
 from spyctl.timing.notes import Note
 
 FRAME_S = 0.25
@@ -18,7 +18,7 @@ LINE_S = 10.0
 Draw = Callable[[int, int, Sequence[Note]], RenderableType]
 
 
-async def show_progress(draw: Draw, line: Callable[[], str], talk: Talk) -> None:
+async def show_progress(draw: Draw, line: Callable[[], str], talk: Reporter) -> None:
     """Show a run until cancelled; does nothing where the user wants quiet.
 
     On a terminal it takes the alternate screen and gives it back however it ends, also for Ctrl-Z. What is said

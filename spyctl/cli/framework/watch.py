@@ -6,8 +6,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from spyctl.bus.consumers import Consumers
+from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.framework.screen import Draw, show_progress
-from spyctl.cli.framework.talk import Talk
 from spyctl.timing.tasks import end_task
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def watched(
-    talk: Talk,
+    talk: Reporter,
     draw: Draw | None,
     line: Callable[[], str],
     consumers: Consumers | None,
