@@ -10,7 +10,7 @@ import typer
 from spyctl.cli.framework import complete
 from spyctl.cli.framework.reporter import Reporter, progress_bar
 from spyctl.cli.framework.streams import write
-from spyctl.cli.options import DataDir, Dataset, Json, Schema, Symbol, talk_of
+from spyctl.cli.options import DataDir, Dataset, Json, Schema, Symbol
 from spyctl.errors import ExitCode, NoDataError
 from spyctl.terminal.tables import table
 from spyctl.terminal.text import size_text
@@ -27,6 +27,7 @@ _MOST_NOTES = 5
 
 def discover(
     context: typer.Context,
+    *,
     schema: Schema = None,
     symbol: Symbol = None,
     dataset: Dataset = None,
@@ -62,7 +63,7 @@ def discover(
     from spyctl.replay.plan import shown, with_symbols
 
     schemas = [schema_name(text) for text in schema] if schema else list(SCHEMAS)
-    talk = talk_of(context)
+    talk = Reporter.of(context)
     catalog = scan(data_dir)
     infos = [info for info in catalog.files if info.schema in schemas and dataset in (None, info.dataset)]
     if not infos and not catalog.unreadable:

@@ -8,7 +8,8 @@ import typer
 
 from spyctl.cli.framework.reporter import Reporter, progress_bar
 from spyctl.cli.framework.streams import write
-from spyctl.cli.options import DATABENTO_KEY, DataDir, Gateway, Json, Schema, databento_key, talk_of
+from spyctl.cli.keys import DATABENTO_KEY, databento_key
+from spyctl.cli.options import DataDir, Gateway, Json, Schema
 from spyctl.errors import ExitCode, KeyRefusedError, SpyctlError, UsageError
 from spyctl.terminal.tables import table
 from spyctl.terminal.text import size_text
@@ -25,6 +26,7 @@ _UNPACKED = 10  # about what zstd saves, for the progress bar alone
 
 def fetch(
     context: typer.Context,
+    *,
     date: Annotated[
         list[str],
         typer.Option("--date", metavar="DAY", help="UTC day, or D..D; repeatable. Days that are there are left out."),
@@ -61,7 +63,7 @@ def fetch(
     key = databento_key()
     if key is None:
         raise KeyRefusedError(f"no API key: {DATABENTO_KEY} is not set", f"export {DATABENTO_KEY}=…")
-    talk = talk_of(context)
+    talk = Reporter.of(context)
     schemas = [schema_name(text) for text in schema] if schema else list(SCHEMAS)
     api = DatabentoApi(key, gateway or GATEWAY)
     plan = make_fetch_plan(api, data_dir, dataset, symbol or ["ES.c.0"], list(dict.fromkeys(schemas)), _days(date))

@@ -8,15 +8,15 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
-from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from spyctl.bus.acks.base import Patience
-from spyctl.bus.acks.choice import AckMode
+from spyctl.bus.acks.mode import AckMode
 from spyctl.bus.consumers import Consumers
 from spyctl.bus.publishing import Publishing, RunRequest, publishing
 from spyctl.bus.runs import RunState
 from spyctl.bus.target import Reached, Target, reach
+from spyctl.cli.feed_options import key_hash
 from spyctl.cli.framework.remedies import remedy_for
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.framework.signals import Interruption
@@ -171,11 +171,6 @@ async def _listed(rest: MassiveRest, underlying: str, expiry: date) -> frozenset
         return await asyncio.to_thread(listed_strikes, rest, underlying, expiry)
     except SpyctlError:
         return None
-
-
-def key_hash(api_key: str) -> str:
-    """Return what tells whether two runs use the same key, without telling the key."""
-    return blake2b(api_key.encode(), key=b"spyctl lease", digest_size=16).hexdigest() if api_key else ""
 
 
 @asynccontextmanager

@@ -5,9 +5,11 @@ from datetime import UTC
 from pathlib import Path
 from typing import Any
 
+from spyctl.bus.acks.mode import AckMode
 from spyctl.bus.embedded import Store as EmbeddedStore
 from spyctl.bus.target import Target
 from spyctl.cli.framework.reporter import Reporter
+from spyctl.cli.replay_options import SinkKind
 from spyctl.dbn.catalog import days, scan
 from spyctl.errors import UsageError
 from spyctl.replay.plan import Plan, choose_dates, make_plan, shown
@@ -44,8 +46,8 @@ class Request:
     trading_day: str | None
     options: ReplayOptions
     target: Target
-    sink: str
-    ack: str
+    sink: SinkKind
+    ack: AckMode
     resume: str | None
     verify: bool
     force: bool
@@ -138,7 +140,7 @@ def show_plan(talk: Reporter, plan: Plan, request: Request) -> None:
         lines.append(_events_text(plan))
         span, about = duration_text(plan.last_ns - plan.first_ns), "" if plan.exact else "about "
         takes = f"takes {about}{duration_text(plan.wall_ns)} and " if plan.wall_ns is not None else "takes "
-        free = _free_bytes(request.target) if request.sink == "nats" else None
+        free = _free_bytes(request.target) if request.sink is SinkKind.NATS else None
         room = f" ({size_text(free)} free)" if free is not None else ""
         lines.append(
             f"{about}{span} at {request.options.speed} {takes}{size_text(plan.stream_bytes)} of the "

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spyctl.bus.acks.choice import AckMode
 from spyctl.bus.consumers import Consumers
 from spyctl.bus.in_flight import Sink
 from spyctl.bus.publishing import Publishing, RunRequest, publishing
@@ -21,6 +20,7 @@ from spyctl.cli.framework.signals import Interruption
 from spyctl.cli.framework.stdout_sink import StdoutSink
 from spyctl.cli.framework.streams import drop
 from spyctl.cli.framework.watch import watched
+from spyctl.cli.replay_options import SinkKind
 from spyctl.cli.replay_plan import Request
 from spyctl.cli.summary import print_summary
 from spyctl.errors import ExitCode, NoSpaceError, SpyctlError
@@ -61,7 +61,7 @@ async def run_replay(request: Request, plan: Plan, talk: Reporter) -> int:
     """Play what was asked for and return the exit code. Raises :class:`SpyctlError`."""
     interruption = Interruption()
     try:
-        if request.sink == "stdout":
+        if request.sink is SinkKind.STDOUT:
             sink = StdoutSink(subject_table(request.options.prefix))
             return await _play(request, plan, talk, interruption, _Destination(sink, new_run_id()))
         async with reach(request.target, tell=talk.line) as reached:
@@ -104,7 +104,7 @@ def _run_request(request: Request, plan: Plan, reached: Reached) -> RunRequest:
         resume=request.resume,
         source=EventSource.DIRECT_FEED if reached.embedded is None and not request.force else None,
         force=request.force,
-        ack_mode=AckMode(request.ack),
+        ack_mode=request.ack,
         paced=request.options.speed != MAX_SPEED,
     )
 
@@ -178,7 +178,7 @@ async def _play(
         drop(sys.stdout)
         return ExitCode.OK  # whoever read our lines has had enough
     summary = summary_of(replay, destination.stream)
-    print_summary(summary, plan.dates, as_json=request.as_json, to_stderr=request.sink == "stdout")
+    print_summary(summary, plan.dates, as_json=request.as_json, to_stderr=request.sink is SinkKind.STDOUT)
     for damage in replay.reading.damage:
         if failure is not damage:
             _show_damage(talk, damage)
@@ -205,7 +205,7 @@ async def _shown(
     )
     view = ReplayView(replay, scene, (lambda: consumers.now) if consumers is not None else None)
     # Events that scroll by on the same terminal leave no place for a display.
-    draw = view.draw if request.sink != "stdout" or not sys.stdout.isatty() else None
+    draw = view.draw if request.sink is not SinkKind.STDOUT or not sys.stdout.isatty() else None
     figures = partial(_figures, replay, consumers, stream)
     notes = asyncio.create_task(_tell_rolls(replay, talk))
     try:

@@ -9,9 +9,9 @@ import typer
 
 from spyctl.cli.framework import complete
 from spyctl.cli.framework.remedies import remedy_for
-from spyctl.cli.framework.reporter import progress_bar
+from spyctl.cli.framework.reporter import Reporter, progress_bar
 from spyctl.cli.framework.streams import write
-from spyctl.cli.options import DataDir, Dataset, Json, Schema, Symbol, talk_of
+from spyctl.cli.options import DataDir, Dataset, Json, Schema, Symbol
 from spyctl.errors import ExitCode, NoDataError
 from spyctl.terminal.tables import table
 
@@ -23,6 +23,7 @@ _HEAD = f"         {'UTC':<31}{'New York':<21}ts_event_ns"
 
 def time_range(
     context: typer.Context,
+    *,
     date: Annotated[
         list[str],
         typer.Option(
@@ -53,7 +54,7 @@ def time_range(
     from spyctl.replay.source import time_range as exact_range
     from spyctl.timing.instants import days_text
 
-    talk = talk_of(context)
+    talk = Reporter.of(context)
     schemas = [schema_name(text) for text in schema] if schema else list(SCHEMAS)
     words = tuple(symbol or ())
     catalog = scan(data_dir)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import orjson
 from rich.text import Text
 
-from spyctl.terminal.event_lines import Stored
+from spyctl.terminal.event_lines import StreamMessage
 from spyctl.terminal.tables import table
 from spyctl.timing.histogram import Histogram, Percentiles
 from spyctl.timing.instants import SECOND
@@ -16,7 +16,7 @@ _REPLAYED_MS = 86_400_000
 
 
 @dataclass(slots=True)
-class SubjectTally:
+class SubjectStats:
     """Counts of one subject; durations in ns."""
 
     events: int = 0
@@ -26,16 +26,16 @@ class SubjectTally:
     received_to_stored: Histogram = field(default_factory=Histogram)
 
 
-class Tally:
+class StreamStats:
     """Counts messages; rates are over the time between the first and the last stored one."""
 
     def __init__(self) -> None:
-        self.subjects: dict[str, SubjectTally] = {}
+        self.subjects: dict[str, SubjectStats] = {}
         self._first_ns = self._last_ns = 0
 
-    def add(self, message: Stored) -> None:
+    def add(self, message: StreamMessage) -> None:
         """Count a message."""
-        tally = self.subjects.setdefault(message.subject, SubjectTally())
+        tally = self.subjects.setdefault(message.subject, SubjectStats())
         tally.events += 1
         tally.size += len(message.payload)
         self._first_ns = self._first_ns or message.stored_ns

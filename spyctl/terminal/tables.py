@@ -6,7 +6,7 @@ from textwrap import wrap
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[str] = ()) -> list[str]:
     """Write rows in columns as wide as they need, those named in ``right`` flush right."""
-    widths = [max(len(head), *(len(row[i]) for row in rows)) for i, head in enumerate(heads)]
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
     return [
         " "
         + " ".join(

@@ -15,7 +15,7 @@ from spyctl.bus.connection import connect
 from spyctl.bus.stream import ensure_stream
 from spyctl.market.events import EventSource, Gap, OptionTrade, StockQuote, StockTrade
 from spyctl.market.subjects import encode, subject_of
-from spyctl.terminal.event_lines import Stored, TextLines, json_lines, subjects_of
+from spyctl.terminal.event_lines import StreamMessage, TextLines, json_lines, subjects_of
 from tests.conftest import Cli
 from tests.support.servers import NatsServer
 from tests.support.simulation import simulate
@@ -154,7 +154,7 @@ async def test_messages_that_are_not_ours_are_shown_as_such_and_counted(cli: Cli
 
 
 def line(event: Any, seq: int = 1_385_358) -> str:
-    return TextLines().line(Stored(seq, subject_of(event), 0, encode(event), 0))
+    return TextLines().line(StreamMessage(seq, subject_of(event), 0, encode(event), 0))
 
 
 def test_each_event_type_has_a_line_for_a_person() -> None:
@@ -177,4 +177,4 @@ def test_words_name_subjects() -> None:
 
 
 def test_a_payload_that_is_not_an_object_becomes_text() -> None:
-    assert json.loads(json_lines([Stored(1, "market.gaps", 2, b'"}\xff', 0)]))["undecoded"] == '"}\ufffd'
+    assert json.loads(json_lines([StreamMessage(1, "market.gaps", 2, b'"}\xff', 0)]))["undecoded"] == '"}\ufffd'

@@ -20,7 +20,7 @@ OUTPUT = "Output"  # the panel of the options that every command has; it comes l
 _REST = "Options"
 _NARROWEST, _WIDEST = 60, 100
 _EXAMPLE = re.compile(r"\s*(\S+=\S+ )?spyctl ")
-_METAVARS = {"int": "N", "float": "X"}
+_METAVARS = {int: "N", float: "X"}
 
 
 class Row(NamedTuple):
@@ -81,7 +81,7 @@ def _by_panel(members: Iterable[Any]) -> dict[str, list[Any]]:
 def _metavar(param: Any) -> str:
     if param.metavar:
         return str(param.metavar)
-    return _METAVARS.get(getattr(param.type_descriptor, "__name__", ""), "TEXT")
+    return _METAVARS.get(param.type_descriptor.annotation, "TEXT")
 
 
 def _option_row(param: Any) -> Row:
@@ -129,7 +129,7 @@ class _Page:
 
     def panel(self, title: str, rows: Sequence[Row]) -> Iterator[str]:
         inner = self.width - 4
-        first = min(max(len(row.written) for row in rows), inner // 3)
+        first = max((len(row.written) for row in rows if len(row.written) <= inner // 3), default=inner // 3)
         yield f"{self.dim('╭─')} {title} {self.dim('─' * (self.width - len(title) - 5) + '╮')}"
         for row in rows:
             for written, text, setting in _folded(row, first, inner):

@@ -8,6 +8,7 @@ from spyctl.errors import SpyctlError
 
 # The remedy of a type of error, made of its facts; an error that is not listed brings its own.
 REMEDIES: dict[type[SpyctlError], Callable[[Any], str]] = {
+    errors.AddressError: lambda _: "--metrics 9464, or --metrics 0.0.0.0:9464",
     errors.FastIngestUnavailableError: lambda _: "--ack auto",
     errors.IncompleteTlsError: lambda _: "--tls-cert and --tls-key",
     errors.ResumeError: lambda _: "leave --resume out to play it anew",
