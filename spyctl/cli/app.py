@@ -194,7 +194,7 @@ def _usage(error: Any) -> tuple[str, str]:
         word = message.split("'")[1]
         close = get_close_matches(word, list(context.command.commands), 1)
         return f"{where} has no command {word!r}", f"{where} {close[0]}" if close else f"{where} --help"
-    text = " ".join(message.split())
+    text = " ".join(message.replace("Value error, ", "").split())
     return text[:1].lower() + text[1:].rstrip("."), f"{where} --help"
 
 

@@ -11,7 +11,7 @@ from spyctl.dbn.historical_api import GATEWAY
 class ProbeRequest:
     """What to check. ``api_key`` is ``None`` where the environment holds none; ``key_name`` is its variable."""
 
-    api_key: str | None
+    api_key: str | None = field(repr=False)
     key_name: str
     key_hash: str
     target: Target
@@ -20,7 +20,7 @@ class ProbeRequest:
     rest_url: str
     symbol: str = "SPY"
     prefix: str = ""
-    databento_key: str | None = None
+    databento_key: str | None = field(default=None, repr=False)
     gateway: str = GATEWAY
     rest_only: bool = False
     force: bool = False
