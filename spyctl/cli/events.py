@@ -16,7 +16,7 @@ def events(
     event_type: Annotated[
         str | None,
         typer.Argument(
-            metavar="[TYPE]",
+            metavar="TYPE",
             help="Type, schema id or subject, such as FuturesTrade.",
             autocompletion=complete.event_types,
         ),

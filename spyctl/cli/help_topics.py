@@ -57,7 +57,7 @@ def help_topic(
     topic: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[TOPIC]",
+            metavar="TOPIC",
             help="environment, exit-codes, events, or a command.",
             autocompletion=lambda incomplete: [name for name in _PAGES if name.startswith(incomplete)],
         ),

@@ -76,7 +76,7 @@ def tail(
     subjects: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[SUBJECT]…",
+            metavar="SUBJECT",
             help="futures, options.trades, gaps, …; default: all.",
             autocompletion=complete.subjects,
         ),

@@ -1,5 +1,7 @@
 """Where the vendor's feed is, and of which stock."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from spyctl.cli.feed_options import FeedOptions, key_hash
 from spyctl.errors import UsageError
 from tests.conftest import Cli
+from tests.support.records import T0, trade, write_file
 
 
 def test_the_vendors_addresses_are_the_default() -> None:
@@ -37,10 +40,20 @@ def test_the_hash_tells_keys_apart_and_not_what_they_are() -> None:
 
 
 def settings_of(cli: Cli, **environment: str) -> dict[tuple[str, str], tuple[str, str]]:
-    import json
-
     rows = json.loads(cli("config", "show", "--json", **environment).stdout)["settings"]
     return {(row["setting"], command): (row["value"], row["origin"]) for row in rows for command in row["commands"]}
+
+
+@pytest.mark.integration
+def test_a_replay_and_a_live_run_share_an_environment(cli: Cli, tmp_path: Path) -> None:
+    write_file(tmp_path / "dbn-data", "trades", [trade(T0)])
+    both = {"SPYCTL_SYMBOL": "ES.c.0", "SPYCTL_UNDERLYING": "QQQ"}
+    replay = cli("replay", "--dry-run", "--json", **both)
+    assert replay.returncode == 0, replay.stderr
+    assert json.loads(replay.stdout)["symbols"] == ["ES.c.0"]
+    live = cli("live", "--sim", "--for", "1s", "--json", **both)
+    assert live.returncode == 0, live.stderr
+    assert "QQQ trades and quotes" in live.stderr
 
 
 def test_the_symbol_of_a_replay_is_not_that_of_the_feed(cli: Cli) -> None:
