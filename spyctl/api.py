@@ -10,7 +10,7 @@ from datetime import date
 from functools import partial
 from typing import Any
 
-from spyctl.bus.acks.choice import AckMode
+from spyctl.bus.acks.mode import AckMode
 from spyctl.bus.acks.per_message import PerMessage
 from spyctl.bus.checkpoint import Checkpoint
 from spyctl.bus.connection import Connection, connect

@@ -2,6 +2,8 @@
 
     SpyctlError                     1  failed
     ├── UsageError                  2  a wrong option or combination of options
+    │   ├── AddressError               not an address to listen on
+    │   ├── ListenError                nothing can listen on an address
     │   ├── FastIngestUnavailableError the server or the stream takes no batches
     │   ├── IncompleteTlsError         a client certificate without its key, or the reverse
     │   ├── TimeSyntaxError            a text that is not a time
@@ -88,6 +90,23 @@ class UsageError(SpyctlError):
     """Options that are wrong or contradict each other."""
 
     exit_code = ExitCode.USAGE
+
+
+class AddressError(UsageError):
+    """A text is not an address to listen on."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"{text!r} is not an address to serve metrics on", "PORT, or HOST:PORT")
+        self.text = text
+
+
+class ListenError(UsageError):
+    """Nothing can listen on an address, because it is taken or not ours; ``reason`` is the system's."""
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(f"metrics cannot be served on {address}: {reason}", "another port")
+        self.address = address
+        self.reason = reason
 
 
 class FastIngestUnavailableError(UsageError):

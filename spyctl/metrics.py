@@ -1,7 +1,6 @@
-"""Figures of a run for Prometheus, and whether it is well: ``/metrics``, ``/healthz``, ``/readyz`` over HTTP.
+"""Figures of a run for Prometheus, and its health: ``/metrics``, ``/healthz``, ``/readyz`` over HTTP.
 
-A thread answers, but every figure is read on the event loop: a loop that is stuck answers nobody, which is what
-``/healthz`` says then.
+A thread answers, but every figure is read on the event loop: where that is stuck, ``/healthz`` says so.
 """
 
 import asyncio
@@ -18,7 +17,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from spyctl.bus.consumers import Consumer
-from spyctl.errors import UsageError
+from spyctl.errors import AddressError, ListenError
 
 PATIENCE_S = 2.0
 LOOPBACK = "127.0.0.1"
@@ -27,20 +26,22 @@ _COUNTS = {
     "received": "Events received.",
     "published": "Events published.",
     "acked": "Events acknowledged by JetStream.",
-    "duplicates": "Events that had been there before.",
-    "rejected": "Records that are no event.",
+    "duplicates": "Events that had been stored before.",
+    "rejected": "Records that are not events.",
     "late": "Events beyond the reorder window.",
     "reordered": "Events stored out of order.",
-    "dropped": "Events that had to go.",
-    "gaps": "Gaps upstream.",
-    "stalls": "Times the schedule had to shift.",
+    "dropped": "Events discarded because the server was too slow.",
+    "gaps": "Gaps in the feed.",
+    "stalls": "Times the schedule was shifted.",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What a run has come to. ``summary`` is its summary so far; ``gauges`` are further figures by name, in base
-    units; ``waiting_for`` says why it is not ready, empty where it is."""
+    """The state of a run. ``summary`` is its summary so far; ``gauges`` are further figures by name, in base units.
+
+    ``waiting_for`` says why it is not ready, empty where it is.
+    """
 
     summary: Mapping[str, Any]
     waiting_for: str
@@ -49,26 +50,26 @@ class Figures:
 
 
 def parse_address(text: str) -> tuple[str, int]:
-    """Read ``9464``, ``:9464`` (both on loopback), ``0.0.0.0:9464`` or ``[::1]:9464``; raises :class:`UsageError`."""
+    """Read ``9464``, ``:9464`` (both on loopback), ``0.0.0.0:9464`` or ``[::1]:9464``; raises :class:`AddressError`."""
     host, _, port = text.strip().rpartition(":")
     if not (port.isascii() and port.isdigit() and int(port) < 1 << 16):
-        raise UsageError(f"--metrics {text!r} is no address", "--metrics 9464, or --metrics 0.0.0.0:9464")
+        raise AddressError(text)
     return host.strip("[]") or LOOPBACK, int(port)
 
 
 @contextmanager
 def serving(address: tuple[str, int], read: Callable[[], Figures]) -> Iterator[str]:
-    """Answer on an address while a run goes on; yields where. Call it on the loop that ``read`` belongs to.
+    """Answer on an address during a run; yields the URL. Call it on the event loop that ``read`` belongs to.
 
-    Raises :class:`UsageError` where the address cannot be had.
+    Raises :class:`ListenError` where the address is taken.
     """
     loop = asyncio.get_running_loop()
 
     def ask() -> Figures | None:
-        found: concurrent.futures.Future[Figures] = concurrent.futures.Future()
+        answer: concurrent.futures.Future[Figures] = concurrent.futures.Future()
         try:
-            loop.call_soon_threadsafe(lambda: found.set_result(read()))
-            return found.result(PATIENCE_S)
+            loop.call_soon_threadsafe(lambda: answer.set_result(read()))
+            return answer.result(PATIENCE_S)
         except (TimeoutError, RuntimeError):
             return None
 
@@ -87,7 +88,7 @@ def serving(address: tuple[str, int], read: Callable[[], Figures]) -> Iterator[s
     try:
         server = ThreadingHTTPServer(address, Handler)
     except OSError as error:
-        raise UsageError(f"--metrics {address[0]}:{address[1]}: {error.strerror or error}", "another port") from None
+        raise ListenError(f"{address[0]}:{address[1]}", error.strerror or str(error)) from None
     server.daemon_threads = True
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True, name="metrics")
     thread.start()
@@ -111,12 +112,12 @@ def _answer(path: str, ask: Callable[[], Figures | None]) -> tuple[int, str, byt
         waiting = figures.waiting_for
         return (503, "text/plain", f"waiting for {waiting}\n".encode()) if waiting else (200, "text/plain", b"ok\n")
     registry = CollectorRegistry()
-    registry.register(_Once(figures))
+    registry.register(_FigureCollector(figures))
     return 200, CONTENT_TYPE_LATEST, generate_latest(registry)
 
 
-class _Once:
-    # Figures as a collector.
+class _FigureCollector:
+    # Figures as what prometheus_client collects from.
     def __init__(self, figures: Figures) -> None:
         self._figures = figures
 
@@ -127,24 +128,28 @@ class _Once:
         for subject, count in summary["by_subject"].items():
             events.add_metric([subject], count)
         yield events
-        for name, words in _COUNTS.items():
+        for name, text in _COUNTS.items():
             if isinstance(summary.get(name), int):
-                yield CounterMetricFamily(f"spyctl_{name}", words, value=summary[name])
+                yield CounterMetricFamily(f"spyctl_{name}", text, value=summary[name])
         in_flight = summary["published"] - summary["acked"]
         yield GaugeMetricFamily("spyctl_in_flight", "Events published and not yet acknowledged.", value=in_flight)
         for name in ("ack", "latency", "lateness"):
-            if found := summary.get(f"{name}_ms"):
+            if percentiles := summary.get(f"{name}_ms"):
                 family = GaugeMetricFamily(f"spyctl_{name}_seconds", f"The run's {name} so far.", labels=["quantile"])
-                family.add_metric(["0.5"], found["p50"] / 1000)
-                family.add_metric(["0.99"], found["p99"] / 1000)
+                family.add_metric(["0.5"], percentiles["p50"] / 1000)
+                family.add_metric(["0.99"], percentiles["p99"] / 1000)
                 yield family
         for name, value in self._figures.gauges.items():
             yield GaugeMetricFamily(f"spyctl_{name}", name.replace("_", " "), value=value)
-        behind = GaugeMetricFamily("spyctl_consumer_behind", "Messages not yet delivered.", labels=["consumer"])
-        age = GaugeMetricFamily("spyctl_consumer_behind_seconds", "Age of the oldest of them.", labels=["consumer"])
-        unacked = GaugeMetricFamily("spyctl_consumer_unacked", "Messages delivered, not acked.", labels=["consumer"])
-        for one in self._figures.consumers:
-            behind.add_metric([one.name], one.behind)
-            age.add_metric([one.name], one.behind_s or 0.0)
-            unacked.add_metric([one.name], one.unacked)
+        yield from self._consumers()
+
+    def _consumers(self) -> Iterator[Metric]:
+        labels = ["consumer"]
+        behind = GaugeMetricFamily("spyctl_consumer_behind", "Messages not yet delivered.", labels=labels)
+        age = GaugeMetricFamily("spyctl_consumer_behind_seconds", "Age of the oldest of them.", labels=labels)
+        unacked = GaugeMetricFamily("spyctl_consumer_unacked", "Messages delivered, not yet acked.", labels=labels)
+        for consumer in self._figures.consumers:
+            behind.add_metric([consumer.name], consumer.behind)
+            age.add_metric([consumer.name], consumer.behind_s or 0.0)
+            unacked.add_metric([consumer.name], consumer.unacked)
         yield from (behind, age, unacked)

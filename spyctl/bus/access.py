@@ -3,7 +3,6 @@
 Secrets come from files, the environment or a context, never from an option's value, and are in no message of ours.
 """
 
-import os
 import ssl
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import orjson
 
 from spyctl.errors import IncompleteTlsError, NoDataError, UsageError
+from spyctl.paths import config_folder
 
 _CREDS_MARK = "BEGIN NATS USER JWT"
 
@@ -77,8 +77,7 @@ def read_secret(path: Path) -> str:
 
 def contexts() -> dict[str, Path]:
     """List the contexts of the ``nats`` CLI by name."""
-    base = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
-    folder = Path(base).expanduser() / "nats" / "context"
+    folder = config_folder("nats") / "context"
     return {path.stem: path for path in sorted(folder.glob("*.json"))}
 
 

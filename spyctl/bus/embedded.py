@@ -31,6 +31,7 @@ import orjson
 
 from spyctl.bus.keeper import KEPT_FREE
 from spyctl.errors import EmbeddedServerError
+from spyctl.paths import data_folder
 
 HOST = "127.0.0.1"
 DEFAULT_PORT = 4222
@@ -42,8 +43,7 @@ _POLL_S = 0.02
 
 def default_store() -> Path:
     """Return the folder of the store: ``spyctl/nats`` in the user's data folder."""
-    base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
-    return Path(base).expanduser() / "spyctl" / "nats"
+    return data_folder() / "nats"
 
 
 def find_nats_server() -> Path:

@@ -16,7 +16,8 @@ import nats.errors
 import nats.js.errors
 
 from spyctl.bus.acks.base import USUAL, Patience
-from spyctl.bus.acks.choice import AckMode, choose_protocol
+from spyctl.bus.acks.choice import choose_protocol
+from spyctl.bus.acks.mode import AckMode
 from spyctl.bus.connection import ApiError, Connection
 from spyctl.bus.publisher import Publisher
 from spyctl.bus.reader import read_back

@@ -1,1 +1,1 @@
-"""The command line: one module a command or family; nothing below this package prints or reads the environment."""
+"""The command line: a module per command; nothing below this package prints or reads the environment."""

@@ -2,10 +2,12 @@
 
 import os
 import sys
+from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Annotated, Any
 
 import typer
+from typer.exceptions import TyperException
 
 from spyctl import __version__
 from spyctl.bus.checkpoint import LAST_RUN
@@ -24,9 +26,10 @@ from spyctl.cli import (
     time_range,
 )
 from spyctl.cli.framework import settings
-from spyctl.cli.framework.command import Command, Group, NatsCommand
+from spyctl.cli.framework.command import Group, add_command, print_help_page, with_option_groups
 from spyctl.cli.framework.remedies import remedy_for
-from spyctl.cli.framework.talk import Talk, drop, prepare_streams, write
+from spyctl.cli.framework.reporter import Reporter
+from spyctl.cli.framework.streams import drop, prepare_streams, write
 from spyctl.errors import ExitCode, SpyctlError
 
 EPILOG = """\
@@ -34,12 +37,9 @@ EPILOG = """\
                           4 key or plan  5 NATS  6 no such data  130 Ctrl-C
 completion of commands, dates, runs, …: spyctl --install-completion
 """
-BRING, LOOK, SET_UP = "Bring data in", "Look", "Check and set up"
+PUBLISH, INSPECT, SET_UP = "Publish and download", "Inspect", "Set up"
 _COMPLETING = "_SPYCTL_COMPLETE"
 _LIBRARIES = ("nats-py", "databento-dbn", "polygon-api-client", "websockets", "numpy", "orjson", "rich", "typer")
-
-# Typer carries its own click; this is the base of its errors, whichever copy it uses.
-_ClickError: type[Exception] = typer.BadParameter.__mro__[2]
 
 app = typer.Typer(
     name="spyctl",
@@ -53,34 +53,37 @@ app = typer.Typer(
 )
 
 
-def _version(value: bool) -> None:
-    if not value:
-        return
+def _print_versions(value: bool) -> None:  # noqa: FBT001 - Typer calls it
+    if value:
+        write(f"spyctl {__version__}")
+        for name, version in _versions():
+            write(f"{name} {version}")
+        raise typer.Exit
+
+
+def _versions() -> Iterator[tuple[str, str]]:
     import platform
     import subprocess
     from contextlib import suppress
     from importlib.metadata import PackageNotFoundError, version
 
-    write(f"spyctl {__version__}")
-    found = {"python": platform.python_version()}
-    with suppress(SpyctlError, OSError):
-        from spyctl.bus.embedded import find_nats_server
+    from spyctl.bus.embedded import find_nats_server
 
-        said = subprocess.run([find_nats_server(), "--version"], capture_output=True, text=True, check=False).stdout
-        found["nats-server"] = said.strip().rpartition("v")[2] or "?"
+    yield "python", platform.python_version()
+    with suppress(SpyctlError, OSError):
+        command = [str(find_nats_server()), "--version"]
+        output = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        yield "nats-server", output.strip().rpartition("v")[2] or "?"
     for name in _LIBRARIES:
         with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    for name, text in found.items():
-        write(f"{name} {text}")
-    raise typer.Exit
+            yield name, version(name)
 
 
-@app.callback()
 def spyctl(
     context: typer.Context,
+    *,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the versions and exit.")
+        bool, typer.Option("--version", callback=_print_versions, is_eager=True, help="Show the versions and exit.")
     ] = False,
 ) -> None:
     """SPY and ES market data onto NATS JetStream: every event, once, in order.
@@ -89,96 +92,92 @@ def spyctl(
     spyctl live --sim                             the live side, no key needed
     spyctl tail futures.trades                    watch the stream
     """
-    if context.invoked_subcommand is None:
-        write(context.get_help())
+    print_help_page(context)
 
 
-def _add(name: str, function: Any, panel: str, short: str, cls: type[Command] = Command) -> None:
-    app.command(name, cls=cls, rich_help_panel=panel, short_help=short)(function)
-
-
-_add("live", live.live, BRING, "SPY trades, quotes and 0DTE option trades from Massive", NatsCommand)
-_add("replay", replay.replay, BRING, "ES trades and MBP-10 from Databento files, at any speed", NatsCommand)
-_add("fetch", fetch.fetch, BRING, "download missing days from Databento, price first")
-_add("discover", discover.discover, LOOK, "what the data folder holds, one row a file")
-_add("time-range", time_range.time_range, LOOK, "exact first and last event of a day")
-_add("tail", tail.tail, LOOK, "follow the stream, one line an event", NatsCommand)
-_add("events", events.events, LOOK, "the JSON Schema of each event type")
-_add("probe", probe.probe, SET_UP, "key, entitlements, NATS, stream, data: what works", NatsCommand)
+app.callback()(with_option_groups(spyctl))
+add_command(app, live.live, panel=PUBLISH, short="SPY trades, quotes and 0DTE option trades from Massive")
+add_command(app, replay.replay, panel=PUBLISH, short="ES trades and MBP-10 from Databento files, at any speed")
+add_command(app, fetch.fetch, panel=PUBLISH, short="download missing days from Databento, price first")
+add_command(app, discover.discover, panel=INSPECT, short="what the data folder holds, one row per file")
+add_command(app, time_range.time_range, "time-range", panel=INSPECT, short="exact first and last event of a day")
+add_command(app, tail.tail, panel=INSPECT, short="follow the stream, one line per event")
+add_command(app, events.events, panel=INSPECT, short="the JSON Schema of each event type")
+add_command(app, probe.probe, panel=SET_UP, short="check key, entitlements, NATS, stream and data")
 app.add_typer(
     server.app, name="server", rich_help_panel=SET_UP, short_help="the embedded NATS server: run, status, reset"
 )
-_add("sample", sample.sample, SET_UP, "write synthetic days to try things on")
+add_command(app, sample.sample, panel=SET_UP, short="write synthetic days to try things on")
 app.add_typer(
     config.app, name="config", rich_help_panel=SET_UP, short_help="the settings in force and where each comes from"
 )
-_add("help", help_topics.help_topic, SET_UP, "pages: environment, exit-codes, events")
+add_command(app, help_topics.help_topic, "help", panel=SET_UP, short="pages: environment, exit-codes, events")
 
 
 def run(arguments: list[str] | None = None) -> int:
     """Run one command line and return its exit code; never raises, whatever happens."""
     prepare_streams()
-    talk = Talk()
+    reporter = Reporter()
     arguments = _with_value(sys.argv[1:] if arguments is None else arguments, "--resume", LAST_RUN)
-    talk.as_json, talk.debug = "--log-json" in arguments, "--debug" in arguments  # already while they are read
+    reporter.as_json, reporter.debug = "--log-json" in arguments, "--debug" in arguments  # already while they are read
     try:
         command: Any = typer.main.get_command(app)
         if _COMPLETING in os.environ:
             command.main(prog_name="spyctl")  # answers the shell, and ends the process
-        code = _invoke(command, arguments, talk)
+        code = _invoke(command, arguments, reporter)
         sys.stdout.flush()
         return code
     except SpyctlError as error:
-        talk.error(error.message, remedy_for(error))
+        reporter.error(error.message, remedy_for(error))
         return error.exit_code
-    except _ClickError as error:
-        talk.error(*_usage(error))
+    except TyperException as error:
+        reporter.error(*_usage(error))
         return ExitCode.USAGE
     except (typer.Abort, KeyboardInterrupt):
-        talk.line()
+        reporter.line()
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
         drop(sys.stdout)
         return ExitCode.OK
     except OSError as error:
         where = error.filename or "standard output"
-        _trace(talk)
-        talk.error(f"{where}: {error.strerror or error}", "look at the path, its rights and the free space")
+        _trace(reporter)
+        reporter.error(f"{where}: {error.strerror or error}", "check the path, its permissions and the free space")
         return ExitCode.FAILED
-    except Exception as error:  # a defect of ours: a person gets a sentence, and a traceback where asked for
-        _trace(talk)
-        talk.error(
-            settings.without_secrets(f"this should not happen: {type(error).__name__}: {error}"),
-            "the same command with --debug, and report what it prints",
+    except Exception as error:  # a bug of ours: one sentence, and a traceback where asked for
+        _trace(reporter)
+        reporter.error(
+            settings.without_secrets(f"this is a bug: {type(error).__name__}: {error}"),
+            "run the same command with --debug, and report what it prints",
         )
         return ExitCode.FAILED
 
 
-def _invoke(command: Any, arguments: list[str], talk: Talk) -> int:
-    found = settings.load(command)
-    for problem in found.problems:
-        talk.warn(problem)
+def _invoke(command: Any, arguments: list[str], reporter: Reporter) -> int:
+    from_files = settings.load(command)
+    for problem in from_files.problems:
+        reporter.warn(problem)
     try:
-        with command.make_context("spyctl", arguments, obj=talk, default_map=found.defaults) as context:
+        with command.make_context("spyctl", arguments, obj=reporter, default_map=from_files.defaults) as context:
             return int(command.invoke(context) or 0)
     except typer.Exit as end:  # --help and --version
         return end.exit_code
 
 
-def _trace(talk: Talk) -> None:
-    if talk.debug:
+def _trace(reporter: Reporter) -> None:
+    if reporter.debug:
         import traceback
 
-        talk.line(settings.without_secrets(traceback.format_exc()).rstrip())
+        reporter.line(settings.without_secrets(traceback.format_exc()).rstrip())
 
 
 def _with_value(arguments: list[str], option: str, default: str) -> list[str]:
-    # Typer knows no option whose value may be left out.
-    found = list(arguments)
+    # Typer has no options whose value may be left out.
+    completed = list(arguments)
     for i, argument in enumerate(arguments):
         if argument == option and (i + 1 == len(arguments) or arguments[i + 1].startswith("-")):
-            found[i] = f"{option}={default}"
-    return found
+            completed[i] = f"{option}={default}"
+    return completed
 
 
 def _usage(error: Any) -> tuple[str, str]:
@@ -195,7 +194,7 @@ def _usage(error: Any) -> tuple[str, str]:
         word = message.split("'")[1]
         close = get_close_matches(word, list(context.command.commands), 1)
         return f"{where} has no command {word!r}", f"{where} {close[0]}" if close else f"{where} --help"
-    text = " ".join(message.split())
+    text = " ".join(message.replace("Value error, ", "").split())
     return text[:1].lower() + text[1:].rstrip("."), f"{where} --help"
 
 

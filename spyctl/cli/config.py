@@ -2,12 +2,11 @@
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import typer
 
-from spyctl.cli.framework.command import Command, Group
+from spyctl.cli.framework.command import add_command, command_group
 from spyctl.cli.framework.settings import (
     PROJECT_FILE,
     SECRETS,
@@ -18,86 +17,88 @@ from spyctl.cli.framework.settings import (
     options,
     user_file,
 )
-from spyctl.cli.framework.talk import table, write
+from spyctl.cli.framework.streams import write
 from spyctl.cli.options import Json
 from spyctl.errors import ExitCode
+from spyctl.paths import path_text
+from spyctl.terminal.tables import table
 
-app = typer.Typer(
-    help="The settings in force and where each comes from.",
-    cls=Group,
-    invoke_without_command=True,
-    rich_markup_mode=None,
-)
 _MOST_COMMANDS = 3
 
 
-@app.callback()
-def _config(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        write(context.get_help())
+class Setting(NamedTuple):
+    """A setting with its value and origin, the same for all of ``commands``; none for a secret."""
+
+    setting: str
+    value: str
+    origin: str
+    commands: list[str]
 
 
-@app.command(cls=Command)
-def show(context: typer.Context, as_json: Json = False) -> int:
+def show(context: typer.Context, *, as_json: Json = False) -> int:
     """Show every setting with its value and its origin: environment, file or default. Secrets are masked.
 
         spyctl config show
         spyctl config show --json
 
-    A key of a file is an option's name, as data-dir = "~/es"; a table, as [replay], is for one command. What is
-    wrong with the files is said before.
+    A key in a file is an option's name, such as data-dir = "~/es"; a table, such as [replay], applies to one command.
+    Problems in the files are reported first.
     """
     import orjson
 
-    from spyctl.paths import path_text
-
     group = context.find_root().command
     settings = load(group)
-    rows = list(_settings(list(options(group)), settings))
+    rows = [*_settings(list(options(group)), settings), *_secrets()]
     files = [user_file(), PROJECT_FILE]
     if as_json:
         document = {
-            "settings": [dict(zip(("setting", "value", "origin", "commands"), row, strict=True)) for row in rows],
+            "settings": [row._asdict() for row in rows],
             "files": [{"path": str(path), "read": path in settings.files} for path in files],
             "problems": settings.problems,
         }
         write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
     else:
-        cells = [(name, value or "·", origin, _commands(commands)) for name, value, origin, commands in rows]
-        for line in table(("setting", "value", "from", "of"), cells):
+        cells = [(row.setting, row.value or "·", row.origin, _commands_text(row.commands)) for row in rows]
+        for line in table(("setting", "value", "from", "commands"), cells):
             write(line)
-        read = (f"{path_text(path)}{'' if path in settings.files else ' (not there)'}" for path in files)
-        write(f" files: {', '.join(read)}")
+        texts = (f"{path_text(path)}{'' if path in settings.files else ' (not found)'}" for path in files)
+        write(f" files: {', '.join(texts)}")
     return ExitCode.OK
 
 
-def _commands(names: list[str]) -> str:
+def _commands_text(names: list[str]) -> str:
     return ", ".join(names) if len(names) <= _MOST_COMMANDS else f"{len(names)} commands"
 
 
-def _settings(known: list[Option], settings: Settings) -> Iterator[tuple[str, str, str, list[str]]]:
+def _settings(known: list[Option], settings: Settings) -> Iterator[Setting]:
     # One row for the commands in which a setting has the same value for the same reason.
-    found: dict[tuple[str, str, str], list[str]] = {}
+    commands: dict[tuple[str, str, str], list[str]] = {}
     for option in known:
         value, origin = _value(option, settings)
-        found.setdefault((option.name, mask_userinfo(value), origin), []).append(option.command)
-    yield from ((name, value, origin, commands) for (name, value, origin), commands in sorted(found.items()))
+        commands.setdefault((option.name, mask_userinfo(value), origin), []).append(option.command)
+    yield from (Setting(*row, names) for row, names in sorted(commands.items()))
+
+
+def _secrets() -> Iterator[Setting]:
     for name in SECRETS:
         if secret := os.environ.get(name, "").strip():
-            yield name, f"…{secret[-4:]}" if len(secret) >= 12 else "…", "environment", []
+            yield Setting(name, f"…{secret[-4:]}" if len(secret) >= 12 else "…", "environment", [])
 
 
 def _value(option: Option, settings: Settings) -> tuple[str, str]:
-    from spyctl.paths import path_text
-
+    # The value in force, and where it comes from.
     param = option.param
     if text := os.environ.get(param.envvar):
         return text, param.envvar
-    origin = settings.origins.get((option.command, option.name))
-    if origin is not None:
-        defaults: Any = settings.defaults
-        for part in option.command.split():
-            defaults = defaults[part]
-        value = defaults[param.name]
-        return ", ".join(value) if isinstance(value, tuple) else str(value), path_text(Path(origin))
-    return "" if param.default in (None, False) else str(param.default), "default"
+    path = settings.origins.get((option.command, option.name))
+    if path is None:
+        return "" if param.default in (None, False) else str(param.default), "default"
+    defaults: Any = settings.defaults
+    for part in option.command.split():
+        defaults = defaults[part]
+    value = defaults[param.name]
+    return ", ".join(value) if isinstance(value, tuple) else str(value), path_text(path)
+
+
+app = command_group("The settings in force and where each comes from.")
+add_command(app, show)

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spyctl.cli.framework import complete
-from spyctl.cli.framework.talk import Talk, progress_bar, table, write
-from spyctl.cli.options import DataDir, Dataset, Json, Schema, Symbol, talk_of
+from spyctl.cli.framework.reporter import Reporter, progress_bar
+from spyctl.cli.framework.streams import write
+from spyctl.cli.options import DataDir, Dataset, Json, Schema, Symbol
 from spyctl.errors import DamagedFileError, ExitCode
 from spyctl.paths import path_text
+from spyctl.terminal.tables import table
 from spyctl.terminal.text import size_text
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ _MAX_NOTES = 5
 
 def discover(
     context: typer.Context,
+    *,
     schema: Schema = None,
     symbol: Symbol = None,
     dataset: Dataset = None,
@@ -60,7 +63,7 @@ def discover(
     from spyctl.dbn.choice import FileQuery, matching_files, no_such_data, with_symbols
     from spyctl.market.columns import SCHEMAS, schema_name
 
-    talk = talk_of(context)
+    talk = Reporter.of(context)
     schemas = tuple(dict.fromkeys(map(schema_name, schema))) if schema else SCHEMAS
     query = FileQuery(schemas, symbols=tuple(symbol or ()), dataset=dataset)
     catalog = scan(data_dir)
@@ -140,7 +143,7 @@ def _every_day(days: "Sequence[date]") -> "list[date]":
     return [date.fromordinal(number) for number in range(days[0].toordinal(), days[-1].toordinal() + 1)] if days else []
 
 
-def _check(infos: "Sequence[DBNFileInfo]", talk: Talk) -> "dict[FileKey, FileCheck]":
+def _check(infos: "Sequence[DBNFileInfo]", talk: Reporter) -> "dict[FileKey, FileCheck]":
     from spyctl.dbn.integrity import check_file, known_hashes
 
     hashes = known_hashes()
@@ -148,7 +151,7 @@ def _check(infos: "Sequence[DBNFileInfo]", talk: Talk) -> "dict[FileKey, FileChe
         return {info.key: check_file(info, hashes, advance) for info in infos}
 
 
-def _say_what_is_wrong(talk: Talk, listing: _Listing) -> None:
+def _say_what_is_wrong(talk: Reporter, listing: _Listing) -> None:
     catalog = listing.catalog
     if not listing.checked:
         _notes(talk, [f"{error.message}: ignored" for error in catalog.unreadable_sidecars], warn=True)
@@ -164,7 +167,7 @@ def _say_what_is_wrong(talk: Talk, listing: _Listing) -> None:
     _notes(talk, [overlap.text(catalog.root) for overlap in overlaps], warn=True)
 
 
-def _notes(talk: Talk, lines: Sequence[str], *, warn: bool = False) -> None:
+def _notes(talk: Reporter, lines: Sequence[str], *, warn: bool = False) -> None:
     say = talk.warn if warn else talk.line
     for line in lines[:_MAX_NOTES]:
         say(line)

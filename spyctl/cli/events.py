@@ -1,20 +1,23 @@
 """``spyctl events``: the JSON Schema of each event type."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from spyctl.cli.framework import complete
-from spyctl.cli.framework.talk import write
+from spyctl.cli.framework.streams import write
 from spyctl.errors import UsageError
+
+if TYPE_CHECKING:
+    from spyctl.market.subjects import Kind
 
 
 def events(
     event_type: Annotated[
         str | None,
         typer.Argument(
-            metavar="[TYPE]",
-            help="A type, schema id or subject, as FuturesTrade.",
+            metavar="TYPE",
+            help="Type, schema id or subject, such as FuturesTrade.",
             autocompletion=complete.event_types,
         ),
     ] = None,
@@ -27,25 +30,19 @@ def events(
     import orjson
 
     from spyctl.market.json_schema import json_schema
-    from spyctl.market.subjects import KINDS, Kind
+    from spyctl.market.subjects import KINDS
 
-    chosen: tuple[Kind, ...] = KINDS
-    if event_type is not None:
-        wanted = event_type.lower().removeprefix("market.")
-        chosen = tuple(
-            kind
-            for kind in KINDS
-            if wanted
-            in (
-                kind.event_type.__name__.lower(),
-                kind.schema_id,
-                kind.schema_id.removesuffix(".v1"),
-                kind.subject.removeprefix("market."),
-            )
-        )
-        if not chosen:
-            names = ", ".join(kind.event_type.__name__ for kind in KINDS)
-            raise UsageError(f"there is no event type {event_type!r}", f"one of {names}")
-    documents = [json_schema(kind) for kind in chosen]
-    document = documents[0] if event_type is not None else documents
+    document = json_schema(_kind(event_type)) if event_type is not None else [json_schema(kind) for kind in KINDS]
     write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+
+
+def _kind(name: str) -> "Kind":
+    from spyctl.market.subjects import KINDS
+
+    plain = name.lower().removeprefix("market.")
+    for kind in KINDS:
+        subject = kind.subject.removeprefix("market.")
+        if plain in (kind.event_type.__name__.lower(), kind.schema_id, kind.schema_id.removesuffix(".v1"), subject):
+            return kind
+    names = ", ".join(kind.event_type.__name__ for kind in KINDS)
+    raise UsageError(f"there is no event type {name!r}", f"one of {names}")

@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spyctl.cli.framework.talk import Talk, progress_bar, table, write
-from spyctl.cli.options import DATABENTO_KEY, DataDir, Gateway, Json, Schema, databento_key, talk_of
+from spyctl.cli.framework.reporter import Reporter, progress_bar
+from spyctl.cli.framework.streams import write
+from spyctl.cli.keys import DATABENTO_KEY, databento_key
+from spyctl.cli.options import DataDir, Gateway, Json, Schema
 from spyctl.errors import ExitCode, KeyRefusedError, SpyctlError, UsageError
+from spyctl.terminal.tables import table
 from spyctl.terminal.text import size_text
 
 if TYPE_CHECKING:
@@ -23,6 +26,7 @@ _UNPACKED = 10  # about what zstd saves, for the progress bar alone
 
 def fetch(
     context: typer.Context,
+    *,
     date: Annotated[
         list[str],
         typer.Option("--date", metavar="DAY", help="UTC day, or D..D; repeatable. Days you already have are skipped."),
@@ -60,7 +64,7 @@ def fetch(
     key = databento_key()
     if key is None:
         raise KeyRefusedError(f"no API key: {DATABENTO_KEY} is not set", f"export {DATABENTO_KEY}=…")
-    talk = talk_of(context)
+    talk = Reporter.of(context)
     schemas = tuple(dict.fromkeys(map(schema_name, schema))) if schema else SCHEMAS
     api = DatabentoApi(key, gateway or GATEWAY)
     plan = make_fetch_plan(
@@ -89,7 +93,7 @@ def fetch(
     return ExitCode.OK
 
 
-def _show_plan(talk: Talk, plan: "FetchPlan", *, batch: bool) -> None:
+def _show_plan(talk: Reporter, plan: "FetchPlan", *, batch: bool) -> None:
     rows = [
         (
             _span(missing.request),
@@ -120,13 +124,13 @@ def _span(request: "DataRequest") -> str:
     return str(request.first) + (f"..{request.last:%m-%d}" if request.last != request.first else "")
 
 
-def _agreed(talk: Talk, cost: float) -> bool:
+def _agreed(talk: Reporter, cost: float) -> bool:
     if not (sys.stdin.isatty() and talk.stream.isatty()):
         raise UsageError("there is nobody to ask whether to buy this", "--yes, with --max-cost USD to be safe")
     return typer.confirm(f"download for ${cost:.2f}?", err=True)
 
 
-def _stream(fetcher: "Fetcher", missing: "MissingRange", talk: Talk) -> "list[Fetched]":
+def _stream(fetcher: "Fetcher", missing: "MissingRange", talk: Reporter) -> "list[Fetched]":
     from datetime import date
 
     request = missing.request
@@ -139,7 +143,7 @@ def _stream(fetcher: "Fetcher", missing: "MissingRange", talk: Talk) -> "list[Fe
     return fetched
 
 
-def _watched(fetcher: "Fetcher", request: "DataRequest", day: "date", size: int, talk: Talk) -> "Fetched":
+def _watched(fetcher: "Fetcher", request: "DataRequest", day: "date", size: int, talk: Reporter) -> "Fetched":
     # The client reports no progress, so a thread downloads while the growing file is watched. Ctrl-C abandons
     # the thread: it must not keep the program from ending.
     from concurrent.futures import Future

@@ -1,6 +1,7 @@
 """``spyctl help``: pages that belong to no single command, and the page of any command."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from textwrap import wrap
 from typing import Annotated, Any
 
@@ -8,12 +9,14 @@ import typer
 
 from spyctl.cli.framework.help_page import page_width
 from spyctl.cli.framework.settings import options, user_file
-from spyctl.cli.framework.talk import write
+from spyctl.cli.framework.streams import write
 from spyctl.errors import ExitCode, UsageError
+from spyctl.paths import path_text
+from spyctl.terminal.tables import glossary
 
 EXIT_CODES = (
-    (ExitCode.OK, "done, nothing to complain about", "spyctl replay --speed max"),
-    (ExitCode.FAILED, "failed: nothing could be read, or --strict met damage", "spyctl replay --strict (a cut file)"),
+    (ExitCode.OK, "done, nothing missing", "spyctl replay --speed max"),
+    (ExitCode.FAILED, "failed: nothing could be read, or --strict found damage", "spyctl replay --strict (a cut file)"),
     (ExitCode.USAGE, "usage: a wrong option, or options that contradict each other", "spyctl replay --speed -1"),
     (
         ExitCode.INCOMPLETE,
@@ -22,29 +25,29 @@ EXIT_CODES = (
     ),
     (
         ExitCode.KEY,
-        "key or entitlement: none, refused, a plan that lacks the data, a key that another process uses",
+        "key or entitlement: no key, refused, a plan without the data, a key that another process uses",
         "spyctl live (no POLYGON_API_KEY)",
     ),
     (
         ExitCode.NATS,
-        "NATS: unreachable, without JetStream, a stream that does not fit or is in use, too little room",
+        "NATS: unreachable, without JetStream, a stream that does not fit or is in use, too little space",
         "spyctl replay --nats-url nats://127.0.0.1:1",
     ),
     (ExitCode.NO_DATA, "no such data: folder, date, schema or range", "spyctl replay --date 1999-01-04"),
     (
         ExitCode.INTERRUPTED,
-        "Ctrl-C: the first drains what is in flight and sums up, the second leaves at once",
+        "Ctrl-C: the first waits for acks and prints the summary, the second exits at once",
         "spyctl tail, then Ctrl-C",
     ),
-    (ExitCode.TERMINATED, "SIGTERM, likewise", "timeout 5 spyctl live --sim"),
+    (ExitCode.TERMINATED, "SIGTERM, the same way", "timeout 5 spyctl live --sim"),
 )
 _VARIABLES = (
-    ("POLYGON_API_KEY", "The key for Massive; MASSIVE_API_KEY will do as well. No option takes it."),
+    ("POLYGON_API_KEY", "The key for Massive; MASSIVE_API_KEY works too. No option takes it."),
     ("DATABENTO_API_KEY", "The key for spyctl fetch. No option takes it."),
-    ("NATS_PASSWORD", "The password of --user, where --password-file is not given."),
-    ("NATS_TOKEN", "A token, where --token-file is not given."),
-    ("SPYCTL_CONFIG", "Another place for the user's settings than ~/.config/spyctl/config.toml."),
-    ("NO_COLOR", "Set to anything: no colours. FORCE_COLOR: colours also off a terminal."),
+    ("NATS_PASSWORD", "The password of --user, without --password-file."),
+    ("NATS_TOKEN", "A token, without --token-file."),
+    ("SPYCTL_CONFIG", "The user's settings file instead of ~/.config/spyctl/config.toml."),
+    ("NO_COLOR", "Set to anything: no colours. FORCE_COLOR: colours without a terminal too."),
     ("CI", "Set to anything: no live display, plain lines instead."),
 )
 
@@ -54,11 +57,9 @@ def help_topic(
     topic: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[TOPIC]",
+            metavar="TOPIC",
             help="environment, exit-codes, events, or a command.",
-            autocompletion=lambda incomplete: [
-                one for one in ("environment", "exit-codes", "events") if one.startswith(incomplete)
-            ],
+            autocompletion=lambda incomplete: [name for name in _PAGES if name.startswith(incomplete)],
         ),
     ] = None,
 ) -> int:
@@ -68,66 +69,60 @@ def help_topic(
     spyctl help exit-codes
     spyctl help replay
     """
-    root = context.find_root()
-    pages: dict[str, Callable[[Any], Iterator[str]]] = {
-        "environment": _environment,
-        "exit-codes": _exit_codes,
-        "events": _events,
-    }
     words = topic or []
-    if len(words) == 1 and words[0] in pages:
-        for line in pages[words[0]](root.command):
+    root = context.find_root()
+    if len(words) == 1 and words[0] in _PAGES:
+        for line in _PAGES[words[0]](root.command):
             write(f" {line}".rstrip())
-        return ExitCode.OK
-    command: Any = root.command
-    found = root
-    for word in words:
-        command = getattr(command, "commands", {}).get(word)
-        if command is None:
-            raise UsageError(f"there is no page {' '.join(words)!r}", f"one of {', '.join(pages)}, or a command")
-        found = command.make_context(word, [], parent=found, resilient_parsing=True)
-    write(command.get_help(found))
+    else:
+        write(_command_page(words, root))
     return ExitCode.OK
 
 
-def _environment(group: Any) -> Iterator[str]:
-    from spyctl.paths import path_text
+def _command_page(words: list[str], root: Any) -> str:
+    command: Any = root.command
+    context: Any = root
+    for word in words:
+        command = getattr(command, "commands", {}).get(word)
+        if command is None:
+            raise UsageError(f"there is no page {' '.join(words)!r}", f"one of {', '.join(_PAGES)}, or a command")
+        context = command.make_context(word, [], parent=context, resilient_parsing=True)
+    return str(command.get_help(context))
 
-    yield "A flag goes before the environment, that before ./spyctl.toml, that before the"
-    yield f"user's file ({path_text(user_file())}), that before the default."
+
+def _environment(group: Any) -> Iterator[str]:
+    yield "Precedence: flag > environment > ./spyctl.toml > user config > default."
+    yield f"User config: {path_text(user_file())}"
     yield ""
-    found: dict[str, tuple[str, str, list[str]]] = {}
+    rows: dict[str, tuple[str, str]] = {}
     for option in options(group):
         default = option.param.default
-        plain = "" if default in (None, False, "") else f" [{default}]"
-        entry = found.setdefault(option.param.envvar, (f"--{option.name}{plain}", option.param.help or "", []))
-        entry[2].append(option.command)
-    rows = [(name, f"{option}: {words}") for name, (option, words, _) in sorted(found.items())]
-    yield from _columns([*_VARIABLES, *rows])
+        shown_default = f" [{default}]" if default not in (None, False, "") else ""
+        text = f"--{option.name}{shown_default}: {option.param.help or ''}"
+        rows.setdefault(option.param.envvar, (option.param.envvar, text))
+    yield from glossary([*_VARIABLES, *sorted(rows.values())], page_width() - 2)
 
 
 def _exit_codes(group: Any) -> Iterator[str]:
-    yield from _columns([(str(int(code)), f"{words}. As: {example}") for code, words, example in EXIT_CODES])
+    rows = [(str(int(code)), f"{meaning}. Example: {example}") for code, meaning, example in EXIT_CODES]
+    yield from glossary(rows, page_width() - 2)
     yield ""
-    yield "130 and 143 go before 3; complete and stopped_by of the summary tell the rest."
+    yield "130 and 143 win over 3; complete and stopped_by in the summary tell the rest."
 
 
 def _events(group: Any) -> Iterator[str]:
-    from dataclasses import fields
-
     from spyctl.market.subjects import KINDS
 
-    yield "One JSON object a message, its keys in this order; spyctl events TYPE prints the JSON Schema."
+    yield "One JSON object per message, keys in this order. JSON Schema: spyctl events."
     yield ""
     for kind in KINDS:
+        names = ", ".join(field.name for field in fields(kind.event_type))
         yield f"{kind.event_type.__name__}  {kind.subject}  {kind.schema_id}"
-        yield from (
-            f"  {line}" for line in wrap(", ".join(one.name for one in fields(kind.event_type)), page_width() - 4)
-        )
+        yield from (f"  {line}" for line in wrap(names, page_width() - 4))
 
 
-def _columns(rows: list[tuple[str, str]]) -> Iterator[str]:
-    first = max(len(name) for name, _ in rows) + 2
-    for name, words in rows:
-        for i, line in enumerate(wrap(words, page_width() - first - 2)):
-            yield f"{name if i == 0 else '':<{first}}{line}"
+_PAGES: dict[str, Callable[[Any], Iterator[str]]] = {
+    "environment": _environment,
+    "exit-codes": _exit_codes,
+    "events": _events,
+}

@@ -8,18 +8,18 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
-from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from spyctl.bus.acks.base import Patience
-from spyctl.bus.acks.choice import AckMode
+from spyctl.bus.acks.mode import AckMode
 from spyctl.bus.consumers import Consumers
 from spyctl.bus.publishing import Publishing, RunRequest, publishing
 from spyctl.bus.runs import RunState
 from spyctl.bus.target import Reached, Target, reach
+from spyctl.cli.feed_options import key_hash
 from spyctl.cli.framework.remedies import remedy_for
+from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.framework.signals import Interruption
-from spyctl.cli.framework.talk import Talk
 from spyctl.cli.framework.watch import watched
 from spyctl.cli.replay_run import show_server
 from spyctl.cli.summary import print_live_summary
@@ -93,7 +93,7 @@ class LiveRequest:
         return "live --sim" if self.sim is not None else "live"
 
 
-async def run_live(request: LiveRequest, talk: Talk) -> int:
+async def run_live(request: LiveRequest, talk: Reporter) -> int:
     """Take in what the feeds bring until told to end, and return the exit code. Raises :class:`SpyctlError`."""
     interruption = Interruption()
     try:
@@ -107,7 +107,7 @@ async def run_live(request: LiveRequest, talk: Talk) -> int:
         return interruption.code
 
 
-async def _with_server(request: LiveRequest, talk: Talk, reached: Reached, interruption: Interruption) -> int:
+async def _with_server(request: LiveRequest, talk: Reporter, reached: Reached, interruption: Interruption) -> int:
     where = "embedded" if reached.embedded is not None else reached.connection.url
     async with publishing(reached.connection, _run_request(request, reached)) as run:
         for warning in run.stream.warnings:
@@ -135,7 +135,7 @@ def _run_request(request: LiveRequest, reached: Reached) -> RunRequest:
     )
 
 
-def _session(request: LiveRequest, talk: Talk, run: Publishing) -> LiveSession:
+def _session(request: LiveRequest, talk: Reporter, run: Publishing) -> LiveSession:
     rest = MassiveRest(request.vendor.api_key, request.vendor.rest_url)
     hooks = Hooks(
         connected=lambda: run.connection.connected,
@@ -152,7 +152,7 @@ def _source(request: LiveRequest) -> EventSource:
     return EventSource.SIM if request.sim is not None else EventSource.POLYGON_WS
 
 
-def _say(talk: Talk, note: Note) -> None:
+def _say(talk: Reporter, note: Note) -> None:
     # A display shows the notes itself.
     if not talk.draws:
         (talk.warn if note.level == "warning" else talk.line)(note.text)
@@ -173,11 +173,6 @@ async def _listed(rest: MassiveRest, underlying: str, expiry: date) -> frozenset
         return None
 
 
-def key_hash(api_key: str) -> str:
-    """Return what tells whether two runs use the same key, without telling the key."""
-    return blake2b(api_key.encode(), key=b"spyctl lease", digest_size=16).hexdigest() if api_key else ""
-
-
 @asynccontextmanager
 async def _policies(request: LiveRequest, session: LiveSession) -> AsyncIterator[Sequence[FeedPolicy]]:
     async with AsyncExitStack() as stack:
@@ -195,7 +190,7 @@ async def _policies(request: LiveRequest, session: LiveSession) -> AsyncIterator
 
 async def _play(
     request: LiveRequest,
-    talk: Talk,
+    talk: Reporter,
     session: LiveSession,
     policies: Sequence[FeedPolicy],
     run: Publishing,
@@ -236,7 +231,7 @@ async def _play(
     return summary.exit_code
 
 
-def _show_plan(request: LiveRequest, talk: Talk, window: StrikeWindow) -> None:
+def _show_plan(request: LiveRequest, talk: Reporter, window: StrikeWindow) -> None:
     manager = window.manager
     when = "0DTE" if window.is_0dte else "as asked" if request.expiry is not None else "the next there is"
     talk.block(

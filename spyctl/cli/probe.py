@@ -1,146 +1,190 @@
 """``spyctl probe``: named checks of key, feed, NATS and data."""
 
+import sys
 from pathlib import Path
-from textwrap import wrap
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spyctl.cli.framework.talk import colours, write
-from spyctl.cli.live import Delayed, FeedUrl, RestUrl, Symbol, http_url, ws_url
-from spyctl.cli.options import (
-    API_KEYS,
-    DataDir,
-    Embedded,
-    Gateway,
-    Json,
-    NatsUrl,
-    Port,
-    Prefix,
-    Store,
-    databento_key,
-    found_api_key,
-    nats_target,
-    talk_of,
-)
+from spyctl.cli.feed_options import FeedOptions, Underlying, key_hash
+from spyctl.cli.framework.remedies import remedy_for
+from spyctl.cli.framework.reporter import Reporter
+from spyctl.cli.framework.streams import colours, write
+from spyctl.cli.keys import MASSIVE_KEYS, databento_key, massive_key
+from spyctl.cli.nats_options import NatsOptions
+from spyctl.cli.options import DataDir, Gateway, Json
 from spyctl.errors import ExitCode
+from spyctl.probe.result import Advice, CheckResult, Verdict
+from spyctl.terminal.tables import hanging
+from spyctl.terminal.text import elapsed_text
 
 if TYPE_CHECKING:
-    from spyctl.probe import CheckResult, ProbeRequest
+    from spyctl.probe.request import ProbeRequest
 
-_GLYPHS = {"pass": ("✓", "32"), "warn": ("!", "33"), "fail": ("✗", "31"), "skip": ("–", "2")}
-_NAME_WIDTH, _TEXT_WIDTH = 11, 56
+_ADVICE = {
+    Advice.SET_KEY: "export {key}=…; spyctl live --sim needs none",
+    Advice.COPY_KEY: "copy it again from the dashboard at massive.com",
+    Advice.BETTER_PLAN: "a plan that includes it: massive.com/pricing",
+    Advice.REAL_TIME_PLAN: "spyctl live --delayed, or a plan with real time",
+    Advice.DELAYED_FEED: "spyctl probe --delayed, or a plan with real time",
+    Advice.OTHER_EXPIRY: "spyctl live --expiry DAY",
+    Advice.WAIT_A_MINUTE: "try again in a minute",
+    Advice.RETRY_LATER: "try again later",
+    Advice.CHECK_API_ADDRESS: "check network, proxy and --rest-url",
+    Advice.CHECK_FEED_ADDRESS: "check network, proxy and --feed-url",
+    Advice.SET_CLOCK: "set the clock (chrony, systemd-timesyncd)",
+    Advice.STOP_OTHER_PROCESS: "stop it; a key has one connection per market",
+    Advice.FORCE_SOCKETS: "--force checks them anyway",
+    Advice.NAME_SERVER: "name one with --nats-url or NATS_URL for live, or give it --embedded",
+    Advice.START_SERVER: "start it, or leave out {named_by} to use the embedded server",
+    Advice.OTHER_STREAM: "another server, or nats stream rm {stream}",
+    Advice.LIST_FILES: "spyctl discover lists them",
+}
+_GLYPHS = {
+    Verdict.PASS: ("✓", "32"),
+    Verdict.WARN: ("!", "33"),
+    Verdict.FAIL: ("✗", "31"),
+    Verdict.SKIP: ("–", "2"),
+}
+_NAME_WIDTH, _TEXT_WIDTH, _WIDTH = 11, 56, 80
 
 
 def probe(
     context: typer.Context,
-    symbol: Symbol = "SPY",
+    *,
+    symbol: Underlying = "SPY",
     rest_only: Annotated[
-        bool, typer.Option("--rest-only", help="Open no WebSocket: that would cut off a running live on this key.")
+        bool, typer.Option("--rest-only", help="Open no WebSocket: it would cut off a running live with this key.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Open them even where a live run uses this key.")] = False,
-    feed_url: FeedUrl = None,
-    rest_url: RestUrl = None,
-    delayed: Delayed = False,
+    force: Annotated[bool, typer.Option("--force", help="Open WebSockets even if a live run uses this key.")] = False,
+    feed: FeedOptions,
     gateway: Gateway = None,
     data_dir: DataDir = Path("dbn-data"),
-    nats_url: NatsUrl = None,
-    embedded: Embedded = False,
-    store: Store = None,
-    port: Port = 4222,
-    prefix: Prefix = "",
+    nats: NatsOptions,
     as_json: Json = False,
 ) -> int:
-    """Check key, plan, clock, sockets, NATS, stream and data; say what to do about what fails.
+    """Check key, plan, clock, sockets, NATS, stream and data; say how to fix what fails.
 
     spyctl probe    everything
     spyctl probe --rest-only    without touching a running live
     """
     import asyncio
 
-    from spyctl.cli.live_run import key_hash
     from spyctl.dbn.historical_api import GATEWAY
-    from spyctl.massive.feed import DELAYED_URL, FEED_URL
-    from spyctl.massive.rest import REST_URL
-    from spyctl.probe import ProbeRequest
+    from spyctl.probe.request import ProbeRequest
 
-    name, key = found_api_key()
+    key = massive_key()
     request = ProbeRequest(
-        api_key=key,
-        key_name=name or " and ".join(API_KEYS),
-        key_hash=key_hash(key or ""),
-        target=nats_target(context, nats_url, embedded, port, store),
+        api_key=key.secret if key else None,
+        key_name=key.variable if key else " and ".join(MASSIVE_KEYS),
+        key_hash=key_hash(key.secret if key else ""),
+        target=nats.target(context),
         data_dir=data_dir,
-        feed_url=ws_url(feed_url or (DELAYED_URL if delayed else FEED_URL)),
-        rest_url=http_url(rest_url or REST_URL),
+        feed_url=feed.websocket_url(),
+        rest_url=feed.api_url(),
         symbol=symbol,
-        prefix=prefix,
+        prefix=nats.prefix,
         databento_key=databento_key(),
         gateway=gateway or GATEWAY,
         rest_only=rest_only,
         force=force,
     )
-    talk = talk_of(context)
     if key and not rest_only:
-        talk.line("note: the ws checks cut off a spyctl live on this key; --rest-only spares it")
-    return asyncio.run(_show(request, as_json=as_json))
+        Reporter.of(context).line("note: the ws checks cut off a spyctl live with this key; --rest-only does not")
+    return asyncio.run(_check(request, as_json=as_json))
 
 
-async def _show(request: "ProbeRequest", *, as_json: bool) -> int:
-    import sys
+async def _check(request: "ProbeRequest", *, as_json: bool) -> int:
     import time
-    from dataclasses import asdict, replace
 
     import orjson
 
-    from spyctl.probe import probe as checks
+    from spyctl.probe.checks import probe as checks
 
     begun_s = time.monotonic()
+    printer = _Printer(request)
     results: list[CheckResult] = []
-    skipped: list[CheckResult] = []
-    colour = colours(sys.stdout)
-
-    def show_skipped() -> None:
-        if skipped and not as_json:
-            together = replace(skipped[0], name=", ".join(one.name for one in skipped))
-            write("\n".join(_lines(together, colour)))
-        skipped.clear()
-
     async for result in checks(request):
         results.append(result)
-        if skipped and (result.verdict, result.text) != ("skip", skipped[0].text):
-            show_skipped()
-        if result.verdict == "skip":
-            skipped.append(result)
-        elif not as_json:
-            write("\n".join(_lines(result, colour)))
-    show_skipped()
-    counts = {verdict: sum(one.verdict == verdict for one in results) for verdict in _GLYPHS}
+        if not as_json:
+            printer.add(result)
+    counts = {verdict: sum(result.verdict is verdict for result in results) for verdict in Verdict}
     took_s = time.monotonic() - begun_s
-    failures = [result.code for result in results if result.verdict == "fail"]
     if as_json:
-        document = {"checks": [asdict(result) for result in results], "counts": counts, "took_s": took_s}
+        document = {
+            "checks": [_document(result, request) for result in results],
+            "counts": {str(verdict): number for verdict, number in counts.items()},
+            "took_s": took_s,
+        }
         write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
     else:
-        texts = [f"{counts[verdict]} {'skipped' if verdict == 'skip' else verdict}" for verdict in _GLYPHS]
-        write(f" {'   '.join(texts):<{_NAME_WIDTH + _TEXT_WIDTH + 2}}{_duration(took_s):>7}")
-    return failures[0] if failures else ExitCode.OK
+        printer.end(counts, took_s)
+    return next((result.code for result in results if result.verdict is Verdict.FAIL), ExitCode.OK)
 
 
-def _lines(result: "CheckResult", colour: bool) -> list[str]:
-    glyph, code = _GLYPHS[result.verdict]
-    mark = f"\x1b[{code}m{glyph}\x1b[0m" if colour else glyph
-    if result.verdict == "skip":
-        lines = [f" {mark} {result.name}: {result.text}"]
-    else:
-        took = f"{_duration(result.took_s):>7}" if result.took_s is not None else ""
-        first, *rest = wrap(result.text, _TEXT_WIDTH)
-        lines = [f" {mark} {result.name:<{_NAME_WIDTH}} {first:<{_TEXT_WIDTH}} {took}".rstrip()]
-        lines += [f"{'':<{_NAME_WIDTH + 4}}{line}" for line in rest]
-    if result.remedy:
-        lines += [f"{'':<{_NAME_WIDTH + 4}}{line}" for line in wrap(f"try: {result.remedy}", 80 - _NAME_WIDTH - 4)]
-    return lines
+def _remedy(result: CheckResult, request: "ProbeRequest") -> str:
+    from spyctl.market.subjects import stream_name
+
+    if result.error is not None:
+        return remedy_for(result.error)
+    if result.advice is None:
+        return ""
+    facts = {
+        "key": request.key_name.partition(" ")[0],
+        "named_by": request.target.named_by,
+        "stream": stream_name(request.prefix),
+    }
+    return _ADVICE[result.advice].format(**facts)
 
 
-def _duration(seconds: float) -> str:
-    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+def _document(result: CheckResult, request: "ProbeRequest") -> dict[str, Any]:
+    return {
+        "name": result.name,
+        "verdict": result.verdict,
+        "text": result.text,
+        "took_s": result.took_s,
+        "remedy": _remedy(result, request),
+        "code": result.code,
+    }
+
+
+class _Printer:
+    # Prints each result as it comes; checks that are skipped for the same reason share a line.
+    def __init__(self, request: "ProbeRequest") -> None:
+        self._request = request
+        self._colour = colours(sys.stdout)
+        self._skipped: list[CheckResult] = []
+
+    def add(self, result: CheckResult) -> None:
+        if self._skipped and (result.verdict is not Verdict.SKIP or result.text != self._skipped[0].text):
+            self._print_skipped()
+        if result.verdict is Verdict.SKIP:
+            self._skipped.append(result)
+        else:
+            took = elapsed_text(result.took_s) if result.took_s is not None else ""
+            first, *rest = hanging(" " * (_NAME_WIDTH + 4), result.text, _NAME_WIDTH + 4 + _TEXT_WIDTH)
+            text = first[_NAME_WIDTH + 4 :]
+            write(f" {self._glyph(result)} {result.name:<{_NAME_WIDTH}} {text:<{_TEXT_WIDTH}} {took:>7}".rstrip())
+            self._print_rest(rest, _remedy(result, self._request))
+
+    def end(self, counts: dict[Verdict, int], took_s: float) -> None:
+        self._print_skipped()
+        texts = [f"{counts[verdict]} {'skipped' if verdict is Verdict.SKIP else verdict}" for verdict in Verdict]
+        write(f" {'   '.join(texts):<{_NAME_WIDTH + _TEXT_WIDTH + 2}}{elapsed_text(took_s):>7}")
+
+    def _print_skipped(self) -> None:
+        if self._skipped:
+            first = self._skipped[0]
+            write(f" {self._glyph(first)} {', '.join(result.name for result in self._skipped)}: {first.text}")
+            self._print_rest([], _remedy(first, self._request))
+            self._skipped.clear()
+
+    def _print_rest(self, lines: list[str], remedy: str) -> None:
+        if remedy:
+            lines = [*lines, *hanging(" " * (_NAME_WIDTH + 4), f"try: {remedy}", _WIDTH)]
+        for line in lines:
+            write(line)
+
+    def _glyph(self, result: CheckResult) -> str:
+        glyph, code = _GLYPHS[result.verdict]
+        return f"\x1b[{code}m{glyph}\x1b[0m" if self._colour else glyph

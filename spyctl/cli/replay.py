@@ -1,161 +1,30 @@
-"""``spyctl replay``: choose source, clock and sink, start the replay, show it, say what came of it."""
+"""``spyctl replay``: read the options, print the plan, play it."""
 
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from spyctl.cli.framework import complete
-from spyctl.cli.framework.talk import write
-from spyctl.cli.options import (
-    HOW,
-    OUTPUT,
-    WHERE,
-    DataDir,
-    Dataset,
-    Embedded,
-    Json,
-    Metrics,
-    NatsUrl,
-    Port,
-    Prefix,
-    Schema,
-    Store,
-    Symbol,
-    nats_target,
-    talk_of,
-)
+from spyctl.cli.framework.origin import Origin, is_flag, origin_of
+from spyctl.cli.framework.reporter import Reporter
+from spyctl.cli.framework.streams import write
+from spyctl.cli.nats_options import NatsOptions
+from spyctl.cli.replay_options import DeliveryOptions, InputOptions, PlaybackOptions, ResultOptions, SinkKind
 from spyctl.errors import ExitCode, NoDataError, UsageError
 
-_ORDERS = ("event", "recv")
-_SINKS = ("nats", "stdout")
-_ACKS = ("auto", "fast", "message")
+if TYPE_CHECKING:
+    from spyctl.replay.player import ReplayOptions
+
+_DATE_ORIGINS = {Origin.FLAG: "--date", Origin.ENVIRONMENT: "REPLAY_DATE"}
 
 
 def replay(
     context: typer.Context,
-    date: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--date",
-            envvar="REPLAY_DATE",
-            metavar="DAY",
-            help="UTC day: 2025-12-16, D..D, all, last.",
-            autocompletion=complete.dates,
-        ),
-    ] = None,
-    trading_day: Annotated[
-        str | None,
-        typer.Option(
-            "--trading-day",
-            metavar="DAY",
-            help="18:00 on its eve to 17:00, New York.",
-            autocompletion=complete.dates,
-        ),
-    ] = None,
-    start: Annotated[
-        str | None,
-        typer.Option(
-            "--start", envvar="REPLAY_START", metavar="TIME", help="09:30, open, close-5m, ISO, ns; on the first date."
-        ),
-    ] = None,
-    end: Annotated[
-        str | None,
-        typer.Option("--end", envvar="REPLAY_END", metavar="TIME", help="Likewise on the last date; itself left out."),
-    ] = None,
-    tz: Annotated[
-        str, typer.Option("--tz", envvar="SPYCTL_TZ", metavar="ZONE", help="Zone of times that name none.")
-    ] = "America/New_York",
-    schema: Schema = None,
-    symbol: Symbol = None,
-    dataset: Dataset = None,
-    count: Annotated[int | None, typer.Option("--count", min=1, metavar="N", help="End after so many events.")] = None,
-    data_dir: DataDir = Path("dbn-data"),
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at a damaged file instead of going on.")] = False,
-    speed: Annotated[
-        str,
-        typer.Option(
-            "--speed",
-            "-s",
-            envvar="REPLAY_SPEED",
-            metavar="X",
-            help="1, 10x, 0.5; max (0): as fast as acknowledged.",
-            autocompletion=complete.speeds,
-            rich_help_panel=HOW,
-        ),
-    ] = "1",
-    max_quiet: Annotated[
-        str,
-        typer.Option(
-            "--max-quiet",
-            envvar="REPLAY_MAX_QUIET",
-            metavar="TIME",
-            help="Longest wait through a quiet stretch.",
-            rich_help_panel=HOW,
-        ),
-    ] = "5s",
-    order: Annotated[
-        str,
-        typer.Option(
-            "--order",
-            envvar="REPLAY_ORDER",
-            metavar="KEY",
-            help="event: by ts_event. recv: by ts_recv.",
-            rich_help_panel=HOW,
-        ),
-    ] = "event",
-    reorder_window: Annotated[
-        str,
-        typer.Option(
-            "--reorder-window",
-            envvar="REPLAY_WINDOW",
-            metavar="TIME",
-            help="How far ts_event may stray from ts_recv.",
-            rich_help_panel=HOW,
-        ),
-    ] = "1s",
-    nats_url: NatsUrl = None,
-    embedded: Embedded = False,
-    store: Store = None,
-    port: Port = 4222,
-    prefix: Prefix = "",
-    sink: Annotated[
-        str, typer.Option("--sink", metavar="SINK", help="nats, or stdout for JSON lines.", rich_help_panel=WHERE)
-    ] = "nats",
-    ack: Annotated[
-        str,
-        typer.Option(
-            "--ack",
-            envvar="SPYCTL_ACK",
-            metavar="HOW",
-            help="auto; fast: a flow at a time; message: one by one.",
-            rich_help_panel=WHERE,
-        ),
-    ] = "auto",
-    force: Annotated[
-        bool, typer.Option("--force", help="Publish even beside another run or source.", rich_help_panel=WHERE)
-    ] = False,
-    resume: Annotated[
-        str | None,
-        typer.Option(
-            "--resume",
-            metavar="[RUN]",
-            help="Go on after the last event that the stream holds, of RUN or of the newest run.",
-            autocompletion=complete.runs,
-            rich_help_panel=HOW,
-        ),
-    ] = None,
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Read the events back and compare each one.", rich_help_panel=OUTPUT)
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the plan and stop.", rich_help_panel=OUTPUT)
-    ] = False,
-    no_digest: Annotated[
-        bool, typer.Option("--no-digest", help="Save the time for the digest of all payloads.", rich_help_panel=OUTPUT)
-    ] = False,
-    metrics: Metrics = None,
-    as_json: Json = False,
+    *,
+    data: InputOptions,
+    playback: PlaybackOptions,
+    nats: NatsOptions,
+    delivery: DeliveryOptions,
+    result: ResultOptions,
 ) -> int:
     """Replay Databento files onto JetStream: ES trades and MBP-10 in event time, at any speed.
 
@@ -163,78 +32,90 @@ def replay(
     spyctl replay --date last --start open --end open+30m --speed max
     spyctl replay --trading-day 2025-12-16 --dry-run
     """
+    import asyncio
+
     import orjson
 
     from spyctl.cli.replay_plan import InputRequest, Request, plan_document, plan_request, show_plan
-    from spyctl.dbn.sort_times import Selection
-    from spyctl.market.columns import SCHEMAS, schema_name
+    from spyctl.market.columns import SCHEMAS
     from spyctl.metrics import parse_address
-    from spyctl.replay.player import ReplayOptions
-    from spyctl.timing.clock import parse_speed, precise_loop
-    from spyctl.timing.instants import parse_duration
+    from spyctl.timing.clock import precise_loop
 
-    _one_of("--order", order, _ORDERS)
-    _one_of("--sink", sink, _SINKS)
-    _one_of("--ack", ack, _ACKS)
-    if resume is not None and sink != "nats":
-        raise UsageError("--resume goes with NATS alone", "leave --sink out")
-    if verify and sink != "nats":
-        raise UsageError("--verify goes with NATS alone", "leave --sink out")
-    if trading_day is not None and date and context.get_parameter_source("date").name == "COMMANDLINE":  # type: ignore[union-attr]
-        raise UsageError("--trading-day and --date exclude each other", "--trading-day alone")
-    source = context.get_parameter_source("date")
-    origin = {"COMMANDLINE": "--date", "ENVIRONMENT": "REPLAY_DATE"}.get(source.name if source else "", "every date")
+    _refuse_contradictions(context, data, playback, delivery, result)
     request = Request(
         input=InputRequest(
-            data_dir=data_dir,
-            dates=tuple(date or ()),
-            origin="--trading-day" if trading_day else origin,
-            dataset=dataset,
-            schemas=tuple(dict.fromkeys(map(schema_name, schema))) if schema else SCHEMAS,
-            start=start,
-            end=end,
-            zone=tz,
-            trading_day=trading_day,
+            data_dir=data.data_dir,
+            dates=tuple(data.date or ()),
+            origin="--trading-day" if data.trading_day else _DATE_ORIGINS.get(origin_of(context, "date"), "every date"),
+            dataset=data.dataset,
+            schemas=tuple(dict.fromkeys(data.schema)) if data.schema else SCHEMAS,
+            start=data.start,
+            end=data.end,
+            zone=data.tz,
+            trading_day=data.trading_day,
         ),
-        options=ReplayOptions(
-            speed=parse_speed(speed),
-            selection=Selection(
-                reorder_ns=parse_duration(reorder_window), by_recv=order == "recv", symbols=tuple(symbol or ())
-            ),
-            max_quiet_ns=parse_duration(max_quiet),
-            count=count,
-            prefix=prefix,
-            strict=strict,
-            digest=not no_digest,
-        ),
-        target=nats_target(context, nats_url, embedded, port, store),
-        sink=sink,
-        ack=ack,
-        resume=resume,
-        verify=verify,
-        force=force,
-        metrics=parse_address(metrics) if metrics else None,
-        as_json=as_json,
+        options=_replay_options(data, playback, result, nats.prefix),
+        target=nats.target(context),
+        sink=delivery.sink,
+        ack=delivery.ack,
+        resume=playback.resume,
+        verify=result.verify,
+        force=delivery.force,
+        metrics=parse_address(result.metrics) if result.metrics else None,
+        as_json=result.as_json,
     )
-    talk = talk_of(context)
-    if embedded and nats_url:
-        talk.line("note: --embedded sets NATS_URL aside")
+    reporter = Reporter.of(context)
+    if nats.embedded and nats.nats_url:
+        reporter.line("note: --embedded overrides NATS_URL")
     plan = plan_request(request)
-    show_plan(talk, plan, request)
-    if dry_run and as_json:
+    show_plan(reporter, plan, request)
+    if result.dry_run and result.as_json:
         write(orjson.dumps(plan_document(plan, request), option=orjson.OPT_INDENT_2).decode())
     if plan.exact and plan.first_ns is None and not any(info.problem for info in plan.infos):
         raise NoDataError("no event lies in that range", "spyctl time-range --date D --schema S shows what does")
-    if dry_run:
+    if result.dry_run:
         return ExitCode.OK
-    import asyncio
 
     from spyctl.cli.replay_run import run_replay
 
     with asyncio.Runner(loop_factory=precise_loop) as runner:
-        return runner.run(run_replay(request, plan, talk))
+        return runner.run(run_replay(request, plan, reporter))
 
 
-def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise UsageError(f"{option} {value} is none of {', '.join(allowed)}", f"{option} {allowed[0]}")
+def _refuse_contradictions(
+    context: typer.Context,
+    data: InputOptions,
+    playback: PlaybackOptions,
+    delivery: DeliveryOptions,
+    result: ResultOptions,
+) -> None:
+    for option, given in (("--resume", playback.resume is not None), ("--verify", result.verify)):
+        if given and delivery.sink is not SinkKind.NATS:
+            raise UsageError(f"{option} needs NATS", "leave --sink out")
+    if data.trading_day is not None and data.date and is_flag(context, "date"):
+        raise UsageError("--trading-day and --date exclude each other", "--trading-day alone")
+
+
+def _replay_options(
+    data: InputOptions, playback: PlaybackOptions, result: ResultOptions, prefix: str
+) -> "ReplayOptions":
+    from spyctl.cli.replay_options import OrderKey
+    from spyctl.dbn.sort_times import Selection
+    from spyctl.replay.player import ReplayOptions
+    from spyctl.timing.clock import parse_speed
+    from spyctl.timing.instants import parse_duration
+
+    selection = Selection(
+        reorder_ns=parse_duration(playback.reorder_window),
+        by_recv=playback.order is OrderKey.RECV,
+        symbols=tuple(data.symbol or ()),
+    )
+    return ReplayOptions(
+        speed=parse_speed(playback.speed),
+        selection=selection,
+        max_quiet_ns=parse_duration(playback.max_quiet),
+        count=data.count,
+        prefix=prefix,
+        strict=data.strict,
+        digest=not result.no_digest,
+    )

@@ -5,9 +5,11 @@ from datetime import UTC
 from pathlib import Path
 from typing import Any
 
+from spyctl.bus.acks.mode import AckMode
 from spyctl.bus.embedded import Store as EmbeddedStore
 from spyctl.bus.target import Target
-from spyctl.cli.framework.talk import Talk
+from spyctl.cli.framework.reporter import Reporter
+from spyctl.cli.replay_options import SinkKind
 from spyctl.dbn.catalog import scan
 from spyctl.dbn.choice import FileQuery, choose_files, parse_days, trading_day_choice
 from spyctl.errors import UsageError
@@ -55,8 +57,8 @@ class Request:
     input: InputRequest
     options: ReplayOptions
     target: Target
-    sink: str
-    ack: str
+    sink: SinkKind
+    ack: AckMode
     resume: str | None
     verify: bool
     force: bool
@@ -118,7 +120,7 @@ def _events_text(plan: Plan) -> str:
     return f"{about}{sum(plan.events.values()):,} events: {' + '.join(parts) or 'none'}{of}{tail}"
 
 
-def show_plan(talk: Talk, plan: Plan, request: Request) -> None:
+def show_plan(talk: Reporter, plan: Plan, request: Request) -> None:
     """Say what would be played, before anything is."""
     lines = _range_lines(plan, request)
     if request.input.origin == "every date":
@@ -145,14 +147,14 @@ def _range_lines(plan: Plan, request: Request) -> list[str]:
         lines = [dates, f"{utc} UTC", f"{new_york} New York"]
     span, about = duration_text(plan.last_ns - plan.first_ns), "" if plan.exact else "about "
     takes = f"takes {about}{duration_text(plan.wall_ns)} and " if plan.wall_ns is not None else ""
-    free = _free_bytes(request.target) if request.sink == "nats" else None
+    free = _free_bytes(request.target) if request.sink is SinkKind.NATS else None
     room = f" ({size_text(free)} free)" if free is not None else ""
-    where = "stream" if request.sink == "nats" else "output"
+    where = "stream" if request.sink is SinkKind.NATS else "output"
     adds = f"adds {size_text(plan.stream_bytes)} to the {where}{room}"
     return [*lines, _events_text(plan), f"{about}{span} at {request.options.speed} {takes}{adds}"]
 
 
-def _show_files(talk: Talk, plan: Plan) -> None:
+def _show_files(talk: Reporter, plan: Plan) -> None:
     choice = plan.choice
     for info in choice.files:
         talk.detail(f"file {path_text(info.path)}: {info.schema}, DBN {info.version}, {size_text(info.size)}")

@@ -9,17 +9,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spyctl.bus.acks.choice import AckMode
 from spyctl.bus.consumers import Consumers
 from spyctl.bus.in_flight import Sink
 from spyctl.bus.publishing import Publishing, RunRequest, publishing
 from spyctl.bus.runs import RunState, new_run_id
 from spyctl.bus.target import Reached, reach
 from spyctl.cli.framework.remedies import remedy_for
+from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.framework.signals import Interruption
 from spyctl.cli.framework.stdout_sink import StdoutSink
-from spyctl.cli.framework.talk import Talk, drop
+from spyctl.cli.framework.streams import drop
 from spyctl.cli.framework.watch import watched
+from spyctl.cli.replay_options import SinkKind
 from spyctl.cli.replay_plan import Request
 from spyctl.cli.summary import print_summary
 from spyctl.errors import ExitCode, NoSpaceError, SpyctlError
@@ -57,11 +58,11 @@ class _Destination:
         return self.run.stream.name if self.run is not None else None
 
 
-async def run_replay(request: Request, plan: Plan, talk: Talk) -> int:
+async def run_replay(request: Request, plan: Plan, talk: Reporter) -> int:
     """Play what was asked for and return the exit code. Raises :class:`SpyctlError`."""
     interruption = Interruption()
     try:
-        if request.sink == "stdout":
+        if request.sink is SinkKind.STDOUT:
             sink = StdoutSink(subject_table(request.options.prefix))
             return await _play(request, plan, talk, interruption, _Destination(sink, new_run_id()))
         async with reach(request.target, tell=talk.line) as reached:
@@ -73,7 +74,7 @@ async def run_replay(request: Request, plan: Plan, talk: Talk) -> int:
 
 
 async def _replay_to_nats(
-    request: Request, plan: Plan, talk: Talk, interruption: Interruption, reached: Reached
+    request: Request, plan: Plan, talk: Reporter, interruption: Interruption, reached: Reached
 ) -> int:
     show_server(talk, reached)
     await _check_space(plan, request, reached)
@@ -104,7 +105,7 @@ def _run_request(request: Request, plan: Plan, reached: Reached) -> RunRequest:
         resume=request.resume,
         source=EventSource.DIRECT_FEED if reached.embedded is None and not request.force else None,
         force=request.force,
-        ack_mode=AckMode(request.ack),
+        ack_mode=request.ack,
         paced=request.options.speed != MAX_SPEED,
     )
 
@@ -123,7 +124,7 @@ def _content_options(request: Request, plan: Plan) -> dict[str, Any]:
     }
 
 
-def show_server(talk: Talk, reached: Reached) -> None:
+def show_server(talk: Reporter, reached: Reached) -> None:
     version = reached.connection.server_version
     embedded = reached.embedded
     if embedded is None or embedded.state is None:
@@ -156,7 +157,9 @@ async def _check_space(plan: Plan, request: Request, reached: Reached) -> None:
         )
 
 
-async def _play(request: Request, plan: Plan, talk: Talk, interruption: Interruption, destination: _Destination) -> int:
+async def _play(
+    request: Request, plan: Plan, talk: Reporter, interruption: Interruption, destination: _Destination
+) -> int:
     replay = Replay(
         plan.infos, destination.sink, replace(request.options, selection=plan.selection), run_id=destination.run_id
     )
@@ -176,7 +179,7 @@ async def _play(request: Request, plan: Plan, talk: Talk, interruption: Interrup
         drop(sys.stdout)
         return ExitCode.OK  # whoever read our lines has had enough
     summary = summary_of(replay, destination.stream)
-    print_summary(summary, plan.dates, as_json=request.as_json, to_stderr=request.sink == "stdout")
+    print_summary(summary, plan.dates, as_json=request.as_json, to_stderr=request.sink is SinkKind.STDOUT)
     for damage in replay.reading.damage:
         if failure is not damage:
             _show_damage(talk, damage)
@@ -188,7 +191,7 @@ async def _play(request: Request, plan: Plan, talk: Talk, interruption: Interrup
 
 @asynccontextmanager
 async def _shown(
-    request: Request, plan: Plan, talk: Talk, replay: Replay, destination: _Destination
+    request: Request, plan: Plan, talk: Reporter, replay: Replay, destination: _Destination
 ) -> AsyncIterator[None]:
     # Shows the replay while it goes on.
     stream, consumers = destination.stream, destination.consumers
@@ -204,7 +207,7 @@ async def _shown(
     )
     view = ReplayView(replay, scene, (lambda: consumers.now) if consumers is not None else None)
     # Events that scroll by on the same terminal leave no place for a display.
-    draw = view.draw if request.sink != "stdout" or not sys.stdout.isatty() else None
+    draw = view.draw if request.sink is not SinkKind.STDOUT or not sys.stdout.isatty() else None
     figures = partial(_figures, replay, consumers, stream)
     notes = asyncio.create_task(_tell_rolls(replay, talk))
     try:
@@ -214,7 +217,7 @@ async def _shown(
         await end_task(notes)
 
 
-async def _until_played(request: Request, talk: Talk, replay: Replay, run: Publishing | None) -> SpyctlError | None:
+async def _until_played(request: Request, talk: Reporter, replay: Replay, run: Publishing | None) -> SpyctlError | None:
     # Plays to the end; returns what ended it early.
     try:
         if run is None:
@@ -248,7 +251,7 @@ def _figures(replay: Replay, consumers: Consumers | None, stream: str | None) ->
     return Figures(summary.document(), waiting, consumers.now if consumers is not None else (), gauges)
 
 
-async def _tell_rolls(replay: Replay, talk: Talk) -> None:
+async def _tell_rolls(replay: Replay, talk: Reporter) -> None:
     # Says a roll when its time is played; reading is ahead of that.
     told = 0
     try:
@@ -259,7 +262,7 @@ async def _tell_rolls(replay: Replay, talk: Talk) -> None:
         _tell_due_rolls(replay, talk, told)
 
 
-def _tell_due_rolls(replay: Replay, talk: Talk, told: int) -> int:
+def _tell_due_rolls(replay: Replay, talk: Reporter, told: int) -> int:
     for roll in replay.reading.rolls[told:]:
         if (replay.pace.last_ns or 0) < roll.ts_ns:
             break
@@ -271,6 +274,6 @@ def _tell_due_rolls(replay: Replay, talk: Talk, told: int) -> int:
     return told
 
 
-def _show_damage(talk: Talk, damage: Any) -> None:
+def _show_damage(talk: Reporter, damage: Any) -> None:
     whole = f"; the {damage.records:,} records before that are published, acked" if damage.records else ""
     talk.error(damage.message, f"{remedy_for(damage)}{whole}")

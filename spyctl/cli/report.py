@@ -9,12 +9,14 @@ from xml.sax.saxutils import escape
 import orjson
 
 from spyctl.cli.framework.remedies import remedy_for
-from spyctl.cli.framework.talk import Talk, progress_bar, table, write
+from spyctl.cli.framework.reporter import Reporter, progress_bar
+from spyctl.cli.framework.streams import write
 from spyctl.dbn.catalog import Catalog
 from spyctl.dbn.choice import FileChoice, FileQuery, choose_files, parse_days
 from spyctl.dbn.quality import Quality, assess, in_daily_break
 from spyctl.dbn.quality_picture import draw_quality
 from spyctl.errors import ExitCode, UsageError
+from spyctl.terminal.tables import table
 from spyctl.timing.instants import MS, SECOND, US, clock_text, duration_text, utc_text
 
 _ROWS: list[tuple[str, Callable[[Quality], str]]] = [
@@ -57,7 +59,7 @@ def _duration(ns: int | None) -> str:
 
 
 def show_report(
-    catalog: Catalog, query: FileQuery, text: str, picture: Path | None, talk: Talk, *, as_json: bool
+    catalog: Catalog, query: FileQuery, text: str, picture: Path | None, talk: Reporter, *, as_json: bool
 ) -> int:
     """Print how good the data of the day that ``text`` names is and return the exit code.
 

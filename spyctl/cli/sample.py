@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spyctl.cli.options import DataDir, talk_of
+from spyctl.cli.framework.reporter import Reporter
+from spyctl.cli.options import DataDir
 from spyctl.errors import NoSessionError, UsageError
 from spyctl.paths import path_text
 from spyctl.terminal.text import size_text
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 def sample(
     context: typer.Context,
+    *,
     data_dir: DataDir = Path("dbn-data"),
     date: Annotated[list[str] | None, typer.Option("--date", help="A UTC day, or D..D; repeatable.")] = None,
     start: Annotated[str, typer.Option("--start", help="When to begin; all for a whole UTC day.")] = "open-5m",
@@ -34,7 +36,7 @@ def sample(
     from spyctl.dbn.choice import SATURDAY, parse_dates
     from spyctl.dbn.sample import FOLDERS, is_vendor_folder, write_day
 
-    talk = talk_of(context)
+    talk = Reporter.of(context)
     days = parse_dates(date or ["2025-12-16"])
     if is_vendor_folder(data_dir):
         raise UsageError(

@@ -5,68 +5,54 @@ from typing import Annotated
 
 import typer
 
-from spyctl.cli.framework.command import Command, Group
-from spyctl.cli.framework.talk import Talk, write
-from spyctl.cli.options import Json, Port, Store, talk_of
+from spyctl.cli.framework.command import add_command, command_group
+from spyctl.cli.framework.reporter import Reporter
+from spyctl.cli.framework.streams import write
+from spyctl.cli.nats_options import DEFAULT_PORT, Port, Store
+from spyctl.cli.options import Json
 from spyctl.errors import ExitCode, UsageError
+from spyctl.paths import path_text
 from spyctl.terminal.text import size_text
 
-app = typer.Typer(
-    help="Run, look at or empty the embedded NATS server.",
-    cls=Group,
-    invoke_without_command=True,
-    rich_markup_mode=None,
-)
 
-
-@app.callback()
-def _server(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        write(context.get_help())
-
-
-def _store_path(store: Path | None) -> Path:
+def _folder(store: Path | None) -> Path:
     from spyctl.bus.embedded import default_store
 
     return store or default_store()
 
 
-@app.command(cls=Command)
-def run(context: typer.Context, store: Store = None, port: Port = 4222) -> int:
+def run(context: typer.Context, *, store: Store = None, port: Port = DEFAULT_PORT) -> int:
     """Keep the embedded server running until Ctrl-C.
 
     spyctl server run
     """
     import asyncio
 
-    return asyncio.run(_run(_store_path(store), port, talk_of(context)))
+    return asyncio.run(_run(_folder(store), port, Reporter.of(context)))
 
 
-async def _run(folder: Path, port: int, talk: Talk) -> int:
+async def _run(folder: Path, port: int, reporter: Reporter) -> int:
     import asyncio
     import signal
 
     from spyctl.bus.embedded import EmbeddedServer
     from spyctl.bus.embedded import Store as EmbeddedStore
-    from spyctl.paths import path_text
 
     loop = asyncio.get_running_loop()
     signals: asyncio.Queue[ExitCode] = asyncio.Queue()
     loop.add_signal_handler(signal.SIGINT, signals.put_nowait, ExitCode.INTERRUPTED)
     loop.add_signal_handler(signal.SIGTERM, signals.put_nowait, ExitCode.TERMINATED)
     async with EmbeddedServer(EmbeddedStore(folder), port) as server:
-        assert server.state is not None
+        state = server.state
+        assert state is not None
         verb = "started" if server.started else "already running, kept"
-        talk.block(
-            "nats", f"nats-server {server.state.version} {verb}: {server.state.url}", f"store {path_text(folder)}"
-        )
-        talk.line("Ctrl-C ends it, unless another command is using it")
+        reporter.block("nats", f"nats-server {state.version} {verb}: {state.url}", f"store {path_text(folder)}")
+        reporter.line("Ctrl-C stops it, unless another command is using it")
         return await signals.get()
 
 
-@app.command(cls=Command)
-def status(store: Store = None, as_json: Json = False) -> int:
-    """Say whether the embedded server runs, where, and how much it holds.
+def status(*, store: Store = None, as_json: Json = False) -> int:
+    """Show whether the embedded server runs, where, and how much it holds.
 
     spyctl server status --json
     """
@@ -75,32 +61,27 @@ def status(store: Store = None, as_json: Json = False) -> int:
     import orjson
 
     from spyctl.bus.embedded import Store as EmbeddedStore
-    from spyctl.paths import path_text
 
-    folder = _store_path(store)
-    found = EmbeddedStore(folder)
-    state = found.state() if folder.is_dir() else None
+    folder = _folder(store)
+    embedded = EmbeddedStore(folder)
+    state = embedded.state() if folder.is_dir() else None
     size = sum(path.stat().st_size for path in (folder / "jetstream").rglob("*") if path.is_file())
+    free = embedded.free_bytes()
     if as_json:
-        document = {
-            "running": state is not None,
-            "store": str(folder),
-            "bytes": size,
-            "free_bytes": found.free_bytes(),
-        }
+        document = {"running": state is not None, "store": str(folder), "bytes": size, "free_bytes": free}
         write(orjson.dumps(document | (asdict(state) if state else {}), option=orjson.OPT_INDENT_2).decode())
+        return ExitCode.OK
+    if state is not None:
+        write(f"running  nats-server {state.version} on {state.url}, process {state.pid}")
     else:
-        if state is not None:
-            write(f"running  nats-server {state.version} on {state.url}, process {state.pid}")
-        else:
-            write("stopped  it starts with the first command that needs it")
-        write(f"store    {path_text(folder)}, {size_text(size)} held, {size_text(found.free_bytes())} free")
+        write("stopped  it starts with the first command that needs it")
+    write(f"store    {path_text(folder)}, {size_text(size)} held, {size_text(free)} free")
     return ExitCode.OK
 
 
-@app.command(cls=Command)
 def reset(
     context: typer.Context,
+    *,
     store: Store = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> int:
@@ -111,13 +92,18 @@ def reset(
     import sys
 
     from spyctl.bus.embedded import Store as EmbeddedStore
-    from spyctl.paths import path_text
 
-    folder = _store_path(store)
+    folder = _folder(store)
     if not yes:
         if not sys.stdin.isatty():
             raise UsageError(f"this deletes all events in {path_text(folder)}", "spyctl server reset --yes")
         typer.confirm(f"delete all events in {path_text(folder)}?", abort=True, err=True)
     freed = EmbeddedStore(folder).reset()
-    talk_of(context).line(f"deleted {size_text(freed)} in {path_text(folder)}")
+    Reporter.of(context).line(f"deleted {size_text(freed)} in {path_text(folder)}")
     return ExitCode.OK
+
+
+app = command_group("Run, inspect or empty the embedded NATS server.")
+add_command(app, run)
+add_command(app, status)
+add_command(app, reset)

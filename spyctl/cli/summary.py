@@ -7,10 +7,10 @@ from typing import TextIO
 
 import orjson
 
-from spyctl.cli.framework.talk import colours, labelled
+from spyctl.cli.framework.streams import colours
 from spyctl.market.columns import SCHEMAS
 from spyctl.summary import LiveDetails, ReplayDetails, RunSummary
-from spyctl.terminal.text import size_text
+from spyctl.terminal.text import labelled, size_text
 from spyctl.timing.clock import Speed, achieved_text
 from spyctl.timing.instants import NEW_YORK, SECOND, clock_text, duration_text
 

@@ -1,15 +1,74 @@
-"""``spyctl tail``: follow the stream, one line an event."""
+"""``spyctl tail``: follow the stream, one line per event."""
 
 import sys
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated
 
 import typer
 
 from spyctl.cli.framework import complete
-from spyctl.cli.options import OUTPUT, Embedded, Json, NatsUrl, Port, Prefix, Store, nats_target, talk_of
+from spyctl.cli.framework.help_page import OUTPUT
+from spyctl.cli.framework.reporter import Reporter
+from spyctl.cli.nats_options import NatsOptions
+from spyctl.cli.options import Json
+from spyctl.cli.tail_options import TailForm, parse_place, parse_time
 from spyctl.errors import UsageError
 
-LAST = 10
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelectionOptions:
+    """Which events of the stream to show."""
+
+    place: Annotated[
+        str | None,
+        typer.Option("--from", metavar="PLACE", help="start, new, a sequence, -N (the last N), -5m, a stored time."),
+    ] = None
+    until_end: Annotated[bool, typer.Option("--until-end", help="Stop at the end of what is stored now.")] = False
+    count: Annotated[int | None, typer.Option("--count", min=1, metavar="N", help="Stop after N events.")] = None
+    symbol: Annotated[
+        str | None, typer.Option("--symbol", metavar="NAME", help="Only this symbol, underlying or option.")
+    ] = None
+    start: Annotated[
+        str | None, typer.Option("--start", metavar="TIME", help="Only events at or after this event time: ISO or ns.")
+    ] = None
+    end: Annotated[str | None, typer.Option("--end", metavar="TIME", help="Only events before this event time.")] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormOptions:
+    """How to write them."""
+
+    as_json: Json = False
+    text: Annotated[
+        bool, typer.Option("--text", help="Lines for a person, also into a pipe.", rich_help_panel=OUTPUT)
+    ] = False
+    raw: Annotated[bool, typer.Option("--raw", help="Only the payloads, one per line.", rich_help_panel=OUTPUT)] = False
+    stats: Annotated[
+        bool, typer.Option("--stats", help="Rates, bytes and latencies by subject instead.", rich_help_panel=OUTPUT)
+    ] = False
+
+    def form(self) -> TailForm:
+        """Return the form that is asked for, text on a terminal and JSON into a pipe where none is.
+
+        Raises :class:`UsageError` where several are.
+        """
+        forms = [
+            form
+            for form, given in (
+                (TailForm.STATS, self.stats),
+                (TailForm.TEXT, self.text),
+                (TailForm.RAW, self.raw),
+                (TailForm.JSON, self.as_json and not self.stats),  # the statistics may be JSON
+            )
+            if given
+        ]
+        if len(forms) > 1:
+            raise UsageError(
+                "--json, --text, --raw and --stats exclude each other", "one of them; --stats goes with --json"
+            )
+        if forms:
+            return forms[0]
+        return TailForm.TEXT if sys.stdout.isatty() else TailForm.JSON
 
 
 def tail(
@@ -17,41 +76,17 @@ def tail(
     subjects: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[SUBJECT]…",
-            help="futures, options.trades, gaps, …; all unless named.",
+            metavar="SUBJECT",
+            help="futures, options.trades, gaps, …; default: all.",
             autocompletion=complete.subjects,
         ),
     ] = None,
-    start_at: Annotated[
-        str | None,
-        typer.Option("--from", metavar="PLACE", help="start, new, a sequence, -N (the last N), -5m, a stored time."),
-    ] = None,
-    until_end: Annotated[bool, typer.Option("--until-end", help="End with what is stored now.")] = False,
-    count: Annotated[int | None, typer.Option("--count", min=1, metavar="N", help="End after so many events.")] = None,
-    symbol: Annotated[
-        str | None, typer.Option("--symbol", metavar="NAME", help="Only this symbol, underlying or option.")
-    ] = None,
-    start: Annotated[
-        str | None, typer.Option("--start", metavar="TIME", help="Only events from this event time on: ISO or ns.")
-    ] = None,
-    end: Annotated[str | None, typer.Option("--end", metavar="TIME", help="Likewise before this one.")] = None,
-    as_json: Json = False,
-    text: Annotated[
-        bool, typer.Option("--text", help="Lines for a person, also into a pipe.", rich_help_panel=OUTPUT)
-    ] = False,
-    raw: Annotated[
-        bool, typer.Option("--raw", help="The payloads alone, a line each.", rich_help_panel=OUTPUT)
-    ] = False,
-    stats: Annotated[
-        bool, typer.Option("--stats", help="Rates, bytes and latencies by subject instead.", rich_help_panel=OUTPUT)
-    ] = False,
-    nats_url: NatsUrl = None,
-    embedded: Embedded = False,
-    store: Store = None,
-    port: Port = 4222,
-    prefix: Prefix = "",
+    *,
+    selection: SelectionOptions,
+    form: FormOptions,
+    nats: NatsOptions,
 ) -> int:
-    """Follow the stream: the last 10 events, then what comes; JSON lines into a pipe.
+    """Follow the stream: the last 10 events, then new ones; JSON lines into a pipe.
 
     spyctl tail futures    ES as it comes
     spyctl tail gaps --from start --until-end    every gap that is stored
@@ -60,55 +95,22 @@ def tail(
     import asyncio
 
     from spyctl.cli.tail_run import TailRequest, run_tail
-    from spyctl.terminal.event_lines import Wanted, subjects_of
+    from spyctl.terminal.event_lines import EventFilter, subjects_of
     from spyctl.timing.instants import MAX_INSTANT
 
-    if as_json + text + raw + stats > 1 and not (as_json and stats and not (text or raw)):
-        raise UsageError(
-            "--json, --text, --raw and --stats exclude each other", "one of them; --stats goes with --json"
-        )
-    form = "raw" if raw else "stats" if stats else "text" if text else "json" if as_json else ""
-    wanted = subjects_of(subjects or [], prefix)
     request = TailRequest(
-        target=nats_target(context, nats_url, embedded, port, store),
-        prefix=prefix,
-        wanted=Wanted(
-            frozenset(wanted), symbol, _instant(start) if start else 0, _instant(end) if end else MAX_INSTANT
+        target=nats.target(context),
+        prefix=nats.prefix,
+        wanted=EventFilter(
+            frozenset(subjects_of(subjects or [], nats.prefix)),
+            selection.symbol,
+            parse_time(selection.start) if selection.start else 0,
+            parse_time(selection.end) if selection.end else MAX_INSTANT,
         ),
-        place=_place(start_at),
-        until_end=until_end,
-        count=count,
-        form=form or ("text" if sys.stdout.isatty() else "json"),
-        as_json=as_json,
+        place=parse_place(selection.place),
+        until_end=selection.until_end,
+        count=selection.count,
+        form=form.form(),
+        as_json=form.as_json,
     )
-    return asyncio.run(run_tail(request, talk_of(context)))
-
-
-def _instant(text: str) -> int:
-    import time
-    from datetime import UTC, datetime
-
-    from spyctl.market.sessions import parse_time
-    from spyctl.timing.instants import SECOND
-
-    return parse_time(text, datetime.fromtimestamp(time.time_ns() // SECOND, UTC).date())
-
-
-def _place(text: str | None) -> Any:
-    # ("last", N), ("seq", N), ("time", ns), ("new", 0), ("start", 0)
-    import time
-
-    from spyctl.timing.instants import parse_duration
-
-    if text is None:
-        return "last", LAST
-    plain = text.strip().lower()
-    if plain in ("start", "new"):
-        return plain, 0
-    if plain.isascii() and plain.isdigit() and len(plain) < 12:
-        return "seq", int(plain)
-    if plain.startswith("-"):
-        if plain[1:].isascii() and plain[1:].isdigit():
-            return "last", int(plain[1:])
-        return "time", time.time_ns() - parse_duration(plain[1:])
-    return "time", _instant(text)
+    return asyncio.run(run_tail(request, Reporter.of(context)))

@@ -18,13 +18,16 @@ from spyctl.bus.connection import ApiError, Connection
 from spyctl.bus.reader import follow
 from spyctl.bus.stream import count_after
 from spyctl.bus.target import Target, reach
+from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.framework.screen import show_progress
 from spyctl.cli.framework.signals import Interruption
-from spyctl.cli.framework.talk import Talk, drop
+from spyctl.cli.framework.streams import drop
+from spyctl.cli.tail_options import Place, PlaceKind, TailForm
 from spyctl.errors import ExitCode, NoDataError
 from spyctl.market.subjects import stream_name
-from spyctl.terminal.event_lines import HEADING, Stored, TextLines, Wanted, json_lines, payload_lines
-from spyctl.terminal.stream_stats import Tally
+from spyctl.terminal.event_lines import HEADING, EventFilter, StreamMessage, TextLines, json_lines, payload_lines
+from spyctl.terminal.stream_stats import StreamStats
+from spyctl.terminal.text import count
 from spyctl.timing.instants import SECOND
 from spyctl.timing.tasks import end_task
 
@@ -35,141 +38,155 @@ _SHORT_REPLY = 8  # dots of a reply subject without domain, account and random t
 
 @dataclass(frozen=True, slots=True)
 class TailRequest:
-    """What the command line asks for; ``form`` is text, json, raw or stats."""
+    """What the command line asks for; ``count`` is ``None`` where the number of events is not limited."""
 
     target: Target
     prefix: str
-    wanted: Wanted
-    place: tuple[str, int]
+    wanted: EventFilter
+    place: Place
     until_end: bool
     count: int | None
-    form: str
+    form: TailForm
     as_json: bool
 
 
-async def run_tail(request: TailRequest, talk: Talk) -> int:
-    """Show events until told to end; returns the exit code. Raises :class:`SpyctlError`."""
+async def run_tail(request: TailRequest, reporter: Reporter) -> int:
+    """Show events until told to stop; returns the exit code. Raises :class:`SpyctlError`."""
     interruption = Interruption()
-    shower = _Shower(request)
+    writer = _EventWriter(request)
     try:
-        async with reach(request.target, tell=talk.line) as reached:
-            tally = asyncio.create_task(show_progress(shower.tally.draw, shower.tally.line, talk))
-            if request.form != "stats":
-                await end_task(tally)
-            try:
-                await _show(request, talk, reached.connection, shower)
-            finally:
-                await end_task(tally)
+        async with reach(request.target, tell=reporter.line) as reached:
+            follower = _Follower(request, reporter, reached.connection, writer)
+            if request.form is not TailForm.STATS:
+                await follower.run()
+            else:
+                display = asyncio.create_task(show_progress(writer.stats.draw, writer.stats.line, reporter))
+                try:
+                    await follower.run()
+                finally:
+                    await end_task(display)
     except asyncio.CancelledError:
-        if shower.left:
+        if writer.reader_left:
             drop(sys.stdout)
-            return ExitCode.OK  # whoever read our lines has had enough
+            return ExitCode.OK
         if interruption.code is None:
             raise
-    shower.close(talk)
+    writer.close(reporter)
     return interruption.code if interruption.code is not None else ExitCode.OK
 
 
-async def _show(request: TailRequest, talk: Talk, connection: Connection, shower: "_Shower") -> None:
-    info = await _stream(request, talk, connection)
-    state = info["state"]
-    name, last_seq = info["config"]["name"], state["last_seq"]
-    start = await _start(request, connection, name, state)
-    if request.until_end and (start is None or start.get("opt_start_seq", 1) > last_seq):
-        return
-    if request.form == "text":
-        talk.line(HEADING)
-    left = request.count
-    async with aclosing(_messages(connection, name, start or {"deliver_policy": "new"})) as messages:
-        async for batch in messages:
-            found = _wanted(request.wanted, batch)
-            if request.until_end and found and found[-1].seq > last_seq:
-                found = [one for one in found if one.seq <= last_seq]
-            found = found[:left] if left is not None else found
-            shower.show(found)
-            left = left - len(found) if left is not None else None
-            ended = request.until_end and (not batch or batch[-1].seq >= last_seq or not batch[-1].pending)
-            if left == 0 or ended:
-                return
+@dataclass(frozen=True, slots=True)
+class _Follower:
+    request: TailRequest
+    reporter: Reporter
+    connection: Connection
+    writer: "_EventWriter"
+
+    async def run(self) -> None:
+        # Shows events from the place asked for until the end asked for.
+        request = self.request
+        info = await self._stream_info()
+        name, state = info["config"]["name"], info["state"]
+        last_seq = state["last_seq"]
+        start = await self._start(name, state)
+        if request.until_end and (start is None or start.get("opt_start_seq", 1) > last_seq):
+            return
+        if request.form is TailForm.TEXT:
+            self.reporter.line(HEADING)
+        left = request.count
+        async with aclosing(_messages(self.connection, name, start or {"deliver_policy": "new"})) as batches:
+            async for batch in batches:
+                messages = _matching(request.wanted, batch)
+                if request.until_end and messages and messages[-1].seq > last_seq:
+                    messages = [message for message in messages if message.seq <= last_seq]
+                if left is not None:
+                    messages = messages[:left]
+                    left -= len(messages)
+                self.writer.write(messages)
+                at_end = not batch or batch[-1].seq >= last_seq or not batch[-1].pending
+                if left == 0 or (request.until_end and at_end):
+                    return
+
+    async def _stream_info(self) -> dict[str, Any]:
+        # Waits for the stream where it is not there yet.
+        connection = self.connection
+        name, announced = stream_name(self.request.prefix), False
+        while True:
+            try:
+                return await connection.api(f"STREAM.INFO.{name}")
+            except ApiError as error:
+                if error.code != 404:
+                    raise NoDataError(f"stream {name} at {connection.url} cannot be read: {error}") from None
+            if self.request.until_end:
+                raise NoDataError(
+                    f"there is no stream {name} at {connection.url}", "spyctl replay, or spyctl live --sim"
+                )
+            if not announced:
+                self.reporter.line(f"waiting for stream {name} at {connection.url}")
+                announced = True
+            await asyncio.sleep(_POLL_S)
+
+    async def _start(self, name: str, state: dict[str, Any]) -> dict[str, Any] | None:
+        # Where the consumer begins; None where nothing that is stored is wanted.
+        first, last = max(1, state["first_seq"]), state["last_seq"]
+        match self.request.place:
+            case Place(PlaceKind.NEW):
+                return None
+            case Place(PlaceKind.TIME, ns):
+                text = f"{datetime.fromtimestamp(ns // SECOND, UTC):%Y-%m-%dT%H:%M:%S}.{ns % SECOND:09d}Z"
+                return {"deliver_policy": "by_start_time", "opt_start_time": text}
+            case Place(PlaceKind.LAST, number):
+                seq = await self._seq_of_last(name, first, last, number)
+            case Place(PlaceKind.START | PlaceKind.SEQUENCE, number):
+                seq = max(first, number)
+        return {"deliver_policy": "by_start_sequence", "opt_start_seq": seq}
+
+    async def _seq_of_last(self, name: str, first: int, last: int, number: int) -> int:
+        # The sequence from which on the stream holds the last `number` events of the subjects.
+        subjects = sorted(self.request.wanted.subjects)
+        low, high = first, last + 1
+        while low < high:
+            middle = (low + high) // 2
+            stored, _ = await count_after(self.connection, name, subjects, middle - 1)
+            low, high = (middle + 1, high) if stored > number else (low, middle)
+        return low
 
 
-async def _stream(request: TailRequest, talk: Talk, connection: Connection) -> dict[str, Any]:
-    name, told = stream_name(request.prefix), False
-    while True:
-        try:
-            return await connection.api(f"STREAM.INFO.{name}")
-        except ApiError as error:
-            if error.code != 404:
-                raise NoDataError(f"stream {name} at {connection.url} cannot be read: {error}") from None
-        if request.until_end:
-            raise NoDataError(f"there is no stream {name} at {connection.url}", "spyctl replay, or spyctl live --sim")
-        if not told:
-            talk.line(f"waiting for stream {name} at {connection.url}")
-            told = True
-        await asyncio.sleep(_POLL_S)
-
-
-async def _start(
-    request: TailRequest, connection: Connection, name: str, state: dict[str, Any]
-) -> dict[str, Any] | None:
-    # Where the consumer begins; None where nothing of what is stored is wanted.
-    kind, number = request.place
-    if kind == "new":
-        return None
-    if kind == "time":
-        text = f"{datetime.fromtimestamp(number // SECOND, UTC):%Y-%m-%dT%H:%M:%S}.{number % SECOND:09d}Z"
-        return {"deliver_policy": "by_start_time", "opt_start_time": text}
-    first, last = max(1, state["first_seq"]), state["last_seq"]
-    if kind == "last":
-        number = await _last(request, connection, name, first, last, number)
-    return {"deliver_policy": "by_start_sequence", "opt_start_seq": max(first, number)}
-
-
-async def _last(request: TailRequest, connection: Connection, name: str, first: int, last: int, wanted: int) -> int:
-    # The sequence from which on the stream holds the last so many events of the subjects.
-    subjects = sorted(request.wanted.subjects)
-    low, high = first, last + 1
-    while low < high:
-        middle = (low + high) // 2
-        count, _ = await count_after(connection, name, subjects, middle - 1)
-        low, high = (middle + 1, high) if count > wanted else (low, middle)
-    return low
-
-
-async def _messages(connection: Connection, name: str, start: dict[str, Any]) -> AsyncGenerator[list[Stored], None]:
+async def _messages(
+    connection: Connection, name: str, start: dict[str, Any]
+) -> AsyncGenerator[list[StreamMessage], None]:
     async with aclosing(follow(connection, name, start)) as batches:
         async for batch in batches:
             # $JS.ACK.[domain.account.]stream.consumer.delivered.seq.consumer seq.time.pending[.random]
             tail = 4 if not batch or batch[0].reply.count(".") == _SHORT_REPLY else 5
-            found = []
+            messages = []
             for message in batch:
                 _, seq, _, stored_ns, pending, *_ = message.reply.rsplit(".", tail)
-                found.append(Stored(int(seq), message.subject, int(stored_ns), message.data, int(pending)))
-            yield found
+                messages.append(StreamMessage(int(seq), message.subject, int(stored_ns), message.data, int(pending)))
+            yield messages
 
 
-def _wanted(wanted: Wanted, batch: list[Stored]) -> list[Stored]:
-    subjects = wanted.subjects
-    found = [one for one in batch if one.subject in subjects]
-    return [one for one in found if _wants(wanted, one.payload)] if wanted.looks_inside else found
+def _matching(wanted: EventFilter, batch: list[StreamMessage]) -> list[StreamMessage]:
+    messages = [message for message in batch if message.subject in wanted.subjects]
+    return [message for message in messages if _matches(wanted, message.payload)] if wanted.looks_inside else messages
 
 
-def _wants(wanted: Wanted, payload: bytes) -> bool:
+def _matches(wanted: EventFilter, payload: bytes) -> bool:
     try:
         event = orjson.loads(payload)
     except orjson.JSONDecodeError:
         return False
-    return isinstance(event, dict) and wanted.wants(event)
+    return isinstance(event, dict) and wanted.matches(event)
 
 
-class _Shower:
-    # Writes events in the form that was asked for.
+class _EventWriter:
+    # Writes events to stdout in the form that is asked for; notices a reader of the pipe that leaves.
     def __init__(self, request: TailRequest) -> None:
-        self.tally = Tally()
+        self.stats = StreamStats()
+        self.reader_left = False
         self._form = request.form
         self._as_json = request.as_json
         self._lines = TextLines()
-        self.left = False
         descriptor = sys.stdout.fileno()
         if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
             _widen(descriptor)
@@ -181,32 +198,38 @@ class _Shower:
 
         def left() -> None:
             loop.remove_reader(descriptor)
-            self.left = True
+            self.reader_left = True
             if task is not None:
                 task.cancel()
 
         with suppress(OSError, NotImplementedError):
             loop.add_reader(descriptor, left)
 
-    def show(self, messages: list[Stored]) -> None:
-        if self._form == "stats":
-            for message in messages:
-                self.tally.add(message)
-        elif self._form == "text":
-            sys.stdout.write("".join(f"{self._lines.line(message)}\n" for message in messages))
-            sys.stdout.flush()
-        else:
-            write = json_lines if self._form == "json" else payload_lines
-            sys.stdout.buffer.write(write(messages))
-            sys.stdout.buffer.flush()
+    def write(self, messages: list[StreamMessage]) -> None:
+        match self._form:
+            case TailForm.STATS:
+                for message in messages:
+                    self.stats.add(message)
+            case TailForm.TEXT:
+                sys.stdout.write("".join(f"{self._lines.line(message)}\n" for message in messages))
+                sys.stdout.flush()
+            case TailForm.JSON:
+                self._write_bytes(json_lines(messages))
+            case TailForm.RAW:
+                self._write_bytes(payload_lines(messages))
 
-    def close(self, talk: Talk) -> None:
-        if self._form == "stats" and self._as_json:
-            sys.stdout.write(orjson.dumps(self.tally.document(), option=orjson.OPT_INDENT_2).decode() + "\n")
-        elif self._form == "stats":
-            Console(file=sys.stdout).print(self.tally.draw())
+    @staticmethod
+    def _write_bytes(data: bytes) -> None:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+    def close(self, reporter: Reporter) -> None:
+        if self._form is TailForm.STATS and self._as_json:
+            sys.stdout.write(orjson.dumps(self.stats.document(), option=orjson.OPT_INDENT_2).decode() + "\n")
+        elif self._form is TailForm.STATS:
+            Console(file=sys.stdout).print(self.stats.draw())
         if self._lines.undecoded:
-            talk.warn(f"{self._lines.undecoded:,} messages are none of ours")
+            reporter.warn(f"{count('message', self._lines.undecoded)} not in our format")
 
 
 def _widen(descriptor: int) -> None:

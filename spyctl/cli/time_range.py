@@ -9,9 +9,11 @@ import typer
 
 from spyctl.cli.framework import complete
 from spyctl.cli.framework.remedies import remedy_for
-from spyctl.cli.framework.talk import progress_bar, table, write
-from spyctl.cli.options import DataDir, Dataset, Json, Schema, Symbol, talk_of
+from spyctl.cli.framework.reporter import Reporter, progress_bar
+from spyctl.cli.framework.streams import write
+from spyctl.cli.options import DataDir, Dataset, Json, Schema, Symbol
 from spyctl.errors import ExitCode
+from spyctl.terminal.tables import table
 
 if TYPE_CHECKING:
     import datetime
@@ -25,6 +27,7 @@ _HEAD = f"         {'UTC':<31}{'New York':<21}ts_event_ns"
 
 def time_range(
     context: typer.Context,
+    *,
     date: Annotated[
         list[str],
         typer.Option(
@@ -54,7 +57,7 @@ def time_range(
     from spyctl.market.columns import SCHEMAS, schema_name
     from spyctl.timing.instants import days_text
 
-    talk = talk_of(context)
+    talk = Reporter.of(context)
     symbols = tuple(symbol or ())
     schemas = tuple(dict.fromkeys(map(schema_name, schema))) if schema else SCHEMAS
     choice = choose_files(scan(data_dir), FileQuery(schemas, parse_days(date), symbols, dataset))

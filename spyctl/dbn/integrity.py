@@ -13,6 +13,7 @@ from spyctl.dbn.file_info import DBNFileInfo, archive_of
 from spyctl.dbn.reader import DBNFile
 from spyctl.dbn.zstd import walk_frames
 from spyctl.errors import DamagedFileError
+from spyctl.paths import cache_folder
 
 _READ = 1 << 20
 _FETCH_AGAIN = "download it again"
@@ -73,8 +74,7 @@ class KnownHashes:
 
 def known_hashes() -> KnownHashes:
     """Open the memory of hashes in the user's cache folder."""
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return KnownHashes(Path(base).expanduser() / "spyctl" / "sha256.json")
+    return KnownHashes(cache_folder() / "sha256.json")
 
 
 def check_file(info: DBNFileInfo, hashes: KnownHashes, advance: Callable[[int], None]) -> FileCheck:

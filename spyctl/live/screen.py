@@ -1,6 +1,6 @@
 """What the live side looks like while it runs.
 
-:func:`render` draws a snapshot for a terminal (80×24 and up; from 120×30 on with consumers and notes beside it),
+:func:`render` draws a snapshot for a terminal (80×24 and up; from 120×30 on with consumers and notes side_by_side it),
 :func:`progress_line` says the same in one plain line. Both are pure.
 """
 
@@ -15,7 +15,7 @@ from spyctl.market.events import OptionTrade, StockQuote
 from spyctl.market.feeds import FeedState
 from spyctl.market.option_tickers import OptionTicker
 from spyctl.summary import LiveDetails, RunSummary
-from spyctl.terminal.boxes import Lines, beside, box, line, pairs, rule, screen, spark, spread
+from spyctl.terminal.boxes import Lines, box, line, pairs, rule, screen, side_by_side, spark, spread
 from spyctl.terminal.panels import alarm, consumer_rows, note_line, note_rows, process_rows
 from spyctl.terminal.process import Usage
 from spyctl.timing.instants import NEW_YORK, SECOND, clock_text, duration_text
@@ -142,7 +142,7 @@ def render(previous: LiveSnapshot | None, current: LiveSnapshot, width: int = 80
     right = width - main
     left.append(_place(current))
     consumers = [*consumer_rows(current.consumers, right - 2, len(left) - 4), *process_rows(current.usage)]
-    body = beside(box("market", left, main), box("consumers", consumers, right))
+    body = side_by_side(box("market", left, main), box("consumers", consumers, right))
     rows = max(1, height - len(body) - 4)
     notes = box("notes", note_rows(current.notes, rows), width, right=f"warnings {current.warnings:,}")
     return screen([*top, *body, *notes, line((_FOOTER, "dim"))][:height])

@@ -19,7 +19,6 @@ from spyctl.terminal.boxes import (
     Lines,
     bar_left,
     bar_right,
-    beside,
     box,
     chart,
     line,
@@ -27,6 +26,7 @@ from spyctl.terminal.boxes import (
     progress,
     rule,
     screen,
+    side_by_side,
     spark,
     spread,
 )
@@ -167,7 +167,7 @@ def _wide(current: Snapshot, width: int, height: int) -> Lines:
         _title(current, width),
         *box("where we are", place, width, right="events per second of event time"),
         *box("events", _subjects(current, width - 2, sizes=True), width, right=asked),
-        *beside(
+        *side_by_side(
             box("ES book" if current.book is None else f"{current.book.symbol} book",
                 _book(current, left - 2, 10), left, height=12),
             box("delivery", _delivery_table(current), middle, height=12),

@@ -26,10 +26,10 @@ def rule(width: int) -> Text:
     return line(("─" * width, "dim"))
 
 
-def pairs(*found: tuple[str, str] | tuple[str, str, str]) -> Text:
+def pairs(*figures: tuple[str, str] | tuple[str, str, str]) -> Text:
     """Write labels dim and figures bright; the third text is the figure's style."""
     parts: list[str | tuple[str, str]] = [" "]
-    for label, figure, *style in found:
+    for label, figure, *style in figures:
         parts += [(f"{label} ", "dim"), (figure, style[0] if style else ""), "   "]
     return line(*parts)
 
@@ -79,19 +79,19 @@ def box(title: str, lines: Iterable[Text], width: int, *, right: str = "", heigh
     shown = list(lines)
     if height is not None:
         shown = [*shown[:height], *(Text() for _ in range(height - len(shown)))]
-    inside = [line(("│", "dim")).append_text(_cut(one, width - 2)).append("│", "dim") for one in shown]
+    inside = [line(("│", "dim")).append_text(_cut(text, width - 2)).append("│", "dim") for text in shown]
     return [head, *inside, line(("╰" + "─" * (width - 2) + "╯", "dim"))]
 
 
-def beside(*blocks: Lines) -> Lines:
+def side_by_side(*blocks: Lines) -> Lines:
     """Put blocks of the same height side by side."""
     return [Text(end="").join(row) for row in zip(*blocks, strict=True)]
 
 
 def _cut(text: Text, width: int) -> Text:
-    found = text.copy()
-    found.truncate(width)
-    return found.append(" " * (width - found.cell_len))
+    cut = text.copy()
+    cut.truncate(width)
+    return cut.append(" " * (width - cut.cell_len))
 
 
 def screen(lines: Lines) -> Text:

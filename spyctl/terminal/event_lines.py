@@ -10,6 +10,7 @@ from spyctl.errors import PayloadError, UsageError
 from spyctl.market.events import MBP10, Aggressor, Event, FuturesTrade, Gap, OptionTrade, StockQuote, StockTrade
 from spyctl.market.subjects import KINDS, decode, with_prefix
 from spyctl.terminal.boxes import bar_left, bar_right
+from spyctl.terminal.text import count
 from spyctl.timing.instants import MAX_INSTANT, NEW_YORK, SECOND, clock_text
 
 HEADING = "      seq New York     subject        event"
@@ -17,7 +18,7 @@ _CELLS = 4
 SIDES = {Aggressor.BUY: " ▲ buy", Aggressor.SELL: " ▼ sell", Aggressor.MID: ""}
 
 
-class Stored(NamedTuple):
+class StreamMessage(NamedTuple):
     """A message as the stream holds it; ``pending`` is how many follow it now."""
 
     seq: int
@@ -28,7 +29,7 @@ class Stored(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class EventFilter:
     """Which events to show: of some subjects, of a symbol, with ``start_ns <= ts_event_ns < end_ns``."""
 
     subjects: frozenset[str]
@@ -41,8 +42,8 @@ class Wanted:
         """Whether the payload decides too."""
         return self.symbol is not None or self.start_ns > 0 or self.end_ns < MAX_INSTANT
 
-    def wants(self, event: dict[str, object]) -> bool:
-        """Tell whether a decoded payload is wanted."""
+    def matches(self, event: dict[str, object]) -> bool:
+        """Tell whether a decoded payload is of the symbol and the time."""
         if self.symbol is not None and self.symbol not in (
             event.get("symbol"), event.get("underlying"), event.get("option_symbol"),
         ):  # fmt: skip
@@ -51,25 +52,27 @@ class Wanted:
         return isinstance(ts_event_ns, int) and self.start_ns <= ts_event_ns < self.end_ns
 
 
-def subjects_of(words: list[str], prefix: str = "") -> list[str]:
-    """Return the subjects that words such as ``futures``, ``options.trades``, ``gaps`` mean; none means all.
+def subjects_of(names: list[str], prefix: str = "") -> list[str]:
+    """Return the subjects that names such as ``futures``, ``options.trades``, ``gaps`` mean; no name means all.
 
-    Raises :class:`UsageError` for a word that means none.
+    Raises :class:`UsageError` for a name that means none.
     """
     known = [kind.subject for kind in KINDS]
-    found: list[str] = []
-    for word in words or [""]:
-        short = word.removeprefix("market.").removesuffix(".*").removesuffix(".>")
-        some = [one for one in known if short in ("", one.removeprefix("market."), one.split(".")[1])]
-        if not some:
-            names = ", ".join(one.removeprefix("market.") for one in known)
-            raise UsageError(f"there is no subject {word!r}", f"one of {names}, or stocks, options, futures")
-        found += [one for one in some if one not in found]
-    return [with_prefix(subject, prefix) for subject in found]
+    subjects: dict[str, None] = {}  # in order, each once
+    for name in names or [""]:
+        short = name.removeprefix("market.").removesuffix(".*").removesuffix(".>")
+        matching = [
+            subject for subject in known if short in ("", subject.removeprefix("market."), subject.split(".")[1])
+        ]
+        if not matching:
+            choices = ", ".join(subject.removeprefix("market.") for subject in known)
+            raise UsageError(f"there is no subject {name!r}", f"one of {choices}, or stocks, options, futures")
+        subjects |= dict.fromkeys(matching)
+    return [with_prefix(subject, prefix) for subject in subjects]
 
 
-def json_lines(messages: Iterable[Stored]) -> bytes:
-    """Wrap payloads as they are: ``{"seq","subject","stored_ns","event"}``; what is no object becomes a text."""
+def json_lines(messages: Iterable[StreamMessage]) -> bytes:
+    """Wrap payloads as they are: ``{"seq","subject","stored_ns","event"}``; what is not an object becomes a text."""
     parts: list[bytes] = []
     for seq, subject, stored_ns, payload, _ in messages:
         key = "event"
@@ -79,8 +82,8 @@ def json_lines(messages: Iterable[Stored]) -> bytes:
     return b"".join(parts)
 
 
-def payload_lines(messages: Iterable[Stored]) -> bytes:
-    """Write the payloads alone, a line each."""
+def payload_lines(messages: Iterable[StreamMessage]) -> bytes:
+    """Write only the payloads, one per line."""
     return b"".join(message.payload + b"\n" for message in messages)
 
 
@@ -91,7 +94,7 @@ class TextLines:
         self._largest: dict[str, int] = {}
         self.undecoded = 0
 
-    def line(self, message: Stored) -> str:
+    def line(self, message: StreamMessage) -> str:
         """Write a message as a line."""
         short = message.subject.partition("market.")[2]
         try:
@@ -118,12 +121,12 @@ class TextLines:
                 sizes = f"{event.bid_sz:<6,} {bars} {event.ask_sz:>6,}"
                 return f"{event.symbol:<5} {event.bid_px:,.2f} × {sizes} × {event.ask_px:,.2f}"
             case OptionTrade():
-                day = clock_day(event.exp_date)
+                day = day_text(event.exp_date)
                 return f"{event.underlying} {day} {event.strike:g} {event.right}   {event.price:,.2f} × {event.size:,}"
             case Gap():
                 if event.to_ns is None:
                     return f"{event.feed} missing from now on: open ({event.reason})"
-                lost = f", {event.events:,} events" if event.events is not None else ""
+                lost = f", {count('event', event.events)}" if event.events is not None else ""
                 return f"{event.feed} {(event.to_ns - event.from_ns) / SECOND:.3f} s missing{lost}: closed"
 
     def _bars(self, subject: str, bid: int, ask: int) -> str:
@@ -131,7 +134,7 @@ class TextLines:
         return f"{bar_left(bid, largest, _CELLS)}│{bar_right(ask, largest, _CELLS)}"
 
 
-def clock_day(iso: str) -> str:
+def day_text(iso: str) -> str:
     """Write an ISO date as ``16 Dec``."""
     months = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
     _, month, day = iso.split("-")

@@ -1,4 +1,4 @@
-"""Parts that the dashboards share: who reads the stream, what the process takes, notes."""
+"""Parts that the dashboards share: who reads the stream, what the process uses, notes."""
 
 from collections.abc import Sequence
 
@@ -18,12 +18,11 @@ def consumer_rows(consumers: Sequence[Consumer] | None, width: int, most: int) -
     """Write who reads the stream in ``most`` lines: name, behind in events and seconds, unacked."""
     name = max(6, width - 25)
     rows = [line((f" {'name':<{name}}{'behind':>7}{'':>8} {'unacked':>7}", "dim"))]
-    for one in list(consumers or ())[: most - 1]:
-        age = f"{one.behind_s:.1f} s" if one.behind_s is not None else ""
-        style = "yellow" if one.behind_s is not None and one.behind_s > 1 else ""
-        rows.append(
-            line(f" {one.name[: name - 1]:<{name}}", (f"{one.behind:>7,}{age:>8}", style), f" {one.unacked:>7,}")
-        )
+    for consumer in list(consumers or ())[: most - 1]:
+        age = f"{consumer.behind_s:.1f} s" if consumer.behind_s is not None else ""
+        style = "yellow" if consumer.behind_s is not None and consumer.behind_s > 1 else ""
+        behind = (f"{consumer.behind:>7,}{age:>8}", style)
+        rows.append(line(f" {consumer.name[: name - 1]:<{name}}", behind, f" {consumer.unacked:>7,}"))
     if len(rows) == 1:
         rows.append(line((" none: nobody reads the stream", "dim")))
     if consumers is not None and len(consumers) > most - 1:
@@ -32,7 +31,7 @@ def consumer_rows(consumers: Sequence[Consumer] | None, width: int, most: int) -
 
 
 def process_rows(usage: Usage) -> Lines:
-    """Write what the process itself takes, in four lines."""
+    """Write what the process itself uses, in four lines."""
     return [
         Text(),
         line((" this process  memory ", "dim"), f"{size_text(usage.memory):>9}"),
@@ -42,13 +41,13 @@ def process_rows(usage: Usage) -> Lines:
 
 
 def note_line(note: Note) -> Text:
-    """Write a note: when it was (of the market in UTC, else New York), and what."""
+    """Write a note: its time (event time in UTC, else New York), and its text."""
     when = f"{clock_text(note.ns)} UTC" if note.of_event else clock_text(note.ns, NEW_YORK, 0)
     return line((f" {when}  ", "dim"), (note.text, _STYLES.get(note.level, "")))
 
 
 def note_rows(notes: Sequence[Note], rows: int) -> Lines:
-    """Write the newest notes in just so many lines."""
+    """Write the newest notes in exactly ``rows`` lines."""
     shown = [note_line(note) for note in notes[-rows:]]
     return [*shown, *(Text() for _ in range(rows - len(shown)))]
 

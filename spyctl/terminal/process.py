@@ -1,4 +1,4 @@
-"""How the process keeps its memory, and what it takes of the machine."""
+"""How the process keeps its memory, and what it uses of the machine."""
 
 import ctypes
 import os
@@ -29,9 +29,9 @@ def keep_freed_memory() -> None:
 
 @dataclass(slots=True)
 class Usage:
-    """What the process takes: ``memory`` resident bytes, ``cpu`` and ``drawing`` as shares of one core.
+    """What the process uses: ``memory`` resident bytes, ``cpu`` and ``drawing`` as shares of one core.
 
-    ``drawing_ns`` is added to by who draws.
+    The display adds to ``drawing_ns``.
     """
 
     memory: int = 0
@@ -47,7 +47,7 @@ class Usage:
         return cls(_cpu_ns=time.process_time_ns(), _clock_ns=time.monotonic_ns())
 
     def since(self) -> "Usage":
-        """Return what was taken since the beginning."""
+        """Return what was used since then."""
         elapsed_ns = max(1, time.monotonic_ns() - self._clock_ns)
         cpu_ns = time.process_time_ns() - self._cpu_ns
         return Usage(_resident(), cpu_ns / elapsed_ns, self.drawing_ns / elapsed_ns)

@@ -1,4 +1,7 @@
-"""Sizes as a person reads them."""
+"""Sizes, counts and durations as a person reads them, and texts that are bright, dim or labelled."""
+
+LABEL_WIDTH = 9
+_BOLD, _DIM, _END = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 
 
 def size_text(size: float) -> str:
@@ -10,3 +13,29 @@ def size_text(size: float) -> str:
     if unit in ("bytes", "kB") or size >= 100 or (unit == "GB" and size >= 10):
         return f"{size:,.0f} {unit}"
     return f"{size:.1f} {unit}" if size >= 10 else f"{size:.2f} {unit}"
+
+
+def count(noun: str, number: int) -> str:
+    """Write how many there are, as ``1 trade``, ``2,725 trades``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def elapsed_text(seconds: float) -> str:
+    """Write how long something took, as ``184 ms``, ``1.5 s``."""
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+
+
+def bold(text: str, *, colour: bool) -> str:
+    """Write a text bright where colours are wanted."""
+    return f"{_BOLD}{text}{_END}" if colour and text else text
+
+
+def dim(text: str, *, colour: bool) -> str:
+    """Write a text dim where colours are wanted."""
+    return f"{_DIM}{text}{_END}" if colour and text else text
+
+
+def labelled(label: str, *lines: str, colour: bool = False) -> str:
+    """Write a block whose label stands in a column of its own before the first line."""
+    head = dim(f"{label:<{LABEL_WIDTH}}", colour=colour)
+    return "\n".join((head if i == 0 else " " * LABEL_WIDTH) + line for i, line in enumerate(lines))

@@ -84,7 +84,7 @@ def test_credentials_of_an_operator(cli: Cli, serve: Callable[[str], NatsServer]
     (tmp_path / "other.creds").write_text(operator().creds)
     assert "refuses us" in replay(cli, url, "--creds", "other.creds", code=5)
     (tmp_path / "no.creds").write_text("hello")
-    assert "no credentials file of NATS" in replay(cli, url, "--creds", "no.creds", code=2)
+    assert "is not a NATS credentials file" in replay(cli, url, "--creds", "no.creds", code=2)
 
 
 def test_tls_with_an_authority_and_a_client_certificate_of_ones_own(

@@ -86,54 +86,6 @@ def test_a_replay_follows_the_window_when_that_changes(environment: dict[str, st
     assert terminal.finish() == 130
 
 
-def test_ctrl_z_gives_the_screen_back_and_fg_takes_it_again(
-    environment: dict[str, str], data: Path, tmp_path: Path
-) -> None:
-    terminal = Terminal(["bash", "--norc", "--noprofile", "-i"], environment | {"PS1": "$ "}, tmp_path)
-    terminal.type(f"{sys.executable} -m spyctl replay --speed 1\n".encode())
-    terminal.wait_for(lambda text: "achieved" in text)
-    terminal.type(b"\x1a")
-    terminal.wait_for(lambda text: "Stopped" in text)
-    assert terminal.raw.count(b"\x1b[?1049l") == 1  # the screen is given back,
-    assert terminal.raw.rfind(b"\x1b[?25h") > terminal.raw.rfind(b"\x1b[?25l")  # and the cursor
-    seen = len(terminal.raw)
-    terminal.type(b"fg\n")
-    terminal.wait_raw(b"\x1b[?1049h", seen)
-    terminal.wait_for(lambda text: "achieved" in text)
-    terminal.type(b"\x03")
-    terminal.wait_for(lambda text: "by Ctrl-C" in text)
-    terminal.type(b"exit\n")
-    terminal.finish()
-
-
-def test_however_it_ends_the_screen_is_given_back_and_warnings_are_said_again(
-    environment: dict[str, str], tmp_path: Path
-) -> None:
-    root = tmp_path / "dbn-data"
-    write_file(root, "trades", [trade(T0 + i * 20 * MS) for i in range(1_500)])
-    server = NatsServer(tmp_path / "nats").start()
-    terminal = start(environment, tmp_path, "replay", "--speed", "1", "--nats-url", server.url)
-    terminal.wait_for(lambda text: "achieved" in text)
-    assert terminal.raw.count(b"\x1b[?1049h") == 1
-    terminal.type(b"\x03")
-    assert terminal.finish() == 130
-    server.stop()
-    assert terminal.raw.count(b"\x1b[?1049l") == 1
-    assert terminal.raw.rfind(b"\x1b[?1049l") < terminal.raw.rfind(b"stopping: ")  # said again on the screen itself
-    assert "ended" in terminal.text()
-
-
-def test_neither_a_pipe_nor_ci_nor_plain_gets_a_display(
-    environment: dict[str, str], data: Path, tmp_path: Path
-) -> None:
-    for wrapped in (["env", "CI=true"], ["env", "TERM=dumb"], ["env", "SPYCTL_PLAIN=1"]):
-        terminal = Terminal(
-            [*wrapped, sys.executable, "-m", "spyctl", "replay", "--speed", "max"], environment, tmp_path
-        )
-        assert terminal.finish() == 0
-        assert b"\x1b[?1049h" not in terminal.raw
-
-
 async def test_consumers_are_told_with_how_far_they_are_behind(nats_server: NatsServer) -> None:
     connection = await connect([nats_server.url])
     stream = await ensure_stream(connection)

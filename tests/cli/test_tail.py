@@ -13,9 +13,6 @@ import pytest
 
 from spyctl.bus.connection import connect
 from spyctl.bus.stream import ensure_stream
-from spyctl.market.events import EventSource, Gap, OptionTrade, StockQuote, StockTrade
-from spyctl.market.subjects import encode, subject_of
-from spyctl.terminal.event_lines import Stored, TextLines, json_lines, subjects_of
 from tests.conftest import Cli
 from tests.support.servers import NatsServer
 from tests.support.simulation import simulate
@@ -148,33 +145,6 @@ async def test_messages_that_are_not_ours_are_shown_as_such_and_counted(cli: Cli
     result = await tail(cli, nats_server, "--until-end", "--text")
     assert "! market.stocks.trades: not JSON" in result.stdout
     assert "! stocks.trades.v1: keys do not fit" in result.stdout
-    assert "! 2 messages are none of ours" in result.stderr
+    assert "! 2 messages not in our format" in result.stderr
     lines = [json.loads(line) for line in (await tail(cli, nats_server, "--until-end")).stdout.splitlines()]
     assert (lines[0]["undecoded"], lines[1]["event"]) == ("not json", {"ts_event_ns": 1})
-
-
-def line(event: Any, seq: int = 1_385_358) -> str:
-    return TextLines().line(Stored(seq, subject_of(event), 0, encode(event), 0))
-
-
-def test_each_event_type_has_a_line_for_a_person() -> None:
-    ns, sim = 1_765_898_047_388_000_000, EventSource.SIM
-    quote = StockQuote(ns, ns, sim, "SPY", 680.3, 680.32, 400, 700)
-    assert line(quote) == "1,385,358 10:14:07.388 stocks.quotes  SPY   680.30 × 400     ▐██│████    700 × 680.32"
-    trade = StockTrade(ns, ns, sim, "SPY", 680.31, 100)
-    assert line(trade) == "1,385,358 10:14:07.388 stocks.trades  SPY   680.31 × 100"
-    option = OptionTrade(ns, ns, sim, "SPY", "O:SPY251216C00680000", "2025-12-16", 680.0, "C", 2.18, 10)
-    assert line(option) == "1,385,358 10:14:07.388 options.trades SPY 16 Dec 680 C   2.18 × 10"
-    gap = Gap(ns, ns, sim, "options", ns, ns + 1_407_000_000, "cut", "g1", 0)
-    assert line(gap) == "1,385,358 10:14:07.388 gaps           options 1.407 s missing, 0 events: closed"
-
-
-def test_words_name_subjects() -> None:
-    assert subjects_of(["futures"]) == ["market.futures.trades", "market.futures.mbp10"]
-    assert subjects_of(["gaps", "options.trades"]) == ["market.gaps", "market.options.trades"]
-    assert subjects_of(["market.stocks.*"], "DRILL") == ["DRILL.market.stocks.trades", "DRILL.market.stocks.quotes"]
-    assert len(subjects_of([])) == 6
-
-
-def test_a_payload_that_is_not_an_object_becomes_text() -> None:
-    assert json.loads(json_lines([Stored(1, "market.gaps", 2, b'"}\xff', 0)]))["undecoded"] == '"}\ufffd'

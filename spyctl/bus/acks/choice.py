@@ -1,23 +1,15 @@
 """Which acknowledgement protocol to use: what the server and the stream allow, or what is asked for."""
 
 from collections.abc import Sequence
-from enum import StrEnum
 
 from spyctl.bus.acks.base import USUAL, AckProtocol, Patience
 from spyctl.bus.acks.fast_ingest import FLOW_FAST, FLOW_PACED, FastIngest
+from spyctl.bus.acks.mode import AckMode
 from spyctl.bus.acks.per_message import PerMessage
 from spyctl.bus.connection import Connection
 from spyctl.bus.runs import Run
 from spyctl.bus.stream import Stream
 from spyctl.errors import FastIngestUnavailableError
-
-
-class AckMode(StrEnum):
-    """How events are to be acknowledged."""
-
-    AUTO = "auto"
-    FAST = "fast"
-    MESSAGE = "message"
 
 
 def choose_protocol(

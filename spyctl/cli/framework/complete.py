@@ -1,4 +1,4 @@
-"""What the Tab key offers: dates, schemas, symbols, subjects, runs and contexts that are there.
+"""What the Tab key offers: dates, schemas, subjects and contexts that exist.
 
 Each function is given what was typed so far and imports as little as it can; none ever fails or starts anything.
 """
@@ -10,63 +10,52 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+SCHEMAS = ("trades", "mbp-10")
 SUBJECTS = (
     "futures", "futures.trades", "futures.mbp10", "stocks", "stocks.trades", "stocks.quotes", "options.trades", "gaps",
 )  # fmt: skip
 EVENT_TYPES = ("StockTrade", "StockQuote", "OptionTrade", "FuturesTrade", "MBP10", "Gap")
+SPEEDS = ("1", "10", "100", "max")
 _DAY = re.compile(r"(?<!\d)(20\d\d)(\d\d)(\d\d)(?!\d)")
 _MOST_FOLDERS = 1_000
 
 
 def schemas(incomplete: str) -> list[str]:
     """Offer the schemas."""
-    return [one for one in ("trades", "mbp-10") if one.startswith(incomplete.lower())]
+    return [schema for schema in SCHEMAS if schema.startswith(incomplete.lower())]
 
 
 def subjects(incomplete: str) -> list[str]:
-    """Offer the words for subjects."""
-    return [one for one in SUBJECTS if one.startswith(incomplete)]
+    """Offer the names for subjects."""
+    return [subject for subject in SUBJECTS if subject.startswith(incomplete)]
 
 
 def event_types(incomplete: str) -> list[str]:
     """Offer the event types."""
-    return [one for one in EVENT_TYPES if one.lower().startswith(incomplete.lower())]
+    return [name for name in EVENT_TYPES if name.lower().startswith(incomplete.lower())]
 
 
 def speeds(incomplete: str) -> list[str]:
-    """Offer speeds that are often asked for."""
-    return [one for one in ("1", "10", "100", "max") if one.startswith(incomplete)]
+    """Offer usual speeds."""
+    return [speed for speed in SPEEDS if speed.startswith(incomplete)]
 
 
 def dates(ctx: Any, incomplete: str) -> list[str]:
-    """Offer the dates that the names of the data folder's files hold."""
+    """Offer the dates in the names of the data folder's files."""
     head, dots, rest = incomplete.rpartition("..")
     folder = Path(ctx.params.get("data_dir") or os.environ.get("SPYCTL_DATA_DIR") or "dbn-data").expanduser()
-    found = sorted({"-".join(match) for name in _names(folder) for match in _DAY.findall(name)})
-    words = found if dots else [*found, "last", "all"]
-    return [f"{head}{dots}{word}" for word in words if word.startswith(rest)]
+    days = sorted({"-".join(match) for name in _file_names(folder) for match in _DAY.findall(name)})
+    offers = days if dots else [*days, "last", "all"]
+    return [f"{head}{dots}{offer}" for offer in offers if offer.startswith(rest)]
 
 
-def _names(folder: Path) -> Iterator[str]:
+def _file_names(folder: Path) -> Iterator[str]:
     for _, _, files in islice(os.walk(folder), _MOST_FOLDERS):
         yield from (name for name in files if ".dbn" in name)
 
 
 def contexts(incomplete: str) -> list[str]:
     """Offer the contexts of the ``nats`` CLI."""
-    from spyctl.bus.access import contexts as known
+    from spyctl.bus.access import contexts as nats_contexts
 
-    return [name for name in known() if name.startswith(incomplete)]
-
-
-def runs(ctx: Any, incomplete: str) -> list[str]:
-    """Offer the runs that the server knows, newest first, where one answers at once."""
-    import asyncio
-
-    from spyctl.bus.runs import known_runs
-    from spyctl.cli.options import running_server
-
-    try:
-        return [run for run in asyncio.run(known_runs(*running_server(ctx.params))) if run.startswith(incomplete)]
-    except Exception:  # whatever is wrong, the command itself will say so
-        return []
+    return [name for name in nats_contexts() if name.startswith(incomplete)]

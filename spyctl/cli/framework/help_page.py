@@ -7,17 +7,28 @@ with the default (``REPLAY_SPEED=1``). Drawn here because Typer's own page needs
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from inspect import cleandoc
 from textwrap import wrap
-from typing import Any
+from typing import Any, NamedTuple
 
-from spyctl.cli.framework.talk import bold, colours, dim
-from spyctl.cli.options import OUTPUT
+from spyctl.cli.framework.streams import colours
+from spyctl.terminal.text import bold, dim
 
-_NARROWEST, _WIDEST = 60, 100
+OUTPUT = "Output"  # the panel of the options that every command has; it comes last
 _REST = "Options"
+_NARROWEST, _WIDEST = 60, 100
 _EXAMPLE = re.compile(r"\s*(\S+=\S+ )?spyctl ")
+_METAVARS = {int: "N", float: "X"}
+
+
+class Row(NamedTuple):
+    """A line of a panel: how it is written, what it does, and flush right how else it can be set."""
+
+    written: str
+    text: str
+    setting: str = ""
 
 
 def page_width() -> int:
@@ -27,104 +38,128 @@ def page_width() -> int:
 
 def help_page(command: Any, context: Any) -> str:
     """Return the page of a command or a group; ``context`` is its :class:`typer.Context`."""
-    width, colour = page_width(), colours(sys.stdout)
-    group = hasattr(command, "commands")
-    lines = [f" Usage: {bold(' '.join([context.command_path, *_usage(command, context, group)]), colour)}", ""]
-    lines += _about(cleandoc(command.help or ""), width, colour)
-    if group:
-        for title, names in _by_panel(command.commands[name] for name in command.list_commands(context)).items():
-            rows = [(one.name, one.short_help or one.get_short_help_str(200), "") for one in names if not one.hidden]
-            lines += _panel(title if title != _REST else "Commands", rows, width, colour)
-    params = [param for param in command.get_params(context) if not getattr(param, "hidden", False)]
-    if not group:
-        arguments = [param for param in params if param.param_type_name == "argument"]
-        options = [param for param in params if param.param_type_name == "option"]
-        if arguments:
-            rows = [(_metavar(param), param.help or "", "") for param in arguments]
-            lines += _panel("Arguments", rows, width, colour)
-        for title, members in _by_panel(options).items():
-            lines += _panel(title, [_row(param) for param in members], width, colour)
+    page = _Page(page_width(), colours(sys.stdout))
+    is_group = hasattr(command, "commands")
+    usage = ["COMMAND", "[OPTIONS]"] if is_group else command.collect_usage_pieces(context)
+    lines = [f" Usage: {page.bold(' '.join([context.command_path, *usage]))}", ""]
+    lines += page.about(cleandoc(command.help or ""))
+    panels = _command_panels(command, context) if is_group else _option_panels(command, context)
+    for title, rows in panels:
+        lines += page.panel(title, rows)
     if command.epilog:
         lines += ["", *(f" {line}" for line in cleandoc(command.epilog).splitlines())]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
-def _usage(command: Any, context: Any, group: bool) -> list[str]:
-    return ["COMMAND", "[OPTIONS]"] if group else command.collect_usage_pieces(context)
+def _command_panels(group: Any, context: Any) -> Iterator[tuple[str, list[Row]]]:
+    commands = [group.commands[name] for name in group.list_commands(context)]
+    for title, members in _by_panel(command for command in commands if not command.hidden).items():
+        rows = [Row(command.name, command.short_help or command.get_short_help_str(200)) for command in members]
+        yield "Commands" if title == _REST else title, rows
 
 
-def _about(text: str, width: int, colour: bool) -> Iterator[str]:
-    # Sentences are folded; examples stay as they are, their explanations in a column.
-    examples = [line.strip().partition("    ") for line in text.splitlines() if _EXAMPLE.match(line)]
-    column = max((len(command) for command, _, words in examples if words.strip()), default=0)
-    for paragraph in re.split(r"\n\s*\n", text):
-        if not _EXAMPLE.match(paragraph):
-            yield from (f" {line}" for line in wrap(paragraph, width - 2))
-        else:
-            for command, _, words in (line.strip().partition("    ") for line in paragraph.splitlines()):
-                shown = dim(f"{' ' * (column - len(command))}   {words.strip()}", colour) if words.strip() else ""
-                yield f"   {bold(command, colour)}{shown}"
-        yield ""
+def _option_panels(command: Any, context: Any) -> Iterator[tuple[str, list[Row]]]:
+    params = [param for param in command.get_params(context) if not getattr(param, "hidden", False)]
+    arguments = [param for param in params if param.param_type_name == "argument"]
+    if arguments:
+        yield "Arguments", [Row(_metavar(param), param.help or "") for param in arguments]
+    panels = _by_panel(param for param in params if param.param_type_name == "option")
+    if OUTPUT in panels:
+        panels[OUTPUT] = [*panels.pop(OUTPUT), panels[_REST].pop()]  # --help is the last of all
+    for title, members in panels.items():
+        if members:
+            yield title, [_option_row(param) for param in members]
 
 
 def _by_panel(members: Iterable[Any]) -> dict[str, list[Any]]:
-    found: dict[str, list[Any]] = {}
-    for one in members:
-        found.setdefault(getattr(one, "rich_help_panel", None) or _REST, []).append(one)
-    if OUTPUT in found:  # what every command has comes last, and --help with it
-        found[OUTPUT] = [*found.pop(OUTPUT), found[_REST].pop()]
-    return {title: shown for title, shown in found.items() if shown}
+    panels: dict[str, list[Any]] = {}
+    for member in members:
+        panels.setdefault(getattr(member, "rich_help_panel", None) or _REST, []).append(member)
+    return panels
 
 
 def _metavar(param: Any) -> str:
     if param.metavar:
         return str(param.metavar)
-    kinds = {"int": "N", "float": "X"}
-    return kinds.get(getattr(param.type_descriptor, "__name__", ""), "TEXT")
+    return _METAVARS.get(param.type_descriptor.annotation, "TEXT")
 
 
-def _row(param: Any) -> tuple[str, str, str]:
-    names = sorted(param.opts, key=len)
-    written = ", ".join(names) if param.is_flag else f"{', '.join(names)} {_metavar(param)}"
+def _option_row(param: Any) -> Row:
+    names = ", ".join(sorted(param.opts, key=len))
     bounds = [bound for bound in (getattr(param, "min", None), getattr(param, "max", None)) if bound is not None]
-    default = param.default() if callable(param.default) else param.default
-    plain = "" if default is None or default is False or default in ("", ()) else str(default)
-    variable = param.envvar or ""
-    text = f"{param.help or ''}"
+    text = param.help or ""
     if len(bounds) == 2:
         text = f"{text.rstrip('.')} ({bounds[0]} to {bounds[1]})."
-    return (
-        written,
-        text,
-        f"{variable}={plain}"
-        if variable and plain and not param.is_flag
-        else variable or (f"[{plain}]" if plain and not param.is_flag else ""),
-    )
+    if param.is_flag:
+        return Row(names, text, param.envvar or "")
+    return Row(f"{names} {_metavar(param)}", text, _setting(param))
 
 
-def _panel(title: str, rows: list[tuple[str, str, str]], width: int, colour: bool) -> Iterator[str]:
-    inner = width - 4
-    first = min(max(len(written) for written, _, _ in rows), inner // 3)
-    yield f"{dim('╭─', colour)} {title} {dim('─' * (width - len(title) - 5) + '╮', colour)}"
-    for written, text, right in rows:
-        for name, words, tail in _folded(written, text, right, first, inner):
-            space = " " * (inner - max(first, len(name)) - 2 - len(words) - len(tail))
-            shown = f"{bold(name, colour)}{' ' * (first - len(name))}  {words}{space}{dim(tail, colour)}"
-            yield f"{dim('│', colour)} {shown} {dim('│', colour)}"
-    yield dim("╰" + "─" * (width - 2) + "╯", colour)
+def _setting(param: Any) -> str:
+    default = param.default() if callable(param.default) else param.default
+    value = "" if default is None or default is False or default == () else str(default)
+    if param.envvar:
+        return f"{param.envvar}={value}" if value else param.envvar
+    return f"[{value}]" if value else ""
 
 
-def _folded(written: str, text: str, right: str, first: int, inner: int) -> Iterator[tuple[str, str, str]]:
+@dataclass(frozen=True, slots=True)
+class _Page:
+    width: int
+    colour: bool
+
+    def bold(self, text: str) -> str:
+        return bold(text, colour=self.colour)
+
+    def dim(self, text: str) -> str:
+        return dim(text, colour=self.colour)
+
+    def about(self, text: str) -> Iterator[str]:
+        # Sentences are folded; examples stay as they are, their explanations in a column.
+        examples = [_example(line) for line in text.splitlines() if _EXAMPLE.match(line)]
+        column = max((len(command) for command, explanation in examples if explanation), default=0)
+        for paragraph in re.split(r"\n\s*\n", text):
+            if not _EXAMPLE.match(paragraph):
+                yield from (f" {line}" for line in wrap(paragraph, self.width - 2))
+            else:
+                for command, explanation in map(_example, paragraph.splitlines()):
+                    space = " " * (column - len(command) + 3)
+                    yield f"   {self.bold(command)}{self.dim(space + explanation) if explanation else ''}"
+            yield ""
+
+    def panel(self, title: str, rows: Sequence[Row]) -> Iterator[str]:
+        inner = self.width - 4
+        first = max((len(row.written) for row in rows if len(row.written) <= inner // 3), default=inner // 3)
+        yield f"{self.dim('╭─')} {title} {self.dim('─' * (self.width - len(title) - 5) + '╮')}"
+        for row in rows:
+            for written, text, setting in _folded(row, first, inner):
+                space = " " * (inner - max(first, len(written)) - 2 - len(text) - len(setting))
+                line = f"{self.bold(written)}{' ' * (first - len(written))}  {text}{space}{self.dim(setting)}"
+                yield f"{self.dim('│')} {line} {self.dim('│')}"
+        yield self.dim("╰" + "─" * (self.width - 2) + "╯")
+
+
+def _example(line: str) -> tuple[str, str]:
+    command, _, explanation = line.strip().partition("    ")
+    return command, explanation.strip()
+
+
+def _folded(row: Row, first: int, inner: int) -> Iterator[Row]:
+    # One row as lines of `inner` columns, the first column of them `first` wide.
+    written, text, setting = row
     room = inner - first - 2
     if len(written) > first:
-        yield written, "", ""
+        yield Row(written, "")
         written = ""
-    if len(text) + (len(right) + 2 if right else 0) <= room:
-        yield written, text, right
+    if len(text) + (len(setting) + 2 if setting else 0) <= room:
+        yield Row(written, text, setting)
         return
-    folded = wrap(text, room) or [""]
-    apart = bool(right) and len(folded[-1]) + len(right) + 2 > room
-    for i, words in enumerate(folded):
-        yield written if i == 0 else "", words, right if i == len(folded) - 1 and not apart else ""
-    if apart:
-        yield "", "", right
+    lines = wrap(text, room) or [""]
+    for line in lines[:-1]:
+        yield Row(written, line)
+        written = ""
+    if setting and len(lines[-1]) + len(setting) + 2 > room:
+        yield Row(written, lines[-1])
+        yield Row("", "", setting)
+    else:
+        yield Row(written, lines[-1], setting)

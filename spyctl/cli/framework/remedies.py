@@ -29,6 +29,7 @@ REMEDIES: dict[type[SpyctlError], Callable[[Any], str]] = {
     errors.GatewayError: lambda _: "check --gateway and DATABENTO_API_KEY",
     errors.BrokenDownloadError: lambda _: "the same command again, or --batch, which goes on where it ended",
     # NATS
+    errors.AddressError: lambda _: "--metrics 9464, or --metrics 0.0.0.0:9464",
     errors.FastIngestUnavailableError: lambda _: "--ack auto",
     errors.IncompleteTlsError: lambda _: "--tls-cert and --tls-key",
     errors.ResumeError: lambda _: "leave --resume out to play it anew",

@@ -1,10 +1,9 @@
-"""Settings from files: the user's own, and harmless ones from the folder one works in.
+"""Settings from files: the user's own, and harmless ones from the current folder.
 
-What a deployment sets has an environment variable, and only that may stand in a file; switches of one run may not.
-A key is an option's name (``data-dir = "~/es"``) and holds for every command that has the option; a table
-(``[replay]``) holds for one command. A flag goes before the environment, that before ``./spyctl.toml``, that
-before the user's file, that before the default. ``./spyctl.toml`` comes with a folder that somebody else may have
-made, so it sets neither hosts nor credentials nor keys.
+Options with an environment variable may be set in a file; switches of one run may not. A key is an option's name
+(``data-dir = "~/es"``) and applies to every command that has the option; a table (``[replay]``) applies to one
+command. Precedence: flag > environment > ``./spyctl.toml`` > user config > default. ``./spyctl.toml`` may come with
+somebody else's folder, so it sets neither hosts nor credentials nor keys.
 """
 
 import os
@@ -15,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from spyctl.errors import UsageError
+from spyctl.paths import config_folder
 
 PROJECT_FILE = Path("spyctl.toml")
 HARMLESS = frozenset(
     {
         "ack", "data-dir", "dataset", "date", "end", "max-quiet", "order", "plain", "prefix",
-        "reorder-window", "schema", "speed", "start", "strike-range", "symbol", "tz",
+        "reorder-window", "schema", "speed", "start", "strike-range", "symbol", "tz", "underlying",
     }
 )  # fmt: skip
 SECRETS = ("POLYGON_API_KEY", "MASSIVE_API_KEY", "DATABENTO_API_KEY", "NATS_PASSWORD", "NATS_TOKEN")
@@ -30,13 +30,15 @@ def user_file() -> Path:
     """Return where the user's own file is: ``SPYCTL_CONFIG``, else ``spyctl/config.toml`` in their configuration."""
     if named := os.environ.get("SPYCTL_CONFIG"):
         return Path(named).expanduser()
-    return Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "spyctl" / "config.toml"
+    return config_folder() / "config.toml"
 
 
 @dataclass(slots=True)
 class Settings:
-    """What the files set: ``defaults`` as click's ``default_map``, ``origins`` by command and option, and what is
-    wrong with them, a sentence each."""
+    """What the files set: ``defaults`` as Typer's ``default_map``, ``origins`` by command and option.
+
+    ``problems`` are sentences about what is wrong in them; ``files`` are those that exist.
+    """
 
     defaults: dict[str, Any] = field(default_factory=dict)
     origins: dict[tuple[str, str], Path] = field(default_factory=dict)
@@ -46,7 +48,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """An option that may be set: of which command (``server run``), its name without dashes, and click's parameter."""
+    """An option that may be set: its command (``server run``), its name without dashes, and Typer's parameter."""
 
     command: str
     name: str
@@ -66,62 +68,75 @@ def options(group: Any, path: str = "") -> Iterator[Option]:
 
 
 def load(group: Any) -> Settings:
-    """Read both files. Raises :class:`UsageError` where one is no TOML or cannot be read."""
-    found = Settings()
+    """Read both files. Raises :class:`UsageError` where one is not TOML or cannot be read."""
+    settings = Settings()
+    known = list(options(group))
     for path, allowed in ((user_file(), None), (PROJECT_FILE, HARMLESS)):
         if path.is_file():
-            found.files.append(path)
-            _read(path, allowed, list(options(group)), found)
-    return found
+            settings.files.append(path)
+            _File(path, allowed, known, settings).read()
+    return settings
 
 
-def _read(path: Path, allowed: frozenset[str] | None, known: list[Option], found: Settings) -> None:
-    import tomllib
+@dataclass(frozen=True, slots=True)
+class _File:
+    path: Path
+    allowed: frozenset[str] | None  # None: any
+    known: list[Option]
+    settings: Settings
 
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise UsageError(f"{path} cannot be read ({reason})", "mend it, or move it away") from None
-    tables = {key: value for key, value in document.items() if isinstance(value, dict)}
-    _apply(path, "", {key: value for key, value in document.items() if key not in tables}, allowed, known, found)
-    for name, table in tables.items():
-        members = [option for option in known if option.command.split()[0] == name]
-        if not members:
-            commands = {option.command.split()[0] for option in known}
-            found.problems.append(f"{path}: there is no command [{name}]{_meant(name, commands)}")
-        else:
-            _apply(path, f"[{name}] ", table, allowed, members, found)
+    def read(self) -> None:
+        document = self._document()
+        tables = {key: value for key, value in document.items() if isinstance(value, dict)}
+        self._apply({key: value for key, value in document.items() if key not in tables}, self.known)
+        commands = {option.command.split()[0] for option in self.known}
+        for name, table in tables.items():
+            if name in commands:
+                members = [option for option in self.known if option.command.split()[0] == name]
+                self._apply(table, members, f"[{name}] ")
+            else:
+                self._complain(f"there is no command [{name}]{_suggestion(name, commands)}")
+
+    def _document(self) -> dict[str, Any]:
+        import tomllib
+
+        try:
+            return tomllib.loads(self.path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            raise UsageError(f"{self.path} cannot be read ({reason})", "fix it, or move it away") from None
+
+    def _apply(self, values: dict[str, Any], known: list[Option], where: str = "") -> None:
+        for key, value in values.items():
+            name = key.replace("_", "-")
+            members = [option for option in known if option.name == name]
+            if not members:
+                suggestion = _suggestion(name, {option.name for option in known})
+                self._complain(f"there is no setting {where}{key}{suggestion}")
+            elif self.allowed is not None and name not in self.allowed:
+                self._complain(f"{key} may not be set here, only in the user config ({user_file()})")
+            else:
+                for option in members:
+                    self._set(option, value)
+
+    def _set(self, option: Option, value: Any) -> None:
+        table = self.settings.defaults
+        for part in option.command.split():
+            table = table.setdefault(part, {})
+        table[option.param.name] = _as_typed(option.param, value)
+        self.settings.origins[option.command, option.name] = self.path
+
+    def _complain(self, problem: str) -> None:
+        self.settings.problems.append(f"{self.path}: {problem}")
 
 
-def _apply(
-    path: Path, where: str, values: dict[str, Any], allowed: frozenset[str] | None, known: list[Option], found: Settings
-) -> None:
-    for key, value in values.items():
-        name = key.replace("_", "-")
-        members = [option for option in known if option.name == name]
-        if not members:
-            close = _meant(name, {option.name for option in known})
-            found.problems.append(f"{path}: there is no setting {where}{key}{close}")
-        elif allowed is not None and name not in allowed:
-            found.problems.append(f"{path}: {key} may not be set here; the user's own file may ({user_file()})")
-        else:
-            for option in members:
-                *parents, command = option.command.split()
-                table = found.defaults
-                for parent in (*parents, command):
-                    table = table.setdefault(parent, {})
-                table[option.param.name] = _as_typed(option.param, value)
-                found.origins[option.command, option.name] = path
-
-
-def _meant(word: str, known: set[str]) -> str:
+def _suggestion(word: str, known: set[str]) -> str:
     close = get_close_matches(word, sorted(known), 1)
     return f"; did you mean {close[0]}?" if close else ""
 
 
 def _as_typed(param: Any, value: Any) -> Any:
-    # As if it had been typed: click turns texts into what the option wants, and says what is wrong with them.
+    # As if it had been typed: Typer converts texts, and says what is wrong with them.
     if isinstance(value, bool):
         return value
     if param.multiple:

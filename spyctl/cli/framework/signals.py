@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first asks to end in order, the second ends at once."""
+"""Ctrl-C and SIGTERM: the first asks to stop cleanly, the second ends at once."""
 
 import asyncio
 import os
@@ -13,14 +13,14 @@ _SIGNALS = {
     signal.SIGINT: (StopReason.CTRL_C, ExitCode.INTERRUPTED),
     signal.SIGTERM: (StopReason.SIGTERM, ExitCode.TERMINATED),
 }
-_GIVE_BACK = "\x1b[?1049l\x1b[?25h\n"  # the screen and the cursor
+_RESTORE_TERMINAL = "\x1b[?1049l\x1b[?25h\n"  # the screen and the cursor
 
 
 class Interruption:
     """Catches the signals of the running event loop.
 
-    Until :meth:`hand_to` names somebody who ends in order, the first signal cancels the current task;
-    ``code`` is then the exit code.
+    The first signal cancels the current task, unless :meth:`hand_to` has named a receiver; ``code`` is then the
+    exit code.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Interruption:
     def _signalled(self, number: signal.Signals) -> None:
         reason, code = _SIGNALS[number]
         if self.code is not None:
-            sys.stderr.write(_GIVE_BACK if sys.stderr.isatty() else "")
+            sys.stderr.write(_RESTORE_TERMINAL if sys.stderr.isatty() else "")
             os._exit(code)
         self.code = code
         if self._receiver is not None:

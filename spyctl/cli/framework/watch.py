@@ -1,4 +1,4 @@
-"""What goes on beside a run: it is shown, the stream's consumers are looked at, and figures are served."""
+"""What goes on during a run: it is shown, the stream's consumers are polled, and figures are served."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -6,8 +6,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from spyctl.bus.consumers import Consumers
+from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.framework.screen import Draw, show_progress
-from spyctl.cli.framework.talk import Talk
 from spyctl.timing.tasks import end_task
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def watched(
-    talk: Talk,
+    reporter: Reporter,
     draw: Draw | None,
     line: Callable[[], str],
     consumers: Consumers | None,
@@ -28,9 +28,9 @@ async def watched(
         if metrics is not None:
             from spyctl.metrics import serving
 
-            talk.block("metrics", stack.enter_context(serving(metrics, figures)))
+            reporter.block("metrics", stack.enter_context(serving(metrics, figures)))
         if consumers is not None:
             stack.push_async_callback(end_task, asyncio.create_task(consumers.keep_looking()))
         if draw is not None:
-            stack.push_async_callback(end_task, asyncio.create_task(show_progress(draw, line, talk)))
+            stack.push_async_callback(end_task, asyncio.create_task(show_progress(draw, line, reporter)))
         yield

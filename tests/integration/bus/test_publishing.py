@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from spyctl.bus.acks.choice import AckMode
+from spyctl.bus.acks.mode import AckMode
 from spyctl.bus.checkpoint import Checkpoint
 from spyctl.bus.connection import Connection, connect
 from spyctl.bus.publishing import Publishing, RunRequest, publishing

@@ -85,5 +85,36 @@ def test_completing_imports_no_heavy_library(tmp_path: Path) -> None:
     assert "--data-dir" in result.stdout
     assert not {"numpy", "nats", "orjson", "databento", "databento_dbn", "prometheus_client", "asyncio"} & loaded
     ours = {name for name in loaded if name.startswith("spyctl.") and not name.startswith("spyctl.cli")}
-    packages = {"spyctl.timing", "spyctl.terminal"}
-    assert ours - packages <= {"spyctl.errors", "spyctl.timing.notes", "spyctl.terminal.text"}
+    packages = {name.rpartition(".")[0] for name in ours}
+    assert ours - packages <= {
+        "spyctl.bus.acks.mode", "spyctl.bus.checkpoint", "spyctl.errors", "spyctl.paths", "spyctl.probe.result",
+        "spyctl.terminal.tables", "spyctl.terminal.text", "spyctl.timing.notes",
+    }  # fmt: skip
+
+
+def test_what_is_offered_is_what_there_is() -> None:
+    from spyctl.cli.framework import complete
+    from spyctl.market.columns import SCHEMAS
+    from spyctl.market.subjects import KINDS
+    from spyctl.terminal.event_lines import subjects_of
+    from spyctl.timing.clock import parse_speed
+
+    assert sorted(complete.SCHEMAS) == sorted(SCHEMAS)
+    assert sorted(complete.EVENT_TYPES) == sorted(kind.event_type.__name__ for kind in KINDS)
+    assert {subject for name in complete.SUBJECTS for subject in subjects_of([name])} == set(subjects_of([]))
+    for speed in complete.SPEEDS:
+        parse_speed(speed)
+
+
+def test_choices_are_offered(offered) -> None:  # type: ignore[no-untyped-def]
+    assert offered("replay --ack ") == ["auto", "fast", "message"]
+    assert offered("replay --order r") == ["recv"]
+    assert offered("replay --sink s") == ["stdout"]
+
+
+def test_names_are_offered_whatever_their_case() -> None:
+    from spyctl.cli.framework import complete
+
+    assert complete.event_types("mbp") == ["MBP10"]
+    assert complete.schemas("MBP") == ["mbp-10"]
+    assert complete.speeds("1") == ["1", "10", "100"]

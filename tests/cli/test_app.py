@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Cli
+from tests.conftest import ROOT, Cli
 from tests.support.records import MS, T0, trade, write_file
 from tests.support.servers import NatsServer, stored_bytes, unused_port
 from tests.support.waiting import eventually_sync
@@ -182,7 +182,7 @@ def test_colours_are_asked_for_or_refused(cli: Cli, data: Path) -> None:
     assert colour in cli("replay", "--help", FORCE_COLOR="1").stdout
 
 
-def test_without_utf8_there_are_ascii_glyphs(cli: Cli, data: Path) -> None:
+def test_glyphs_are_ascii_where_the_output_is_not_utf8(cli: Cli, data: Path) -> None:
     ascii_only = {"LC_ALL": "C", "LANG": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
     for arguments in (["--help"], ["replay", "--speed", "max"], ["discover"]):
         result = cli(*arguments, **ascii_only)
@@ -227,12 +227,85 @@ def test_a_defect_is_a_sentence_and_a_traceback_only_on_demand_and_never_a_secre
             cwd=tmp_path, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert result.returncode == 1
-        assert "error: this should not happen: RuntimeError" in result.stderr
+        assert "error: this is a bug: RuntimeError" in result.stderr
         assert ("Traceback" in result.stderr) is traced
         assert secret not in result.stderr
         assert "pw@" not in result.stderr
 
 
-def test_nothing_is_asked_off_a_terminal(cli: Cli) -> None:
-    result = cli("server", "reset")
-    assert (result.returncode, "spyctl server reset --yes" in result.stderr) == (2, True)
+# --- the program as a whole
+
+
+def test_bare_spyctl_prints_the_help(cli: Cli) -> None:
+    bare, helped = cli(), cli("--help")
+    assert (bare.returncode, helped.returncode) == (0, 0)
+    assert bare.stdout == helped.stdout
+    assert "exit codes: 0 ok" in bare.stdout
+
+
+def test_version_lists_the_libraries_and_has_an_entry_in_the_changelog(cli: Cli) -> None:
+    from spyctl import __version__
+
+    lines = cli("--version").stdout.splitlines()
+    assert lines[0] == f"spyctl {__version__}"
+    assert {"python", "nats-server", "nats-py", "databento-dbn"} <= {line.split()[0] for line in lines}
+    assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_an_unknown_command_gets_a_suggestion(cli: Cli) -> None:
+    result = cli("repaly")
+    assert result.returncode == 2
+    assert result.stderr == "error: spyctl has no command 'repaly'\n  try: spyctl replay\n"
+
+
+def test_help_imports_nothing_but_the_command_line() -> None:
+    code = (
+        "import sys; from spyctl.cli.app import run; run(['replay', '--help'])\n"
+        "print(sorted({'numpy', 'nats', 'orjson', 'zstandard', 'databento_dbn', 'databento'} & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "[]"
+
+
+def test_importing_the_package_imports_nothing() -> None:
+    code = "import sys, spyctl; print(sorted(name for name in sys.modules if name.startswith('spyctl')))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "['spyctl']"
+
+
+def test_the_api_is_importable_from_the_package() -> None:
+    import spyctl
+
+    assert [getattr(spyctl, name).__name__ for name in spyctl.__all__ if name != "__version__"]
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = spyctl.nothing
+
+
+HEAVY = {"numpy", "databento", "databento_dbn", "zstandard", "nats", "websockets", "polygon", "prometheus_client"}
+REPORT_MODULES = "import atexit, sys\natexit.register(lambda: print('LOADED', *sys.modules, file=sys.stderr))\n"
+
+
+LOADED_BY = [
+    (["--help"], set()),
+    (["replay", "--help"], set()),
+    (["config", "show"], set()),
+    (["events", "MBP10"], set()),
+    (["help", "environment"], set()),
+    (["help", "events"], set()),
+    (["server", "status"], set()),
+    (["discover"], {"numpy", "databento_dbn", "zstandard"}),
+    (["time-range", "--date", "last"], {"numpy", "databento_dbn", "zstandard"}),
+    (["tail", "--nats-url", "nats://127.0.0.1:1"], {"nats"}),
+]
+
+
+@pytest.mark.parametrize(("arguments", "heavy"), LOADED_BY, ids=[" ".join(arguments) for arguments, _ in LOADED_BY])
+def test_a_command_loads_only_the_heavy_modules_it_needs(
+    environment: dict[str, str], tmp_path: Path, arguments: list[str], heavy: set[str]
+) -> None:
+    code = f"{REPORT_MODULES}from spyctl.cli.app import run; run({arguments!r})"
+    result = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    loaded = set(result.stderr.partition("LOADED")[2].split())
+    assert loaded & HEAVY <= heavy, sorted(loaded & HEAVY - heavy)

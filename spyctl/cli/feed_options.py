@@ -1,0 +1,96 @@
+"""The options of commands that use the vendor's live feed."""
+
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Annotated
+
+import typer
+
+from spyctl.errors import UsageError
+
+FEED = "Feed"
+
+
+def _stock_symbol(text: str) -> str:
+    if not text.isalpha() or not text.isascii() or len(text) > 6:
+        raise UsageError(f"--symbol {text!r} is not a stock symbol", "--symbol SPY")
+    return text.upper()
+
+
+# Named as the setting is: `symbol` in a file, and SPYCTL_SYMBOL, mean the instruments of a replay.
+Underlying = Annotated[
+    str,
+    typer.Option(
+        "--symbol",
+        "--underlying",
+        envvar="SPYCTL_UNDERLYING",
+        metavar="NAME",
+        help="The stock whose options are traded.",
+        callback=_stock_symbol,
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedOptions:
+    """Where the vendor's feed and API are; ``None`` means the vendor's own address."""
+
+    feed_url: Annotated[
+        str | None,
+        typer.Option(
+            "--feed-url",
+            envvar="SPYCTL_FEED_URL",
+            metavar="URL",
+            help="WebSocket; default: wss://socket.massive.com.",
+            rich_help_panel=FEED,
+        ),
+    ] = None
+    rest_url: Annotated[
+        str | None,
+        typer.Option(
+            "--rest-url",
+            envvar="SPYCTL_REST_URL",
+            metavar="URL",
+            help="REST API; default: https://api.massive.com.",
+            rich_help_panel=FEED,
+        ),
+    ] = None
+    delayed: Annotated[
+        bool,
+        typer.Option("--delayed", envvar="SPYCTL_DELAYED", help="Use the delayed feed.", rich_help_panel=FEED),
+    ] = False
+
+    def websocket_url(self) -> str:
+        """Return the feed's URL; raises :class:`UsageError` for one that does not name a WebSocket server."""
+        from spyctl.massive.feed import DELAYED_URL, FEED_URL
+
+        url = self.feed_url or (DELAYED_URL if self.delayed else FEED_URL)
+        return _checked(url, "--feed-url", ("wss", "ws"), "wss://socket.massive.com")
+
+    def api_url(self) -> str:
+        """Return the API's URL; raises :class:`UsageError` for one that does not name an HTTP server."""
+        from spyctl.massive.rest import REST_URL
+
+        return _checked(self.rest_url or REST_URL, "--rest-url", ("https", "http"), "https://api.massive.com")
+
+
+def _checked(url: str, option: str, schemes: tuple[str, ...], example: str) -> str:
+    from urllib.parse import urlsplit
+
+    if "@" in url:
+        raise UsageError(
+            f"{option} holds a user or password", f"the key comes from the environment; {option} {example}"
+        )
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in schemes and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        good = False
+    if not good or parts.path.strip("/") or parts.query:
+        raise UsageError(f"{option} {url!r} does not name a server", f"{option} {example}")
+    return url
+
+
+def key_hash(api_key: str) -> str:
+    """Return what tells whether two runs use the same key, without telling the key; empty where there is none."""
+    return blake2b(api_key.encode(), key=b"spyctl lease", digest_size=16).hexdigest() if api_key else ""

@@ -1,0 +1,126 @@
+"""What spyctl says to a person, on stderr, so that stdout carries data alone."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+from spyctl.cli.framework.streams import colours, drop
+from spyctl.terminal.text import dim, labelled
+from spyctl.timing.notes import Note
+
+_LONG_BYTES = 50_000_000
+_RED, _YELLOW, _END = "\x1b[31m", "\x1b[33m", "\x1b[0m"
+
+
+class Reporter:
+    """Prints the plan, notes, warnings and errors of one process as the user wants them.
+
+    ``quiet`` leaves only warnings and errors, ``verbose`` adds details; ``plain`` does without a live display and
+    without colours; ``as_json`` writes JSON lines, for a log; ``debug`` adds tracebacks.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self.quiet = self.verbose = self.plain = self.as_json = self.debug = False
+        self._stream = stream
+        self._held: list[Note] | None = None  # while a display has the screen
+        self._later: list[str] = []
+
+    @classmethod
+    def of(cls, context: Any) -> "Reporter":
+        """Return the reporter of the process; ``context`` is a command's :class:`typer.Context`."""
+        reporter: Reporter = context.find_object(cls)
+        return reporter
+
+    @property
+    def stream(self) -> TextIO:
+        """Where it goes."""
+        return self._stream or sys.stderr
+
+    @property
+    def colour(self) -> bool:
+        """Whether to colour it."""
+        return colours(self.stream) and not self.plain
+
+    @property
+    def draws(self) -> bool:
+        """Whether something may be drawn and redrawn: on a terminal that can, and nobody objects."""
+        unable = self.plain or self.as_json or os.environ.get("TERM") == "dumb" or bool(os.environ.get("CI"))
+        return not unable and self.stream.isatty()
+
+    def block(self, label: str, *lines: str) -> None:
+        """Say something under a label."""
+        if not self.quiet:
+            self._say("info", labelled(label, *lines, colour=self.colour), f"{label}: " + " ".join(lines))
+
+    def line(self, text: str = "") -> None:
+        """Say one line."""
+        if not self.quiet:
+            self._say("info", text)
+
+    def detail(self, text: str) -> None:
+        """Say one line to a user who wants details."""
+        if self.verbose:
+            self._say("debug", dim(text, colour=self.colour), text)
+
+    def warn(self, text: str) -> None:
+        """Say what the user should look at."""
+        self._say("warning", f"{_YELLOW}!{_END} {text}" if self.colour else f"! {text}", text)
+
+    def error(self, message: str, remedy: str = "") -> None:
+        """Say what went wrong and how to fix it."""
+        mark = f"{_RED}error:{_END}" if self.colour else "error:"
+        shown = f"{mark} {message}" + (f"\n  try: {remedy}" if remedy else "")
+        self._say("error", shown, message, remedy)
+
+    def _say(self, level: str, shown: str, plain: str | None = None, remedy: str = "") -> None:
+        plain = shown if plain is None else plain
+        if self.as_json:
+            if not (plain := plain.strip()):
+                return
+            import json
+            from datetime import UTC, datetime
+
+            now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            shown = json.dumps({"time": now, "level": level, "text": plain} | ({"try": remedy} if remedy else {}))
+        if self._held is not None:
+            self._held.append(Note(time.time_ns(), plain.strip(), level))
+            self._later.append(shown)
+        else:
+            self._print(shown)
+
+    def _print(self, text: str) -> None:
+        try:
+            print(text, file=self.stream, flush=True)
+        except OSError:  # nobody reads it any more, which is no reason to stop
+            drop(self.stream)
+
+    @contextmanager
+    def held(self) -> Iterator[Sequence[Note]]:
+        """Hold back messages while a display has the screen, and print them afterwards; yields them as notes."""
+        notes: list[Note] = []
+        self._held = notes
+        try:
+            yield notes
+        finally:
+            self._held = None
+            for shown in self._later:
+                self._print(shown)
+            self._later.clear()
+
+
+@contextmanager
+def progress_bar(reporter: Reporter, label: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show how far a long read is, on a terminal only; yields a function that takes the number of bytes just read."""
+    if reporter.quiet or not reporter.draws or total < _LONG_BYTES:
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(f" {label}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(file=reporter.stream), transient=True) as shown:
+        task = shown.add_task(label, total=total)
+        yield lambda size: shown.advance(task, size)

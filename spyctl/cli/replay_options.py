@@ -1,0 +1,171 @@
+"""The options of ``spyctl replay``, in groups."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spyctl.bus.acks.mode import AckMode
+from spyctl.cli.framework import complete
+from spyctl.cli.framework.help_page import OUTPUT
+from spyctl.cli.nats_options import complete_runs
+from spyctl.cli.options import DESTINATION, PLAYBACK, DataDir, Dataset, Json, Metrics, Schema, Symbol
+
+
+class OrderKey(StrEnum):
+    """Which of a record's times orders the events."""
+
+    EVENT = "event"
+    RECV = "recv"
+
+
+class SinkKind(StrEnum):
+    """Where the events go."""
+
+    NATS = "nats"
+    STDOUT = "stdout"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputOptions:
+    """Which events of the data folder to replay."""
+
+    date: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--date",
+            envvar="REPLAY_DATE",
+            metavar="DAY",
+            help="UTC day: 2025-12-16, D..D, all, last.",
+            autocompletion=complete.dates,
+        ),
+    ] = None
+    trading_day: Annotated[
+        str | None,
+        typer.Option(
+            "--trading-day",
+            metavar="DAY",
+            help="18:00 the previous evening to 17:00, New York.",
+            autocompletion=complete.dates,
+        ),
+    ] = None
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--start",
+            envvar="REPLAY_START",
+            metavar="TIME",
+            help="Start time, on the first date: 09:30, open, close-5m, ISO, ns.",
+        ),
+    ] = None
+    end: Annotated[
+        str | None,
+        typer.Option("--end", envvar="REPLAY_END", metavar="TIME", help="End time (exclusive), on the last date."),
+    ] = None
+    tz: Annotated[
+        str, typer.Option("--tz", envvar="SPYCTL_TZ", metavar="ZONE", help="Time zone for times without one.")
+    ] = "America/New_York"
+    schema: Schema = None
+    symbol: Symbol = None
+    dataset: Dataset = None
+    count: Annotated[int | None, typer.Option("--count", min=1, metavar="N", help="Stop after N events.")] = None
+    data_dir: DataDir = Path("dbn-data")
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at a damaged file instead of continuing.")] = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaybackOptions:
+    """How fast to play the events, and in which order."""
+
+    speed: Annotated[
+        str,
+        typer.Option(
+            "--speed",
+            "-s",
+            envvar="REPLAY_SPEED",
+            metavar="X",
+            help="1, 10x, 0.5; max (0): as fast as acknowledged.",
+            autocompletion=complete.speeds,
+            rich_help_panel=PLAYBACK,
+        ),
+    ] = "1"
+    max_quiet: Annotated[
+        str,
+        typer.Option(
+            "--max-quiet",
+            envvar="REPLAY_MAX_QUIET",
+            metavar="TIME",
+            help="Longest wait in a quiet stretch.",
+            rich_help_panel=PLAYBACK,
+        ),
+    ] = "5s"
+    order: Annotated[
+        OrderKey,
+        typer.Option(
+            "--order",
+            envvar="REPLAY_ORDER",
+            metavar="KEY",
+            help="event: by ts_event. recv: by ts_recv.",
+            rich_help_panel=PLAYBACK,
+        ),
+    ] = OrderKey.EVENT
+    reorder_window: Annotated[
+        str,
+        typer.Option(
+            "--reorder-window",
+            envvar="REPLAY_WINDOW",
+            metavar="TIME",
+            help="How far ts_event may be from ts_recv.",
+            rich_help_panel=PLAYBACK,
+        ),
+    ] = "1s"
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            "--resume",
+            metavar="[RUN]",
+            help="Continue RUN, or the newest run, after the last event in the stream.",
+            autocompletion=complete_runs,
+            rich_help_panel=PLAYBACK,
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryOptions:
+    """Where the events go, and how they are acknowledged."""
+
+    sink: Annotated[
+        SinkKind,
+        typer.Option("--sink", metavar="SINK", help="nats, or stdout for JSON lines.", rich_help_panel=DESTINATION),
+    ] = SinkKind.NATS
+    ack: Annotated[
+        AckMode,
+        typer.Option(
+            "--ack",
+            envvar="SPYCTL_ACK",
+            metavar="HOW",
+            help="auto; fast: a flow at a time; message: one by one.",
+            rich_help_panel=DESTINATION,
+        ),
+    ] = AckMode.AUTO
+    force: Annotated[
+        bool, typer.Option("--force", help="Publish even beside another run or source.", rich_help_panel=DESTINATION)
+    ] = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultOptions:
+    """What to check and report."""
+
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read the events back and compare each one.", rich_help_panel=OUTPUT)
+    ] = False
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.", rich_help_panel=OUTPUT)] = False
+    no_digest: Annotated[
+        bool, typer.Option("--no-digest", help="Compute no digest of the payloads.", rich_help_panel=OUTPUT)
+    ] = False
+    metrics: Metrics = None
+    as_json: Json = False

@@ -1,0 +1,69 @@
+"""What ``spyctl tail`` may be asked for: a place in the stream, and a form."""
+
+import time
+from enum import Enum, StrEnum, auto
+from typing import NamedTuple
+
+LAST = 10  # events shown where no place is named
+
+
+class TailForm(StrEnum):
+    """How events are written."""
+
+    TEXT = "text"
+    JSON = "json"
+    RAW = "raw"
+    STATS = "stats"
+
+
+class PlaceKind(Enum):
+    """What the number of a :class:`Place` means."""
+
+    START = auto()
+    NEW = auto()
+    SEQUENCE = auto()
+    LAST = auto()
+    TIME = auto()
+
+
+class Place(NamedTuple):
+    """Where in the stream to begin: ``number`` is a sequence, a count of last events, or a stored time in ns."""
+
+    kind: PlaceKind
+    number: int = 0
+
+
+def parse_place(text: str | None) -> Place:
+    """Read ``start``, ``new``, a sequence, ``-100``, ``-5m`` or a time; ``None`` is the last few events.
+
+    Raises :class:`UsageError`.
+    """
+    from spyctl.timing.instants import parse_duration
+
+    if text is None:
+        return Place(PlaceKind.LAST, LAST)
+    plain = text.strip().lower()
+    if plain == "start":
+        return Place(PlaceKind.START)
+    if plain == "new":
+        return Place(PlaceKind.NEW)
+    if _is_number(plain) and len(plain) < 12:  # a longer one is a time in ns
+        return Place(PlaceKind.SEQUENCE, int(plain))
+    if plain.startswith("-"):
+        if _is_number(plain[1:]):
+            return Place(PlaceKind.LAST, int(plain[1:]))
+        return Place(PlaceKind.TIME, time.time_ns() - parse_duration(plain[1:]))
+    return Place(PlaceKind.TIME, parse_time(text))
+
+
+def parse_time(text: str) -> int:
+    """Read an instant, of today (UTC) where it names no day; raises :class:`UsageError`."""
+    from datetime import UTC, datetime
+
+    from spyctl.timing.instants import SECOND, parse_instant
+
+    return parse_instant(text, datetime.fromtimestamp(time.time_ns() // SECOND, UTC).date())
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()

@@ -1,0 +1,1 @@
+"""What ``probe`` checks: key, plan, clock, sockets, NATS, stream and data."""

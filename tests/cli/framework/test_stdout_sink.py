@@ -1,0 +1,34 @@
+"""Events as JSON lines on stdout."""
+
+import numpy as np
+import orjson
+import pytest
+
+from spyctl.cli.framework.stdout_sink import StdoutSink
+from spyctl.market.encode import EncodedBatch
+
+
+def batch(*payloads: bytes, ranks: list[int]) -> EncodedBatch:
+    width = max(map(len, payloads))
+    rows = np.array([list(payload.ljust(width, b"\0")) for payload in payloads], np.uint8)
+    zeros = np.zeros(len(payloads), np.int64)
+    lengths = np.array([len(payload) for payload in payloads], np.uint32)
+    return EncodedBatch(rows, lengths, np.array(ranks, np.uint8), zeros, zeros.astype(np.bool_))
+
+
+async def test_each_payload_is_wrapped_with_its_subject(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    sink = StdoutSink(["market.a", "market.b"])
+    await sink.publish(batch(b'{"x":1}', b'{"y":22}', ranks=[1, 0]))
+    await sink.drain()
+    lines = capfdbinary.readouterr().out.splitlines()
+    assert lines == [b'{"subject":"market.b","event":{"x":1}}', b'{"subject":"market.a","event":{"y":22}}']
+    assert [orjson.loads(line)["event"] for line in lines] == [{"x": 1}, {"y": 22}]
+
+
+async def test_what_is_written_counts_as_acknowledged(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    sink = StdoutSink(["market.a"])
+    for _ in range(3):
+        await sink.publish(batch(b"{}", b"{}", ranks=[0, 0]))
+    delivery = sink.delivery
+    assert (delivery.published, delivery.acked, delivery.payload_bytes) == (6, 6, 12)
+    assert len(capfdbinary.readouterr().out.splitlines()) == 6

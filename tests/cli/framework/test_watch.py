@@ -1,0 +1,73 @@
+"""What goes on during a run."""
+
+import asyncio
+import io
+import urllib.request
+from typing import Any
+
+import pytest
+
+from spyctl.cli.framework.reporter import Reporter
+from spyctl.cli.framework.watch import watched
+from spyctl.errors import ListenError
+from spyctl.metrics import Figures
+from tests.support.waiting import eventually
+
+SUMMARY = {"by_subject": {}, "published": 3, "acked": 2}
+
+
+class Polling:
+    """Consumers that are looked at until cancelled."""
+
+    def __init__(self) -> None:
+        self.polling = False
+
+    async def keep_looking(self) -> None:
+        self.polling = True
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.polling = False
+
+
+def figures() -> Figures:
+    return Figures(SUMMARY, "")
+
+
+async def test_consumers_are_polled_during_the_run_alone() -> None:
+    consumers: Any = Polling()
+    async with watched(Reporter(io.StringIO()), None, str, consumers, None, figures):
+        await eventually(lambda: consumers.polling)
+    assert not consumers.polling
+
+
+async def test_figures_are_served_and_the_address_is_said() -> None:
+    reporter = Reporter(io.StringIO())
+
+    def get(url: str) -> str:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return str(answer.read().decode())
+
+    async with watched(reporter, None, str, None, ("127.0.0.1", 0), figures):
+        said = reporter.stream.getvalue()  # type: ignore[attr-defined]
+        assert said.startswith("metrics  http://127.0.0.1:")
+        page = await asyncio.to_thread(get, said.split()[1])
+    assert "spyctl_published_total 3.0" in page
+    assert "spyctl_in_flight 1.0" in page
+
+
+async def test_an_address_that_is_taken_ends_the_run_before_it_begins() -> None:
+    async with watched(Reporter(io.StringIO()), None, str, None, ("127.0.0.1", 0), figures):
+        reporter = Reporter(io.StringIO())
+        with pytest.raises(ListenError, match="metrics cannot be served on 203.0.113.1:1"):
+            async with watched(reporter, None, str, None, ("203.0.113.1", 1), figures):
+                pass
+
+
+async def test_a_display_is_drawn_until_the_run_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    reporter = Reporter(io.StringIO())
+    lines = iter(["first", "second"])
+    monkeypatch.setattr("spyctl.cli.framework.screen.LINE_S", 0.0)
+    async with watched(reporter, lambda *_: "", lambda: next(lines, "more"), None, None, figures):
+        await eventually(lambda: "second" in reporter.stream.getvalue())  # type: ignore[attr-defined]
+    assert "first\nsecond\n" in reporter.stream.getvalue()  # type: ignore[attr-defined]

@@ -1,0 +1,36 @@
+"""Keys come from the environment alone."""
+
+import pytest
+
+from spyctl.cli.keys import databento_key, massive_key, required_massive_key
+from spyctl.errors import KeyRefusedError
+
+
+@pytest.fixture(autouse=True)
+def no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("POLYGON_API_KEY", "MASSIVE_API_KEY", "DATABENTO_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_either_variable_holds_massives_key_and_polygon_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert massive_key() is None
+    monkeypatch.setenv("MASSIVE_API_KEY", " one \n")
+    assert massive_key() == ("MASSIVE_API_KEY", "one")
+    monkeypatch.setenv("POLYGON_API_KEY", "two")
+    assert massive_key() == ("POLYGON_API_KEY", "two")
+    assert required_massive_key() == "two"
+
+
+def test_a_missing_key_is_an_error_that_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POLYGON_API_KEY", "  ")
+    with pytest.raises(KeyRefusedError, match="POLYGON_API_KEY and MASSIVE_API_KEY are not set") as error:
+        required_massive_key()
+    assert "spyctl live --sim" in error.value.remedy
+
+
+def test_databentos_key_is_stripped_and_empty_counts_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert databento_key() is None
+    monkeypatch.setenv("DATABENTO_API_KEY", " ")
+    assert databento_key() is None
+    monkeypatch.setenv("DATABENTO_API_KEY", " db-1 ")
+    assert databento_key() == "db-1"

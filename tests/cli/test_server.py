@@ -1,0 +1,37 @@
+"""``spyctl server``: the embedded NATS server."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Cli
+from tests.support.waiting import eventually_sync
+
+
+@pytest.mark.integration
+def test_server_run_status_and_reset(environment: dict[str, str], cli: Cli, tmp_path: Path) -> None:
+    assert "stopped" in cli("server", "status").stdout
+    process = subprocess.Popen(
+        [sys.executable, "-m", "spyctl", "server", "run"],
+        env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    assert "started: nats://127.0.0.1:" in process.stderr.readline()
+    document = json.loads(cli("server", "status", "--json").stdout)
+    assert document["running"]
+    assert str(document["port"]) == environment["SPYCTL_PORT"]
+    result = cli("server", "reset", "--yes")
+    assert (result.returncode, "is running" in result.stderr) == (5, True)
+    process.terminate()
+    process.communicate()
+    assert process.returncode == 143
+    eventually_sync(lambda: cli("server", "reset", "--yes").returncode == 0)
+    assert cli("server", "reset").returncode == 2  # nobody there to be asked
+
+
+def test_nothing_is_asked_off_a_terminal(cli: Cli) -> None:
+    result = cli("server", "reset")
+    assert (result.returncode, "spyctl server reset --yes" in result.stderr) == (2, True)

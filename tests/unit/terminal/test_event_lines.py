@@ -1,0 +1,102 @@
+"""Messages as lines for a person and for a program, and which of them are wanted."""
+
+import json
+from typing import Any
+
+import pytest
+
+from spyctl.errors import UsageError
+from spyctl.market.events import (
+    MBP10,
+    Aggressor,
+    BidAskLevel,
+    EventSource,
+    FuturesTrade,
+    Gap,
+    OptionTrade,
+    StockQuote,
+    StockTrade,
+)
+from spyctl.market.subjects import encode, subject_of
+from spyctl.terminal.event_lines import (
+    EventFilter,
+    StreamMessage,
+    TextLines,
+    day_text,
+    json_lines,
+    payload_lines,
+    subjects_of,
+)
+
+NS, SIM = 1_765_898_047_388_000_000, EventSource.SIM
+
+
+def line(event: Any, seq: int = 1_385_358) -> str:
+    return TextLines().line(StreamMessage(seq, subject_of(event), 0, encode(event), 0))
+
+
+def test_stock_quotes_have_bars_of_their_sizes() -> None:
+    quote = StockQuote(NS, NS, SIM, "SPY", 680.3, 680.32, 400, 700)
+    assert line(quote) == "1,385,358 10:14:07.388 stocks.quotes  SPY   680.30 × 400     ▐██│████    700 × 680.32"
+
+
+def test_trades_are_price_times_size() -> None:
+    stock = StockTrade(NS, NS, SIM, "SPY", 680.31, 100)
+    assert line(stock) == "1,385,358 10:14:07.388 stocks.trades  SPY   680.31 × 100"
+    option = OptionTrade(NS, NS, SIM, "SPY", "O:SPY251216C00680000", "2025-12-16", 680.0, "C", 2.18, 10)
+    assert line(option) == "1,385,358 10:14:07.388 options.trades SPY 16 Dec 680 C   2.18 × 10"
+    future = FuturesTrade(NS, NS, SIM, "ES", 6_815.25, 3, Aggressor.SELL)
+    assert line(future) == "1,385,358 10:14:07.388 futures.trades ES 6,815.25 × 3 ▼ sell"
+
+
+def test_books_show_their_best_level_and_a_dot_where_a_side_is_empty() -> None:
+    levels = [BidAskLevel(6_816.5, 22, None, 0), *[BidAskLevel(None, 0, None, 0)] * 9]
+    assert line(MBP10(NS, NS, SIM, "ES", levels)).endswith("ES 6,816.50 × 22  ████│       0 × ·")
+
+
+def test_gaps_are_open_or_say_what_is_missing() -> None:
+    closed = Gap(NS, NS, SIM, "options", NS, NS + 1_407_000_000, "cut", "g1", 1)
+    assert line(closed) == "1,385,358 10:14:07.388 gaps           options 1.407 s missing, 1 event: closed"
+    opened = Gap(NS, NS, SIM, "options", NS, None, "cut", "g1", None)
+    assert line(opened).endswith("options missing from now on: open (cut)")
+
+
+def test_a_payload_of_another_shape_is_shown_and_counted() -> None:
+    lines = TextLines()
+    assert "! market.gaps: not JSON" in lines.line(StreamMessage(1, "market.gaps", NS, b"no", 0))
+    assert lines.undecoded == 1
+
+
+def test_names_for_subjects() -> None:
+    assert subjects_of(["futures"]) == ["market.futures.trades", "market.futures.mbp10"]
+    assert subjects_of(["gaps", "options.trades", "gaps"]) == ["market.gaps", "market.options.trades"]
+    assert subjects_of(["market.stocks.*"], "DRILL") == ["DRILL.market.stocks.trades", "DRILL.market.stocks.quotes"]
+    assert len(subjects_of([])) == 6
+    with pytest.raises(UsageError, match="there is no subject 'bonds'"):
+        subjects_of(["bonds"])
+
+
+def test_json_lines_hold_payloads_as_they_are() -> None:
+    lines = json_lines([StreamMessage(7, "market.gaps", 9, b'{"a":1}', 0)])
+    assert lines == b'{"seq":7,"subject":"market.gaps","stored_ns":9,"event":{"a":1}}\n'
+    assert payload_lines([StreamMessage(7, "s", 9, b"x", 0), StreamMessage(8, "s", 9, b"y", 0)]) == b"x\ny\n"
+
+
+def test_a_payload_that_is_not_an_object_becomes_a_text() -> None:
+    assert json.loads(json_lines([StreamMessage(1, "market.gaps", 2, b'"}\xff', 0)]))["undecoded"] == '"}\ufffd'
+
+
+def test_a_filter_looks_at_symbol_and_event_time_alone() -> None:
+    assert not EventFilter(frozenset({"a"})).looks_inside
+    wanted = EventFilter(frozenset({"a"}), "SPY", 10, 20)
+    assert wanted.looks_inside
+    assert wanted.matches({"symbol": "SPY", "ts_event_ns": 10})
+    assert wanted.matches({"underlying": "SPY", "ts_event_ns": 19})
+    assert wanted.matches({"option_symbol": "SPY", "ts_event_ns": 19})
+    assert not wanted.matches({"symbol": "SPY", "ts_event_ns": 20})
+    assert not wanted.matches({"symbol": "QQQ", "ts_event_ns": 15})
+    assert not wanted.matches({"symbol": "SPY"})
+
+
+def test_a_day_is_written_without_its_year() -> None:
+    assert day_text("2025-12-06") == "6 Dec"

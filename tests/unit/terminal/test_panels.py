@@ -1,0 +1,51 @@
+"""Parts that the dashboards share."""
+
+from spyctl.bus.consumers import Consumer
+from spyctl.terminal.panels import alarm, consumer_rows, note_line, note_rows, process_rows
+from spyctl.terminal.process import Usage
+from spyctl.timing.notes import Note
+
+NOON_NS = 1_765_904_400_000_000_000  # 2025-12-16 12:00 New York
+
+
+def test_consumers_are_shown_with_how_far_they_are_behind() -> None:
+    consumers = (Consumer("lake", 1_204, 1.7, 128), Consumer("core", 0, None, 14))
+    rows = consumer_rows(consumers, 40, 4)
+    assert [row.plain.split() for row in rows] == [
+        ["name", "behind", "unacked"], ["lake", "1,204", "1.7", "s", "128"], ["core", "0", "14"], [],
+    ]  # fmt: skip
+    assert any(span.style == "yellow" for span in rows[1].spans)
+    assert not any(span.style == "yellow" for span in rows[2].spans)
+
+
+def test_more_consumers_than_lines_are_counted() -> None:
+    consumers = [Consumer(f"c{i}", 0, None, 0) for i in range(5)]
+    rows = consumer_rows(consumers, 40, 3)
+    assert [row.plain.split()[0] for row in rows] == ["name", "c0", "and"]
+    assert rows[-1].plain == " and 4 more"
+
+
+def test_a_stream_that_nobody_reads_says_so() -> None:
+    assert "nobody reads the stream" in consumer_rows((), 40, 3)[1].plain
+    assert len(consumer_rows(None, 40, 3)) == 3
+
+
+def test_what_the_process_uses_takes_four_lines() -> None:
+    rows = process_rows(Usage(memory=76_000_000, cpu=0.5, drawing=0.012))
+    assert [row.plain.split()[-2:] for row in rows[1:]] == [["76.0", "MB"], ["50", "%"], ["1.2", "%"]]
+    assert len(rows) == 4
+
+
+def test_notes_of_the_market_are_in_utc_and_others_in_new_york() -> None:
+    assert note_line(Note(NOON_NS, "text", of_event=True)).plain == " 17:00:00.000 UTC  text"
+    assert note_line(Note(NOON_NS, "text")).plain == " 12:00:00  text"
+
+
+def test_the_newest_notes_fill_the_lines_there_are() -> None:
+    notes = [Note(NOON_NS, f"note {i}") for i in range(3)]
+    assert [row.plain[-6:] for row in note_rows(notes, 2)] == ["note 1", "note 2"]
+    assert [row.plain for row in note_rows(notes[:1], 2)][1] == ""
+
+
+def test_a_count_that_should_be_zero_is_yellow_when_it_is_not() -> None:
+    assert (alarm(0), alarm(1)) == ("", "yellow")

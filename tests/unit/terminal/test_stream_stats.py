@@ -1,0 +1,55 @@
+"""What a stream carries, by subject."""
+
+import orjson
+import pytest
+
+from spyctl.terminal.event_lines import StreamMessage
+from spyctl.terminal.stream_stats import StreamStats
+
+SECOND = 1_000_000_000
+DAY = 86_400 * SECOND
+
+
+def message(stored_ns: int, age_ns: int, subject: str = "market.gaps") -> StreamMessage:
+    payload = orjson.dumps({"ts_event_ns": stored_ns - age_ns, "ts_recv_ns": stored_ns - age_ns // 2})
+    return StreamMessage(1, subject, stored_ns, payload, 0)
+
+
+def stats(*messages: StreamMessage) -> StreamStats:
+    made = StreamStats()
+    for one in messages:
+        made.add(one)
+    return made
+
+
+def test_rates_are_over_the_time_between_the_first_and_the_last_message() -> None:
+    document = stats(*(message(i * SECOND, 2_000_000) for i in range(1, 6))).document()
+    assert document["market.gaps"]["events"] == 5  # type: ignore[index]
+    assert document["market.gaps"]["events_per_s"] == 1.25  # type: ignore[index]
+    assert document["market.gaps"]["event_to_stored_ms"]["p50"] == pytest.approx(2.0, rel=0.02)  # type: ignore[index]
+    assert document["market.gaps"]["received_to_stored_ms"]["p99"] == pytest.approx(1.0, rel=0.02)  # type: ignore[index]
+
+
+def test_one_message_has_no_rate() -> None:
+    document = stats(message(SECOND, 1_000)).document()
+    assert document["market.gaps"]["events_per_s"] is None  # type: ignore[index]
+
+
+def test_what_is_not_json_or_has_no_times_is_counted() -> None:
+    made = stats(StreamMessage(1, "a", SECOND, b"nonsense", 0), StreamMessage(2, "a", SECOND, b"{}", 0))
+    assert made.document()["a"]["undecoded"] == 2  # type: ignore[index]
+
+
+def test_the_table_shows_a_row_per_subject_and_no_age_of_replayed_events() -> None:
+    made = stats(message(DAY * 9, 2_000_000), message(DAY * 9, DAY * 3, "market.futures.trades"))
+    head, replayed, live, foot = made.draw().plain.splitlines()
+    assert head.split()[:4] == ["subject", "events", "/s", "bytes"]
+    assert (replayed.split()[0], replayed.split()[-2]) == ("futures.trades", "·")
+    assert live.split()[0] == "gaps"
+    assert live.endswith("ms")
+    assert foot.strip() == "p50 / p99"
+
+
+def test_a_line_says_the_counts() -> None:
+    assert StreamStats().line() == "nothing yet"
+    assert stats(message(1, 1), message(2, 1, "market.stocks.trades")).line() == "gaps 1  stocks.trades 1"

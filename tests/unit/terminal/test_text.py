@@ -1,0 +1,48 @@
+"""Sizes, counts, durations and styles."""
+
+import pytest
+
+from spyctl.terminal.text import bold, count, dim, elapsed_text, labelled, size_text
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 bytes"),
+        (999, "999 bytes"),
+        (1_000, "1 kB"),
+        (46_400, "46 kB"),
+        (2_720_000, "2.72 MB"),
+        (49_500_000, "49.5 MB"),
+        (480_000_000, "480 MB"),
+        (1_500_000_000, "1.50 GB"),
+        (71_000_000_000, "71 GB"),
+        (4_200_000_000_000, "4,200 GB"),
+    ],
+)
+def test_sizes_have_three_digits_and_a_unit(size: int, text: str) -> None:
+    assert size_text(size) == text
+
+
+def test_only_one_of_a_kind_is_singular() -> None:
+    assert [count("trade", number) for number in (0, 1, 2, 62_042)] == [
+        "0 trades",
+        "1 trade",
+        "2 trades",
+        "62,042 trades",
+    ]
+
+
+def test_elapsed_time_is_milliseconds_below_a_second() -> None:
+    assert [elapsed_text(seconds) for seconds in (0.0004, 0.184, 1.0, 61.25)] == ["0 ms", "184 ms", "1.0 s", "61.2 s"]
+
+
+def test_styles_are_left_out_without_colour_and_for_empty_text() -> None:
+    assert (bold("x", colour=True), dim("x", colour=True)) == ("\x1b[1mx\x1b[0m", "\x1b[2mx\x1b[0m")
+    assert (bold("x", colour=False), dim("x", colour=False)) == ("x", "x")
+    assert (bold("", colour=True), dim("", colour=True)) == ("", "")
+
+
+def test_a_label_stands_before_the_first_line_alone() -> None:
+    assert labelled("plan", "one", "two") == "plan     one\n         two"
+    assert labelled("plan", "one", colour=True) == "\x1b[2mplan     \x1b[0mone"
