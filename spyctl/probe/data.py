@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from spyctl.dbn.catalog import scan
+from spyctl.dbn.file_info import days_of
 from spyctl.dbn.historical_api import DatabentoApi
 from spyctl.errors import SpyctlError
 from spyctl.probe.request import ProbeRequest
