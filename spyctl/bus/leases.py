@@ -145,7 +145,7 @@ class Leases:
                 if current is not None and current.token == self._lease.token:
                     self._revisions[subject] = newest  # our own write, whose answer was lost
                     continue
-                self._on(subject, LeaseEvent.OVERTAKEN)
+                self._overtaken(subject)
                 other = f"run {current.run_id}" if current is not None else "another run"
                 self.lost = LeaseLostError(f"{other} took over {subject}", "end one of the two")
                 raise self.lost from None
@@ -157,10 +157,14 @@ class Leases:
                 await self._write(subject, self._revisions[subject], 0)
                 self._on(subject, LeaseEvent.RETURN)
             except nats.js.errors.KeyWrongLastSequenceError:
-                self._on(subject, LeaseEvent.OVERTAKEN)
+                self._overtaken(subject)
 
     def _ours(self) -> list[str]:
         return [subject for subject, state in self._states.items() if state is LeaseState.OURS]
+
+    def _overtaken(self, subject: str) -> None:
+        if self._states[subject] is LeaseState.OURS:  # the keeper and a batch that begins may both find out
+            self._on(subject, LeaseEvent.OVERTAKEN)
 
     def _on(self, subject: str, event: LeaseEvent) -> None:
         self._states[subject] = TRANSITIONS[self._states[subject], event]

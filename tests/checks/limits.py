@@ -19,7 +19,6 @@ EXCEPTIONS = {
     "spyctl/cli/replay.py replay lines": UNTIL_SPLIT,
     "tests/benchmarks/bench.py rows lines": UNTIL_SPLIT,
     "tests/integration/live/test_session.py running parameters": UNTIL_SPLIT,
-    "tests/support/databento.py serving_databento lines": UNTIL_SPLIT,
 }
 
 

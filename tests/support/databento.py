@@ -98,6 +98,55 @@ class FakeDatabento:
         return found
 
 
+class _Server(ThreadingHTTPServer):
+    def __init__(self, fake: FakeDatabento, context: ssl.SSLContext) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.fake = fake
+        self.socket = context.wrap_socket(self.socket, server_side=True)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        pass  # a client that gave up
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    authorization = "Basic " + base64.b64encode(f"{KEY}:".encode()).decode()
+
+    def do_GET(self) -> None:
+        self.reply(urlsplit(self.path).query)
+
+    def do_POST(self) -> None:
+        self.reply(self.rfile.read(int(self.headers["Content-Length"])).decode())
+
+    def reply(self, form: str) -> None:
+        path, fake = urlsplit(self.path).path, self.server.fake
+        status, document = self.answer(path, {name: values[0] for name, values in parse_qs(form).items()})
+        body = document if isinstance(document, bytes) else json.dumps(document).encode()
+        if (part := self.headers.get("Range")) and status == 200:
+            body, status = body[int(part.removeprefix("bytes=").split("-")[0]) :], 206
+        cuts = next((cuts for ending, cuts in fake.cut.items() if path.endswith(ending) and cuts), None)
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body if cuts is None else body[: cuts.pop(0)])
+        self.close_connection = True
+
+    def answer(self, path: str, form: dict[str, str]) -> tuple[int, Any]:
+        fake = self.server.fake
+        fake.asked.append((path, form))
+        failure = next((failure for failure in fake.failures if path.endswith(failure[0])), None)
+        if failure is not None:
+            fake.failures.remove(failure)
+            return failure[1], {"detail": {"case": "error", "message": failure[2], "docs": ""}}
+        if self.headers.get("Authorization") != self.authorization:
+            return 401, {"detail": {"case": "auth_authentication_failed", "message": "no such key", "docs": ""}}
+        document = fake.answer(path, form)
+        return 200 if document is not None else 404, document
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
 @contextmanager
 def serving_databento(fake: FakeDatabento, folder: Path) -> Iterator[dict[str, str]]:
     """Serve; yields the environment in which ``spyctl`` finds and trusts the server."""
@@ -106,47 +155,7 @@ def serving_databento(fake: FakeDatabento, folder: Path) -> Iterator[dict[str, s
     authority.cert_pem.write_to_path(folder / "ca.pem")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
-    expected = "Basic " + base64.b64encode(f"{KEY}:".encode()).decode()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            query = {name: found[0] for name, found in parse_qs(urlsplit(self.path).query).items()}
-            self.reply(query)
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-            self.reply({name: found[0] for name, found in parse_qs(body).items()})
-
-        def reply(self, form: dict[str, str]) -> None:
-            path = urlsplit(self.path).path
-            fake.asked.append((path, form))
-            status, document = 200, None
-            if self.headers.get("Authorization") != expected:
-                status = 401
-                document = {"detail": {"case": "auth_authentication_failed", "message": "no such key", "docs": ""}}
-            failure = next((one for one in fake.failures if path.endswith(one[0])), None)
-            if failure is not None:
-                fake.failures.remove(failure)
-                status, document = failure[1], {"detail": {"case": "error", "message": failure[2], "docs": ""}}
-            if status == 200:
-                document = fake.answer(path, form)
-                status = 200 if document is not None else 404
-            body = document if isinstance(document, bytes) else json.dumps(document).encode()
-            if (wanted := self.headers.get("Range")) and status == 200:
-                body, status = body[int(wanted.removeprefix("bytes=").split("-")[0]) :], 206
-            cuts = next((cuts for ending, cuts in fake.cut.items() if path.endswith(ending) and cuts), None)
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body if cuts is None else body[: cuts.pop(0)])
-            self.close_connection = True
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    server.handle_error = lambda *_: None  # type: ignore[method-assign] - a client that gave up
+    server = _Server(fake, context)
     fake.url = f"https://127.0.0.1:{server.server_port}"
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()

@@ -1,5 +1,6 @@
 """Leases in a real bucket: who may publish to a subject, and who learns that it no longer may."""
 
+import asyncio
 import os
 import platform
 import time
@@ -63,6 +64,14 @@ async def test_a_run_that_was_overtaken_has_lost_its_lease(bucket: KeyValue) -> 
     lease, _ = await read_lease(bucket, SUBJECT)
     assert lease is not None
     assert lease.state("token of bbbb") is LeaseState.OURS
+
+
+async def test_two_renewals_at_once_both_learn_that_the_lease_is_lost(bucket: KeyValue) -> None:
+    first, second = leases(bucket), leases(bucket, "bbbb")
+    await first.take(SUBJECT)
+    await second.take(SUBJECT, force=True)
+    results = await asyncio.gather(first.renew(), first.renew(), return_exceptions=True)
+    assert [type(result) for result in results] == [LeaseLostError, LeaseLostError]
 
 
 async def test_another_process_that_goes_on_with_the_same_run_overtakes_it(bucket: KeyValue) -> None:

@@ -414,7 +414,7 @@ async def test_an_acknowledgement_that_is_lost_is_asked_for_once_more() -> None:
             await super().subscribe(peer, topics)
 
     listener = Listener()
-    slow = replace(QUICK, acknowledge=1.5)  # a quiet client looks at its wishes once a second
+    slow = replace(CALM, acknowledge=1.5)  # a quiet client looks at its wishes once a second
     script = Forgetful()
     async with (
         Simulator(0, script=script).serving() as simulator,
