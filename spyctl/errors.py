@@ -59,6 +59,7 @@ An error is one sentence (what and where) and one remedy (what to type). Neither
 from collections.abc import Sequence
 from datetime import date
 from enum import IntEnum
+from pathlib import Path
 
 
 class ExitCode(IntEnum):
@@ -364,3 +365,11 @@ class LostTrackError(BusError):
 
 class EmbeddedServerError(BusError):
     """The embedded server could not be started or used."""
+
+
+def path_text(path: Path) -> str:
+    """Write a path as a user would: a relative one with ``./``, the home folder as ``~``."""
+    if not path.is_absolute():
+        return str(path) if str(path).startswith(".") else f"./{path}"
+    home = Path.home()
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)

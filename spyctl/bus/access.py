@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from platformdirs.unix import Unix
 
 from spyctl.errors import IncompleteTlsError, NoDataError, UsageError
-from spyctl.paths import config_folder
 
 _CREDS_MARK = "BEGIN NATS USER JWT"
 
@@ -77,7 +77,7 @@ def read_secret(path: Path) -> str:
 
 def contexts() -> dict[str, Path]:
     """List the contexts of the ``nats`` CLI by name."""
-    folder = config_folder("nats") / "context"
+    folder = Unix("nats").user_config_path / "context"  # on macOS too, as the nats CLI does it
     return {path.stem: path for path in sorted(folder.glob("*.json"))}
 
 

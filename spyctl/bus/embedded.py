@@ -31,7 +31,6 @@ import orjson
 
 from spyctl.bus.keeper import KEPT_FREE
 from spyctl.errors import EmbeddedServerError
-from spyctl.paths import data_folder
 
 HOST = "127.0.0.1"
 DEFAULT_PORT = 4222
@@ -43,7 +42,9 @@ _POLL_S = 0.02
 
 def default_store() -> Path:
     """Return the folder of the store: ``spyctl/nats`` in the user's data folder."""
-    return data_folder() / "nats"
+    from platformdirs.unix import Unix  # 10 ms that completion does not have
+
+    return Unix("spyctl").user_data_path / "nats"
 
 
 def find_nats_server() -> Path:

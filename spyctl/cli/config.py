@@ -19,8 +19,7 @@ from spyctl.cli.framework.settings import (
 )
 from spyctl.cli.framework.streams import write
 from spyctl.cli.options import Json
-from spyctl.errors import ExitCode
-from spyctl.paths import path_text
+from spyctl.errors import ExitCode, path_text
 from spyctl.terminal.tables import table
 
 _MOST_COMMANDS = 3

@@ -12,8 +12,7 @@ from spyctl.cli.framework import complete
 from spyctl.cli.framework.reporter import Reporter, progress_bar
 from spyctl.cli.framework.streams import write
 from spyctl.cli.options import DataDir, Dataset, Json, Schema, Symbol
-from spyctl.errors import DamagedFileError, ExitCode
-from spyctl.paths import path_text
+from spyctl.errors import DamagedFileError, ExitCode, path_text
 from spyctl.terminal.tables import table
 from spyctl.terminal.text import size_text
 

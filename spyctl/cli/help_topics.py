@@ -10,8 +10,7 @@ import typer
 from spyctl.cli.framework.help_page import page_width
 from spyctl.cli.framework.settings import options, user_file
 from spyctl.cli.framework.streams import write
-from spyctl.errors import ExitCode, UsageError
-from spyctl.paths import path_text
+from spyctl.errors import ExitCode, UsageError, path_text
 from spyctl.terminal.tables import glossary
 
 EXIT_CODES = (

@@ -93,9 +93,9 @@ def live(
     """
     import asyncio
 
+    from spyctl.cli.framework.metrics import parse_address
     from spyctl.cli.live_run import LiveRequest, SimulatedMarket, Vendor, run_live
     from spyctl.live.strike_manager import StrikeManager
-    from spyctl.metrics import parse_address
     from spyctl.timing.clock import precise_loop
     from spyctl.timing.instants import parse_duration
 

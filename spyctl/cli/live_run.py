@@ -45,7 +45,7 @@ from spyctl.timing.instants import SECOND
 from spyctl.timing.notes import Note
 
 if TYPE_CHECKING:
-    from spyctl.metrics import Figures
+    from spyctl.cli.framework.metrics import Figures
 
 FOREVER_S = 10.0**9
 REFUSAL_S = 60.0  # an election, or a store that is being made room in
@@ -241,7 +241,7 @@ def _show_plan(request: LiveRequest, talk: Reporter, window: StrikeWindow) -> No
 
 
 def _figures(session: LiveSession, policies: Sequence[FeedPolicy], consumers: Consumers, stream: str) -> "Figures":
-    from spyctl.metrics import Figures
+    from spyctl.cli.framework.metrics import Figures
 
     up = {policy.feed.name: policy.feed.state is FeedState.UP for policy in policies}
     down = [name for name, is_up in up.items() if not is_up]

@@ -36,9 +36,9 @@ def replay(
 
     import orjson
 
+    from spyctl.cli.framework.metrics import parse_address
     from spyctl.cli.replay_plan import InputRequest, Request, plan_document, plan_request, show_plan
     from spyctl.market.columns import SCHEMAS
-    from spyctl.metrics import parse_address
     from spyctl.timing.clock import precise_loop
 
     _refuse_contradictions(context, data, playback, delivery, result)

@@ -12,9 +12,8 @@ from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.replay_options import SinkKind
 from spyctl.dbn.catalog import scan
 from spyctl.dbn.choice import FileQuery, choose_files, parse_days, trading_day_choice
-from spyctl.errors import UsageError
+from spyctl.errors import UsageError, path_text
 from spyctl.market.sessions import parse_time
-from spyctl.paths import path_text
 from spyctl.replay.plan import Plan, make_plan
 from spyctl.replay.player import ReplayOptions
 from spyctl.terminal.text import size_text

@@ -23,10 +23,9 @@ from spyctl.cli.framework.watch import watched
 from spyctl.cli.replay_options import SinkKind
 from spyctl.cli.replay_plan import Request
 from spyctl.cli.summary import print_summary
-from spyctl.errors import ExitCode, NoSpaceError, SpyctlError
+from spyctl.errors import ExitCode, NoSpaceError, SpyctlError, path_text
 from spyctl.market.events import EventSource
 from spyctl.market.subjects import subject_table, with_prefix
-from spyctl.paths import path_text
 from spyctl.replay.plan import Plan, fingerprints
 from spyctl.replay.player import REPLAYED_SUBJECTS, Replay
 from spyctl.replay.result import summary_of
@@ -39,7 +38,7 @@ from spyctl.timing.instants import SECOND, utc_text
 from spyctl.timing.tasks import end_task
 
 if TYPE_CHECKING:
-    from spyctl.metrics import Figures
+    from spyctl.cli.framework.metrics import Figures
 
 _LOOK_S = 0.1
 
@@ -234,7 +233,7 @@ async def _until_played(request: Request, talk: Reporter, replay: Replay, run: P
 
 
 def _figures(replay: Replay, consumers: Consumers | None, stream: str | None) -> "Figures":
-    from spyctl.metrics import Figures
+    from spyctl.cli.framework.metrics import Figures
 
     pace = replay.pace
     gauges = {

@@ -7,8 +7,7 @@ import typer
 
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.options import DataDir
-from spyctl.errors import NoSessionError, UsageError
-from spyctl.paths import path_text
+from spyctl.errors import NoSessionError, UsageError, path_text
 from spyctl.terminal.text import size_text
 
 if TYPE_CHECKING:

@@ -10,8 +10,7 @@ from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.framework.streams import write
 from spyctl.cli.nats_options import DEFAULT_PORT, Port, Store
 from spyctl.cli.options import Json
-from spyctl.errors import ExitCode, UsageError
-from spyctl.paths import path_text
+from spyctl.errors import ExitCode, UsageError, path_text
 from spyctl.terminal.text import size_text
 
 

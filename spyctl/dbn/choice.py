@@ -18,11 +18,11 @@ from spyctl.errors import (
     SeveralDatasetsError,
     UnknownDatasetError,
     UnknownSymbolError,
+    path_text,
 )
 from spyctl.market.columns import SCHEMAS
 from spyctl.market.sessions import trading_day
 from spyctl.market.symbology import SymbolChoice
-from spyctl.paths import path_text
 from spyctl.timing.instants import date_of, day_number, parse_date
 
 EVERY, LAST = "all", "last"

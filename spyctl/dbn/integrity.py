@@ -8,12 +8,12 @@ from pathlib import Path
 
 import orjson
 import zstandard
+from platformdirs.unix import Unix
 
 from spyctl.dbn.file_info import DBNFileInfo, archive_of
 from spyctl.dbn.reader import DBNFile
 from spyctl.dbn.zstd import walk_frames
 from spyctl.errors import DamagedFileError
-from spyctl.paths import cache_folder
 
 _READ = 1 << 20
 _FETCH_AGAIN = "download it again"
@@ -74,7 +74,7 @@ class KnownHashes:
 
 def known_hashes() -> KnownHashes:
     """Open the memory of hashes in the user's cache folder."""
-    return KnownHashes(cache_folder() / "sha256.json")
+    return KnownHashes(Unix("spyctl").user_cache_path / "sha256.json")
 
 
 def check_file(info: DBNFileInfo, hashes: KnownHashes, advance: Callable[[int], None]) -> FileCheck:

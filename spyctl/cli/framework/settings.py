@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from spyctl.errors import UsageError
-from spyctl.paths import config_folder
 
 PROJECT_FILE = Path("spyctl.toml")
 HARMLESS = frozenset(
@@ -30,7 +29,9 @@ def user_file() -> Path:
     """Return where the user's own file is: ``SPYCTL_CONFIG``, else ``spyctl/config.toml`` in their configuration."""
     if named := os.environ.get("SPYCTL_CONFIG"):
         return Path(named).expanduser()
-    return config_folder() / "config.toml"
+    from platformdirs.unix import Unix  # 10 ms that completion does not have
+
+    return Unix("spyctl").user_config_path / "config.toml"
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from spyctl.cli.framework.screen import Draw, show_progress
 from spyctl.timing.tasks import end_task
 
 if TYPE_CHECKING:
-    from spyctl.metrics import Figures
+    from spyctl.cli.framework.metrics import Figures
 
 
 @asynccontextmanager
@@ -26,7 +26,7 @@ async def watched(
     """Watch a run; without ``draw`` it is not shown. Raises :class:`UsageError` where ``metrics`` cannot be served."""
     async with AsyncExitStack() as stack:
         if metrics is not None:
-            from spyctl.metrics import serving
+            from spyctl.cli.framework.metrics import serving
 
             reporter.block("metrics", stack.enter_context(serving(metrics, figures)))
         if consumers is not None:

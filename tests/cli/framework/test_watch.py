@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from spyctl.cli.framework.metrics import Figures
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.framework.watch import watched
 from spyctl.errors import ListenError
-from spyctl.metrics import Figures
 from tests.support.waiting import eventually
 
 SUMMARY = {"by_subject": {}, "published": 3, "acked": 2}

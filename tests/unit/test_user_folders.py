@@ -4,7 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from spyctl.paths import cache_folder, config_folder, data_folder, path_text
+from spyctl.bus.access import contexts
+from spyctl.bus.embedded import default_store
+from spyctl.cli.framework.settings import user_file
+from spyctl.dbn.integrity import known_hashes
+from spyctl.errors import path_text
 
 
 @pytest.fixture(autouse=True)
@@ -15,24 +19,31 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def hash_memory() -> Path:
+    return known_hashes().path
+
+
 def test_folders_are_hidden_ones_in_the_home_folder_unless_named(home: Path) -> None:
-    assert config_folder() == home / ".config" / "spyctl"
-    assert config_folder("nats") == home / ".config" / "nats"
-    assert data_folder() == home / ".local" / "share" / "spyctl"
-    assert cache_folder() == home / ".cache" / "spyctl"
+    assert user_file() == home / ".config" / "spyctl" / "config.toml"
+    assert default_store() == home / ".local" / "share" / "spyctl" / "nats"
+    assert hash_memory() == home / ".cache" / "spyctl" / "sha256.json"
 
 
 def test_xdg_variables_name_other_folders(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("CONFIG", "DATA", "CACHE"):
         monkeypatch.setenv(f"XDG_{name}_HOME", str(home / name))
-    assert config_folder() == home / "CONFIG" / "spyctl"
-    assert data_folder() == home / "DATA" / "spyctl"
-    assert cache_folder() == home / "CACHE" / "spyctl"
+    context = home / "CONFIG" / "nats" / "context" / "prod.json"
+    context.parent.mkdir(parents=True)
+    context.write_text("{}")
+    assert contexts() == {"prod": context}
+    assert user_file() == home / "CONFIG" / "spyctl" / "config.toml"
+    assert default_store() == home / "DATA" / "spyctl" / "nats"
+    assert hash_memory() == home / "CACHE" / "spyctl" / "sha256.json"
 
 
 def test_an_empty_xdg_variable_counts_as_unset(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", "")
-    assert config_folder() == home / ".config" / "spyctl"
+    assert user_file() == home / ".config" / "spyctl" / "config.toml"
 
 
 @pytest.mark.parametrize(

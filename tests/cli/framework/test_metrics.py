@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from spyctl.cli.framework.metrics import parse_address
 from spyctl.errors import UsageError
-from spyctl.metrics import parse_address
 from tests.conftest import Cli
 from tests.support.records import MS, T0, trade, write_file
 from tests.support.servers import NatsServer, unused_port
@@ -114,7 +114,7 @@ def test_a_stuck_event_loop_is_not_healthy() -> None:
     import asyncio
     from concurrent.futures import ThreadPoolExecutor
 
-    from spyctl.metrics import Figures, serving
+    from spyctl.cli.framework.metrics import Figures, serving
 
     async def stuck() -> tuple[int, str]:
         with ThreadPoolExecutor() as pool, serving(("127.0.0.1", 0), lambda: Figures({}, "")) as url:
