@@ -61,10 +61,10 @@ def discover(
     """
     from spyctl.dbn.catalog import scan
     from spyctl.dbn.choice import FileQuery, matching_files, no_such_data, with_symbols
-    from spyctl.market.columns import SCHEMAS, schema_name
+    from spyctl.market.columns import SCHEMAS
 
     talk = Reporter.of(context)
-    schemas = tuple(dict.fromkeys(map(schema_name, schema))) if schema else SCHEMAS
+    schemas = tuple(dict.fromkeys(schema)) if schema else SCHEMAS
     query = FileQuery(schemas, symbols=tuple(symbol or ()), dataset=dataset)
     catalog = scan(data_dir)
     if report is not None:

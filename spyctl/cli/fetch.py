@@ -59,13 +59,13 @@ def fetch(
     from spyctl.dbn.choice import parse_dates
     from spyctl.dbn.fetch import Fetcher, make_fetch_plan
     from spyctl.dbn.historical_api import GATEWAY, DatabentoApi
-    from spyctl.market.columns import SCHEMAS, schema_name
+    from spyctl.market.columns import SCHEMAS
 
     key = databento_key()
     if key is None:
         raise KeyRefusedError(f"no API key: {DATABENTO_KEY} is not set", f"export {DATABENTO_KEY}=…")
     talk = Reporter.of(context)
-    schemas = tuple(dict.fromkeys(map(schema_name, schema))) if schema else SCHEMAS
+    schemas = tuple(dict.fromkeys(schema)) if schema else SCHEMAS
     api = DatabentoApi(key, gateway or GATEWAY)
     plan = make_fetch_plan(
         api, data_dir, dataset, symbol or ["ES.c.0"], list(dict.fromkeys(schemas)), parse_dates(date)

@@ -54,12 +54,12 @@ def time_range(
     from spyctl.dbn.catalog import scan
     from spyctl.dbn.choice import FileQuery, choose_files, parse_days
     from spyctl.dbn.time_range import time_range as exact_range
-    from spyctl.market.columns import SCHEMAS, schema_name
+    from spyctl.market.columns import SCHEMAS
     from spyctl.timing.instants import days_text
 
     talk = Reporter.of(context)
     symbols = tuple(symbol or ())
-    schemas = tuple(dict.fromkeys(map(schema_name, schema))) if schema else SCHEMAS
+    schemas = tuple(dict.fromkeys(schema)) if schema else SCHEMAS
     choice = choose_files(scan(data_dir), FileQuery(schemas, parse_days(date), symbols, dataset))
     if choice.absent:
         talk.warn(f"no files for {days_text(choice.absent)}")
