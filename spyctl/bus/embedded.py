@@ -213,7 +213,7 @@ class EmbeddedServer:
         users = self.store.open_lock("users.lock")
         log = os.open(self.store.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         for descriptor in (lock, users):
-            os.set_inheritable(descriptor, True)
+            os.set_inheritable(descriptor, True)  # noqa: FBT003 - the interpreter takes it by position alone
         arguments = [str(binary), str(self.store.folder), str(port), str(lock), str(users)]
         os.posix_spawn(
             sys.executable,

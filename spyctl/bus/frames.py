@@ -17,10 +17,10 @@ def pub_frames(batch: EncodedBatch, subjects: Sequence[str], reply: str, first: 
 
     ``subjects`` is the table that the ranks of the events index.
     """
-    parts: list[Part] = [b" " + reply.encode(), *int_slots("number", True), tail.encode() + b" "]
-    rows = _head(batch, b"PUB ", subjects, [*parts, *int_slots("size", True), _CRLF])
-    fill_ints(rows, "number", _numbers(batch, first), True)
-    fill_ints(rows, "size", batch.lengths, True)
+    parts: list[Part] = [b" " + reply.encode(), *int_slots("number", wide=True), tail.encode() + b" "]
+    rows = _head(batch, b"PUB ", subjects, [*parts, *int_slots("size", wide=True), _CRLF])
+    fill_ints(rows, "number", _numbers(batch, first), wide=True)
+    fill_ints(rows, "size", batch.lengths, wide=True)
     return _framed(byte_rows(rows), batch)
 
 
@@ -31,19 +31,25 @@ def hpub_frames(batch: EncodedBatch, subjects: Sequence[str], reply: str, first:
     """
     numbers = _numbers(batch, first)
     if batch.ids is None:
-        prefix, id_slots = message_id.encode(), int_slots("id", True)
+        prefix, id_slots = message_id.encode(), int_slots("id", wide=True)
         id_lengths = np.searchsorted(10 ** np.arange(1, 10), numbers, side="right") + 1
     else:
         prefix, id_slots = b"", [("id", f"S{batch.ids.shape[1]}")]
         id_lengths = (batch.ids != 0).sum(axis=1)
     before, behind = b"NATS/1.0\r\nNats-Msg-Id: " + prefix, b"\r\n\r\n"
-    parts: list[Part] = [b" " + reply.encode(), *int_slots("number", True), b" ", *int_slots("head", True), b" "]
-    rows = _head(batch, b"HPUB ", subjects, [*parts, *int_slots("size", True), _CRLF + before, *id_slots, behind])
+    parts: list[Part] = [
+        b" " + reply.encode(),
+        *int_slots("number", wide=True),
+        b" ",
+        *int_slots("head", wide=True),
+        b" ",
+    ]
+    rows = _head(batch, b"HPUB ", subjects, [*parts, *int_slots("size", wide=True), _CRLF + before, *id_slots, behind])
     head = len(before) + id_lengths + len(behind)
     for name, values in (("number", numbers), ("head", head), ("size", head + batch.lengths)):
-        fill_ints(rows, name, values, True)
+        fill_ints(rows, name, values, wide=True)
     if batch.ids is None:
-        fill_ints(rows, "id", numbers, True)
+        fill_ints(rows, "id", numbers, wide=True)
     else:
         rows["id"] = batch.ids.view(f"S{batch.ids.shape[1]}").ravel()
     return _framed(byte_rows(rows), batch)

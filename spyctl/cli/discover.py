@@ -60,26 +60,26 @@ def discover(
     """
     from spyctl.dbn.catalog import scan
     from spyctl.dbn.choice import FileQuery, matching_files, no_such_data, with_symbols
-    from spyctl.market.columns import SCHEMAS, schema_name
+    from spyctl.market.columns import SCHEMAS
 
-    talk = Reporter.of(context)
-    schemas = tuple(dict.fromkeys(map(schema_name, schema))) if schema else SCHEMAS
+    reporter = Reporter.of(context)
+    schemas = tuple(dict.fromkeys(schema)) if schema else SCHEMAS
     query = FileQuery(schemas, symbols=tuple(symbol or ()), dataset=dataset)
     catalog = scan(data_dir)
     if report is not None:
         from spyctl.cli.report import show_report
 
-        return show_report(catalog, query, report, picture, talk, as_json=as_json)
+        return show_report(catalog, query, report, picture, reporter, as_json=as_json)
     infos = matching_files(catalog, query)
     if not infos and not catalog.unreadable:
         raise no_such_data(catalog, query)
     infos = sorted(with_symbols(infos, query.symbols, data_dir), key=lambda info: info.first_date)
-    listing = _Listing(catalog, infos, schemas, _check(infos, talk) if check else {}, checked=check)
+    listing = _Listing(catalog, infos, schemas, _check(infos, reporter) if check else {}, checked=check)
     if as_json:
-        _write_document(listing, verbose=talk.verbose)
+        _write_document(listing, verbose=reporter.verbose)
     else:
-        _print(listing, verbose=talk.verbose)
-    _say_what_is_wrong(talk, listing)
+        _print(listing, verbose=reporter.verbose)
+    _say_what_is_wrong(reporter, listing)
     return ExitCode.INCOMPLETE if listing.problems else ExitCode.OK
 
 
@@ -142,32 +142,34 @@ def _every_day(days: "Sequence[date]") -> "list[date]":
     return [date.fromordinal(number) for number in range(days[0].toordinal(), days[-1].toordinal() + 1)] if days else []
 
 
-def _check(infos: "Sequence[DBNFileInfo]", talk: Reporter) -> "dict[FileKey, FileCheck]":
+def _check(infos: "Sequence[DBNFileInfo]", reporter: Reporter) -> "dict[FileKey, FileCheck]":
     from spyctl.dbn.integrity import check_file, known_hashes
 
     hashes = known_hashes()
-    with progress_bar(talk, "checking", sum(info.size for info in infos)) as advance:
+    with progress_bar(reporter, "checking", sum(info.size for info in infos)) as advance:
         return {info.key: check_file(info, hashes, advance) for info in infos}
 
 
-def _say_what_is_wrong(talk: Reporter, listing: _Listing) -> None:
+def _say_what_is_wrong(reporter: Reporter, listing: _Listing) -> None:
     catalog = listing.catalog
     if not listing.checked:
-        _notes(talk, [f"{error.message}: ignored" for error in catalog.unreadable_sidecars], warn=True)
-        _notes(talk, [f"{path.name} is listed in manifest.json, but missing" for path in catalog.missing], warn=True)
-    _notes(talk, [f"note: {path.name} is passed over: {reason}" for path, reason in catalog.passed_over])
+        _notes(reporter, [f"{error.message}: ignored" for error in catalog.unreadable_sidecars], warn=True)
+        _notes(
+            reporter, [f"{path.name} is listed in manifest.json, but missing" for path in catalog.missing], warn=True
+        )
+    _notes(reporter, [f"note: {path.name} is passed over: {reason}" for path, reason in catalog.passed_over])
     for schema, missing in listing.holes.items():
         days = ", ".join(map(str, missing[:4])) + (f" and {len(missing) - 4:,} more" if len(missing) > 4 else "")
-        talk.warn(f"no {schema} file for {days}")
+        reporter.warn(f"no {schema} file for {days}")
     for problem in listing.problems:
-        talk.warn(problem)
-    _notes(talk, [warning for info in listing.infos for warning in info.gateway_warnings()], warn=True)
+        reporter.warn(problem)
+    _notes(reporter, [warning for info in listing.infos for warning in info.gateway_warnings()], warn=True)
     overlaps = [listing.overlaps[info.key] for info in listing.infos if info.key in listing.overlaps]
-    _notes(talk, [overlap.text(catalog.root) for overlap in overlaps], warn=True)
+    _notes(reporter, [overlap.text(catalog.root) for overlap in overlaps], warn=True)
 
 
-def _notes(talk: Reporter, lines: Sequence[str], *, warn: bool = False) -> None:
-    say = talk.warn if warn else talk.line
+def _notes(reporter: Reporter, lines: Sequence[str], *, warn: bool = False) -> None:
+    say = reporter.warn if warn else reporter.line
     for line in lines[:_MAX_NOTES]:
         say(line)
     if len(lines) > _MAX_NOTES:

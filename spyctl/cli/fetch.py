@@ -59,18 +59,18 @@ def fetch(
     from spyctl.dbn.choice import parse_dates
     from spyctl.dbn.fetch import Fetcher, make_fetch_plan
     from spyctl.dbn.historical_api import GATEWAY, DatabentoApi
-    from spyctl.market.columns import SCHEMAS, schema_name
+    from spyctl.market.columns import SCHEMAS
 
     key = databento_key()
     if key is None:
         raise KeyRefusedError(f"no API key: {DATABENTO_KEY} is not set", f"export {DATABENTO_KEY}=…")
-    talk = Reporter.of(context)
-    schemas = tuple(dict.fromkeys(map(schema_name, schema))) if schema else SCHEMAS
+    reporter = Reporter.of(context)
+    schemas = tuple(dict.fromkeys(schema)) if schema else SCHEMAS
     api = DatabentoApi(key, gateway or GATEWAY)
     plan = make_fetch_plan(
         api, data_dir, dataset, symbol or ["ES.c.0"], list(dict.fromkeys(schemas)), parse_dates(date)
     )
-    _show_plan(talk, plan, batch=batch)
+    _show_plan(reporter, plan, batch=batch)
     total = plan.total
     fetched: list[Fetched] = []
     if plan.missing and not dry_run:
@@ -78,11 +78,11 @@ def fetch(
             raise SpyctlError(
                 f"that costs ${total.cost:.2f}, more than --max-cost {max_cost:g}", "fewer days, or a higher --max-cost"
             )
-        if not yes and not _agreed(talk, total.cost):
+        if not yes and not _agreed(reporter, total.cost):
             return ExitCode.OK
-        fetcher = Fetcher(api, plan, talk.line)
+        fetcher = Fetcher(api, plan, reporter.line)
         for missing in plan.missing:
-            fetched += fetcher.batch(missing.request) if batch else _stream(fetcher, missing, talk)
+            fetched += fetcher.batch(missing.request) if batch else _stream(fetcher, missing, reporter)
     if as_json:
         document = _document(plan, fetched, dry_run=dry_run)
         write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
@@ -93,7 +93,7 @@ def fetch(
     return ExitCode.OK
 
 
-def _show_plan(talk: Reporter, plan: "FetchPlan", *, batch: bool) -> None:
+def _show_plan(reporter: Reporter, plan: "FetchPlan", *, batch: bool) -> None:
     rows = [
         (
             _span(missing.request),
@@ -107,43 +107,43 @@ def _show_plan(talk: Reporter, plan: "FetchPlan", *, batch: bool) -> None:
     ]
     if rows:
         for line in table(("date", "schema", "symbol", "records", "size", "cost"), rows, {"records", "size", "cost"}):
-            talk.line(line)
+            reporter.line(line)
     for day, schema in plan.present:
-        talk.line(f"note: you already have {day} {schema}")
+        reporter.line(f"note: you already have {day} {schema}")
     for day, reason in plan.unavailable:
-        talk.line(f"note: {day} is {reason}: Databento has no data of that day")
+        reporter.line(f"note: {day} is {reason}: Databento has no data of that day")
     for day, word in plan.conditions.items():
         if word not in ("available", "missing", "pending"):
-            talk.warn(f"{day} is {word}, says Databento: data may be missing")
+            reporter.warn(f"{day} is {word}, says Databento: data may be missing")
     total, how = plan.total, "one batch job per schema and run of days" if batch else "streaming, one file a day"
     what = f"{total.records:,} records, {size_text(total.size)} unpacked, ${total.cost:.2f}, by {how}"
-    talk.block("plan", what if plan.missing else "nothing to download", f"into {plan.root}")
+    reporter.block("plan", what if plan.missing else "nothing to download", f"into {plan.root}")
 
 
 def _span(request: "DataRequest") -> str:
     return str(request.first) + (f"..{request.last:%m-%d}" if request.last != request.first else "")
 
 
-def _agreed(talk: Reporter, cost: float) -> bool:
-    if not (sys.stdin.isatty() and talk.stream.isatty()):
+def _agreed(reporter: Reporter, cost: float) -> bool:
+    if not (sys.stdin.isatty() and reporter.stream.isatty()):
         raise UsageError("there is nobody to ask whether to buy this", "--yes, with --max-cost USD to be safe")
     return typer.confirm(f"download for ${cost:.2f}?", err=True)
 
 
-def _stream(fetcher: "Fetcher", missing: "MissingRange", talk: Reporter) -> "list[Fetched]":
+def _stream(fetcher: "Fetcher", missing: "MissingRange", reporter: Reporter) -> "list[Fetched]":
     from datetime import date
 
     request = missing.request
     days = list(map(date.fromordinal, range(request.first.toordinal(), request.last.toordinal() + 1)))
     fetched = []
     for day in days:
-        file = _watched(fetcher, request, day, missing.estimate.size // len(days), talk)
-        talk.line(f"fetched  {file.path}, {file.records:,} records, {size_text(file.size)}")
+        file = _watched(fetcher, request, day, missing.estimate.size // len(days), reporter)
+        reporter.line(f"fetched  {file.path}, {file.records:,} records, {size_text(file.size)}")
         fetched.append(file)
     return fetched
 
 
-def _watched(fetcher: "Fetcher", request: "DataRequest", day: "date", size: int, talk: Reporter) -> "Fetched":
+def _watched(fetcher: "Fetcher", request: "DataRequest", day: "date", size: int, reporter: Reporter) -> "Fetched":
     # The client reports no progress, so a thread downloads while the growing file is watched. Ctrl-C abandons
     # the thread: it must not keep the program from ending.
     from concurrent.futures import Future
@@ -159,7 +159,7 @@ def _watched(fetcher: "Fetcher", request: "DataRequest", day: "date", size: int,
 
     part, shown = fetcher.part(request, day), 0
     Thread(target=download, daemon=True).start()
-    with progress_bar(talk, f"{day} {request.schema}", size) as advance:
+    with progress_bar(reporter, f"{day} {request.schema}", size) as advance:
         while not done.done():
             try:
                 return done.result(timeout=_LOOK_S)

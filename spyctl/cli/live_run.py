@@ -93,28 +93,28 @@ class LiveRequest:
         return "live --sim" if self.sim is not None else "live"
 
 
-async def run_live(request: LiveRequest, talk: Reporter) -> int:
+async def run_live(request: LiveRequest, reporter: Reporter) -> int:
     """Take in what the feeds bring until told to end, and return the exit code. Raises :class:`SpyctlError`."""
     interruption = Interruption()
     try:
         async with AsyncExitStack() as stack:
-            reached = await stack.enter_async_context(reach(request.target, tell=talk.line))
-            show_server(talk, reached)
-            return await _with_server(request, talk, reached, interruption)
+            reached = await stack.enter_async_context(reach(request.target, tell=reporter.line))
+            show_server(reporter, reached)
+            return await _with_server(request, reporter, reached, interruption)
     except asyncio.CancelledError:
         if interruption.code is None:
             raise
         return interruption.code
 
 
-async def _with_server(request: LiveRequest, talk: Reporter, reached: Reached, interruption: Interruption) -> int:
+async def _with_server(request: LiveRequest, reporter: Reporter, reached: Reached, interruption: Interruption) -> int:
     where = "embedded" if reached.embedded is not None else reached.connection.url
     async with publishing(reached.connection, _run_request(request, reached)) as run:
         for warning in run.stream.warnings:
-            talk.warn(warning)
-        session = _session(request, talk, run)
+            reporter.warn(warning)
+        session = _session(request, reporter, run)
         async with _policies(request, session) as policies:
-            return await _play(request, talk, session, policies, run, interruption, where)
+            return await _play(request, reporter, session, policies, run, interruption, where)
 
 
 def _run_request(request: LiveRequest, reached: Reached) -> RunRequest:
@@ -135,13 +135,13 @@ def _run_request(request: LiveRequest, reached: Reached) -> RunRequest:
     )
 
 
-def _session(request: LiveRequest, talk: Reporter, run: Publishing) -> LiveSession:
+def _session(request: LiveRequest, reporter: Reporter, run: Publishing) -> LiveSession:
     rest = MassiveRest(request.vendor.api_key, request.vendor.rest_url)
     hooks = Hooks(
         connected=lambda: run.connection.connected,
         backfill=Backfill(rest) if request.backfill else None,
         listed=partial(_listed, rest) if request.sim is None else None,
-        tell=partial(_say, talk),
+        tell=partial(_say, reporter),
     )
     options = LiveOptions(symbol=request.manager.underlying, source=_source(request), prefix=request.prefix)
     window = StrikeWindow(request.manager, time.time_ns(), request.expiry)
@@ -152,10 +152,10 @@ def _source(request: LiveRequest) -> EventSource:
     return EventSource.SIM if request.sim is not None else EventSource.POLYGON_WS
 
 
-def _say(talk: Reporter, note: Note) -> None:
+def _say(reporter: Reporter, note: Note) -> None:
     # A display shows the notes itself.
-    if not talk.draws:
-        (talk.warn if note.level == "warning" else talk.line)(note.text)
+    if not reporter.draws:
+        (reporter.warn if note.level == "warning" else reporter.line)(note.text)
 
 
 def _silence_is_suspicious(request: LiveRequest) -> Callable[[int], bool]:
@@ -190,7 +190,7 @@ async def _policies(request: LiveRequest, session: LiveSession) -> AsyncIterator
 
 async def _play(
     request: LiveRequest,
-    talk: Reporter,
+    reporter: Reporter,
     session: LiveSession,
     policies: Sequence[FeedPolicy],
     run: Publishing,
@@ -201,20 +201,20 @@ async def _play(
         session.stop(reason)
         delivery = session.ledger.delivery
         waiting = session.ledger.queued + delivery.published - delivery.acked
-        talk.line(f"\nstopping: {waiting:,} acks to come ({reason} again leaves at once)")
+        reporter.line(f"\nstopping: {waiting:,} acks to come ({reason} again leaves at once)")
 
     interruption.hand_to(end)
     if request.lasting_ns is not None:
         loop = asyncio.get_running_loop()
         loop.call_later(request.lasting_ns / SECOND, session.stop, StopReason.DURATION)
-    _show_plan(request, talk, session.window)
+    _show_plan(request, reporter, session.window)
     stream = run.stream.name
     consumers = Consumers(run.connection, stream)
     view = LiveView(session, LiveScene(request.title, where), stream, lambda: consumers.now)
     figures = partial(_figures, session, policies, consumers, stream)
     failure: SpyctlError | None = None
     try:
-        async with watched(talk, view.draw, view.line, consumers, request.metrics, figures):
+        async with watched(reporter, view.draw, view.line, consumers, request.metrics, figures):
             await run.watch(session.run(policies), partial(session.stop, StopReason.LEASE_LOST))
     except SpyctlError as error:
         failure = error
@@ -224,20 +224,20 @@ async def _play(
         underlying = request.manager.underlying
         print_live_summary(summary, request.title, underlying, as_json=request.as_json, out=sys.stdout)
     if failure is not None:
-        talk.error(failure.message, remedy_for(failure))
+        reporter.error(failure.message, remedy_for(failure))
         return failure.exit_code
     for refusal in session.refused.values():
-        talk.error(refusal.message, remedy_for(refusal))
+        reporter.error(refusal.message, remedy_for(refusal))
     return summary.exit_code
 
 
-def _show_plan(request: LiveRequest, talk: Reporter, window: StrikeWindow) -> None:
+def _show_plan(request: LiveRequest, reporter: Reporter, window: StrikeWindow) -> None:
     manager = window.manager
     when = "0DTE" if window.is_0dte else "as asked" if request.expiry is not None else "the next there is"
-    talk.block(
+    reporter.block(
         "live", f"{manager.underlying} trades and quotes, options ±{manager.strike_range} of {manager.expiry}, {when}"
     )
-    talk.line()
+    reporter.line()
 
 
 def _figures(session: LiveSession, policies: Sequence[FeedPolicy], consumers: Consumers, stream: str) -> "Figures":

@@ -119,15 +119,15 @@ def _events_text(plan: Plan) -> str:
     return f"{about}{sum(plan.events.values()):,} events: {' + '.join(parts) or 'none'}{of}{tail}"
 
 
-def show_plan(talk: Reporter, plan: Plan, request: Request) -> None:
+def show_plan(reporter: Reporter, plan: Plan, request: Request) -> None:
     """Say what would be played, before anything is."""
     lines = _range_lines(plan, request)
     if request.input.origin == "every date":
         lines.append("no --date: every date in the folder")
     if plan.choice.absent:
         lines.append(f"no files for {days_text(plan.choice.absent)}")
-    talk.block("plan", *lines)
-    _show_files(talk, plan)
+    reporter.block("plan", *lines)
+    _show_files(reporter, plan)
 
 
 def _range_lines(plan: Plan, request: Request) -> list[str]:
@@ -153,25 +153,25 @@ def _range_lines(plan: Plan, request: Request) -> list[str]:
     return [*lines, _events_text(plan), f"{about}{span} at {request.options.speed} {takes}{adds}"]
 
 
-def _show_files(talk: Reporter, plan: Plan) -> None:
+def _show_files(reporter: Reporter, plan: Plan) -> None:
     choice = plan.choice
     for info in choice.files:
-        talk.detail(f"file {path_text(info.path)}: {info.schema}, DBN {info.version}, {size_text(info.size)}")
+        reporter.detail(f"file {path_text(info.path)}: {info.schema}, DBN {info.version}, {size_text(info.size)}")
         if info.problem is not None:
-            talk.warn(f"{info.problem.message}: what is whole is played")
+            reporter.warn(f"{info.problem.message}: what is whole is played")
     for error in choice.unreadable:
-        talk.warn(f"{error.message}: left out")
+        reporter.warn(f"{error.message}: left out")
     for error in choice.unreadable_sidecars:
-        talk.warn(f"{error.message}: ignored")
+        reporter.warn(f"{error.message}: ignored")
     for overlap in choice.overlaps:
-        talk.warn(overlap.text(choice.root))
+        reporter.warn(overlap.text(choice.root))
     for path, reason in choice.passed_over:
-        talk.line(f"note: {path.name} is left out: {reason}")
+        reporter.line(f"note: {path.name} is left out: {reason}")
     for warning in (warning for info in choice.files for warning in info.gateway_warnings()):
-        talk.warn(warning)
+        reporter.warn(warning)
     for day, word in dict(pair for info in choice.files for pair in info.conditions).items():
         if day in choice.days:
-            talk.warn(f"{day} is {word}, says Databento: data may be missing")
+            reporter.warn(f"{day} is {word}, says Databento: data may be missing")
 
 
 def plan_document(plan: Plan, request: Request) -> dict[str, Any]:

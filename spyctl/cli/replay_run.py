@@ -57,15 +57,15 @@ class _Destination:
         return self.run.stream.name if self.run is not None else None
 
 
-async def run_replay(request: Request, plan: Plan, talk: Reporter) -> int:
+async def run_replay(request: Request, plan: Plan, reporter: Reporter) -> int:
     """Play what was asked for and return the exit code. Raises :class:`SpyctlError`."""
     interruption = Interruption()
     try:
         if request.sink is SinkKind.STDOUT:
             sink = StdoutSink(subject_table(request.options.prefix))
-            return await _play(request, plan, talk, interruption, _Destination(sink, new_run_id()))
-        async with reach(request.target, tell=talk.line) as reached:
-            return await _replay_to_nats(request, plan, talk, interruption, reached)
+            return await _play(request, plan, reporter, interruption, _Destination(sink, new_run_id()))
+        async with reach(request.target, tell=reporter.line) as reached:
+            return await _replay_to_nats(request, plan, reporter, interruption, reached)
     except asyncio.CancelledError:
         if interruption.code is None:
             raise
@@ -73,22 +73,22 @@ async def run_replay(request: Request, plan: Plan, talk: Reporter) -> int:
 
 
 async def _replay_to_nats(
-    request: Request, plan: Plan, talk: Reporter, interruption: Interruption, reached: Reached
+    request: Request, plan: Plan, reporter: Reporter, interruption: Interruption, reached: Reached
 ) -> int:
-    show_server(talk, reached)
+    show_server(reporter, reached)
     await _check_space(plan, request, reached)
     async with publishing(reached.connection, _run_request(request, plan, reached)) as run:
         for warning in run.stream.warnings:
-            talk.warn(warning)
+            reporter.warn(warning)
         if request.resume is not None:
             request = replace(request, options=replace(request.options, skip=run.position))
-            talk.block("resume", f"run {run.run_id}, {run.position:,} events of which are stored")
+            reporter.block("resume", f"run {run.run_id}, {run.position:,} events of which are stored")
         acks = run.publisher.protocol
-        talk.detail(f"run {run.run_id} into {run.stream.name} after seq {run.began_after:,}, acks {acks}")
+        reporter.detail(f"run {run.run_id} into {run.stream.name} after seq {run.began_after:,}, acks {acks}")
         where = "embedded" if reached.embedded is not None else reached.connection.url
         consumers = Consumers(reached.connection, run.stream.name)
         destination = _Destination(run.publisher, run.run_id, where, run, consumers)
-        code = await _play(request, plan, talk, interruption, destination)
+        code = await _play(request, plan, reporter, interruption, destination)
         if code in (ExitCode.OK, ExitCode.INCOMPLETE):
             run.state = RunState.COMPLETE
     return code
@@ -123,15 +123,15 @@ def _content_options(request: Request, plan: Plan) -> dict[str, Any]:
     }
 
 
-def show_server(talk: Reporter, reached: Reached) -> None:
+def show_server(reporter: Reporter, reached: Reached) -> None:
     version = reached.connection.server_version
     embedded = reached.embedded
     if embedded is None or embedded.state is None:
-        talk.block("nats", f"{reached.connection.url}, nats-server {version}")
+        reporter.block("nats", f"{reached.connection.url}, nats-server {version}")
         return
     state = embedded.state
     verb = "starting" if embedded.started else "sharing"
-    talk.block(
+    reporter.block(
         "nats",
         f"{reached.why}: {verb} nats-server {version} here",
         f"127.0.0.1:{state.port}, store {path_text(Path(state.store))}"
@@ -157,7 +157,7 @@ async def _check_space(plan: Plan, request: Request, reached: Reached) -> None:
 
 
 async def _play(
-    request: Request, plan: Plan, talk: Reporter, interruption: Interruption, destination: _Destination
+    request: Request, plan: Plan, reporter: Reporter, interruption: Interruption, destination: _Destination
 ) -> int:
     replay = Replay(
         plan.infos, destination.sink, replace(request.options, selection=plan.selection), run_id=destination.run_id
@@ -167,13 +167,13 @@ async def _play(
     def end(reason: StopReason) -> None:
         replay.stop(reason)
         waiting = replay.delivery.published - replay.delivery.acked
-        talk.line(f"\nstopping: {waiting:,} acks to come ({reason} again leaves at once)")
+        reporter.line(f"\nstopping: {waiting:,} acks to come ({reason} again leaves at once)")
 
     interruption.hand_to(end)
-    talk.line()
+    reporter.line()
     try:
-        async with _shown(request, plan, talk, replay, destination):
-            failure = await _until_played(request, talk, replay, destination.run)
+        async with _shown(request, plan, reporter, replay, destination):
+            failure = await _until_played(request, reporter, replay, destination.run)
     except BrokenPipeError:
         drop(sys.stdout)
         return ExitCode.OK  # whoever read our lines has had enough
@@ -181,16 +181,16 @@ async def _play(
     print_summary(summary, plan.dates, as_json=request.as_json, to_stderr=request.sink is SinkKind.STDOUT)
     for damage in replay.reading.damage:
         if failure is not damage:
-            _show_damage(talk, damage)
+            _show_damage(reporter, damage)
     if failure is not None:
-        talk.error(failure.message, remedy_for(failure))
+        reporter.error(failure.message, remedy_for(failure))
         return failure.exit_code
     return summary.exit_code
 
 
 @asynccontextmanager
 async def _shown(
-    request: Request, plan: Plan, talk: Reporter, replay: Replay, destination: _Destination
+    request: Request, plan: Plan, reporter: Reporter, replay: Replay, destination: _Destination
 ) -> AsyncIterator[None]:
     # Shows the replay while it goes on.
     stream, consumers = destination.stream, destination.consumers
@@ -208,15 +208,17 @@ async def _shown(
     # Events that scroll by on the same terminal leave no place for a display.
     draw = view.draw if request.sink is not SinkKind.STDOUT or not sys.stdout.isatty() else None
     figures = partial(_figures, replay, consumers, stream)
-    notes = asyncio.create_task(_tell_rolls(replay, talk))
+    notes = asyncio.create_task(_tell_rolls(replay, reporter))
     try:
-        async with watched(talk, draw, view.line, consumers, request.metrics, figures):
+        async with watched(reporter, draw, view.line, consumers, request.metrics, figures):
             yield
     finally:
         await end_task(notes)
 
 
-async def _until_played(request: Request, talk: Reporter, replay: Replay, run: Publishing | None) -> SpyctlError | None:
+async def _until_played(
+    request: Request, reporter: Reporter, replay: Replay, run: Publishing | None
+) -> SpyctlError | None:
     # Plays to the end; returns what ended it early.
     try:
         if run is None:
@@ -224,7 +226,7 @@ async def _until_played(request: Request, talk: Reporter, replay: Replay, run: P
         else:
             await run.watch(replay.run(), partial(replay.stop, StopReason.LEASE_LOST))
             if request.verify:
-                talk.line("verifying: reading the events back")
+                reporter.line("verifying: reading the events back")
                 await replay.verify(run.stored())
     except SpyctlError as error:
         replay.stopped_by = replay.stopped_by or StopReason.ERROR
@@ -250,22 +252,22 @@ def _figures(replay: Replay, consumers: Consumers | None, stream: str | None) ->
     return Figures(summary.document(), waiting, consumers.now if consumers is not None else (), gauges)
 
 
-async def _tell_rolls(replay: Replay, talk: Reporter) -> None:
+async def _tell_rolls(replay: Replay, reporter: Reporter) -> None:
     # Says a roll when its time is played; reading is ahead of that.
     told = 0
     try:
         while True:
             await asyncio.sleep(_LOOK_S)
-            told = _tell_due_rolls(replay, talk, told)
+            told = _tell_due_rolls(replay, reporter, told)
     finally:
-        _tell_due_rolls(replay, talk, told)
+        _tell_due_rolls(replay, reporter, told)
 
 
-def _tell_due_rolls(replay: Replay, talk: Reporter, told: int) -> int:
+def _tell_due_rolls(replay: Replay, reporter: Reporter, told: int) -> int:
     for roll in replay.reading.rolls[told:]:
         if (replay.pace.last_ns or 0) < roll.ts_ns:
             break
-        talk.line(
+        reporter.line(
             f"note: {roll.symbol} rolls at {utc_text(roll.ts_ns)[:16]}Z, from instrument {roll.from_id} to "
             f"{roll.to_id}; prices are not adjusted"
         )
@@ -273,6 +275,6 @@ def _tell_due_rolls(replay: Replay, talk: Reporter, told: int) -> int:
     return told
 
 
-def _show_damage(talk: Reporter, damage: Any) -> None:
+def _show_damage(reporter: Reporter, damage: Any) -> None:
     whole = f"; the {damage.records:,} records before that are published, acked" if damage.records else ""
-    talk.error(damage.message, f"{remedy_for(damage)}{whole}")
+    reporter.error(damage.message, f"{remedy_for(damage)}{whole}")

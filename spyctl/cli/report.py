@@ -59,7 +59,7 @@ def _duration(ns: int | None) -> str:
 
 
 def show_report(
-    catalog: Catalog, query: FileQuery, text: str, picture: Path | None, talk: Reporter, *, as_json: bool
+    catalog: Catalog, query: FileQuery, text: str, picture: Path | None, reporter: Reporter, *, as_json: bool
 ) -> int:
     """Print how good the data of the day that ``text`` names is and return the exit code.
 
@@ -70,7 +70,7 @@ def show_report(
     if others:
         raise UsageError(f"--report {text} means {len(choice.days)} dates; a report is of one", f"--report {day}")
     head = _head(choice)
-    with progress_bar(talk, "reading", sum(info.record_bytes for info in choice.files)) as advance:
+    with progress_bar(reporter, "reading", sum(info.record_bytes for info in choice.files)) as advance:
         assessed = assess(choice.files, day, query.symbols, advance)
     if picture is not None:
         try:
@@ -91,9 +91,9 @@ def show_report(
     else:
         _print(head, qualities, doubts)
     if picture is not None:
-        talk.line(f"note: picture written to {picture}")
+        reporter.line(f"note: picture written to {picture}")
     for damage in (error for quality in qualities for error in quality.damage):
-        talk.error(damage.message, f"{remedy_for(damage)}; the figures are of what lies before")
+        reporter.error(damage.message, f"{remedy_for(damage)}; the figures are of what lies before")
     damaged = bool(choice.unreadable) or any(quality.damage for quality in qualities)
     return ExitCode.INCOMPLETE if damaged else ExitCode.OK
 

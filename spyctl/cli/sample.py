@@ -8,7 +8,7 @@ import typer
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.options import DataDir
 from spyctl.errors import NoSessionError, UsageError, path_text
-from spyctl.terminal.text import size_text
+from spyctl.terminal.text import count, size_text
 
 if TYPE_CHECKING:
     import datetime
@@ -18,10 +18,14 @@ def sample(
     context: typer.Context,
     *,
     data_dir: DataDir = Path("dbn-data"),
-    date: Annotated[list[str] | None, typer.Option("--date", help="A UTC day, or D..D; repeatable.")] = None,
-    start: Annotated[str, typer.Option("--start", help="When to begin; all for a whole UTC day.")] = "open-5m",
+    date: Annotated[
+        list[str] | None, typer.Option("--date", metavar="DAY", help="UTC day, or D..D; repeatable.")
+    ] = None,
+    start: Annotated[
+        str, typer.Option("--start", metavar="TIME", help="When to begin; all for a whole UTC day.")
+    ] = "open-5m",
     length: Annotated[
-        str | None, typer.Option("--length", help="How much to write, as 10m (the default) or 6h30m.")
+        str | None, typer.Option("--length", metavar="TIME", help="How much to write: 10m (the default), 6h30m, ….")
     ] = None,
     rate: Annotated[float, typer.Option("--rate", min=0.1, max=20_000, help="Book changes per second.")] = 75.0,
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same bytes.")] = 7,
@@ -35,7 +39,7 @@ def sample(
     from spyctl.dbn.choice import SATURDAY, parse_dates
     from spyctl.dbn.sample import FOLDERS, is_vendor_folder, write_day
 
-    talk = Reporter.of(context)
+    reporter = Reporter.of(context)
     days = parse_dates(date or ["2025-12-16"])
     if is_vendor_folder(data_dir):
         raise UsageError(
@@ -52,16 +56,16 @@ def sample(
             closed.append(error)
             continue
         if cut:
-            talk.warn(f"{day}: --length {length} goes beyond the UTC day; it is cut at its end")
+            reporter.warn(f"{day}: --length {length} goes beyond the UTC day; it is cut at its end")
         present = [path for folder in FOLDERS.values() for path in (data_dir / folder).glob(f"*-{day:%Y%m%d}.*")]
         if present and not force:
-            raise UsageError(f"{path_text(present[0])} is already there", "--force overwrites it")
+            raise UsageError(f"{path_text(present[0])} already exists", "--force overwrites it")
         for file in write_day(data_dir, day, start_ns, end_ns, rate=rate, seed=seed):
-            talk.line(f"{path_text(file.path)}  {file.records:,} records  {size_text(file.size)}")
+            reporter.line(f"{path_text(file.path)}  {count('record', file.records)}  {size_text(file.size)}")
     if len(closed) == len(days):
         raise closed[0]
     for no_file in closed:
-        talk.warn(f"{no_file.message}, so there is no file")
+        reporter.warn(f"{no_file.message}, so there is no file")
 
 
 def _span(day: "datetime.date", start: str, length: str | None) -> tuple[int, int, bool]:

@@ -60,9 +60,10 @@ def parse_time(text: str) -> int:
     """Read an instant, of today (UTC) where it names no day; raises :class:`UsageError`."""
     from datetime import UTC, datetime
 
-    from spyctl.timing.instants import SECOND, parse_instant
+    from spyctl.market.sessions import parse_time as parse
+    from spyctl.timing.instants import SECOND
 
-    return parse_instant(text, datetime.fromtimestamp(time.time_ns() // SECOND, UTC).date())
+    return parse(text, datetime.fromtimestamp(time.time_ns() // SECOND, UTC).date())
 
 
 def _is_number(text: str) -> bool:

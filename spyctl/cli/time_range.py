@@ -54,20 +54,20 @@ def time_range(
     from spyctl.dbn.catalog import scan
     from spyctl.dbn.choice import FileQuery, choose_files, parse_days
     from spyctl.dbn.time_range import time_range as exact_range
-    from spyctl.market.columns import SCHEMAS, schema_name
+    from spyctl.market.columns import SCHEMAS
     from spyctl.timing.instants import days_text
 
-    talk = Reporter.of(context)
+    reporter = Reporter.of(context)
     symbols = tuple(symbol or ())
-    schemas = tuple(dict.fromkeys(map(schema_name, schema))) if schema else SCHEMAS
+    schemas = tuple(dict.fromkeys(schema)) if schema else SCHEMAS
     choice = choose_files(scan(data_dir), FileQuery(schemas, parse_days(date), symbols, dataset))
     if choice.absent:
-        talk.warn(f"no files for {days_text(choice.absent)}")
+        reporter.warn(f"no files for {days_text(choice.absent)}")
     parts = [(day, name, files) for day in choice.days for name in schemas if (files := choice.files_of(name, day))]
     ranges: list[_DayRange] = []
     started = time.perf_counter_ns()
     total = sum(info.record_bytes for _, _, files in parts for info in files)
-    with progress_bar(talk, "reading", total) as advance:
+    with progress_bar(reporter, "reading", total) as advance:
         for day, name, files in parts:
             ranges.append((day, name, exact_range(files, day, symbols, advance)))
     took_ns = time.perf_counter_ns() - started
@@ -81,9 +81,9 @@ def time_range(
         _print_all(ranges, took_ns)
     damage = [error for _, _, span in ranges for error in span.damage]
     for error in damage:
-        talk.error(error.message, f"{remedy_for(error)}; the figures are of what lies before")
+        reporter.error(error.message, f"{remedy_for(error)}; the figures are of what lies before")
     for error in choice.unreadable:
-        talk.error(error.message, remedy_for(error))
+        reporter.error(error.message, remedy_for(error))
     if damage or choice.unreadable:
         return ExitCode.INCOMPLETE if any(span.records for _, _, span in ranges) else ExitCode.FAILED
     return ExitCode.OK

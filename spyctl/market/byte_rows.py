@@ -33,7 +33,7 @@ def layout(parts: Sequence[Part]) -> Layout:
     return np.dtype(fields), template
 
 
-def int_slots(name: str, wide: bool) -> list[Part]:
+def int_slots(name: str, *, wide: bool) -> list[Part]:
     """Return the slots of an integer up to 9,999, or up to 9,999,999,999 if ``wide``."""
     slots: list[Part] = [(f"{name}.8", "u2"), (f"{name}.4", "u4")] if wide else []
     return [*slots, (f"{name}.0", "u4")]
@@ -67,7 +67,7 @@ TWO_PADDED = (PADDED >> 16).astype("u2")
 TWO_LEADING = (LEADING >> 16).astype("u2")
 
 
-def fill_ints(rows: Rows, name: str, values: Ints, wide: bool) -> None:
+def fill_ints(rows: Rows, name: str, values: Ints, *, wide: bool) -> None:
     """Write integers into the slots that :func:`int_slots` made."""
     if not wide:
         rows[f"{name}.0"] = LEADING[values]

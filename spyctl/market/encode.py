@@ -168,7 +168,7 @@ def _written(text: Bytes, where: NDArray[np.bool_] | slice, instead: Bytes) -> B
 # --- layouts
 
 
-def _price_slots(name: str, wide: bool) -> list[Part]:
+def _price_slots(name: str, *, wide: bool) -> list[Part]:
     before: list[Part] = [(f"{name}.sign", "u1"), (f"{name}.4", "u2")] if wide else []
     behind: list[Part] = [(f"{name}.f4", "u4"), (f"{name}.f8", "u1")] if wide else []
     return [*before, (f"{name}.0", "u4"), (f"{name}.dot", "u1"), (f"{name}.f0", "u4"), *behind]
@@ -187,27 +187,27 @@ def _head(symbol_width: int) -> list[Part]:
 
 
 @cache
-def _trade_layout(symbol_width: int, wide: bool) -> Layout:
+def _trade_layout(symbol_width: int, *, wide: bool) -> Layout:
     return layout(
         [
             *_head(symbol_width),
-            b',"price":', *_price_slots("price", wide),
-            b',"size":', *int_slots("size", wide),
+            b',"price":', *_price_slots("price", wide=wide),
+            b',"size":', *int_slots("size", wide=wide),
             b',"aggressor":', ("aggressor", "S2"),
-            b',"exchange":"CME","conditions":null,"seq":', *int_slots("seq", True),
+            b',"exchange":"CME","conditions":null,"seq":', *int_slots("seq", wide=True),
             b"}",
         ]
     )  # fmt: skip
 
 
 @cache
-def _book_layout(symbol_width: int, wide: bool) -> Layout:
+def _book_layout(symbol_width: int, *, wide: bool) -> Layout:
     level, level_template = layout(
         [
-            b',{"bid_px":', *_price_slots("bid_px", wide),
-            b',"bid_sz":', *int_slots("bid_sz", wide),
-            b',"ask_px":', *_price_slots("ask_px", wide),
-            b',"ask_sz":', *int_slots("ask_sz", wide),
+            b',{"bid_px":', *_price_slots("bid_px", wide=wide),
+            b',"bid_sz":', *int_slots("bid_sz", wide=wide),
+            b',"ask_px":', *_price_slots("ask_px", wide=wide),
+            b',"ask_sz":', *int_slots("ask_sz", wide=wide),
             b"}",
         ]
     )  # fmt: skip
@@ -216,7 +216,7 @@ def _book_layout(symbol_width: int, wide: bool) -> Layout:
             *_head(symbol_width),
             b',"levels":', ("levels", level, 10),
             b'],"is_snapshot":', ("is_snapshot", "S5"),
-            b',"seq":', *int_slots("seq", True),
+            b',"seq":', *int_slots("seq", wide=True),
             b"}",
         ]
     )  # fmt: skip
@@ -244,7 +244,7 @@ def _fill_times(rows: Rows, name: str, ns: Ints) -> None:
     rows[f"{name}.5"] = last + ord("0")
 
 
-def _fill_prices(rows: Rows, name: str, px: Ints, wide: bool) -> None:
+def _fill_prices(rows: Rows, name: str, px: Ints, *, wide: bool) -> None:
     missing = px == UNDEF_PRICE
     some_missing = bool(missing.any())
     size = np.where(missing, 0, px) if some_missing else px
@@ -276,7 +276,7 @@ def _fill_head(rows: Rows, part: Rows, symbols: Sequence[bytes]) -> NDArray[np.b
     for name in ("ts_event_ns", "ts_recv_ns"):
         _fill_times(rows, name, part[name])
     rows["symbol"] = symbols[0] if len(symbols) == 1 else np.array(symbols)[part["symbol"]]
-    fill_ints(rows, "seq", part["seq"], True)
+    fill_ints(rows, "seq", part["seq"], wide=True)
     odd: NDArray[np.bool_] = (part["ts_event_ns"] < _FIRST_NS) | (part["ts_recv_ns"] < _FIRST_NS)
     return odd
 
@@ -300,10 +300,10 @@ def _odd_price(px: Ints) -> NDArray[np.bool_]:
 def _encode_trades(part: Rows, symbols: Sequence[bytes], width: int) -> tuple[Bytes, NDArray[np.bool_]]:
     price, size = part["price"], part["size"]
     wide = not (_narrow(price) and size.max() < 10_000)
-    rows = blank(len(part), _trade_layout(width, wide))
+    rows = blank(len(part), _trade_layout(width, wide=wide))
     odd = _fill_head(rows, part, symbols)
-    _fill_prices(rows, "price", price, wide)
-    fill_ints(rows, "size", size, wide)
+    _fill_prices(rows, "price", price, wide=wide)
+    fill_ints(rows, "size", size, wide=wide)
     rows["aggressor"] = _AGGRESSORS[part["aggressor"]]
     return byte_rows(rows), odd | _odd_price(price) if wide else odd
 
@@ -314,11 +314,11 @@ def _encode_books(part: Rows, symbols: Sequence[bytes], width: int) -> tuple[Byt
     sides = ("bid", "ask")
     defined = [np.where(columns[f"{side}_px"] == UNDEF_PRICE, 0, columns[f"{side}_px"]) for side in sides]
     wide = not (all(columns[f"{side}_sz"].max() < 10_000 for side in sides) and all(map(_narrow, defined)))
-    rows = blank(len(part), _book_layout(width, wide))
+    rows = blank(len(part), _book_layout(width, wide=wide))
     odd = _fill_head(rows, part, symbols)
     for side in sides:
-        _fill_prices(rows["levels"], f"{side}_px", columns[f"{side}_px"], wide)
-        fill_ints(rows["levels"], f"{side}_sz", columns[f"{side}_sz"], wide)
+        _fill_prices(rows["levels"], f"{side}_px", columns[f"{side}_px"], wide=wide)
+        fill_ints(rows["levels"], f"{side}_sz", columns[f"{side}_sz"], wide=wide)
     rows["is_snapshot"] = _BOOLEANS[part["is_snapshot"].astype("i1")]
     if wide:
         odd |= (_odd_price(columns["bid_px"]) | _odd_price(columns["ask_px"])).any(axis=1)

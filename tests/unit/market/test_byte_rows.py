@@ -9,8 +9,8 @@ from spyctl.market.byte_rows import blank, byte_rows, fill_ints, int_slots, join
 
 
 def written(values: list[int], wide: bool) -> list[bytes]:
-    rows = blank(len(values), layout([b"<", *int_slots("n", wide), b">"]))
-    fill_ints(rows, "n", np.array(values, np.int64), wide)
+    rows = blank(len(values), layout([b"<", *int_slots("n", wide=wide), b">"]))
+    fill_ints(rows, "n", np.array(values, np.int64), wide=wide)
     return bytes(joined(byte_rows(rows), end=b"\n")).split(b"\n")[:-1]
 
 
