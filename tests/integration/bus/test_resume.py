@@ -192,7 +192,7 @@ async def test_a_resume_that_is_refused_gives_the_reason(
     )
     assert "have expired" in await run(refused, "--resume")
     await connection.api("STREAM.DELETE.MARKET_DATA")
-    assert "was made anew" in await run(refused, "--resume")
+    assert "was recreated" in await run(refused, "--resume")
     await connection.close()
 
 
