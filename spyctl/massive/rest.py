@@ -1,4 +1,4 @@
-"""Massive's REST API, as far as it is needed: one GET with a deadline, told apart by its status code.
+"""Massive's REST API, as far as it is needed: one GET with a deadline, with its status code.
 
 The vendor's own REST clients retry for long and hide the status code; see
 https://massive.com/docs/rest/quickstart for the paths.
@@ -23,13 +23,13 @@ REST_URL = "https://api.massive.com"
 CONNECT_S, READ_S = 3.0, 5.0
 _REASONS = {
     "NewConnectionError": "connection refused", "NameResolutionError": "no such host", "SSLError": "TLS failed",
-    "ConnectTimeoutError": "no answer", "ReadTimeoutError": "no answer", "ProtocolError": "no HTTP",
+    "ConnectTimeoutError": "no answer", "ReadTimeoutError": "no answer", "ProtocolError": "not HTTP",
 }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a GET brought: the HTTP status, the document (empty where it was no JSON), the server's clock as text."""
+    """What a GET brought: the HTTP status, the document (empty where it was not JSON), the server's clock as text."""
 
     code: int
     document: dict[str, Any]
@@ -37,8 +37,8 @@ class Answer:
     retry_after_s: float | None
 
     @property
-    def words(self) -> str:
-        """The server's own words about a failure."""
+    def message(self) -> str:
+        """The server's own message about a failure."""
         return str(self.document.get("error") or self.document.get("message") or f"HTTP {self.code}")
 
 
@@ -82,9 +82,9 @@ class MassiveRest:
         answer = self.get(path, **query)
         yield answer
         asked: set[str] = set()
-        while (path_of_next := following(answer)) is not None and path_of_next not in asked:
-            asked.add(path_of_next)
-            answer = self.get(path_of_next)
+        while (next_path := following(answer)) is not None and next_path not in asked:
+            asked.add(next_path)
+            answer = self.get(next_path)
             yield answer
 
 

@@ -16,7 +16,6 @@ from spyctl.errors import KeyRefusedError
 from spyctl.market.feeds import FeedState
 from spyctl.massive.feed import Feed, Timing
 from spyctl.massive.simulator import Peer, Script, Simulator
-from spyctl.massive.socket import client_class
 from spyctl.timing.instants import MS
 from tests.support.feeds import CALM, QUICK, Listener, running
 from tests.support.waiting import eventually
@@ -372,14 +371,6 @@ async def test_the_key_is_in_no_log_and_nothing_is_printed(
     assert KEY not in "\n".join(record.getMessage() for record in caplog.records if record.name == "websockets.client")
     assert KEY not in "".join(capsys.readouterr())
     assert KEY not in repr(vars(listener))
-
-
-def test_the_library_has_nobody_to_talk_to(library: str) -> None:
-    client_class(library)
-    for name in ("WebSocketClient", "RESTClient"):
-        logger = logging.getLogger(name)
-        assert ([type(handler) for handler in logger.handlers], logger.propagate) == ([logging.NullHandler], False)
-    assert logging.getLogger("websockets").level == logging.INFO
 
 
 # --- subscriptions (faults 28, 29)
