@@ -18,10 +18,7 @@ CLASSES = {
 _LINE = re.compile(r"^    ((?:[│ ]   )*)(?:[├└]── )?(\w+Error) +(\d+)?")
 _FLAG = re.compile(r"(^|\s)--[a-z]")
 # Modules whose errors still name flags, until they raise typed errors.
-NAMING_FLAGS = {
-    "dbn/catalog.py", "dbn/fetch.py", "dbn/historical_api.py", "market/columns.py", "market/merge.py", "metrics.py",
-    "replay/plan.py",
-}  # fmt: skip
+NAMING_FLAGS = {"metrics.py"}
 
 
 def drawn() -> list[tuple[str, str | None, int]]:
