@@ -58,6 +58,14 @@ class Publisher:
         """How many events are sent and not yet acknowledged."""
         return self._in_flight.count
 
+    @property
+    def settled(self) -> bool:
+        """Whether the checkpoint covers every event that was sent.
+
+        Events of an open batch are acknowledged before a commit moves the checkpoint past them.
+        """
+        return self.checkpoint().position == self._base + self.delivery.published
+
     def checkpoint(self) -> Checkpoint:
         """Return how far every event is stored."""
         return self._in_flight.anchor

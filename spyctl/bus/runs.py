@@ -201,7 +201,7 @@ class Run:
     async def end(self, state: RunState, checkpoint: Checkpoint, *, settled: bool) -> None:
         """Note how the run ended and return the leases; never raises for a server that is gone.
 
-        ``settled`` says that nothing was in flight.
+        ``settled`` says that the checkpoint covers all that was sent.
         """
         if self.leases.lost is not None:
             return  # who took over has settled it

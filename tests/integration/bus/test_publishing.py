@@ -57,6 +57,20 @@ async def test_a_run_that_returns_early_has_ended_and_one_that_raises_has_failed
     assert (await record_of(connection, failed)).state is RunState.FAILED
 
 
+@MODES
+async def test_a_run_that_fails_with_every_event_acknowledged_is_resumed_after_the_last_one(
+    connection: Connection, mode: AckMode
+) -> None:
+    request = replace(REQUEST, ack_mode=mode, paced=True)
+    with pytest.raises(ZeroDivisionError):  # noqa: PT012
+        async with publishing(connection, request) as failed:
+            await failed.publisher.publish(events(20))
+            await eventually(lambda: failed.publisher.in_flight == 0)
+            raise ZeroDivisionError  # before a commit has moved the checkpoint
+    async with publishing(connection, replace(request, resume=failed.run_id)) as resumed:
+        assert resumed.position == 20
+
+
 async def test_a_second_run_on_the_same_subjects_is_refused(connection: Connection) -> None:
     async with publishing(connection, REQUEST) as first:
         with pytest.raises(LeaseHeldError, match=f"run {first.run_id} .* market.futures.trades"):
