@@ -25,7 +25,6 @@ EXCEPTIONS = {
     "spyctl/cli/live_run.py": UNTIL_SPLIT,
     "spyctl/cli/options.py": UNTIL_SPLIT,
     "spyctl/cli/probe.py": UNTIL_SPLIT,
-    "spyctl/cli/replay_run.py": UNTIL_SPLIT,
     "spyctl/cli/server.py": UNTIL_SPLIT,
     "spyctl/cli/summary.py": UNTIL_SPLIT,
     "spyctl/cli/tail_run.py": UNTIL_SPLIT,
