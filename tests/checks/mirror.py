@@ -22,7 +22,6 @@ EXCEPTIONS = {
     "spyctl/cli/framework/talk.py": UNTIL_SPLIT,
     "spyctl/cli/framework/watch.py": UNTIL_SPLIT,
     "spyctl/cli/help_topics.py": UNTIL_SPLIT,
-    "spyctl/cli/live_run.py": UNTIL_SPLIT,
     "spyctl/cli/options.py": UNTIL_SPLIT,
     "spyctl/cli/probe.py": UNTIL_SPLIT,
     "spyctl/cli/server.py": UNTIL_SPLIT,
