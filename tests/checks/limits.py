@@ -18,7 +18,6 @@ EXCEPTIONS = {
     "spyctl/dbn/quality.py Quality attributes": "a plain record, one attribute for each figure of the report",
     "spyctl/cli/replay.py replay lines": UNTIL_SPLIT,
     "tests/benchmarks/bench.py rows lines": UNTIL_SPLIT,
-    "tests/integration/live/test_session.py running parameters": UNTIL_SPLIT,
 }
 
 

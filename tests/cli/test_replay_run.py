@@ -11,13 +11,14 @@ from typing import Any, cast
 
 import pytest
 
-from spyctl.bus.acks.choice import AckMode
+from spyctl.bus.acks.mode import AckMode
 from spyctl.bus.connection import connect
 from spyctl.bus.publishing import RunRequest, publishing
 from spyctl.bus.runs import RunRecord, Runs, RunState
 from spyctl.bus.stream import ensure_stream
 from spyctl.bus.target import Target
-from spyctl.cli.framework.talk import Talk
+from spyctl.cli.framework.reporter import Reporter
+from spyctl.cli.replay_options import SinkKind
 from spyctl.cli.replay_plan import InputRequest, Request, plan_request
 from spyctl.cli.replay_run import _show_damage, _tell_due_rolls, run_replay
 from spyctl.errors import DamagedFileError, NoSpaceError, OtherRunError, StreamBusyError
@@ -52,14 +53,14 @@ def request(root: Path, url: str = "", **values: Any) -> Request:
     asked = InputRequest(root, (), "--date", None, SCHEMAS, None, None, "America/New_York", None)
     target = Target(urls=(url,), named_by="NATS_URL") if url else Target()
     fields: dict[str, Any] = {
-        "options": ReplayOptions(speed=MAX_SPEED), "sink": "nats", "ack": "auto", "resume": None, "verify": False,
-        "force": False, "metrics": None, "as_json": True,
+        "options": ReplayOptions(speed=MAX_SPEED), "sink": SinkKind.NATS, "ack": AckMode.AUTO, "resume": None,
+        "verify": False, "force": False, "metrics": None, "as_json": True,
     }  # fmt: skip
     return Request(asked, target=target, **fields | values)
 
 
 async def play(asked: Request, stderr: io.StringIO, **spoken: bool) -> int:
-    talk = Talk(stderr)
+    talk = Reporter(stderr)
     for name, value in spoken.items():
         setattr(talk, name, value)
     return await run_replay(asked, plan_request(asked), talk)
@@ -93,7 +94,7 @@ async def test_a_replay_to_nats_is_stored_summed_up_and_recorded_as_complete(
 async def test_a_replay_to_standard_output_needs_no_server(
     data: Path, stderr: io.StringIO, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert await play(request(data, sink="stdout"), stderr) == 0
+    assert await play(request(data, sink=SinkKind.STDOUT), stderr) == 0
     output = capsys.readouterr()
     subjects = [json.loads(line)["subject"] for line in output.out.splitlines()]
     assert subjects.count("market.futures.trades") == COUNT // 3
@@ -145,7 +146,7 @@ async def test_events_of_another_source_refuse_a_replay_unless_forced(
 async def test_a_lost_lease_ends_a_replay_with_its_error_and_summary(
     data: Path, nats_server: NatsServer, stderr: io.StringIO, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked = request(data, nats_server.url, options=ReplayOptions(speed=Speed(0.001)), ack=str(AckMode.MESSAGE))
+    asked = request(data, nats_server.url, options=ReplayOptions(speed=Speed(0.001)), ack=AckMode.MESSAGE)
     playing = asyncio.create_task(play(asked, stderr))
 
     async def has_begun() -> bool:
@@ -175,7 +176,7 @@ async def test_too_little_room_on_the_server_is_an_error_before_anything_is_publ
         plan = plan_request(asked)
         large = replace(plan, events={"trades": 10**9})
         with pytest.raises(NoSpaceError, match="has 5.00 MB free, this replay needs about"):
-            await run_replay(asked, large, Talk(stderr))
+            await run_replay(asked, large, Reporter(stderr))
     finally:
         server.stop()
 
@@ -183,7 +184,7 @@ async def test_too_little_room_on_the_server_is_an_error_before_anything_is_publ
 def test_a_roll_is_reported_when_its_time_is_played(stderr: io.StringIO) -> None:
     rolls = [Roll("ES.c.0", 1, 2, T0), Roll("ES.c.0", 2, 3, T0 + MS)]
     replay = cast(Any, SimpleNamespace(reading=SimpleNamespace(rolls=rolls), pace=SimpleNamespace(last_ns=None)))
-    talk = Talk(stderr)
+    talk = Reporter(stderr)
     assert _tell_due_rolls(replay, talk, 0) == 0
     replay.pace.last_ns = T0
     assert _tell_due_rolls(replay, talk, 0) == 1
@@ -197,9 +198,9 @@ def test_a_roll_is_reported_when_its_time_is_played(stderr: io.StringIO) -> None
 
 def test_damage_is_reported_with_what_was_published_before_it(stderr: io.StringIO) -> None:
     _show_damage(
-        Talk(stderr), DamagedFileError("a.dbn", "cut short", offset=96, records=1_234, remedy="fetch it again")
+        Reporter(stderr), DamagedFileError("a.dbn", "cut short", offset=96, records=1_234, remedy="fetch it again")
     )
-    _show_damage(Talk(stderr), DamagedFileError("b.dbn", "not DBN", remedy="fetch it again"))
+    _show_damage(Reporter(stderr), DamagedFileError("b.dbn", "not DBN", remedy="fetch it again"))
     assert stderr.getvalue().splitlines() == [
         "error: a.dbn: cut short at byte 96",
         "  try: fetch it again; the 1,234 records before that are published, acked",

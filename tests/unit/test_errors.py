@@ -17,8 +17,6 @@ CLASSES = {
 }
 _LINE = re.compile(r"^    ((?:[│ ]   )*)(?:[├└]── )?(\w+Error) +(\d+)?")
 _FLAG = re.compile(r"(^|\s)--[a-z]")
-# Modules whose errors still name flags, until they raise typed errors.
-NAMING_FLAGS = {"metrics.py"}
 
 
 def drawn() -> list[tuple[str, str | None, int]]:
@@ -95,4 +93,4 @@ def test_a_flag_in_a_message_or_a_remedy_is_recognised() -> None:
 def test_no_error_of_a_lower_layer_names_a_flag() -> None:
     modules = {path.relative_to(ROOT).as_posix(): path for path in ROOT.rglob("*.py")}
     naming = {name for name, path in modules.items() if not name.startswith("cli/") and names_a_flag(path.read_text())}
-    assert naming - NAMING_FLAGS == set()
+    assert naming == set()

@@ -2,8 +2,9 @@
 
 import pytest
 
-from spyctl.bus.acks.choice import AckMode, choose_protocol
+from spyctl.bus.acks.choice import choose_protocol
 from spyctl.bus.acks.fast_ingest import FLOW_FAST, FLOW_PACED, FastIngest
+from spyctl.bus.acks.mode import AckMode
 from spyctl.bus.acks.per_message import PerMessage
 from spyctl.errors import FastIngestUnavailableError
 from tests.support.connection import ScriptedConnection
