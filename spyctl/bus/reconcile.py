@@ -1,4 +1,4 @@
-"""What the stream holds of a run that ended without saying so."""
+"""What the stream holds of a run that ended without recording its end."""
 
 import asyncio
 from typing import Any
@@ -24,7 +24,7 @@ async def reconcile(connection: Connection, record: RunRecord, *, clock: Clock |
     """Find out how many events of a run are stored, and note it as its checkpoint.
 
     A batch is fenced first, so that nothing of the dead process can be stored later. Raises
-    :class:`ResumeError` where the stream no longer tells: made anew, or its messages expired or deleted.
+    :class:`ResumeError` where the stream can no longer tell: recreated, or its messages expired or deleted.
     """
     try:
         info = await connection.api(f"STREAM.INFO.{record.stream}")

@@ -227,9 +227,11 @@ async def stored_after(connection: Connection, name: str, subjects: Sequence[str
     except ApiError as error:
         raise UnreachableError(f"stream {name} at {connection.url} cannot be counted: {error}") from None
     if state["first_seq"] > seq + 1:
-        raise LostTrackError(f"messages after seq {seq:,} of stream {name} have expired", "play it anew")
+        raise LostTrackError(
+            f"messages after seq {seq:,} of stream {name} have expired", "play it again from the start"
+        )
     if state.get("num_deleted"):
-        raise LostTrackError(f"messages were deleted from stream {name}", "play it anew")
+        raise LostTrackError(f"messages were deleted from stream {name}", "play it again from the start")
     return counted
 
 

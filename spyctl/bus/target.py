@@ -18,7 +18,7 @@ class Target:
 
     ``named_by`` is the setting that named them. ``embedded`` insists on the embedded server; ``port`` is its first
     choice and the default port that is looked at; ``may_embed`` is false where starting one unasked would be wrong.
-    ``access`` is how to get in.
+    ``access`` holds the credentials.
     """
 
     urls: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""How events are sent and acknowledged, and what both ways of it have in common: putting right what breaks."""
+"""What both acknowledgement protocols have in common: patience, and the repair of whatever breaks."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -19,7 +19,7 @@ _UNTAKEN = "no stream takes them"
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long an acknowledgement may take, a server be away, and refuse to store anything; in seconds."""
+    """How long an acknowledgement may take, a server be away, or a server refuse to store anything; in seconds."""
 
     ack_s: float = 5.0
     outage_s: float = 120.0
@@ -80,7 +80,7 @@ class AckProtocol(ABC):
         await self._wait(min(_TEND_S, self._patience.ack_s), self._broken)
 
     async def repair(self) -> None:
-        """Put things right: wait for the server, find out what it holds, send the rest again.
+        """Repair: wait for the server, find out what it holds, send the rest again.
 
         Returns at once where nothing is wrong. Raises :class:`RefusedError` or :class:`UnreachableError`
         where the server will not take what is in flight.

@@ -52,7 +52,7 @@ class Op(IntEnum):
 
 
 class BatchState(StrEnum):
-    """How a batch stands."""
+    """The state of a batch."""
 
     NEW = "new"
     STARTED = "started"
@@ -201,7 +201,7 @@ class FastIngest(AckProtocol):
         return await self._connection.write(f"PUB {self._counted[0]} {reply} 0\r\n\r\n".encode())
 
     async def _begun(self, batch: Batch) -> bool:
-        # The first acknowledgement says that the server takes batches; flooding before it would be lost labour.
+        # The first acknowledgement says that the server takes batches; sending more before it may be wasted.
         await self._wait(min(ANSWER_S, self._patience.ack_s), batch.answered)
         return batch.state is BatchState.OPEN and not self._broken.is_set()
 

@@ -40,7 +40,7 @@ def test_what_is_not_a_record_is_an_error_that_the_reader_expects(payload: bytes
         RunRecord.from_json(payload)
 
 
-def test_its_position_is_that_of_its_checkpoint() -> None:
+def test_the_position_of_a_record_is_that_of_its_checkpoint() -> None:
     assert record().position == 0
     assert record(checkpoint=Checkpoint(5, 9)).position == 5
 
