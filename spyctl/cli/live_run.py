@@ -99,7 +99,7 @@ async def run_live(request: LiveRequest, talk: Reporter) -> int:
     try:
         async with AsyncExitStack() as stack:
             reached = await stack.enter_async_context(reach(request.target, tell=talk.line))
-            show_server(talk, reached)
+            show_server(talk, reached, request.target)
             return await _with_server(request, talk, reached, interruption)
     except asyncio.CancelledError:
         if interruption.code is None:

@@ -3,6 +3,8 @@
 import asyncio
 import io
 import json
+import os
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
@@ -13,6 +15,7 @@ import pytest
 
 from spyctl.bus.connection import Connection, connect
 from spyctl.bus.runs import RunRecord, Runs, RunState
+from spyctl.bus.stream import ensure_stream
 from spyctl.bus.target import Target
 from spyctl.cli.feed_options import key_hash
 from spyctl.cli.framework.reporter import Reporter
@@ -69,11 +72,18 @@ async def newest(connection: Connection) -> RunRecord | None:
 async def test_a_simulated_run_is_summed_up_and_recorded(
     nats_server: NatsServer, stderr: io.StringIO, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert await run_live(request(nats_server.url), Reporter(stderr)) == 0
+    running = asyncio.create_task(run_live(request(nats_server.url, lasting_ns=None), Reporter(stderr)))
+    connection = await connect([nats_server.url])
+
+    async def some_are_stored() -> bool:
+        return (await ensure_stream(connection)).messages > 0
+
+    await eventually(some_are_stored)
+    os.kill(os.getpid(), signal.SIGINT)
+    assert await running == 130
     summary = json.loads(capsys.readouterr().out)
     assert summary["received"] == summary["published"] == summary["acked"] > 0
-    assert (summary["complete"], summary["stopped_by"]) == (True, "--for")
-    connection = await connect([nats_server.url])
+    assert (summary["complete"], summary["stopped_by"]) == (True, "Ctrl-C")
     record = await newest(connection)
     await connection.close()
     assert record is not None
@@ -81,6 +91,15 @@ async def test_a_simulated_run_is_summed_up_and_recorded(
     assert record.subjects == list(SUBJECTS[:-1])  # gap records of several runs may stand side by side
     assert record.options == {"symbol": "SPY", "sim": True, "key_hash": ""}
     assert "SPY trades and quotes, options ±2 of " in stderr.getvalue()
+    assert "stopping: " in stderr.getvalue()
+
+
+async def test_a_run_ends_after_the_time_it_is_to_last(
+    nats_server: NatsServer, stderr: io.StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await run_live(request(nats_server.url, lasting_ns=SECOND // 10), Reporter(stderr)) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["complete"], summary["stopped_by"]) == (True, "--for")
 
 
 async def test_a_second_run_is_refused_while_the_first_one_holds_its_leases(

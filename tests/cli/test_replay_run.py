@@ -20,7 +20,7 @@ from spyctl.bus.target import Target
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.replay_options import SinkKind
 from spyctl.cli.replay_plan import InputRequest, Request, plan_request
-from spyctl.cli.replay_run import _show_damage, _tell_due_rolls, run_replay
+from spyctl.cli.replay_run import _show_damage, _tell_due_rolls, run_replay, show_server
 from spyctl.errors import DamagedFileError, NoSpaceError, OtherRunError, StreamBusyError
 from spyctl.market.columns import SCHEMAS
 from spyctl.replay.player import REPLAYED_SUBJECTS, ReplayOptions
@@ -207,3 +207,26 @@ def test_damage_is_reported_with_what_was_published_before_it(stderr: io.StringI
         "error: b.dbn: not DBN",
         "  try: fetch it again",
     ]
+
+
+@pytest.mark.parametrize(
+    ("embedded", "started", "text"),
+    [
+        (True, True, "nats     --embedded: starting nats-server 2.14.1 here\n"),
+        (False, True, "nats     none named, none on localhost:4222: starting nats-server 2.14.1 here\n"),
+        (False, False, "nats     none named, none on localhost:4222: sharing nats-server 2.14.1 here\n"),
+    ],
+)
+def test_the_embedded_server_is_shown_with_the_reason_for_it(
+    stderr: io.StringIO, embedded: bool, started: bool, text: str
+) -> None:
+    state = SimpleNamespace(port=4222, store="/store")
+    reached = SimpleNamespace(
+        connection=SimpleNamespace(server_version="2.14.1"),
+        embedded=SimpleNamespace(state=state, started=started),
+        why="none named, none on localhost:4222",
+    )
+    show_server(Reporter(stderr), cast(Any, reached), Target(embedded=embedded))
+    assert stderr.getvalue().startswith(text)
+    assert "127.0.0.1:4222, store /store" in stderr.getvalue()
+    assert ("stopped at the end" in stderr.getvalue()) is started
