@@ -24,14 +24,15 @@
     │   ├── MissingDaysError           no file for some days
     │   ├── UnknownSymbolError         no file that names a symbol
     │   └── RefusedRequestError        the vendor's API does not know what is asked for
-    ├── PayloadError                1  a message that is none of ours
+    ├── PayloadError                1  a message that is not one of ours
     ├── ResumeError                 1  a run cannot be continued
     │   ├── NoRunError                 there is none
     │   ├── RunCompleteError           it has reached its end
     │   └── OtherRunError              its events would be others
     ├── KeyRefusedError             4  the vendor refuses the key, or the plan lacks the data
     ├── UnreachableFeedError        1  the vendor does not answer
-    │   └── UnreachableGatewayError    nor does its historical API
+    │   ├── UnreachableRestError       its REST API does not
+    │   └── UnreachableGatewayError    its historical API does not
     ├── GatewayError                1  the historical API's client refuses its settings
     ├── BrokenDownloadError         1  a download that is billed broke off
     └── BusError                    5  NATS
@@ -291,6 +292,10 @@ class GatewayError(SpyctlError):
 
 class BrokenDownloadError(SpyctlError):
     """A download broke off; asking again is billed again."""
+
+
+class UnreachableRestError(UnreachableFeedError):
+    """The vendor's REST API does not answer."""
 
 
 class BusError(SpyctlError):

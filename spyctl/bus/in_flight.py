@@ -1,7 +1,6 @@
-"""What was sent and is not yet acknowledged, in order, and what delivery has come to."""
+"""What was sent and is not yet acknowledged, in order, and the counts of what was delivered."""
 
 import asyncio
-import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -11,6 +10,7 @@ import numpy as np
 from spyctl.bus.checkpoint import BEGINNING, Checkpoint
 from spyctl.market.encode import EncodedBatch
 from spyctl.summary import DeliveryFigures
+from spyctl.timing.clock import Clock, SystemClock
 from spyctl.timing.histogram import Histogram, Percentiles
 
 MEASURE_NS = 100_000
@@ -26,7 +26,7 @@ class Delivery:
     reordered: int = 0
     resent: int = 0
     reconnects: int = 0
-    refusals: Counter[str] = field(default_factory=Counter)  # answers that an event is not stored, by their words
+    refusals: Counter[str] = field(default_factory=Counter)  # answers that an event is not stored, by its text
     known: int = 0  # not stored again, since an earlier run has stored the same event
     payload_bytes: int = 0
     first_seq: int | None = None
@@ -92,16 +92,27 @@ class Chunk:
 
 
 class InFlight:
-    """The events that were sent and not yet acknowledged, oldest first; bounded in number and bytes."""
+    """The events that were sent and not yet acknowledged, oldest first; bounded in number and bytes.
 
-    def __init__(self, max_messages: int, max_bytes: int, delivery: Delivery, anchor: Checkpoint = BEGINNING) -> None:
+    ``anchor`` is the checkpoint up to which every event is known to be stored.
+    """
+
+    def __init__(
+        self,
+        max_messages: int,
+        max_bytes: int,
+        delivery: Delivery,
+        anchor: Checkpoint = BEGINNING,
+        clock: Clock | None = None,
+    ) -> None:
         self.max_messages = max_messages
         self.max_bytes = max_bytes
         self.delivery = delivery
+        self.clock = clock or SystemClock()
         self.count = 0
         self.size = 0
         self.moved = asyncio.Event()  # set when something was acknowledged, or waiting has become pointless
-        self.progress_ns = time.monotonic_ns()
+        self.progress_ns = self.clock.now_ns()  # when an event was last acknowledged
         self.anchor = anchor
         self._chunks: deque[Chunk] = deque()
         self._measured = 0
@@ -145,12 +156,12 @@ class InFlight:
 
     def unacknowledged(self) -> list[Chunk]:
         """Return all that is unacknowledged, in order, as chunks of consecutive events."""
-        found = []
+        chunks = []
         for chunk in self._chunks:
             edges = np.flatnonzero(np.diff(np.array([0, *chunk.waiting, 0])))
             for start, end in edges.reshape(-1, 2).tolist():
-                found.append(Chunk.of(chunk.first + start, chunk.batch[start:end], chunk.sent_ns))
-        return found
+                chunks.append(Chunk.of(chunk.first + start, chunk.batch[start:end], chunk.sent_ns))
+        return chunks
 
     def acknowledge(self, position: int, seq: int, *, duplicate: bool = False, known: bool = False) -> None:
         """Note that the stream holds an event under ``seq``; saying so twice changes nothing.
@@ -199,7 +210,7 @@ class InFlight:
     def _settled(self, chunk: Chunk, count: int, size: int) -> None:
         if not count:
             return
-        self.progress_ns = time.monotonic_ns()
+        self.progress_ns = self.clock.now_ns()
         self.count -= count
         self.size -= size
         chunk.left -= count

@@ -21,7 +21,7 @@ from pathlib import Path
 READY_TIMEOUT_S = 600.0  # a server that restores a large store is slow, but not stuck
 STOP_TIMEOUT_S = 60.0
 MAX_RESTARTS = 5
-KEPT_FREE = 64_000_000  # of the disk; unless told, the server would leave a quarter of it unused
+KEPT_FREE = 64_000_000  # bytes of the disk; by default the server would leave a quarter of it unused
 _POLL_S = 0.02
 _PR_SET_PDEATHSIG = 1
 
@@ -96,9 +96,9 @@ def main(binary: str, folder: Path, port: int, lock: int, users: int) -> None:
     os.chdir("/")
     version = _version(binary)
     server, port = _start(binary, folder, port, lock)
+    signal.signal(signal.SIGTERM, lambda *_: unused.set())  # before anybody can know of the server
     _write_state(folder, version, server, port)
     threading.Thread(target=wait_for_last_user, daemon=True).start()
-    signal.signal(signal.SIGTERM, lambda *_: unused.set())
     restarts = 0
     while not unused.wait(0.1):
         if server.poll() is not None:  # it died: its users wait for it to come back on the same port

@@ -5,7 +5,6 @@ acknowledged is an :class:`~spyctl.bus.acks.base.AckProtocol`.
 """
 
 import asyncio
-import time
 from collections.abc import Callable
 from functools import partial
 
@@ -14,6 +13,7 @@ from spyctl.bus.checkpoint import BEGINNING, Checkpoint
 from spyctl.bus.in_flight import Chunk, Delivery, InFlight
 from spyctl.errors import SpyctlError
 from spyctl.market.encode import EncodedBatch
+from spyctl.timing.clock import Clock
 from spyctl.timing.tasks import end_task
 
 MAX_IN_FLIGHT = 8_192
@@ -24,7 +24,8 @@ class Publisher:
     """Publishes events in order and waits for their acknowledgement.
 
     ``anchor`` is the checkpoint from which a run goes on. ``max_in_flight`` and ``max_bytes`` bound what is
-    unacknowledged. Use :meth:`open` first, :meth:`drain` and :meth:`close` last.
+    unacknowledged, and ``clock`` measures how long it stays so. Use :meth:`open` first, :meth:`drain` and :meth:`close`
+    last.
     """
 
     def __init__(
@@ -35,12 +36,13 @@ class Publisher:
         anchor: Checkpoint = BEGINNING,
         max_in_flight: int = MAX_IN_FLIGHT,
         max_bytes: int = MAX_IN_FLIGHT_BYTES,
+        clock: Clock | None = None,
     ) -> None:
         self.delivery = Delivery()
         self.run_id = run_id
         self._protocol = protocol
         self._base = anchor.position
-        self._in_flight = InFlight(max_in_flight, max_bytes, self.delivery, anchor)
+        self._in_flight = InFlight(max_in_flight, max_bytes, self.delivery, anchor, clock)
         self._sending = asyncio.Lock()
         self._failure: Exception | None = None
         self._refusal: SpyctlError | None = None
@@ -55,6 +57,14 @@ class Publisher:
     def in_flight(self) -> int:
         """How many events are sent and not yet acknowledged."""
         return self._in_flight.count
+
+    @property
+    def settled(self) -> bool:
+        """Whether the checkpoint covers every event that was sent.
+
+        Events of an open batch are acknowledged before a commit moves the checkpoint past them.
+        """
+        return self.checkpoint().position == self._base + self.delivery.published
 
     def checkpoint(self) -> Checkpoint:
         """Return how far every event is stored."""
@@ -80,7 +90,7 @@ class Publisher:
                 piece, batch = batch[:count], batch[count:]
                 if not count:
                     continue
-                chunk = Chunk.of(self._base + delivery.published + 1, piece, time.monotonic_ns())
+                chunk = Chunk.of(self._base + delivery.published + 1, piece, in_flight.clock.now_ns())
                 in_flight.add(chunk)
                 delivery.published += len(piece)
                 delivery.payload_bytes += int(piece.lengths.sum())

@@ -107,7 +107,7 @@ class Publishing:
         """Stop publishing and note how the run ended."""
         await end_task(self._keeper)
         await self.publisher.close()
-        await self._run.end(self.state or state, self.publisher.checkpoint(), settled=self.publisher.in_flight == 0)
+        await self._run.end(self.state or state, self.publisher.checkpoint(), settled=self.publisher.settled)
 
     def _lost(self) -> SpyctlError | None:
         if not self._keeper.done() or self._keeper.cancelled():

@@ -1,4 +1,4 @@
-"""Reading a stream in order: one ordered consumer for all subjects, which mends gaps and reconnects by itself."""
+"""Reading a stream in order: one ordered consumer for all subjects, which fixes gaps and reconnects by itself."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Collection
@@ -14,13 +14,13 @@ from spyctl.bus.connection import Connection
 from spyctl.errors import UnreachableError
 
 SILENCE_S = 10.0
-_MOST = 16_000  # messages that may wait for a slow reader
+_MAX_GATHERED = 16_000  # messages that may wait for a slow reader
 
 
 async def follow(connection: Connection, stream: str, start: dict[str, Any]) -> AsyncGenerator[list[Msg], None]:
-    """Yield the messages of a stream in its order, in batches as they come, for ever; nothing is changed there.
+    """Yield the messages of a stream in its order, in batches as they come, until closed; nothing is changed there.
 
-    An empty batch comes first where nothing is stored behind the start.
+    An empty batch comes first where nothing is stored after the start.
 
     ``start`` holds the fields of a consumer's configuration that say where to begin (``deliver_policy``,
     ``opt_start_seq``, ``opt_start_time``). Raises :class:`UnreachableError` where it cannot be read.
@@ -32,7 +32,7 @@ async def follow(connection: Connection, stream: str, start: dict[str, Any]) -> 
         gathered.append(message)
         if len(gathered) == 1:
             arrived.set()
-        while len(gathered) >= _MOST:  # a slow reader holds the server up, by flow control
+        while len(gathered) >= _MAX_GATHERED:  # a slow reader holds the server up, by flow control
             taken.clear()
             await taken.wait()
 
@@ -62,12 +62,18 @@ async def follow(connection: Connection, stream: str, start: dict[str, Any]) -> 
 
 
 async def read_back(
-    connection: Connection, stream: str, subjects: Collection[str], after_seq: int, last_seq: int
+    connection: Connection,
+    stream: str,
+    subjects: Collection[str],
+    after_seq: int,
+    last_seq: int,
+    *,
+    silence_s: float = SILENCE_S,
 ) -> AsyncIterator[list[tuple[int, str, bytes]]]:
     """Yield ``(seq, subject, payload)`` of what a stream holds on some subjects, in its order.
 
     Only messages with ``after_seq < seq <= last_seq`` count. Raises :class:`UnreachableError` where the server
-    falls silent before the last one.
+    sends nothing for ``silence_s`` before the last one.
     """
     if after_seq >= last_seq:
         return
@@ -76,16 +82,12 @@ async def read_back(
     try:
         while seq < last_seq:
             try:
-                async with asyncio.timeout(SILENCE_S):
+                async with asyncio.timeout(silence_s):
                     batch = await anext(batches)
             except TimeoutError:
                 raise UnreachableError(f"stream {stream} at {connection.url} fell silent while it was read") from None
-            found = [(message.metadata.sequence.stream, message) for message in batch]
-            seq = found[-1][0] if found else seq
-            yield [
-                (n, message.subject, message.data)
-                for n, message in found
-                if n <= last_seq and message.subject in wanted
-            ]
+            rows = [(message.metadata.sequence.stream, message.subject, message.data) for message in batch]
+            seq = rows[-1][0] if rows else seq
+            yield [row for row in rows if row[0] <= last_seq and row[1] in wanted]
     finally:
         await batches.aclose()

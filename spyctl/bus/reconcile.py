@@ -1,7 +1,6 @@
-"""What the stream holds of a run that ended without saying so."""
+"""What the stream holds of a run that ended without recording its end."""
 
 import asyncio
-from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -13,39 +12,41 @@ from spyctl.bus.connection import ApiError, Connection
 from spyctl.bus.runs import RunRecord
 from spyctl.bus.stream import stored_after
 from spyctl.errors import LostTrackError, ResumeError
+from spyctl.timing.clock import Clock, SystemClock
+from spyctl.timing.instants import SECOND
 
 FENCE_TIMEOUT_S = 5.0
 STABLE_S = 0.5
 _BEHIND_ALL = 1 << 40  # a sequence behind any message of a batch
 
 
-async def reconcile(connection: Connection, record: RunRecord) -> None:
+async def reconcile(connection: Connection, record: RunRecord, *, clock: Clock | None = None) -> None:
     """Find out how many events of a run are stored, and note it as its checkpoint.
 
     A batch is fenced first, so that nothing of the dead process can be stored later. Raises
-    :class:`ResumeError` where the stream no longer tells: made anew, or its messages expired or deleted.
+    :class:`ResumeError` where the stream can no longer tell: recreated, or its messages expired or deleted.
     """
     try:
         info = await connection.api(f"STREAM.INFO.{record.stream}")
     except ApiError as error:
         raise _refusal(record, f"stream {record.stream} is gone ({error.description})") from None
     if record.stream_born and info.get("created") != record.stream_born:
-        raise _refusal(record, f"stream {record.stream} was made anew since")
+        raise _refusal(record, f"stream {record.stream} was recreated since")
     if record.checkpoint is None:
         record.checkpoint = Checkpoint(0, info["state"]["last_seq"])
     else:
-        record.checkpoint = await _stored(connection, record, record.checkpoint)
+        record.checkpoint = await _stored(connection, record, record.checkpoint, clock or SystemClock())
     record.batch = None
     record.settled = True
 
 
-async def _stored(connection: Connection, record: RunRecord, known: Checkpoint) -> Checkpoint:
-    fenced = await _fence(connection, record, record.batch) if record.batch is not None else None
+async def _stored(connection: Connection, record: RunRecord, known: Checkpoint, clock: Clock) -> Checkpoint:
+    fenced = await _fence(connection, record, record.batch, clock) if record.batch is not None else None
     if fenced is not None and record.batch is not None:
         count, seq = fenced
         return Checkpoint(record.batch.first + count - 1, seq)
     try:
-        count, seq = await _stable_count(connection, record, known.seq)
+        count, seq = await _stable_count(connection, record, known.seq, clock)
     except LostTrackError as error:
         raise _refusal(record, error.message) from None
     return Checkpoint(known.position + count, seq)
@@ -55,35 +56,38 @@ def _refusal(record: RunRecord, why: str) -> ResumeError:
     return ResumeError(f"run {record.run_id} cannot be continued: {why}")
 
 
-async def _stable_count(connection: Connection, record: RunRecord, seq: int) -> tuple[int, int]:
+async def _stable_count(connection: Connection, record: RunRecord, seq: int, clock: Clock) -> tuple[int, int]:
     # What a dead connection still had in the server's buffers is stored within moments.
     counted = await stored_after(connection, record.stream, record.subjects, seq)
     while True:
-        await asyncio.sleep(STABLE_S)
+        await clock.wait_until(clock.now_ns() + round(STABLE_S * SECOND))
         again = await stored_after(connection, record.stream, record.subjects, seq)
         if again == counted:
             return counted
         counted = again
 
 
-async def _fence(connection: Connection, record: RunRecord, batch: OpenBatch) -> tuple[int, int] | None:
+async def _fence(connection: Connection, record: RunRecord, batch: OpenBatch, clock: Clock) -> tuple[int, int] | None:
     # Commits the batch of a dead process; the answer is how many of its messages are stored, and the last sequence.
-    answer: asyncio.Future[tuple[int, int] | None] = asyncio.get_running_loop().create_future()
+    answered = asyncio.Event()
+    answer: tuple[int, int] | None = None  # None for a batch that the server no longer knows
 
     async def on_reply(message: Msg) -> None:
+        nonlocal answer
         reply: dict[str, Any] = orjson.loads(message.data) if message.data else {}
-        if answer.done():
+        if answered.is_set():
             return
         if "count" in reply:
-            answer.set_result((reply["count"], reply["seq"]))
+            answer = reply["count"], reply["seq"]
+            answered.set()
         elif (reply.get("error") or {}).get("err_code") == UNKNOWN_BATCH:
-            answer.set_result(None)
+            answered.set()
 
     inbox = connection.inbox()
     await connection.subscribe(f"{inbox}.>", on_reply)
     reply = batch_reply(inbox, batch.name, 1, _BEHIND_ALL, Op.COMMIT)
     await connection.write(f"PUB {record.subjects[0]} {reply} 0\r\n\r\n".encode())
-    with suppress(TimeoutError):
-        async with asyncio.timeout(FENCE_TIMEOUT_S):
-            return await answer
-    raise _refusal(record, f"{connection.url} does not answer the fence of its batch")
+    await clock.wait_until(clock.now_ns() + round(FENCE_TIMEOUT_S * SECOND), answered)
+    if not answered.is_set():
+        raise _refusal(record, f"{connection.url} does not answer the fence of its batch")
+    return answer

@@ -35,7 +35,7 @@ _FAILURES = (nats.errors.Error, nats.js.errors.Error, OSError)
 
 
 class RunState(StrEnum):
-    """How a run stands; all but ``running`` are ends."""
+    """The state of a run; all but ``running`` are ends."""
 
     RUNNING = "running"
     COMPLETE = "complete"
@@ -52,7 +52,7 @@ class RunRecord:
     The stream holds its first ``checkpoint.position`` events (``checkpoint`` is ``None`` until anything can have been
     sent). While the run is open it may hold more: those of ``batch``, or where that is ``None``, what lies behind the
     checkpoint on its subjects. ``settled`` says that it holds no more. ``stream_born`` tells a stream from one that was
-    made anew under its name.
+    recreated under its name.
     """
 
     run_id: str
@@ -83,7 +83,10 @@ class RunRecord:
 
     @classmethod
     def from_json(cls, payload: bytes) -> Self:
-        """Read a record as the bucket holds it. Raises :class:`TypeError` or :class:`ValueError` for anything else."""
+        """Read a record as the bucket holds it.
+
+        Raises :class:`KeyError`, :class:`TypeError` or :class:`ValueError` for anything else.
+        """
         document = orjson.loads(payload)
         checkpoint, batch = document.pop("checkpoint"), document.pop("batch")
         return cls(
@@ -198,7 +201,7 @@ class Run:
     async def end(self, state: RunState, checkpoint: Checkpoint, *, settled: bool) -> None:
         """Note how the run ended and return the leases; never raises for a server that is gone.
 
-        ``settled`` says that nothing was in flight.
+        ``settled`` says that the checkpoint covers all that was sent.
         """
         if self.leases.lost is not None:
             return  # who took over has settled it
@@ -224,7 +227,7 @@ async def run_ids(connection: Connection) -> list[str]:
 
 
 async def _keys(connection: Connection, prefix: str) -> list[str]:
-    # nats-py's own way to list keys now and then finds none.
+    # nats-py's own listing of keys sometimes misses them all.
     under = f"$KV.{BUCKET}."
     try:
         info = await connection.api(f"STREAM.INFO.KV_{BUCKET}", {"subjects_filter": f"{under}{prefix}>"})

@@ -1,4 +1,4 @@
-"""The stream: make it, or tell why the one that is there does not fit."""
+"""The stream: make it, or say why the existing one does not fit."""
 
 from base64 import b64decode
 from collections.abc import Sequence
@@ -115,25 +115,25 @@ async def ensure_stream(connection: Connection, prefix: str = "") -> Stream:
 
 def misfits(config: dict[str, Any], subjects: list[str]) -> list[str]:
     """Say in which ways a stream's configuration cannot hold our events; nothing where it can."""
-    found = []
+    problems = []
     missing = [subject for subject in subjects if not _captured(subject, config.get("subjects") or [])]
     if config.get("mirror"):
-        found.append("is a mirror; spyctl needs a stream it can publish to")
+        problems.append("is a mirror; spyctl needs a stream it can publish to")
     if missing and not config.get("mirror"):
-        found.append(f"does not capture {', '.join(missing)}")
+        problems.append(f"does not capture {', '.join(missing)}")
     if config.get("subject_transform"):
-        found.append("transforms subjects; spyctl needs them as they are")
+        problems.append("transforms subjects; spyctl needs them as they are")
     if config.get("retention", "limits") != "limits":
-        found.append(f"has {config['retention']} retention; spyctl needs limits")
+        problems.append(f"has {config['retention']} retention; spyctl needs limits")
     if config.get("storage", "file") != "file":
-        found.append("keeps messages in memory; spyctl needs file")
+        problems.append("keeps messages in memory; spyctl needs file")
     if config.get("no_ack"):
-        found.append("does not acknowledge; spyctl needs acks")
+        problems.append("does not acknowledge; spyctl needs acks")
     if config.get("sealed"):
-        found.append("is sealed; nothing can be added")
+        problems.append("is sealed; nothing can be added")
     if config.get("max_msgs_per_subject", -1) > 0:
-        found.append(f"keeps only {config['max_msgs_per_subject']:,} messages a subject; spyctl needs no such limit")
-    return found
+        problems.append(f"keeps only {config['max_msgs_per_subject']:,} messages a subject; spyctl needs no such limit")
+    return problems
 
 
 def _captured(subject: str, patterns: list[str]) -> bool:
@@ -150,13 +150,13 @@ def _covers(pattern: list[str], subject: list[str]) -> bool:
 
 
 def _limits(config: dict[str, Any]) -> list[str]:
-    found = []
+    limits = []
     kept = "takes no more than" if config.get("discard") == "new" else "keeps only the newest"
     if (count := config.get("max_msgs", -1)) > 0:
-        found.append(f"{config['name']} {kept} {count:,} messages")
+        limits.append(f"{config['name']} {kept} {count:,} messages")
     if (size := config.get("max_bytes", -1)) > 0:
-        found.append(f"{config['name']} {kept} {size / 1e6:,.0f} MB")
-    return found
+        limits.append(f"{config['name']} {kept} {size / 1e6:,.0f} MB")
+    return limits
 
 
 async def _create(connection: Connection, wanted: dict[str, Any]) -> dict[str, Any]:
@@ -221,16 +221,18 @@ async def stored_after(connection: Connection, name: str, subjects: Sequence[str
     Returns the count and the sequence of the last message of the stream. Raises :class:`UnreachableError`, and
     :class:`LostTrackError` where messages have expired or were deleted meanwhile.
     """
-    found = await count_after(connection, name, subjects, seq)
+    counted = await count_after(connection, name, subjects, seq)
     try:
         state = (await connection.api(f"STREAM.INFO.{name}"))["state"]
     except ApiError as error:
         raise UnreachableError(f"stream {name} at {connection.url} cannot be counted: {error}") from None
     if state["first_seq"] > seq + 1:
-        raise LostTrackError(f"messages after seq {seq:,} of stream {name} have expired", "play it anew")
+        raise LostTrackError(
+            f"messages after seq {seq:,} of stream {name} have expired", "play it again from the start"
+        )
     if state.get("num_deleted"):
-        raise LostTrackError(f"messages were deleted from stream {name}", "play it anew")
-    return found
+        raise LostTrackError(f"messages were deleted from stream {name}", "play it again from the start")
+    return counted
 
 
 async def count_after(connection: Connection, name: str, subjects: Sequence[str], seq: int) -> tuple[int, int]:
@@ -239,8 +241,8 @@ async def count_after(connection: Connection, name: str, subjects: Sequence[str]
     Returns the count and the sequence of the last message of the stream. Raises :class:`UnreachableError`.
     """
     if len(subjects) > 1 and not connection.server_at_least(2, 10):  # such a server filters by one subject
-        counted = [await count_after(connection, name, [subject], seq) for subject in subjects]
-        return sum(count for count, _ in counted), counted[-1][1]
+        counts = [await count_after(connection, name, [subject], seq) for subject in subjects]
+        return sum(count for count, _ in counts), counts[-1][1]
     consumer = f"count-{uuid4().hex}"
     config = {
         "name": consumer,
@@ -253,12 +255,12 @@ async def count_after(connection: Connection, name: str, subjects: Sequence[str]
     }
     try:
         request = {"stream_name": name, "config": config}
-        found = await connection.api(f"CONSUMER.CREATE.{name}.{consumer}", request)
+        consumer_info = await connection.api(f"CONSUMER.CREATE.{name}.{consumer}", request)
         await connection.api(f"CONSUMER.DELETE.{name}.{consumer}")
         info = await connection.api(f"STREAM.INFO.{name}")
     except ApiError as error:
         raise UnreachableError(f"stream {name} at {connection.url} cannot be counted: {error}") from None
-    return found["num_pending"], info["state"]["last_seq"]
+    return consumer_info["num_pending"], info["state"]["last_seq"]
 
 
 @dataclass(frozen=True, slots=True)

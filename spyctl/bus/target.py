@@ -18,7 +18,7 @@ class Target:
 
     ``named_by`` is the setting that named them. ``embedded`` insists on the embedded server; ``port`` is its first
     choice and the default port that is looked at; ``may_embed`` is false where starting one unasked would be wrong.
-    ``access`` is how to get in.
+    ``access`` holds the credentials.
     """
 
     urls: tuple[str, ...] = ()
@@ -37,7 +37,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """A connection, and the embedded server behind it, if that is what it is."""
+    """A connection, and the embedded server behind it, if it is that; ``why`` says why it is."""
 
     connection: Connection
     embedded: EmbeddedServer | None
@@ -81,7 +81,7 @@ def would_start(target: Target) -> bool:
 def _choice(target: Target, tell: Callable[[str], None]) -> tuple[EmbeddedServer | None, str]:
     server = EmbeddedServer(Store(target.store), target.port, tell=tell)
     if target.embedded:
-        return server, "asked for"
+        return server, "requested"
     state = server.store.state()
     if state is not None and state.port == target.port:
         return server, "none named"

@@ -99,7 +99,7 @@ async def run_live(request: LiveRequest, reporter: Reporter) -> int:
     try:
         async with AsyncExitStack() as stack:
             reached = await stack.enter_async_context(reach(request.target, tell=reporter.line))
-            show_server(reporter, reached)
+            show_server(reporter, reached, request.target)
             return await _with_server(request, reporter, reached, interruption)
     except asyncio.CancelledError:
         if interruption.code is None:

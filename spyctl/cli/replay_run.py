@@ -13,7 +13,7 @@ from spyctl.bus.consumers import Consumers
 from spyctl.bus.in_flight import Sink
 from spyctl.bus.publishing import Publishing, RunRequest, publishing
 from spyctl.bus.runs import RunState, new_run_id
-from spyctl.bus.target import Reached, reach
+from spyctl.bus.target import Reached, Target, reach
 from spyctl.cli.framework.remedies import remedy_for
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.framework.signals import Interruption
@@ -75,7 +75,7 @@ async def run_replay(request: Request, plan: Plan, reporter: Reporter) -> int:
 async def _replay_to_nats(
     request: Request, plan: Plan, reporter: Reporter, interruption: Interruption, reached: Reached
 ) -> int:
-    show_server(reporter, reached)
+    show_server(reporter, reached, request.target)
     await _check_space(plan, request, reached)
     async with publishing(reached.connection, _run_request(request, plan, reached)) as run:
         for warning in run.stream.warnings:
@@ -123,7 +123,8 @@ def _content_options(request: Request, plan: Plan) -> dict[str, Any]:
     }
 
 
-def show_server(reporter: Reporter, reached: Reached) -> None:
+def show_server(reporter: Reporter, reached: Reached, target: Target) -> None:
+    """Show which server is used and, for the embedded one, why."""
     version = reached.connection.server_version
     embedded = reached.embedded
     if embedded is None or embedded.state is None:
@@ -131,9 +132,10 @@ def show_server(reporter: Reporter, reached: Reached) -> None:
         return
     state = embedded.state
     verb = "starting" if embedded.started else "sharing"
+    why = "--embedded" if target.embedded else reached.why
     reporter.block(
         "nats",
-        f"{reached.why}: {verb} nats-server {version} here",
+        f"{why}: {verb} nats-server {version} here",
         f"127.0.0.1:{state.port}, store {path_text(Path(state.store))}"
         + (", stopped at the end" if embedded.started else ""),
     )

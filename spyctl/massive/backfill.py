@@ -1,4 +1,4 @@
-"""Trades of a gap, over REST: what the socket has missed.
+"""Trades of a gap, over REST: what the socket missed.
 
 ``/v3/trades/{ticker}`` of Massive, all pages, in order: https://massive.com/docs/rest/stocks/trades-quotes/trades.
 """
@@ -17,11 +17,11 @@ from spyctl.timing.clock import Clock, SystemClock
 from spyctl.timing.instants import SECOND
 
 PAGE = 50_000
-AT_ONCE = 512  # trades taken in before what is live gets its turn
-MOST_PAGES = 1_000
+PIECE = 512  # trades taken in at once, so that live events get their turn
+MAX_PAGES = 1_000
 TRIES = 5
 PAUSE_S = 12.0  # a free plan allows five calls a minute
-MARGIN_NS = SECOND  # asked for on both sides; what was seen falls away by its identity
+MARGIN_NS = SECOND  # added on both sides; what was seen already is dropped by its identity
 
 
 @dataclass(slots=True)
@@ -33,7 +33,10 @@ class Filling:
 
 
 class Backfill:
-    """Fetches trades of past minutes; keeps to the vendor's rate limit, and to what it has got."""
+    """Fetches trades of past minutes, within the vendor's rate limit; what was fetched is kept when a page fails.
+
+    ``pause_s`` is how long it waits before it asks again.
+    """
 
     def __init__(self, rest: MassiveRest, *, pause_s: float = PAUSE_S, clock: Clock | None = None) -> None:
         self._rest = rest
@@ -60,7 +63,7 @@ class Backfill:
         query |= {"order": "asc", "sort": "timestamp"}
         path: str | None = f"/v3/trades/{symbol}"
         asked: set[str] = set()
-        while path is not None and path not in asked and len(asked) < MOST_PAGES:
+        while path is not None and path not in asked and len(asked) < MAX_PAGES:
             asked.add(path)
             answer = await self._page(symbol, path, query if len(asked) == 1 else {})
             trades = answer.document.get("results") or ()
@@ -68,7 +71,7 @@ class Backfill:
             path = following(answer)
 
     async def _page(self, symbol: str, path: str, query: dict[str, str | int]) -> Answer:
-        # One page; a hiccup is no reason to begin anew, nor to give up.
+        # One page; a failure is tried again, without the pages before it.
         why, pause_s = "", 0.0
         for _ in range(TRIES):
             await self._clock.wait_until(self._clock.now_ns() + round(pause_s * SECOND))
@@ -80,7 +83,7 @@ class Backfill:
                 continue
             if answer.code == 200 and answer.document:
                 return answer
-            why = answer.words if answer.code != 200 else "the answer is not JSON"
+            why = answer.message if answer.code != 200 else "the answer is not JSON"
             if answer.code in (401, 403):
                 raise KeyRefusedError(f"no trades of {symbol} over REST: {why}", "a plan that includes them")
             pause_s = answer.retry_after_s or self._pause_s
@@ -88,7 +91,7 @@ class Backfill:
 
 
 class Filler:
-    """Has what the gaps left out fetched and taken in.
+    """Has the trades of gaps fetched and taken in.
 
     ``hold`` and ``release`` bracket the time in which nothing that was seen may be forgotten; ``take`` takes an arrival
     of some tickers and returns how many of its trades were new.
@@ -112,7 +115,7 @@ class Filler:
         self._take = take
         self._info, self._warn = info, warn
         self._clock = clock
-        self._topics: dict[str, set[str]] = {}  # by feed: what was wanted while nothing arrived
+        self._topics: dict[str, set[str]] = {}  # by feed: the topics wanted while nothing arrived
 
     def lost(self, feed: str, topics: Collection[str]) -> None:
         """Note that nothing arrives any more on some topics of a feed."""
@@ -121,14 +124,14 @@ class Filler:
             self._hold()
 
     def wanted(self, feed: str, topics: Collection[str]) -> None:
-        """Note what is wanted now; it matters where nothing arrives."""
+        """Note the topics that are wanted now; they matter while nothing arrives."""
         if feed in self._topics:
             self._topics[feed].update(topics)
 
     def fill(self, feed: str, from_ns: int, to_ns: int) -> Coroutine[Any, Any, None]:
-        """Return what fetches all that was wanted of a feed between two instants (Unix ns).
+        """Return a coroutine that fetches all that was wanted of a feed between two instants (Unix ns).
 
-        The next gap may begin before it has.
+        The next gap may begin before it has run.
         """
         topics = self._topics.pop(feed)
         symbols = sorted(topic.removeprefix("T.") for topic in topics if topic.startswith("T."))
@@ -139,8 +142,8 @@ class Filler:
         try:
             filling = await self._backfill.trades(symbols, from_ns, to_ns)
             filled = 0
-            for start in range(0, len(filling.messages), AT_ONCE):
-                messages = filling.messages[start : start + AT_ONCE]
+            for start in range(0, len(filling.messages), PIECE):
+                messages = filling.messages[start : start + PIECE]
                 parsed = normalize(messages, feed, self._clock.time_ns(), EventSource.POLYGON_REST)
                 arrival = Arrival(feed, parsed.events, parsed.rejects, parsed.notes, self._clock.now_ns())
                 filled += await self._take(arrival, symbols)

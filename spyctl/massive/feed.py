@@ -189,7 +189,7 @@ class Feed:
             await end_task(tender)
         if end is not None:
             if end.code == _POLICY and not self._ending.asked:
-                self._statuses.evicted(end.words or "closed with 1008")
+                self._statuses.evicted(end.message or "closed with 1008")
             self._ending.ask(end.reason)
         return noticed_ns
 

@@ -1,9 +1,9 @@
-"""Massive (Polygon) messages → canonical events: the only place that knows what a wire field means.
+"""Massive (Polygon) messages → canonical events: the only place that knows what the fields on the wire mean.
 
 | field      | stock trade ``T`` | stock quote ``Q``  | option trade ``T`` | rule                                  |
 |------------|-------------------|--------------------|--------------------|---------------------------------------|
 | sym        | symbol            | symbol             | option_symbol      | ``O:`` tickers on the options feed    |
-| t          | ts_event_ns       | ts_event_ns        | ts_event_ns        | ms; other units are told by magnitude |
+| t          | ts_event_ns       | ts_event_ns        | ts_event_ns        | ms; other units by their magnitude    |
 | p, bp, ap  | price             | bid_px, ask_px     | price              | finite; trades > 0, quotes >= 0       |
 | s, bs, as  | size              | bid_sz, ask_sz     | size               | shares since 2025-11-03; contracts    |
 | ds         |                   |                    |                    | a fraction is counted `fractional`    |
@@ -62,7 +62,7 @@ class Status:
 
 @dataclass(slots=True)
 class Parsed:
-    """What one frame held; ``events`` come with their identities, ``notes`` name what is odd about some."""
+    """What one frame held; ``events`` come with their identities, ``notes`` name what is odd about an event."""
 
     events: list[tuple[LiveEvent, str]] = field(default_factory=list)
     statuses: list[Status] = field(default_factory=list)
@@ -105,8 +105,8 @@ def normalize(messages: Iterable[object], market: str, ts_recv_ns: int, source: 
             if kind == "status":
                 parsed.statuses.append(Status(str(message.get("status", "")), str(message.get("message", ""))))
             elif kind == "T":
-                one = _option_trade if market == OPTIONS else _stock_trade
-                parsed.events.append(one(message, ts_recv_ns, source, parsed.notes))
+                trade = _option_trade if market == OPTIONS else _stock_trade
+                parsed.events.append(trade(message, ts_recv_ns, source, parsed.notes))
             elif kind == "Q" and market == STOCKS:
                 parsed.events.append(_stock_quote(message, ts_recv_ns, source, parsed.notes))
             else:
@@ -122,8 +122,8 @@ def from_model(message: object) -> object:
     """Turn a message that a client library has parsed back into wire form; anything else is left as it is."""
     if isinstance(message, dict) or not hasattr(message, "event_type"):
         return message
-    found = {wire: getattr(message, name, None) for name, wire in _MODEL_FIELDS.items()}
-    return {wire: value for wire, value in found.items() if value is not None}
+    fields = {wire: getattr(message, name, None) for name, wire in _MODEL_FIELDS.items()}
+    return {wire: value for wire, value in fields.items() if value is not None}
 
 
 def from_rest(symbol: str, trade: dict[str, Any]) -> dict[str, Any]:
@@ -132,18 +132,18 @@ def from_rest(symbol: str, trade: dict[str, Any]) -> dict[str, Any]:
 
 
 def _unknown(kind: object) -> str:
-    # Counted by its name, where that may be one.
+    # Counted by its name, where it looks like one.
     named = isinstance(kind, str) and kind.isascii() and kind.isalnum() and len(kind) <= _MAX_KIND
     return f"unknown_ev {kind}" if named else "unknown_ev"
 
 
-def _sample(found: object) -> str:
-    if isinstance(found, str):
-        return found[:SAMPLE_BYTES]
+def _sample(message: object) -> str:
+    if isinstance(message, str):
+        return message[:SAMPLE_BYTES]
     try:
-        return repr(found)[:SAMPLE_BYTES]
+        return repr(message)[:SAMPLE_BYTES]
     except (RecursionError, ValueError):
-        return f"a {type(found).__name__}"
+        return f"a {type(message).__name__}"
 
 
 # --- the three messages
@@ -258,10 +258,10 @@ def _trade_size(message: dict[str, Any], notes: list[str]) -> int:
     if type(size) is float and math.isfinite(size) and not size.is_integer() and size > 0:
         notes.append("fractional")
         return int(size)
-    found = _size(message, "s")
-    if found == 0 and exact is None:
+    shares = _size(message, "s")
+    if shares == 0 and exact is None:
         notes.append("zero_size")
-    return found
+    return shares
 
 
 def _optional_int(message: dict[str, Any], key: str) -> int | None:
@@ -272,7 +272,7 @@ def _optional_int(message: dict[str, Any], key: str) -> int | None:
 def _conditions(message: dict[str, Any]) -> list[int] | None:
     value = message.get("c")
     if isinstance(value, list):
-        return [one for one in value if _is_int(one)]
+        return [item for item in value if _is_int(item)]
     return [value] if _is_int(value) else None
 
 
@@ -281,7 +281,7 @@ def _is_int(value: object) -> TypeGuard[int]:
 
 
 def _identity(text: str) -> str:
-    # It becomes a header: what does not belong into one is replaced by its digest.
+    # It becomes a header: what does not fit into one is replaced by its digest.
     if len(text) <= _MAX_ID and text.isascii() and text.isprintable() and " " not in text:
         return text
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

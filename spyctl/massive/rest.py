@@ -1,4 +1,4 @@
-"""Massive's REST API, as far as it is needed: one GET with a deadline, told apart by its status code.
+"""Massive's REST API, as far as it is needed: one GET with a deadline, with its status code.
 
 The vendor's own REST clients retry for long and hide the status code; see
 https://massive.com/docs/rest/quickstart for the paths.
@@ -16,20 +16,20 @@ import certifi
 import orjson
 import urllib3
 
-from spyctl.errors import PayloadError, UnreachableFeedError
+from spyctl.errors import PayloadError, UnreachableRestError
 from spyctl.market.option_tickers import parse_option_ticker
 
 REST_URL = "https://api.massive.com"
 CONNECT_S, READ_S = 3.0, 5.0
 _REASONS = {
     "NewConnectionError": "connection refused", "NameResolutionError": "no such host", "SSLError": "TLS failed",
-    "ConnectTimeoutError": "no answer", "ReadTimeoutError": "no answer", "ProtocolError": "no HTTP",
+    "ConnectTimeoutError": "no answer", "ReadTimeoutError": "no answer", "ProtocolError": "not HTTP",
 }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a GET brought: the HTTP status, the document (empty where it was no JSON), the server's clock as text."""
+    """What a GET brought: the HTTP status, the document (empty where it was not JSON), the server's clock as text."""
 
     code: int
     document: dict[str, Any]
@@ -37,8 +37,8 @@ class Answer:
     retry_after_s: float | None
 
     @property
-    def words(self) -> str:
-        """The server's own words about a failure."""
+    def message(self) -> str:
+        """The server's own message about a failure."""
         return str(self.document.get("error") or self.document.get("message") or f"HTTP {self.code}")
 
 
@@ -54,7 +54,7 @@ class MassiveRest:
         self._pool = urllib3.PoolManager(timeout=timeout, retries=False, ssl_context=context)
 
     def get(self, path: str, **query: str | int) -> Answer:
-        """Return the answer to a GET. Raises :class:`UnreachableFeedError` where there is none."""
+        """Return the answer to a GET. Raises :class:`UnreachableRestError` where there is none."""
         url = path if path.startswith(self._url) else self._url + path
         if query:
             url += "?" + urlencode(query)
@@ -62,8 +62,8 @@ class MassiveRest:
             response = self._pool.request("GET", url, headers=self._headers)
         except urllib3.exceptions.HTTPError as error:
             reason = _REASONS.get(type(error).__name__, type(error).__name__)
-            raise UnreachableFeedError(
-                f"{self.host} cannot be reached: {reason}", "check network, proxy and --rest-url"
+            raise UnreachableRestError(
+                f"{self.host} cannot be reached: {reason}", "check network, proxy and the address"
             ) from None
         try:
             document = orjson.loads(response.data)
@@ -82,9 +82,9 @@ class MassiveRest:
         answer = self.get(path, **query)
         yield answer
         asked: set[str] = set()
-        while (path_of_next := following(answer)) is not None and path_of_next not in asked:
-            asked.add(path_of_next)
-            answer = self.get(path_of_next)
+        while (next_path := following(answer)) is not None and next_path not in asked:
+            asked.add(next_path)
+            answer = self.get(next_path)
             yield answer
 
 
@@ -99,7 +99,7 @@ def following(answer: Answer) -> str | None:
 def listed_contracts(rest: MassiveRest, underlying: str, expiry: date) -> tuple[Answer, list[str]]:
     """Return the last answer, and the tickers of the contracts of an underlying that expire on a day.
 
-    Raises :class:`UnreachableFeedError`.
+    Raises :class:`UnreachableRestError`.
     """
     query: dict[str, str | int] = {"underlying_ticker": underlying, "expiration_date": str(expiry), "limit": 1000}
     answers = list(rest.pages("/v3/reference/options/contracts", **query))
@@ -110,7 +110,7 @@ def listed_contracts(rest: MassiveRest, underlying: str, expiry: date) -> tuple[
 def listed_strikes(rest: MassiveRest, underlying: str, expiry: date) -> frozenset[int] | None:
     """Return the strikes (in thousandths) listed for an underlying's expiry, ``None`` where the vendor does not say.
 
-    Contracts of another root (adjusted ones) do not count. Raises :class:`UnreachableFeedError`.
+    Contracts of another root (adjusted ones) do not count. Raises :class:`UnreachableRestError`.
     """
     answer, tickers = listed_contracts(rest, underlying, expiry)
     strikes = set()

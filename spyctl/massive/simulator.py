@@ -34,8 +34,8 @@ Message = dict[str, Any]
 class Walk:
     """A plausible SPY: each call of :meth:`step` gives the messages of a moment.
 
-    The price drifts by ``trend`` dollars a minute. Trade ids and sequences count up from ``first_id``; unless given,
-    another walk on the same day has other ones, as at the vendor.
+    The price drifts by ``trend`` dollars a minute. Trade ids and sequences count up from ``first_id``; by
+    default two walks on the same day do not share any, as at the vendor.
     """
 
     def __init__(
@@ -54,21 +54,21 @@ class Walk:
         self._ms: int | None = None
 
     def step(self, count: int, ms: int, topics: Iterable[str]) -> list[Message]:
-        """Return ``count`` messages at a time (Unix ms); of options those among the topics that somebody holds."""
+        """Return ``count`` messages at a time (Unix ms); options are those among the topics."""
         elapsed_ms = 0 if self._ms is None else ms - self._ms
         self.price = max(1.0, self.price + self._trend * elapsed_ms / 60_000)
         self._ms = ms
         options = [ticker for topic in topics if (ticker := _ticker(topic)) is not None]
-        found: list[Message] = []
+        messages: list[Message] = []
         for _ in range(count):
             dice = self._random.random()
             if dice < 0.7:
-                found.append(self._quote(ms))
+                messages.append(self._quote(ms))
             elif dice < 0.9 or not options:
-                found.append(self._trade(ms))
+                messages.append(self._trade(ms))
             else:
-                found.append(self._option_trade(ms, self._near(options)))
-        return found
+                messages.append(self._option_trade(ms, self._near(options)))
+        return messages
 
     def _next_id(self) -> int:
         self._trade_id += 1
@@ -114,7 +114,7 @@ def _ticker(topic: str) -> OptionTicker | None:
 
 @dataclass(slots=True)
 class Peer:
-    """One connection as the server sees it."""
+    """One connection as the server sees it; ``heard`` is every message it sent, ``topics`` what it is subscribed to."""
 
     market: str
     socket: ServerConnection
@@ -131,7 +131,7 @@ class Peer:
         await self.say(_status(status, message))
 
     def abort(self) -> None:
-        """Cut the connection without a word."""
+        """Cut the connection without a close frame."""
         self.socket.transport.abort()
 
 
@@ -140,14 +140,14 @@ def _status(status: str, message: str) -> Message:
 
 
 class Script:
-    """How the server answers; a test overrides what it wants to be otherwise."""
+    """How the server answers; a test overrides what it wants different."""
 
     async def greet(self, peer: Peer) -> None:
         """Answer a new connection."""
         await peer.status("connected", "Connected Successfully")
 
     async def authenticate(self, peer: Peer, key: str) -> bool:
-        """Answer a key; returns whether to go on."""
+        """Answer a key; returns whether the connection goes on."""
         await peer.status("auth_success", "authenticated")
         return True
 
@@ -181,7 +181,7 @@ class Simulator:
 
     @property
     def url(self) -> str:
-        """Where it listens, as ``--feed-url`` takes it."""
+        """Where it listens; ``/stocks`` and ``/options`` are below it."""
         assert self._server is not None
         return f"ws://127.0.0.1:{next(iter(self._server.sockets)).getsockname()[1]}"
 

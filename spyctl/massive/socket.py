@@ -1,8 +1,8 @@
 """One connection to one market's WebSocket at Massive (Polygon), over the vendor's client library.
 
 The library is the transport alone: raw frames, a fresh client for each connection, no reconnecting of its own (it does
-that without a pause, may lose the subscriptions, and takes a clean close for the end of its work). Everything that
-has to be known about the library stands in this file. Protocol: https://massive.com/docs/websocket/quickstart.
+that without a pause, may lose the subscriptions, and takes a clean close for the end of its work). All knowledge about
+the library is in this file. Protocol: https://massive.com/docs/websocket/quickstart.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from spyctl.timing.tasks import end_task
 LIBRARIES = ("polygon", "massive")  # the same code under two names
 MAX_FRAME = 16 << 20
 _CLOSE_S = 2.0
-_DOUBT_S = 1.0  # without a connection, until somebody looks why
+_DOUBT_S = 1.0  # without a connection, until the reason is looked for
 _PORTS = {"wss": 443, "ws": 80}
 _UPGRADE = (
     "GET /{market} HTTP/1.1\r\nHost: {where}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -53,11 +53,11 @@ class SocketRequest:
 
 @dataclass(frozen=True, slots=True)
 class SocketEnd:
-    """Why a connection ended; ``code`` and ``words`` are those of the close frame, where there was one."""
+    """Why a connection ended; ``code`` and ``message`` are those of the close frame, where there was one."""
 
     reason: str
     code: int | None = None
-    words: str = ""
+    message: str = ""
 
 
 class Socket(Protocol):
@@ -66,15 +66,16 @@ class Socket(Protocol):
     async def run(self, receive: Receive) -> SocketEnd:
         """Connect, authenticate, subscribe, and hand on every frame from the answer to the key on.
 
-        Ends with the connection, or when ``receive`` returns false.
+        The library ``massive`` hands on the greeting before it too. Ends with the connection, or when ``receive``
+        returns false.
         """
         ...
 
     def subscribe(self, topics: Collection[str]) -> None:
-        """Ask for topics."""
+        """Subscribe to topics."""
 
     def unsubscribe(self, topics: Collection[str]) -> None:
-        """Let topics go."""
+        """Unsubscribe from topics."""
 
     def repeat(self, subscribe: Collection[str], unsubscribe: Collection[str]) -> None:
         """Say again what the server has not acknowledged."""
@@ -136,12 +137,12 @@ class VendorSocket:
             await end_task(connection)
 
     def subscribe(self, topics: Collection[str]) -> None:
-        """Ask for topics."""
+        """Subscribe to topics."""
         if self._client is not None and topics:
             self._client.subscribe(*sorted(topics))
 
     def unsubscribe(self, topics: Collection[str]) -> None:
-        """Let topics go."""
+        """Unsubscribe from topics."""
         if self._client is not None and topics:
             self._client.unsubscribe(*sorted(topics))
 
@@ -154,7 +155,7 @@ class VendorSocket:
             client.subs.difference_update(subscribe)
             client.schedule_resub = True
         if unsubscribe:
-            client.subs |= set(unsubscribe)  # or the client would not let go of what it believes gone
+            client.subs |= set(unsubscribe)  # or the client would not unsubscribe from what it believes gone
             client.unsubscribe(*sorted(unsubscribe))
 
     async def close(self) -> None:
@@ -173,7 +174,7 @@ class VendorSocket:
         )  # fmt: skip
 
     async def _look_for_server(self) -> str:
-        # The library tries for ever where nothing listens, and does not say so; empty where all seems well.
+        # The library retries endlessly, in silence, where nothing listens; empty where all seems well.
         await asyncio.sleep(min(_DOUBT_S, self._request.connect_s / 4))
         if getattr(self._client, "websocket", None) is not None or getproxies():
             return ""

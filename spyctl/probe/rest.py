@@ -66,10 +66,10 @@ def _key_check(request: ProbeRequest, key: str, host: str, answer: Answer, took_
     shown = masked(request.key_name, key)
     if _is_market_status(answer):
         return CheckResult("key", Verdict.PASS, f"{shown} accepted by {host}", took_s)
-    text = f"{host} answers {answer.code}: {answer.words}"
+    text = f"{host} answers {answer.code}: {answer.message}"
     match answer.code:
         case 401:
-            text = f"{shown} refused: 401 {answer.words}"
+            text = f"{shown} refused: 401 {answer.message}"
             return CheckResult("key", Verdict.FAIL, text, took_s, Advice.COPY_KEY, code=ExitCode.KEY)
         case 403:
             return CheckResult("key", Verdict.FAIL, text, took_s, Advice.BETTER_PLAN, code=ExitCode.KEY)
@@ -110,9 +110,9 @@ async def _timed(name: str, rest_host: str, check: Callable[[], CheckResult]) ->
 
 def _refusal(name: str, what: str, answer: Answer) -> CheckResult:
     if answer.code == 429:
-        return CheckResult(name, Verdict.WARN, f"{what}: {answer.words}", advice=Advice.WAIT_A_MINUTE)
+        return CheckResult(name, Verdict.WARN, f"{what}: {answer.message}", advice=Advice.WAIT_A_MINUTE)
     code = ExitCode.KEY if answer.code in (401, 403) else ExitCode.FAILED
-    text = f"{what} refused: {answer.code} {answer.words}"
+    text = f"{what} refused: {answer.code} {answer.message}"
     return CheckResult(name, Verdict.FAIL, text, advice=Advice.BETTER_PLAN, code=code)
 
 

@@ -17,7 +17,6 @@ FOLDERS = ("spyctl", "tests")
 EXCEPTIONS = {
     "spyctl/dbn/quality.py Quality attributes": "a plain record, one attribute for each figure of the report",
     "tests/benchmarks/bench.py rows lines": UNTIL_SPLIT,
-    "tests/integration/live/test_session.py running parameters": UNTIL_SPLIT,
 }
 
 

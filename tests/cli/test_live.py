@@ -190,21 +190,3 @@ async def test_a_refused_key_exits_with_4_and_is_never_shown(cli: Cli, nats_serv
     assert result.returncode == 4
     assert "error: the stocks feed refuses the key: authentication failed" in result.stderr
     assert KEY not in result.stdout + result.stderr
-
-
-def test_silence_is_suspicious_in_the_session_of_spy_alone() -> None:
-    from types import SimpleNamespace
-
-    from spyctl.cli.live_run import SimulatedMarket, _silence_is_suspicious
-
-    noon = 1_765_904_400 * 10**9  # Tue 2025-12-16 12:00 New York
-    night = noon + 12 * 3_600 * 10**9
-
-    def suspicious(underlying: str, sim: SimulatedMarket | None = None) -> list[bool]:
-        request = SimpleNamespace(sim=sim, manager=SimpleNamespace(underlying=underlying))
-        return [_silence_is_suspicious(request)(ns) for ns in (noon, night)]  # type: ignore[arg-type]
-
-    assert suspicious("SPY") == [True, False]
-    assert suspicious("ABCD") == [False, False]
-    assert suspicious("SPY", SimulatedMarket(200, 7, 0.0)) == [True, True]
-    assert suspicious("SPY", SimulatedMarket(1, 7, 0.0)) == [False, False]

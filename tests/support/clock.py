@@ -61,7 +61,10 @@ class FakeClock:
 
 
 class JumpingClock(FakeClock):
-    """A clock that a wait moves to its end, plus ``overshoot_ns``: a replay of hours takes no time."""
+    """A clock that a wait moves to its end, plus ``overshoot_ns``: a replay of hours takes no time.
+
+    A wait whose ``interrupt`` is set already moves nothing.
+    """
 
     def __init__(self, now_ns: int = SECOND, wall_ns: int = WALL_NS, *, overshoot_ns: int = 0) -> None:
         super().__init__(now_ns, wall_ns)
@@ -69,4 +72,6 @@ class JumpingClock(FakeClock):
 
     async def wait_until(self, ns: int, interrupt: asyncio.Event | None = None) -> None:
         self.waits.append(ns - self._now_ns)
+        if interrupt is not None and interrupt.is_set():
+            return
         self.advance(max(0, ns - self._now_ns) + self._overshoot_ns)

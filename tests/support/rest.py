@@ -17,7 +17,7 @@ class FakeRest:
     """``answers`` maps the start of a path to answers, given in turn, the last one again and again."""
 
     def __init__(self, answers: dict[str, Answer | list[Answer]]) -> None:
-        self.answers = {path: found if isinstance(found, list) else [found] for path, found in answers.items()}
+        self.answers = {path: turns if isinstance(turns, list) else [turns] for path, turns in answers.items()}
         self.asked: list[tuple[str, dict[str, list[str]], str | None]] = []
         self.url = ""
 

@@ -1,10 +1,8 @@
-"""How events are sent and acknowledged, and what both ways of it have in common: putting right what breaks."""
+"""What both acknowledgement protocols have in common: patience, and the repair of whatever breaks."""
 
 import asyncio
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from spyctl.bus.connection import Connection
@@ -21,7 +19,7 @@ _UNTAKEN = "no stream takes them"
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long an acknowledgement may take, a server be away, and refuse to store anything; in seconds."""
+    """How long an acknowledgement may take, a server be away, or a server refuse to store anything; in seconds."""
 
     ack_s: float = 5.0
     outage_s: float = 120.0
@@ -63,6 +61,7 @@ class AckProtocol(ABC):
     async def open(self, in_flight: InFlight, run_id: str) -> None:
         """Get ready to send."""
         self._in_flight = in_flight
+        self._clock = in_flight.clock
         self._run_id = run_id
         self._inbox = self._connection.inbox()
         await self._listen()
@@ -78,12 +77,10 @@ class AckProtocol(ABC):
 
     async def trouble(self) -> None:
         """Return when :meth:`repair` has something to do, and now and then."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(min(_TEND_S, self._patience.ack_s)):
-                await self._broken.wait()
+        await self._wait(min(_TEND_S, self._patience.ack_s), self._broken)
 
     async def repair(self) -> None:
-        """Put things right: wait for the server, find out what it holds, send the rest again.
+        """Repair: wait for the server, find out what it holds, send the rest again.
 
         Returns at once where nothing is wrong. Raises :class:`RefusedError` or :class:`UnreachableError`
         where the server will not take what is in flight.
@@ -98,26 +95,26 @@ class AckProtocol(ABC):
                 f"{self._connection.url} has acknowledged nothing for {self._patience.outage_s:g} s",
                 f"nats stream info {self._stream.name} tells more",
             )
-        self._attempt_ns = time.monotonic_ns()
+        self._attempt_ns = self._clock.now_ns()
         if not await self._settle():
-            await asyncio.sleep(_RETRY_PAUSE_S)
+            await self._wait(_RETRY_PAUSE_S)
             return
         if self._refusal:
             self._refusals += 1
             if self._refusals == 1:
-                self._refused_ns = time.monotonic_ns()
-            elif time.monotonic_ns() - self._refused_ns > self._refusal_limit_s() * SECOND:
+                self._refused_ns = self._clock.now_ns()
+            elif self._clock.now_ns() - self._refused_ns > self._refusal_limit_s() * SECOND:
                 raise RefusedError(
                     f"the server refuses to store events: {self._refusal}",
                     f"nats stream info {self._stream.name} tells more",
                 )
-            await asyncio.sleep(_REFUSAL_PAUSE_S * min(self._refusals, 8))
+            await self._wait(_REFUSAL_PAUSE_S * min(self._refusals, 8))
         self._refusal = ""
         self._broken.clear()
         for chunk in self._in_flight.unacknowledged():
             if not await self._send(chunk):
                 self._broken.set()
-                await asyncio.sleep(_RETRY_PAUSE_S)
+                await self._wait(_RETRY_PAUSE_S)
                 break
             self._in_flight.delivery.resent += len(chunk.batch)
 
@@ -142,6 +139,9 @@ class AckProtocol(ABC):
     async def _keep_alive(self) -> None:  # noqa: B027
         """Do what has to be done now and then while all is well."""
 
+    async def _wait(self, for_s: float, interrupt: asyncio.Event | None = None) -> None:
+        await self._clock.wait_until(self._clock.now_ns() + round(for_s * SECOND), interrupt)
+
     # --- what may break
 
     def _refused(self, reason: str | None) -> None:
@@ -165,4 +165,4 @@ class AckProtocol(ABC):
         since = max(oldest_ns, self._attempt_ns if since_attempt else 0)
         if not (since_attempt and self._in_flight.has_hole):
             since = max(since, self._in_flight.progress_ns)
-        return time.monotonic_ns() - since > limit_s * SECOND
+        return self._clock.now_ns() - since > limit_s * SECOND

@@ -15,9 +15,7 @@ was restarted, or away for long), the stream is asked how much it holds behind t
 
 import asyncio
 import secrets
-import time
 from collections.abc import Sequence
-from contextlib import suppress
 from enum import IntEnum, StrEnum
 from typing import Any
 
@@ -54,7 +52,7 @@ class Op(IntEnum):
 
 
 class BatchState(StrEnum):
-    """How a batch stands."""
+    """The state of a batch."""
 
     NEW = "new"
     STARTED = "started"
@@ -152,12 +150,13 @@ class FastIngest(AckProtocol):
         self._run = run
         self._counted = tuple(run.record.subjects) if run is not None else self._subjects
         self._batch: Batch | None = None
-        self._committed_ns = self._sent_ns = time.monotonic_ns()
+        self._committed_ns = self._sent_ns = 0
 
     async def _listen(self) -> None:
         # An acknowledgement has to come before the bounds are reached.
         most = min(self._in_flight.max_messages // 4, self._in_flight.max_bytes // _LARGE)
         self._flow = max(1, min(self._flow, most))
+        self._committed_ns = self._sent_ns = self._clock.now_ns()
         await self._connection.subscribe(f"{self._inbox}.>", self._on_reply)
 
     async def finish(self) -> None:
@@ -194,7 +193,7 @@ class FastIngest(AckProtocol):
         head, tail = f"{self._inbox}.{batch.name}.{self._flow}.fail.", f".{op.value}.$FI"
         frames = pub_frames(chunk.batch[part], self._subjects, head, batch.sent + 1, tail)
         batch.sent += part.stop - part.start
-        self._sent_ns = time.monotonic_ns()
+        self._sent_ns = self._clock.now_ns()
         return await self._connection.write(frames)
 
     async def _ask(self, batch: Batch, number: int, op: Op) -> bool:
@@ -202,10 +201,8 @@ class FastIngest(AckProtocol):
         return await self._connection.write(f"PUB {self._counted[0]} {reply} 0\r\n\r\n".encode())
 
     async def _begun(self, batch: Batch) -> bool:
-        # The first acknowledgement says that the server takes batches; flooding before it would be lost labour.
-        with suppress(TimeoutError):
-            async with asyncio.timeout(min(ANSWER_S, self._patience.ack_s)):
-                await batch.answered.wait()
+        # The first acknowledgement says that the server takes batches; sending more before it may be wasted.
+        await self._wait(min(ANSWER_S, self._patience.ack_s), batch.answered)
         return batch.state is BatchState.OPEN and not self._broken.is_set()
 
     async def _settle(self) -> bool:
@@ -217,10 +214,8 @@ class FastIngest(AckProtocol):
             batch.on(BatchEvent.COMMIT)
             if not await self._ask(batch, batch.sent + 1, Op.COMMIT):
                 return False
-            try:
-                async with asyncio.timeout(min(ANSWER_S, self._patience.ack_s)):
-                    await batch.ended.wait()
-            except TimeoutError:
+            await self._wait(min(ANSWER_S, self._patience.ack_s), batch.ended)
+            if not batch.ended.is_set():
                 return False
         if batch.stored is not None:
             count, seq = batch.stored
@@ -261,14 +256,14 @@ class FastIngest(AckProtocol):
         batch = self._batch
         if batch is None or not batch.sent:
             return
-        if time.monotonic_ns() - self._committed_ns > COMMIT_S * SECOND and self._sent_ns > self._committed_ns:
+        if self._clock.now_ns() - self._committed_ns > COMMIT_S * SECOND and self._sent_ns > self._committed_ns:
             # A commit tells position and sequence exactly: the checkpoint that a later resume stands on.
             if not await self._settle():
                 self._broken.set()
-            self._committed_ns = time.monotonic_ns()
+            self._committed_ns = self._clock.now_ns()
             return
-        if time.monotonic_ns() - self._sent_ns >= PING_S * SECOND:
-            self._sent_ns = time.monotonic_ns()
+        if self._clock.now_ns() - self._sent_ns >= PING_S * SECOND:
+            self._sent_ns = self._clock.now_ns()
             await self._ask(batch, batch.sent, Op.PING)
 
     # --- answers

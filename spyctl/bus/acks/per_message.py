@@ -7,9 +7,6 @@ a new epoch; the server drops what it already holds by its id. Where that memory
 (its duplicate window), the stream itself is read instead.
 """
 
-import asyncio
-from contextlib import suppress
-
 import orjson
 from nats.aio.msg import Msg
 
@@ -77,11 +74,12 @@ class PerMessage(AckProtocol):
 
     async def _answers(self) -> None:
         # After a refusal the answers to what was sent behind it are still to come.
-        with suppress(TimeoutError):
-            while self._in_flight.count:
-                self._in_flight.moved.clear()
-                async with asyncio.timeout(min(SETTLE_S, self._patience.ack_s)):
-                    await self._in_flight.moved.wait()
+        moved = self._in_flight.moved
+        while self._in_flight.count:
+            moved.clear()
+            await self._wait(min(SETTLE_S, self._patience.ack_s), moved)
+            if not moved.is_set():
+                return
 
     async def _find_stored(self) -> bool:
         # Reads what the stream got after what is certain, and takes our ids found there as acknowledged.

@@ -35,6 +35,7 @@ REMEDIES: dict[type[SpyctlError], Callable[[Any], str]] = {
     errors.ResumeError: lambda _: "leave --resume out to play it anew",
     errors.NoRunError: lambda _: "leave --resume out to begin one",
     errors.OtherRunError: lambda _: "the same files and options, or leave --resume out",
+    errors.UnreachableRestError: lambda _: "check network, proxy and --rest-url",
     errors.NoServerError: lambda _: "start one, or name none (--nats-url, NATS_URL) to use the embedded server",
     errors.NoServerNamedError: lambda _: "--nats-url URL, or --embedded",
     errors.NotNatsError: lambda _: "--nats-url names another server, --embedded uses our own",

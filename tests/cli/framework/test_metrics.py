@@ -93,23 +93,6 @@ def test_the_live_side_is_ready_while_feeds_and_nats_are_up(start: Start, nats_s
     eventually_sync(lambda: get(f"{url}/readyz")[0] == 200)
 
 
-def test_the_live_side_is_not_ready_before_its_feeds_are_up() -> None:
-    from types import SimpleNamespace
-    from typing import Any, cast
-
-    from spyctl.cli.live_run import _figures
-    from spyctl.live.feed_policy import equity_policies
-    from spyctl.market.feeds import FeedState
-    from tests.support.live import StillFeed, still_session
-
-    session, nobody = still_session(), cast(Any, SimpleNamespace(now=()))
-    feeds = [StillFeed(name=name, state=FeedState.CONNECTING) for name in ("stocks", "options")]
-    policies = equity_policies(feeds[0], feeds[1], session.window)
-    for waiting_for in ("the stocks and options feed", "the options feed", ""):
-        assert _figures(session, policies, nobody, "MARKET_DATA").waiting_for == waiting_for
-        next((feed for feed in feeds if feed.state is not FeedState.UP), feeds[0]).state = FeedState.UP
-
-
 def test_a_stuck_event_loop_is_not_healthy() -> None:
     import asyncio
     from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""A replicated stream whose leader dies: nothing lost, doubled or reordered."""
+"""A replicated stream whose leader dies: nothing lost, duplicated or reordered."""
 
 import asyncio
 import time
@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from spyctl.bus.acks.fast_ingest import FastIngest
 from spyctl.bus.acks.per_message import PerMessage
 from spyctl.bus.connection import ApiError, Connection, connect
 from spyctl.bus.publisher import Publisher
 from spyctl.bus.stream import desired_config, ensure_stream
 from spyctl.errors import BusError
-from tests.integration.bus.test_publisher import SUBJECT, publish
+from tests.support.publishing import SUBJECT, Protocol, each_protocol, publish
 from tests.support.servers import NatsServer, unused_port
 from tests.support.stream import read_stream
 
@@ -54,27 +53,27 @@ async def replicated(connection: Connection) -> str:
         await asyncio.sleep(0.1)
 
 
-@pytest.mark.parametrize("protocol", [PerMessage, FastIngest], ids=["per-message", "fast-ingest"])
+@each_protocol
 async def test_a_replicated_stream_loses_and_duplicates_nothing_when_its_leader_dies(
-    cluster: dict[str, NatsServer], protocol: type[PerMessage] | type[FastIngest]
+    cluster: dict[str, NatsServer], protocol: Protocol
 ) -> None:
     count, piece = (3_000, 97) if protocol is PerMessage else (60_000, 500)
     connection = await connect([server.url for server in cluster.values()])
     leader = await replicated(connection)
     stream = await ensure_stream(connection)
-    one = Publisher(protocol(connection, stream, [SUBJECT]), "run1")
-    await one.open()
-    sending = asyncio.create_task(publish(one, range(count), piece))
-    while one.delivery.acked < count // 3:
+    publisher = Publisher(protocol(connection, stream, [SUBJECT]), "run1")
+    await publisher.open()
+    sending = asyncio.create_task(publish(publisher, range(count), piece))
+    while publisher.delivery.acked < count // 3:
         assert not sending.done(), sending.exception()
         await asyncio.sleep(0.005)
     cluster[leader].stop(kill=True)
     await sending
-    await one.drain()
-    delivery = one.delivery
+    await publisher.drain()
+    delivery = publisher.delivery
     assert (delivery.published, delivery.acked, delivery.reordered) == (count, count, 0)
-    await one.close()
+    await publisher.close()
     url = connection.url
     await connection.close()
-    found = [payload for _, _, payload, _ in await read_stream(url)]
-    assert found == [b"event %d" % n for n in range(count)]
+    payloads = [payload for _, _, payload, _ in await read_stream(url)]
+    assert payloads == [b"event %d" % n for n in range(count)]

@@ -1,10 +1,13 @@
-"""What we use of nats-py without it being documented; a new version that changes it fails here, loudly."""
+"""A connection to a real server: its errors, its writing, and the undocumented parts of nats-py that it uses."""
 
 import asyncio
+import time
+from pathlib import Path
 
 import pytest
 
-from spyctl.bus.connection import connect, masked
+from spyctl.bus.connection import ApiError, connect, masked
+from spyctl.errors import NoJetStreamError, NoServerError, NotNatsError, RefusedError, UnreachableError
 from tests.support.servers import NatsServer
 from tests.support.waiting import eventually
 
@@ -41,8 +44,7 @@ async def test_written_frames_arrive_at_once_and_none_is_kept_over_a_disconnect(
     await connection.close()
 
 
-async def test_a_server_that_reads_nothing_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("spyctl.bus.connection.WRITE_TIMEOUT_S", 0.2)
+async def test_a_server_that_reads_nothing_is_disconnected() -> None:
     stuck = asyncio.Event()
 
     async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -55,7 +57,8 @@ async def test_a_server_that_reads_nothing_is_disconnected(monkeypatch: pytest.M
         writer.close()
 
     async with await asyncio.start_server(speak, "127.0.0.1", 0) as server:
-        connection = await connect([f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}"])
+        url = f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        connection = await connect([url], write_timeout_s=0.2)
         frames = b"PUB a 65536\r\n" + b"x" * 65_536 + b"\r\n"
         assert not await connection.write(frames * 400)
         async with asyncio.timeout(10):
@@ -66,3 +69,87 @@ async def test_a_server_that_reads_nothing_is_disconnected(monkeypatch: pytest.M
 def test_a_url_is_shown_without_its_secrets() -> None:
     assert masked("nats://me:hunter2@host:4222") == "nats://host:4222"
     assert masked("host") == "nats://host"
+
+
+async def test_a_server_without_jetstream_is_an_error(tmp_path: Path) -> None:
+    server = NatsServer(tmp_path / "plain", jetstream=False).start()
+    try:
+        connection = await connect([server.url])
+        with pytest.raises(NoJetStreamError, match="JetStream"):
+            await connection.jetstream_info()
+        await connection.close()
+    finally:
+        server.stop()
+
+
+async def test_an_address_where_nothing_answers_is_an_error_at_once(free_port: int) -> None:
+    begun = time.monotonic()
+    with pytest.raises(NoServerError, match=f"no NATS server answers on nats://127.0.0.1:{free_port}"):
+        await connect([f"nats://127.0.0.1:{free_port}"])
+    assert time.monotonic() - begun < 10
+
+
+async def test_one_of_several_servers_is_enough(nats_server: NatsServer, free_port: int) -> None:
+    for _ in range(4):
+        connection = await connect([f"nats://127.0.0.1:{free_port}", nats_server.url])
+        assert connection.url == nats_server.url
+        await connection.close()
+
+
+async def test_a_password_in_a_url_is_never_shown(free_port: int) -> None:
+    with pytest.raises(UnreachableError) as caught:
+        await connect([f"nats://me:hunter2@127.0.0.1:{free_port}"])
+    assert "hunter2" not in caught.value.message + caught.value.remedy
+
+
+async def test_what_answers_and_does_not_speak_nats_is_named() -> None:
+    async def speak_http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(speak_http, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(NotNatsError, match=f"what answers on nats://127.0.0.1:{port} does not speak NATS"):
+            await connect([f"nats://127.0.0.1:{port}"])
+
+
+async def test_a_server_that_takes_only_small_messages_is_refused(tmp_path: Path) -> None:
+    server = NatsServer(tmp_path / "small", extra="max_payload: 1000").start()
+    try:
+        with pytest.raises(RefusedError, match="takes messages of 1,000 bytes at most, 16,384 are needed"):
+            await connect([server.url])
+    finally:
+        server.stop()
+
+
+async def test_an_answer_of_jetstream_is_a_document_and_a_refusal_an_error_with_its_codes(
+    nats_server: NatsServer,
+) -> None:
+    connection = await connect([nats_server.url])
+    assert (await connection.jetstream_info())["limits"]
+    with pytest.raises(ApiError, match=r"stream not found \(10059\)") as caught:
+        await connection.api("STREAM.INFO.NONE")
+    assert (caught.value.code, caught.value.err_code) == (404, 10059)
+    await connection.close()
+
+
+async def test_a_server_that_stays_away_is_unreachable_after_the_time_given(nats_server: NatsServer) -> None:
+    connection = await connect([nats_server.url])
+    broken: list[bool] = []
+    connection.on_disconnect(lambda: broken.append(True))
+    nats_server.stop()
+    await eventually(lambda: bool(broken))
+    with pytest.raises(UnreachableError, match="went away and did not come back within 0.1 s"):
+        await connection.wait_connected(0.1)
+    await connection.close()
+
+
+async def test_versions_are_compared_as_numbers(nats_server: NatsServer) -> None:
+    connection = await connect([nats_server.url])
+    connection._client._server_info["version"] = "2.14.1-RC.2"
+    assert connection.server_at_least(2, 9)
+    assert connection.server_at_least(2, 14)
+    assert not connection.server_at_least(2, 15)
+    assert not connection.server_at_least(3, 0)
+    await connection.close()

@@ -1,11 +1,8 @@
 """The life of a run: whatever happens, its record tells the truth, and a lost lease stops whoever publishes."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from spyctl.bus.acks.mode import AckMode
@@ -16,6 +13,7 @@ from spyctl.bus.runs import RunRecord, Runs, RunState
 from spyctl.errors import LeaseHeldError, LeaseLostError
 from spyctl.market.encode import EncodedBatch
 from spyctl.market.subjects import rank_of
+from tests.support.batches import numbered
 from tests.support.servers import NatsServer
 from tests.support.stream import read_stream
 from tests.support.waiting import eventually
@@ -26,18 +24,8 @@ REQUEST = RunRequest(command="replay", leased=SUBJECTS)
 MODES = pytest.mark.parametrize("mode", [AckMode.FAST, AckMode.MESSAGE])
 
 
-@pytest.fixture
-async def connection(nats_server: NatsServer) -> AsyncIterator[Connection]:
-    made = await connect([nats_server.url])
-    yield made
-    await made.close()
-
-
 def events(count: int, first: int = 0) -> EncodedBatch:
-    payloads = [b"event %6d" % (first + n) for n in range(count)]
-    rows = np.array(payloads).view(np.uint8).reshape(count, -1)
-    ranks, none = np.full(count, rank_of(SUBJECTS[0]), np.uint8), np.zeros(count, np.int64)
-    return EncodedBatch(rows, np.full(count, 12, np.uint32), ranks, none, none.astype(bool))
+    return numbered(range(first, first + count), rank_of(SUBJECTS[0]))
 
 
 async def record_of(connection: Connection, run: Publishing) -> RunRecord:
@@ -67,6 +55,20 @@ async def test_a_run_that_returns_early_has_ended_and_one_that_raises_has_failed
             raise ZeroDivisionError
     assert (await record_of(connection, ended)).state is RunState.ENDED
     assert (await record_of(connection, failed)).state is RunState.FAILED
+
+
+@MODES
+async def test_a_run_that_fails_with_every_event_acknowledged_is_resumed_after_the_last_one(
+    connection: Connection, mode: AckMode
+) -> None:
+    request = replace(REQUEST, ack_mode=mode, paced=True)
+    with pytest.raises(ZeroDivisionError):  # noqa: PT012
+        async with publishing(connection, request) as failed:
+            await failed.publisher.publish(events(20))
+            await eventually(lambda: failed.publisher.in_flight == 0)
+            raise ZeroDivisionError  # before a commit has moved the checkpoint
+    async with publishing(connection, replace(request, resume=failed.run_id)) as resumed:
+        assert resumed.position == 20
 
 
 async def test_a_second_run_on_the_same_subjects_is_refused(connection: Connection) -> None:
@@ -110,14 +112,6 @@ async def test_a_lost_lease_stops_whoever_publishes(
     assert stopped.is_set()
     assert robbed.publisher.delivery.published == robbed.publisher.delivery.acked == published
     assert len(await read_stream(nats_server.url)) == published
-
-
-async def test_a_run_id_in_use_is_replaced(connection: Connection) -> None:
-    runs = await Runs.open(connection)
-    records = [RunRecord("aaaa", "replay", "MARKET_DATA", [], [], {}, time.time_ns()) for _ in range(2)]
-    for record in records:
-        await runs.register(record)
-    assert records[0].run_id == "aaaa" != records[1].run_id
 
 
 async def test_the_checkpoint_is_kept_while_a_run_goes_on(connection: Connection) -> None:

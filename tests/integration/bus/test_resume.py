@@ -41,11 +41,15 @@ def data(tmp_path: Path) -> Path:
 
 
 def expected(root: Path) -> list[tuple[str, bytes]]:
-    found = []
+    events = []
     for batch in read_batches(DBNIngestor(root).discover_files(), Selection(), Reading()):
         for piece in encode_batch(batch):
-            found += [(SUBJECTS[r], p) for r, p in zip(piece.ranks.tolist(), piece.payloads(), strict=True)]
-    return found
+            events += [(SUBJECTS[r], p) for r, p in zip(piece.ranks.tolist(), piece.payloads(), strict=True)]
+    return events
+
+
+async def stored_events(url: str) -> list[tuple[str, bytes]]:
+    return [(subject, payload) for _, subject, payload, _ in await read_stream(url)]
 
 
 async def stored(connection: Connection) -> int:
@@ -58,9 +62,9 @@ async def stored(connection: Connection) -> int:
 async def records(url: str) -> list[dict[str, Any]]:
     connection = await connect([url])
     bucket = await connection.jetstream().key_value("SPYCTL")
-    found = [json.loads((await bucket.get(f"run.{run}")).value or b"{}") for run in await run_ids(connection)]
+    records = [json.loads((await bucket.get(f"run.{run}")).value or b"{}") for run in await run_ids(connection)]
     await connection.close()
-    return found
+    return records
 
 
 async def killed(environment: dict[str, str], folder: Path, url: str, how: str, target: int, *more: str) -> bool:
@@ -106,8 +110,8 @@ async def test_a_run_killed_at_random_moments_and_resumed_is_stored_like_an_undi
     if summary:
         assert summary["read"] == summary["published"] == summary["acked"] == len(events) - (summary["resumed_at"] or 0)
 
-    found = [(subject, payload) for _, subject, payload, _ in await read_stream(nats_server.url)]
-    assert found == events[:300] + events
+    events_stored = await stored_events(nats_server.url)
+    assert events_stored == events[:300] + events
 
 
 async def test_a_run_is_resumed_with_events_of_another_one_stored_behind_it(
@@ -118,14 +122,14 @@ async def test_a_run_is_resumed_with_events_of_another_one_stored_behind_it(
     url = ("--nats-url", nats_server.url)
     other = await asyncio.to_thread(cli, "replay", "-s", "max", "--count", "700", "--json", *url)
     assert other.returncode == 0, other.stderr
-    first = [one for one in await records(nats_server.url) if one["state"] == "crashed"]
+    first = [record for record in await records(nats_server.url) if record["state"] == "crashed"]
     assert len(first) == 1
     assert first[0]["settled"]
     result = await asyncio.to_thread(cli, "replay", "-s", "max", "--json", *url, "--resume", first[0]["run_id"])
     assert result.returncode == 0, result.stderr
-    found = [(subject, payload) for _, subject, payload, _ in await read_stream(nats_server.url)]
+    events_stored = await stored_events(nats_server.url)
     at = first[0]["checkpoint"]["position"]
-    assert found == events[:at] + events[:700] + events[at:]
+    assert events_stored == events[:at] + events[:700] + events[at:]
 
 
 async def test_a_run_is_resumed_after_a_kill_of_the_server_too(
@@ -137,29 +141,29 @@ async def test_a_run_is_resumed_after_a_kill_of_the_server_too(
     arguments = ("replay", "-s", "max", "--verify", "--json", "--nats-url", nats_server.url, "--resume")
     result = await asyncio.to_thread(cli, *arguments)
     assert result.returncode == 0, result.stderr
-    found = [(subject, payload) for _, subject, payload, _ in await read_stream(nats_server.url)]
-    assert found == expected(data)
+    events_stored = await stored_events(nats_server.url)
+    assert events_stored == expected(data)
 
 
 async def test_a_run_ended_by_ctrl_c_is_resumed(
     cli: Cli, environment: dict[str, str], data: Path, tmp_path: Path, nats_server: NatsServer
 ) -> None:
     events = expected(data)
-    said = tmp_path / "said"
-    with said.open("wb") as stderr:
+    log = tmp_path / "log"
+    with log.open("wb") as stderr:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "spyctl", "replay", "-s", "20", "-q", "--nats-url", nats_server.url,
             env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=stderr,
         )  # fmt: skip
     await eventually(lambda: stored_bytes(nats_server.folder) > 100_000)
     process.send_signal(2)
-    assert await process.wait() == 130, said.read_text()
+    assert await process.wait() == 130, log.read_text()
     result = await asyncio.to_thread(cli, "replay", "-s", "max", "--json", "--nats-url", nats_server.url, "--resume")
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout)["resumed_at"] > 0
-    found = [(subject, payload) for _, subject, payload, _ in await read_stream(nats_server.url)]
-    assert len(found) == len(events), result.stdout
-    assert found == events
+    events_stored = await stored_events(nats_server.url)
+    assert len(events_stored) == len(events), result.stdout
+    assert events_stored == events
 
 
 async def test_a_resume_that_is_refused_gives_the_reason(
@@ -185,14 +189,14 @@ async def test_a_resume_that_is_refused_gives_the_reason(
     connection = await connect([nats_server.url])
     await connection.api("STREAM.PURGE.MARKET_DATA", {})
     # The batch is still known to the server, so its fence tells; once it is forgotten, the messages would be missed.
-    (record,) = [one for one in await records(nats_server.url) if one["state"] == "running"]
+    (record,) = [record for record in await records(nats_server.url) if record["state"] == "running"]
     bucket = await connection.jetstream().key_value("SPYCTL")
     await bucket.put(
         f"run.{record['run_id']}", json.dumps(record | {"batch": {"name": "unknown", "first": 1}}).encode()
     )
     assert "have expired" in await run(refused, "--resume")
     await connection.api("STREAM.DELETE.MARKET_DATA")
-    assert "was made anew" in await run(refused, "--resume")
+    assert "was recreated" in await run(refused, "--resume")
     await connection.close()
 
 
@@ -219,7 +223,7 @@ async def test_a_resumed_run_does_not_count_events_of_another_one_between_its_cr
     url = ("--nats-url", nats_server.url)
     assert await killed(environment, tmp_path, nats_server.url, how, 1_500, "-s", "100")
     await asyncio.to_thread(cli, "replay", "-s", "max", "--count", "700", *url)  # settles the first, and leaves 700
-    (first,) = [one for one in await records(nats_server.url) if one["state"] == "crashed"]
+    (first,) = [record for record in await records(nats_server.url) if record["state"] == "crashed"]
     resume = ("--resume", first["run_id"])
     connection = await connect([nats_server.url])
     target = await stored(connection) + 30
@@ -228,9 +232,12 @@ async def test_a_resumed_run_does_not_count_events_of_another_one_between_its_cr
     await asyncio.to_thread(nats_server.restart, kill=True)  # no batch is known any more: messages are counted
     result = await asyncio.to_thread(cli, "replay", "-s", "max", "--verify", "--json", *url, *resume)
     assert result.returncode == 0, result.stderr
-    found = [(subject, payload) for _, subject, payload, _ in await read_stream(nats_server.url)]
-    assert found[first["checkpoint"]["position"] : first["checkpoint"]["position"] + 700] == events[:700]
-    assert found[: first["checkpoint"]["position"]] + found[first["checkpoint"]["position"] + 700 :] == events
+    events_stored = await stored_events(nats_server.url)
+    assert events_stored[first["checkpoint"]["position"] : first["checkpoint"]["position"] + 700] == events[:700]
+    assert (
+        events_stored[: first["checkpoint"]["position"]] + events_stored[first["checkpoint"]["position"] + 700 :]
+        == events
+    )
     summary = json.loads(result.stdout)
     assert (summary["differing"], summary["missing"]) == (0, 0)
 
@@ -254,17 +261,17 @@ async def test_a_run_that_was_suspended_does_not_count_events_of_another_one(
     other = await asyncio.to_thread(cli, "replay", "-s", "max", "--json", "--nats-url", nats_server.url)
     assert other.returncode == 0, other.stderr
     process.send_signal(signal.SIGCONT)
-    _, said = await process.communicate()
-    assert process.returncode == 5, said.decode()
-    assert "took over" in said.decode()
-    (first,) = [one for one in await records(nats_server.url) if one["state"] == "crashed"]
+    _, stderr = await process.communicate()
+    assert process.returncode == 5, stderr.decode()
+    assert "took over" in stderr.decode()
+    (first,) = [record for record in await records(nats_server.url) if record["state"] == "crashed"]
     result = await asyncio.to_thread(
         cli, "replay", "-s", "max", "--verify", "--json", "--nats-url", nats_server.url, "--resume", first["run_id"]
     )
     assert result.returncode == 0, result.stderr
-    found = [(subject, payload) for _, subject, payload, _ in await read_stream(nats_server.url)]
+    events_stored = await stored_events(nats_server.url)
     at = first["checkpoint"]["position"]
-    assert found == events[:at] + events + events[at:]
+    assert events_stored == events[:at] + events + events[at:]
     await connection.close()
 
 
@@ -283,12 +290,12 @@ async def test_the_checkpoint_of_a_fast_ingest_run_follows_the_stream(
             at = await stored(connection)
             deadline = asyncio.get_running_loop().time() + 10  # a commit a second, not one at the end after 24 s
             while (
-                not (found := await records(nats_server.url))
-                or (found[0]["checkpoint"] or {"position": 0})["position"] < at
+                not (runs := await records(nats_server.url))
+                or (runs[0]["checkpoint"] or {"position": 0})["position"] < at
             ):
                 assert asyncio.get_running_loop().time() < deadline
                 await asyncio.sleep(0.05)
-            assert found[0]["checkpoint"]["seq"] == found[0]["checkpoint"]["position"]
+            assert runs[0]["checkpoint"]["seq"] == runs[0]["checkpoint"]["position"]
     finally:
         process.kill()
         await process.wait()
@@ -307,8 +314,8 @@ async def test_a_resumed_run_on_an_older_server_does_not_count_other_subjects(
     await connection.close()
     result = await asyncio.to_thread(cli, "replay", "-s", "max", "--verify", "--json", *url, "--resume")
     assert result.returncode == 0, result.stderr
-    found = [(s, p) for _, s, p, _ in await read_stream(old_server.url) if s != "market.stocks.trades"]
-    assert found == events
+    rows = [(s, p) for _, s, p, _ in await read_stream(old_server.url) if s != "market.stocks.trades"]
+    assert rows == events
 
 
 async def test_a_resume_with_other_bytes_or_other_symbols_is_refused(

@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
@@ -17,15 +17,15 @@ from spyctl.bus.acks.per_message import PerMessage
 from spyctl.bus.checkpoint import Checkpoint
 from spyctl.bus.connection import Connection, connect
 from spyctl.bus.publisher import Publisher
-from spyctl.bus.stream import ensure_stream
+from spyctl.bus.stream import Stream, ensure_stream
 from spyctl.errors import ExitCode, KeyRefusedError, RefusedError, SpyctlError, UnreachableError
-from spyctl.live.feed_policy import equity_policies
+from spyctl.live.feed_policy import FeedPolicy, equity_policies
 from spyctl.live.filter import Memory
 from spyctl.live.result import summary_of
 from spyctl.live.sender import SenderTiming
 from spyctl.live.session import Hooks, LiveOptions, LiveSession
 from spyctl.live.strike_manager import StrikeManager
-from spyctl.live.strike_window import StrikeWindow, WindowTiming
+from spyctl.live.strike_window import USUAL, StrikeWindow, WindowTiming
 from spyctl.live.watchdogs import LiveTiming
 from spyctl.market.events import EventSource, Gap, OptionTrade, StockTrade
 from spyctl.market.feeds import FeedState, LiveFeed
@@ -95,40 +95,53 @@ class Running:
         return replace(summary_of(self.session), stopped_by=reason).exit_code
 
 
+@dataclass(frozen=True)
+class Setup:
+    """What a test wants to be otherwise: of the vendor, of the session, and of the server's patience."""
+
+    rate: float = 0.0
+    script: Script | None = None
+    options: LiveOptions = OPTIONS
+    window: WindowTiming = USUAL
+    max_in_flight: int = 4_096
+    refusal_s: float = 1.0
+    require_options: bool = False
+    suspicious: Callable[[int], bool] = lambda _: False
+    write: Callable[[Any], bytes] = encode
+    hooks: Hooks = field(default_factory=Hooks)
+
+    def publisher(self, connection: Connection, stream: Stream) -> Publisher:
+        patience = Patience(ack_s=1.0, outage_s=1e9, refusal_s=self.refusal_s)
+        protocol = PerMessage(connection, stream, subject_table(), patience=patience)
+        return Publisher(
+            protocol, "run1", anchor=Checkpoint(0, stream.last_seq), max_in_flight=self.max_in_flight
+        )  # fmt: skip
+
+    def session(self, publisher: Publisher, connection: Connection) -> LiveSession:
+        window = StrikeWindow(StrikeManager(2), time.time_ns(), timing=self.window)
+        hooks = replace(self.hooks, connected=lambda: connection.connected)
+        return LiveSession(publisher, window, self.options, run_id="run1", write=self.write, hooks=hooks)
+
+    def policies(self, simulator: Simulator, session: LiveSession) -> list[FeedPolicy]:
+        stocks, options = (
+            Feed(market, "k", url=simulator.url, source=self.options.source, timing=CALM)
+            for market in ("stocks", "options")
+        )
+        return equity_policies(
+            stocks, options, session.window, require_options=self.require_options, suspicious=self.suspicious
+        )
+
+
 @asynccontextmanager
-async def running(
-    url: str,
-    *,
-    rate: float = 0.0,
-    script: Script | None = None,
-    options: LiveOptions = OPTIONS,
-    window: WindowTiming | None = None,
-    max_in_flight: int = 4_096,
-    refusal_s: float = 1.0,
-    require_options: bool = False,
-    suspicious: Callable[[int], bool] = lambda _: False,
-    write: Callable[[Any], bytes] = encode,
-    **hooks: Any,
-) -> AsyncIterator[Running]:
-    async with Simulator(rate, script=script).serving() as simulator:
+async def running(url: str, **setup: Any) -> AsyncIterator[Running]:
+    """Run a session that publishes to a server, with what :class:`Setup` takes."""
+    wanted = Setup(**setup)
+    async with Simulator(wanted.rate, script=wanted.script).serving() as simulator:
         connection = await connect([url])
-        stream = await ensure_stream(connection)
-        patience = Patience(ack_s=1.0, outage_s=1e9, refusal_s=refusal_s)
-        publisher = Publisher(
-            PerMessage(connection, stream, subject_table(), patience=patience),
-            "run1", anchor=Checkpoint(0, stream.last_seq), max_in_flight=max_in_flight,
-        )  # fmt: skip
+        publisher = wanted.publisher(connection, await ensure_stream(connection))
         await publisher.open()
-        strikes = StrikeWindow(StrikeManager(2), time.time_ns(), timing=window or WindowTiming())
-        session = LiveSession(
-            publisher, strikes, options, run_id="run1", write=write,
-            hooks=Hooks(connected=lambda: connection.connected, **hooks),
-        )  # fmt: skip
-        feeds = [
-            Feed(market, "k", url=simulator.url, source=options.source, timing=CALM) for market in ("stocks", "options")
-        ]
-        policies = equity_policies(*feeds, strikes, require_options=require_options, suspicious=suspicious)
-        task = asyncio.create_task(session.run(policies))
+        session = wanted.session(publisher, connection)
+        task = asyncio.create_task(session.run(wanted.policies(simulator, session)))
         try:
             yield Running(session, task, simulator, connection)
         finally:
@@ -412,7 +425,7 @@ async def test_a_bug_of_ours_costs_one_event_and_many_end_it_loudly(nats_server:
 
 async def test_an_observer_that_fails_costs_the_stream_nothing(nats_server: NatsServer) -> None:
     full: asyncio.Queue[Any] = asyncio.Queue(1)
-    async with running(nats_server.url, observer=full.put_nowait) as run:
+    async with running(nats_server.url, hooks=Hooks(observer=full.put_nowait)) as run:
         await eventually(lambda: run.is_up("stocks"))
         await run.say("stocks", *(trade() for _ in range(200)))
         summary = await run.end()
@@ -461,7 +474,7 @@ async def test_a_long_backfill_leaves_room_for_what_is_live(nats_server: NatsSer
     with serving({"/v3/trades/SPY": (200, {"results": results})}) as rest:
         backfill = Backfill(MassiveRest("secret", rest.url))
         small = replace(OPTIONS, max_events=1_000)
-        async with running(nats_server.url, backfill=backfill, options=small) as run:
+        async with running(nats_server.url, hooks=Hooks(backfill=backfill), options=small) as run:
             await eventually(lambda: run.is_up("stocks"))
             await run.say("stocks", quote())
             run.peer("stocks").abort()
@@ -551,7 +564,7 @@ async def test_trades_of_a_gap_come_over_rest_once_and_after_its_end(nats_server
     }
     with serving(answers) as rest:
         backfill = Backfill(MassiveRest("secret", rest.url), pause_s=0.05)
-        async with running(nats_server.url, backfill=backfill) as run:
+        async with running(nats_server.url, hooks=Hooks(backfill=backfill)) as run:
             await eventually(lambda: run.is_up("stocks"))
             await run.say("stocks", seen_before)
             run.peer("stocks").abort()
@@ -571,7 +584,7 @@ async def test_trades_of_a_gap_come_over_rest_once_and_after_its_end(nats_server
 
 async def test_a_plan_without_rest_trades_is_told_and_does_no_harm(nats_server: NatsServer) -> None:
     with serving({"/v3/trades": NO_PLAN}) as rest:
-        async with running(nats_server.url, backfill=Backfill(MassiveRest("secret", rest.url))) as run:
+        async with running(nats_server.url, hooks=Hooks(backfill=Backfill(MassiveRest("secret", rest.url)))) as run:
             await eventually(lambda: run.is_up("stocks"))
             run.peer("stocks").abort()
             await eventually(lambda: run.noted("not entitled"))
@@ -587,7 +600,7 @@ async def test_only_listed_contracts_are_held(nats_server: NatsServer) -> None:
         asked.append((underlying, expiry))
         return frozenset({679_000, 680_000})
 
-    async with running(nats_server.url, listed=listed) as run:
+    async with running(nats_server.url, hooks=Hooks(listed=listed)) as run:
         await eventually(lambda: run.is_up("stocks"))
         await run.say("stocks", quote(680.0))
         await eventually(lambda: {topic[-8:-3] for topic in run.peer("options").topics} == {"00679", "00680"})
@@ -675,7 +688,7 @@ async def test_what_was_seen_around_a_gap_is_known_when_it_is_filled(nats_server
     turns: list[Any] = [(500, {}), (200, b"no json"), (200, {"results": [*map(rest_trade, before + missed + after)]})]
     with serving({"/v3/trades/SPY": turns}) as rest:
         backfill = Backfill(MassiveRest("secret", rest.url), pause_s=0.2)
-        async with running(nats_server.url, backfill=backfill, options=few) as run:
+        async with running(nats_server.url, hooks=Hooks(backfill=backfill), options=few) as run:
             await eventually(lambda: run.is_up("stocks"))
             await run.say("stocks", *before)
             run.peer("stocks").abort()
@@ -745,7 +758,7 @@ async def test_options_that_left_the_window_during_a_gap_are_asked_for_too(nats_
 
         ready = asyncio.Event()
         ready.set()
-        async with running(nats_server.url, backfill=backfill, script=Late(), window=quick) as run:
+        async with running(nats_server.url, hooks=Hooks(backfill=backfill), script=Late(), window=quick) as run:
             await eventually(lambda: run.is_up("stocks"))
             await run.say("stocks", quote(680.0))
             await eventually(lambda: run.is_up())

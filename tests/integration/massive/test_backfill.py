@@ -15,14 +15,14 @@ TRADE = {"sip_timestamp": time.time_ns(), "price": 1.0, "size": 1, "exchange": 3
 async def test_a_gap_that_begins_before_the_last_one_is_filled_is_filled_too() -> None:
     with serving({"/v3/trades/": (200, {"results": [TRADE]})}) as rest:
         holds: list[int] = []
-        said: list[str] = []
+        lines: list[str] = []
 
         async def take(arrival: Arrival, symbols: Any) -> int:
             return len(arrival.events)
 
         filler = Filler(
             Backfill(MassiveRest("k", rest.url)), hold=lambda: holds.append(1), release=lambda: holds.append(-1),
-            take=take, info=said.append, warn=said.append,
+            take=take, info=lines.append, warn=lines.append,
             clock=SystemClock(),
         )  # fmt: skip
         filler.lost("options", ["T.O:SPY251216C00680000"])
@@ -34,7 +34,7 @@ async def test_a_gap_that_begins_before_the_last_one_is_filled_is_filled_too() -
         await second
     assert [path[-6:-3] for path, *_ in rest.asked] == ["680", "681", "682"]
     assert (holds.count(1), sum(holds), filler.filled, filler.unfilled) == (2, 0, 3, 0)
-    assert said == ["backfill: 1 trade of the options gap", "backfill: 2 trades of the options gap"]
+    assert lines == ["backfill: 1 trade of the options gap", "backfill: 2 trades of the options gap"]
 
 
 async def test_a_contract_that_is_unavailable_costs_the_others_nothing() -> None:

@@ -16,7 +16,6 @@ from spyctl.errors import KeyRefusedError
 from spyctl.market.feeds import FeedState
 from spyctl.massive.feed import Feed, Timing
 from spyctl.massive.simulator import Peer, Script, Simulator
-from spyctl.massive.socket import client_class
 from spyctl.timing.instants import MS
 from tests.support.feeds import CALM, QUICK, Listener, running
 from tests.support.waiting import eventually
@@ -42,7 +41,7 @@ def is_up(feed: Feed) -> bool:
     return feed.state is FeedState.UP and feed.desired <= feed.held
 
 
-async def test_it_connects_authenticates_subscribes_and_hands_over_frames(library: str) -> None:
+async def test_a_feed_connects_authenticates_subscribes_and_hands_over_frames(library: str) -> None:
     listener = Listener()
     async with Simulator(500).serving() as simulator, running(feed := feed_to(simulator, library), listener):
         await eventually(lambda: is_up(feed) and len(listener.arrivals) > 20)
@@ -276,22 +275,22 @@ async def test_a_frame_beyond_all_bounds_costs_a_reconnect_and_no_more() -> None
 class Refusing(Script):
     """Refuses the key in the vendor's manner, on the connections that ``when`` picks."""
 
-    def __init__(self, when: Any = lambda number: True, words: str = "authentication failed") -> None:
+    def __init__(self, when: Any = lambda number: True, message: str = "authentication failed") -> None:
         self.when = when
-        self.words = words
+        self.message = message
 
     async def authenticate(self, peer: Peer, key: str) -> bool:
         if not self.when(peer.number):
             return await super().authenticate(peer, key)
-        await peer.status("auth_failed", self.words)
+        await peer.status("auth_failed", self.message)
         peer.abort()
         return False
 
 
-async def test_a_wrong_key_ends_it_at_once_with_the_servers_words(library: str) -> None:
+async def test_a_wrong_key_ends_the_feed_at_once_with_the_servers_message(library: str) -> None:
     listener = Listener()
-    words = "Your plan doesn't include websocket access."
-    async with Simulator(0, script=Refusing(words=words)).serving() as simulator:
+    message = "Your plan doesn't include websocket access."
+    async with Simulator(0, script=Refusing(message=message)).serving() as simulator:
         async with running(feed := feed_to(simulator, library), listener) as task:
             await eventually(task.done)
             with pytest.raises(KeyRefusedError, match="doesn't include websocket access"):
@@ -374,14 +373,6 @@ async def test_the_key_is_in_no_log_and_nothing_is_printed(
     assert KEY not in repr(vars(listener))
 
 
-def test_the_library_has_nobody_to_talk_to(library: str) -> None:
-    client_class(library)
-    for name in ("WebSocketClient", "RESTClient"):
-        logger = logging.getLogger(name)
-        assert ([type(handler) for handler in logger.handlers], logger.propagate) == ([logging.NullHandler], False)
-    assert logging.getLogger("websockets").level == logging.INFO
-
-
 # --- subscriptions (faults 28, 29)
 
 
@@ -438,9 +429,9 @@ async def test_a_gap_ends_though_some_topics_stay_missing() -> None:
         await eventually(lambda: listener.returns == 1)
 
 
-@pytest.mark.parametrize("told", ["hello", "beside"])
-async def test_an_eviction_is_recognised_wherever_it_is_told(library: str, told: str) -> None:
-    words = {
+@pytest.mark.parametrize("place", ["hello", "success"])
+async def test_an_eviction_is_recognised_in_any_frame(library: str, place: str) -> None:
+    status = {
         "ev": "status",
         "status": "max_connections",
         "message": "Maximum number of websocket connections exceeded.",
@@ -448,14 +439,14 @@ async def test_an_eviction_is_recognised_wherever_it_is_told(library: str, told:
 
     class Full(Script):
         async def greet(self, peer: Peer) -> None:
-            if told == "hello":
-                await peer.say(words)
+            if place == "hello":
+                await peer.say(status)
             else:
                 await super().greet(peer)
 
         async def authenticate(self, peer: Peer, key: str) -> bool:
-            if told == "beside":
-                await peer.say({"ev": "status", "status": "auth_success", "message": "authenticated"}, words)
+            if place == "success":
+                await peer.say({"ev": "status", "status": "auth_success", "message": "authenticated"}, status)
             await peer.socket.close(1008, "policy")
             return False
 
@@ -480,12 +471,12 @@ async def test_a_certificate_that_is_not_trusted_and_an_http_error_are_named() -
 
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(tls)
-    for scheme, context, words in (("wss", tls, "is not trusted"), ("ws", None, "answers HTTP 503")):
+    for scheme, context, reason in (("wss", tls, "is not trusted"), ("ws", None, "answers HTTP 503")):
         server = await asyncio.start_server(broken, "127.0.0.1", 0, ssl=context)
         url = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         listener = Listener()
         async with running(Feed("stocks", KEY, url=url, timing=QUICK), listener):
-            await eventually(lambda words=words, heard=listener: any(words in note for note in heard.notes))
+            await eventually(lambda reason=reason, heard=listener: any(reason in note for note in heard.notes))
         server.close()
 
 

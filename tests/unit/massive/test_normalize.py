@@ -29,14 +29,14 @@ def parsed(*messages: Any, market: str = "stocks") -> Parsed:
 
 
 def rejected(*messages: Any, market: str = "stocks") -> list[str]:
-    found = parsed(*messages, market=market)
-    assert not found.events
-    return [reject.reason for reject in found.rejects]
+    result = parsed(*messages, market=market)
+    assert not result.events
+    return [reject.reason for reject in result.rejects]
 
 
-def only(found: Parsed) -> Any:
-    assert (len(found.events), found.rejects) == (1, [])
-    return found.events[0][0]
+def only(result: Parsed) -> Any:
+    assert (len(result.events), result.rejects) == (1, [])
+    return result.events[0][0]
 
 
 def test_a_stock_trade() -> None:
@@ -64,9 +64,9 @@ def test_every_event_is_what_the_stream_promises() -> None:
 
 def test_statuses_are_handed_on() -> None:
     status = {"ev": "status", "status": "success", "message": "subscribed to: T.SPY"}
-    found = parsed(status, TRADE)
-    assert found.statuses == [Status("success", "subscribed to: T.SPY")]
-    assert len(found.events) == 1
+    result = parsed(status, TRADE)
+    assert result.statuses == [Status("success", "subscribed to: T.SPY")]
+    assert len(result.events) == 1
 
 
 # --- frames (faults 1 to 5)
@@ -76,19 +76,19 @@ def test_statuses_are_handed_on() -> None:
     "frame", ["", "x", '[{"ev":"T"', b"\xff\xfe", "null", "17", '"text"', "[" * 100_000, b"\x00" * 100]
 )
 def test_a_frame_that_is_no_message_is_one_reject_with_a_sample(frame: str | bytes) -> None:
-    found = parse_frame(frame, "stocks", RECV, WS)
-    assert [reject.reason for reject in found.rejects] == ["bad_frame"]
-    assert len(found.rejects[0].sample) <= 200
+    result = parse_frame(frame, "stocks", RECV, WS)
+    assert [reject.reason for reject in result.rejects] == ["bad_frame"]
+    assert len(result.rejects[0].sample) <= 200
 
 
 def test_a_bare_object_is_one_message_and_bytes_are_json_too() -> None:
     assert only(parse_frame(orjson.dumps(TRADE), "stocks", RECV, WS)).price == 680.31
 
 
-def test_the_good_ones_of_a_frame_are_kept() -> None:
-    found = parsed(TRADE, 5, None, {"sym": "SPY"}, {"ev": "ZZ"}, QUOTE, TRADE | {"p": None})
-    assert [type(event).__name__ for event, _ in found.events] == ["StockTrade", "StockQuote"]
-    assert [reject.reason for reject in found.rejects] == ["no_object", "no_object", "no_ev", "unknown_ev ZZ", "no_p"]
+def test_the_good_messages_of_a_frame_are_kept() -> None:
+    result = parsed(TRADE, 5, None, {"sym": "SPY"}, {"ev": "ZZ"}, QUOTE, TRADE | {"p": None})
+    assert [type(event).__name__ for event, _ in result.events] == ["StockTrade", "StockQuote"]
+    assert [reject.reason for reject in result.rejects] == ["no_object", "no_object", "no_ev", "unknown_ev ZZ", "no_p"]
 
 
 @pytest.mark.parametrize(
@@ -102,9 +102,9 @@ def test_what_is_unknown_is_counted_by_its_name_where_it_has_one(kind: object, r
 
 def test_a_price_that_is_no_number_costs_its_message_alone() -> None:
     frame = json.dumps([TRADE, TRADE | {"p": float("nan")}, TRADE | {"p": float("inf")}])
-    found = parse_frame(frame, "stocks", RECV, WS)
-    assert len(found.events) == 1
-    assert [reject.reason for reject in found.rejects] == ["bad_price", "bad_price"]
+    result = parse_frame(frame, "stocks", RECV, WS)
+    assert len(result.events) == 1
+    assert [reject.reason for reject in result.rejects] == ["bad_price", "bad_price"]
 
 
 # --- fields (faults 6 to 10, 16)
@@ -128,7 +128,7 @@ def test_a_trade_with_a_field_that_is_missing_or_wrong_is_rejected(change: dict[
     ("change", "reason"),
     [({"bp": None}, "no_bp"), ({"ap": -0.01}, "bad_price"), ({"bs": None}, "no_bs"), ({"as": 0.5}, "bad_size")],
 )
-def test_a_quote_likewise(change: dict[str, Any], reason: str) -> None:
+def test_a_quote_with_a_field_that_is_missing_or_wrong_is_rejected(change: dict[str, Any], reason: str) -> None:
     assert rejected(QUOTE | change) == [reason]
 
 
@@ -152,8 +152,8 @@ def test_crossed_locked_and_one_sided_quotes_are_published_as_they_are() -> None
     ],
 )
 def test_sizes_are_whole_shares_and_fractions_are_counted(change: dict[str, Any], size: int, notes: list[str]) -> None:
-    found = parsed(TRADE | change)
-    assert (only(found).size, found.notes) == (size, notes)
+    result = parsed(TRADE | change)
+    assert (only(result).size, result.notes) == (size, notes)
 
 
 @pytest.mark.parametrize(
@@ -166,8 +166,8 @@ def test_sizes_are_whole_shares_and_fractions_are_counted(change: dict[str, Any]
     ],
 )
 def test_the_unit_of_a_time_is_told_by_its_magnitude(t: int, ns: int, notes: list[str]) -> None:
-    found = parsed(TRADE | {"t": t})
-    assert (only(found).ts_event_ns, found.notes) == (ns, notes)
+    result = parsed(TRADE | {"t": t})
+    assert (only(result).ts_event_ns, result.notes) == (ns, notes)
 
 
 @pytest.mark.parametrize(
@@ -197,8 +197,8 @@ def test_cancels_of_options_are_ordinary_trades() -> None:
 
 
 def identity(message: dict[str, Any], market: str = "stocks") -> str:
-    ((_, found),) = parsed(message, market=market).events
-    return found
+    ((_, result),) = parsed(message, market=market).events
+    return result
 
 
 def test_the_identity_is_the_vendors_own() -> None:
@@ -211,23 +211,23 @@ def test_the_identity_is_the_vendors_own() -> None:
         assert identity(OPTION, "options") != identity(OPTION | change, "options")
 
 
-def test_it_is_the_same_over_rest() -> None:
+def test_the_identity_of_a_trade_is_the_same_over_rest() -> None:
     rest = {
         "sip_timestamp": MS * 10**6 + 123_456, "price": 680.31, "size": 100, "exchange": 4, "id": "118",
         "sequence_number": 5140, "conditions": [14], "tape": 2, "participant_timestamp": MS * 10**6,
     }  # fmt: skip
-    ((event, found),) = normalize([from_rest("SPY", rest)], "stocks", RECV, EventSource.POLYGON_REST).events
-    assert found == identity(TRADE)
+    ((event, rest_identity),) = normalize([from_rest("SPY", rest)], "stocks", RECV, EventSource.POLYGON_REST).events
+    assert rest_identity == identity(TRADE)
     assert (event.ts_event_ns, event.source) == (MS * 10**6 + 123_456, EventSource.POLYGON_REST)
 
 
 @given(st.text())
 def test_an_identity_is_fit_for_a_header_whatever_the_vendor_sends(trade_id: str) -> None:
-    found = identity(TRADE | {"i": trade_id})
-    assert found.isascii()
-    assert found.isprintable()
-    assert " " not in found
-    assert 0 < len(found) <= 120
+    header = identity(TRADE | {"i": trade_id})
+    assert header.isascii()
+    assert header.isprintable()
+    assert " " not in header
+    assert 0 < len(header) <= 120
 
 
 # --- whatever arrives
@@ -249,10 +249,10 @@ def nearly(message: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
     st.sampled_from(["stocks", "options"]),
 )
 def test_nothing_makes_it_raise_and_everything_is_accounted_for(messages: list[Any], market: str) -> None:
-    found = normalize(messages, market, RECV, WS)
+    result = normalize(messages, market, RECV, WS)
     statuses = sum(isinstance(message, dict) and message.get("ev") == "status" for message in messages)
-    assert len(found.events) + len(found.rejects) + statuses == len(messages)
-    for event, _ in found.events:
+    assert len(result.events) + len(result.rejects) + statuses == len(messages)
+    for event, _ in result.events:
         assert decode(subject_of(event), encode(event)) == event
 
 
@@ -266,8 +266,8 @@ def test_messages_that_the_client_library_has_parsed_come_to_the_same(library: s
     models = pytest.importorskip(f"{library}.websocket.models")
     for message, market in ((TRADE, "stocks"), (QUOTE, "stocks"), (OPTION, "options")):
         (model,) = models.parse([message], logging.getLogger("quiet"), models.Market(market))
-        found = normalize([from_model(model)], market, RECV, WS)
-        assert only(found) == only(parsed(message, market=market))
+        result = normalize([from_model(model)], market, RECV, WS)
+        assert only(result) == only(parsed(message, market=market))
 
 
 def test_numbers_and_nestings_of_absurd_size_are_rejects() -> None:
@@ -275,9 +275,9 @@ def test_numbers_and_nestings_of_absurd_size_are_rejects() -> None:
     for _ in range(2_000):
         deep = [deep]
     for change in ({"p": 10**400}, {"s": None, "ds": "9" * 5_000}, {"t": 64 * 10**12}, {"s": None, "ds": "9" * 30}):
-        found = normalize([TRADE | change, TRADE], "stocks", RECV, WS)
-        assert (len(found.events), len(found.rejects)) == (1, 1), change
-    assert [one.reason for one in normalize([deep, {"ev": deep}], "stocks", RECV, WS).rejects] == [
+        result = normalize([TRADE | change, TRADE], "stocks", RECV, WS)
+        assert (len(result.events), len(result.rejects)) == (1, 1), change
+    assert [reject.reason for reject in normalize([deep, {"ev": deep}], "stocks", RECV, WS).rejects] == [
         "no_object",
         "unknown_ev",
     ]

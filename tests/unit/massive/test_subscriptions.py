@@ -55,8 +55,8 @@ def test_an_unsubscribe_that_is_not_acknowledged_is_said_again() -> None:
         subscriptions.acknowledge(f"subscribed to: {topic}")
     assert subscriptions.remind(0) == Reminders()
     subscriptions.set_desired({"T.SPY"})
-    said = [now for now in range(1, 20) if subscriptions.remind(now).unsubscribe]
-    assert said == [6, 12, 18]
+    reminded = [now for now in range(1, 20) if subscriptions.remind(now).unsubscribe]
+    assert reminded == [6, 12, 18]
     subscriptions.acknowledge("unsubscribed to: Q.SPY")
     assert subscriptions.remind(30) == Reminders()
 

@@ -1,0 +1,202 @@
+"""The live side inside this process: its run, its plan, its figures, and how a refused key ends it."""
+
+import asyncio
+import io
+import json
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from spyctl.bus.connection import Connection, connect
+from spyctl.bus.runs import RunRecord, Runs, RunState
+from spyctl.bus.stream import ensure_stream
+from spyctl.bus.target import Target
+from spyctl.cli.feed_options import key_hash
+from spyctl.cli.framework.reporter import Reporter
+from spyctl.cli.live_run import (
+    LiveRequest,
+    SimulatedMarket,
+    Vendor,
+    _figures,
+    _say,
+    _show_plan,
+    _silence_is_suspicious,
+    run_live,
+)
+from spyctl.errors import LeaseHeldError, OtherSourceError
+from spyctl.live.feed_policy import equity_policies
+from spyctl.live.session import SUBJECTS
+from spyctl.live.strike_manager import StrikeManager
+from spyctl.live.strike_window import StrikeWindow
+from spyctl.market.feeds import FeedState
+from spyctl.massive.simulator import Peer, Script, Simulator
+from spyctl.timing.instants import HOUR, SECOND
+from spyctl.timing.notes import Note
+from tests.support.clock import WALL_NS
+from tests.support.live import StillFeed, still_session
+from tests.support.servers import NatsServer
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.integration
+SIM = SimulatedMarket(rate=2_000.0, seed=7, trend=0.0)
+KEY = "not-a-real-key-9f3a"
+NOBODY = cast(Any, SimpleNamespace(now=()))
+
+
+@pytest.fixture
+def stderr() -> Iterator[io.StringIO]:
+    with io.StringIO() as stream:
+        yield stream
+
+
+def request(url: str = "", **values: Any) -> LiveRequest:
+    fields: dict[str, Any] = {
+        "manager": StrikeManager(2), "expiry": None, "sim": SIM, "vendor": Vendor("", "", "http://127.0.0.1:1"),
+        "backfill": False, "require_options": False, "lasting_ns": SECOND // 2,
+        "target": Target(urls=(url,), named_by="NATS_URL"), "prefix": "", "force": False, "metrics": None,
+        "as_json": True,
+    }  # fmt: skip
+    return LiveRequest(**fields | values)
+
+
+async def newest(connection: Connection) -> RunRecord | None:
+    return await (await Runs.open(connection)).newest("live", "MARKET_DATA")
+
+
+async def test_a_simulated_run_is_summed_up_and_recorded(
+    nats_server: NatsServer, stderr: io.StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    running = asyncio.create_task(run_live(request(nats_server.url, lasting_ns=None), Reporter(stderr)))
+    connection = await connect([nats_server.url])
+
+    async def some_are_stored() -> bool:
+        return (await ensure_stream(connection)).messages > 0
+
+    await eventually(some_are_stored)
+    os.kill(os.getpid(), signal.SIGINT)
+    assert await running == 130
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["received"] == summary["published"] == summary["acked"] > 0
+    assert (summary["complete"], summary["stopped_by"]) == (True, "Ctrl-C")
+    record = await newest(connection)
+    await connection.close()
+    assert record is not None
+    assert (record.run_id, record.state) == (summary["run_id"], RunState.ENDED)
+    assert record.subjects == list(SUBJECTS[:-1])  # gap records of several runs may stand side by side
+    assert record.options == {"symbol": "SPY", "sim": True, "key_hash": ""}
+    assert "SPY trades and quotes, options ±2 of " in stderr.getvalue()
+    assert "stopping: " in stderr.getvalue()
+
+
+async def test_a_run_ends_after_the_time_it_is_to_last(
+    nats_server: NatsServer, stderr: io.StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await run_live(request(nats_server.url, lasting_ns=SECOND // 10), Reporter(stderr)) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["complete"], summary["stopped_by"]) == (True, "--for")
+
+
+async def test_a_second_run_is_refused_while_the_first_one_holds_its_leases(
+    nats_server: NatsServer, stderr: io.StringIO
+) -> None:
+    first = asyncio.create_task(run_live(request(nats_server.url, lasting_ns=None), Reporter(io.StringIO())))
+    connection = await connect([nats_server.url])
+
+    async def has_begun() -> bool:
+        record = await newest(connection)
+        return record is not None and record.checkpoint is not None
+
+    await eventually(has_begun)
+    with pytest.raises(LeaseHeldError, match=r"has been publishing to market\.stocks\.trades"):
+        await run_live(request(nats_server.url), Reporter(stderr))
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    await connection.close()
+
+
+async def test_simulated_events_are_not_mixed_with_others_on_a_named_server(
+    nats_server: NatsServer, stderr: io.StringIO
+) -> None:
+    assert await run_live(request(nats_server.url), Reporter(stderr)) == 0
+    connection = await connect([nats_server.url])
+    await connection.jetstream().publish("market.stocks.trades", b'{"source":"polygon_ws"}')
+    await connection.close()
+    with pytest.raises(OtherSourceError):
+        await run_live(request(nats_server.url), Reporter(stderr))
+    assert await run_live(request(nats_server.url, force=True), Reporter(stderr)) == 0
+
+
+class Refusing(Script):
+    async def authenticate(self, peer: Peer, key: str) -> bool:
+        await peer.status("auth_failed", "no such key")
+        return False
+
+
+async def test_a_refused_key_is_exit_4_and_the_run_has_failed(
+    nats_server: NatsServer, stderr: io.StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with Simulator(0, script=Refusing()).serving() as simulator:
+        vendor = Vendor(KEY, simulator.url, "http://127.0.0.1:1")
+        asked = request(nats_server.url, sim=None, vendor=vendor, lasting_ns=None)
+        assert await run_live(asked, Reporter(stderr)) == 4
+    assert capsys.readouterr().out == ""  # nothing was received that could be summed up
+    assert "refuses the key: no such key" in stderr.getvalue()
+    assert KEY not in stderr.getvalue() + repr(asked)
+    connection = await connect([nats_server.url])
+    record = await newest(connection)
+    await connection.close()
+    assert record is not None
+    assert (record.state, record.options["key_hash"]) == (RunState.FAILED, key_hash(KEY))
+
+
+@pytest.mark.parametrize(
+    ("expiry", "hours", "text"),
+    [
+        (None, 0, "2025-12-16, 0DTE"),
+        (None, 9, "2025-12-17, the next there is"),
+        (date(2025, 12, 19), 0, "2025-12-19, as asked"),
+    ],
+)
+def test_the_plan_names_the_expiry_and_where_it_comes_from(
+    stderr: io.StringIO, expiry: date | None, hours: int, text: str
+) -> None:
+    asked = request(expiry=expiry)
+    _show_plan(asked, Reporter(stderr), StrikeWindow(asked.manager, WALL_NS + hours * HOUR, expiry))
+    assert f"SPY trades and quotes, options ±2 of {text}" in stderr.getvalue()
+
+
+def test_notes_are_said_by_their_level(stderr: io.StringIO) -> None:
+    for level in ("info", "warning"):
+        _say(Reporter(stderr), Note(0, f"an {level}", level))
+    assert stderr.getvalue().splitlines() == ["an info", "! an warning"]
+
+
+def test_silence_is_suspicious_in_the_session_of_spy_alone() -> None:
+    noon, night = WALL_NS + 3 * HOUR, WALL_NS + 15 * HOUR
+
+    def suspicious(underlying: str, sim: SimulatedMarket | None = None) -> list[bool]:
+        asked = replace(request(), sim=sim, manager=cast(Any, SimpleNamespace(underlying=underlying)))
+        return [_silence_is_suspicious(asked)(ns) for ns in (noon, night)]
+
+    assert suspicious("SPY") == [True, False]
+    assert suspicious("ABCD") == [False, False]
+    assert suspicious("SPY", SIM) == [True, True]
+    assert suspicious("SPY", replace(SIM, rate=1)) == [False, False]
+
+
+def test_the_live_side_is_not_ready_before_its_feeds_are_up() -> None:
+    session = still_session()
+    feeds = [StillFeed(name=name, state=FeedState.CONNECTING) for name in ("stocks", "options")]
+    policies = equity_policies(feeds[0], feeds[1], session.window)
+    for waiting_for in ("the stocks and options feed", "the options feed", ""):
+        figures = _figures(session, policies, NOBODY, "MARKET_DATA")
+        assert figures.waiting_for == waiting_for
+        next((feed for feed in feeds if feed.state is not FeedState.UP), feeds[0]).state = FeedState.UP
+    assert figures.gauges == {"feed_up_stocks": 1.0, "feed_up_options": 1.0, "queued": 0, "open_gaps": 0}

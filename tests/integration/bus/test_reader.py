@@ -1,0 +1,105 @@
+"""Reading a real stream in order: its batches, where reading begins, and a server that falls silent."""
+
+import asyncio
+from contextlib import aclosing
+
+import pytest
+
+from spyctl.bus.connection import Connection, connect
+from spyctl.bus.reader import _MAX_GATHERED, follow, read_back
+from spyctl.bus.stream import ensure_stream
+from spyctl.errors import UnreachableError
+from tests.support.proxy import Proxy
+from tests.support.servers import NatsServer
+
+pytestmark = pytest.mark.integration
+TRADES, BOOKS = "market.futures.trades", "market.futures.mbp10"
+ALL = {"deliver_policy": "all"}
+
+
+@pytest.fixture
+async def stream(connection: Connection) -> str:
+    return (await ensure_stream(connection)).name
+
+
+async def publish(connection: Connection, count: int, subject: str = TRADES) -> None:
+    frames = b"".join(b"PUB %s 6\r\n%6d\r\n" % (subject.encode(), i) for i in range(count))
+    before = (await connection.api("STREAM.INFO.MARKET_DATA"))["state"]["messages"]
+    assert await connection.write(frames)
+    while (await connection.api("STREAM.INFO.MARKET_DATA"))["state"]["messages"] < before + count:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+
+
+async def read(connection: Connection, stream: str, after: int, last: int) -> list[tuple[int, str, bytes]]:
+    return [row async for rows in read_back(connection, stream, [TRADES], after, last) for row in rows]
+
+
+async def test_what_is_stored_comes_first_and_what_arrives_follows(connection: Connection, stream: str) -> None:
+    await publish(connection, 20)
+    sequences: list[int] = []
+    async with aclosing(follow(connection, stream, ALL)) as batches, asyncio.timeout(30):
+        async for batch in batches:
+            sequences += [message.metadata.sequence.stream for message in batch]
+            if len(sequences) == 20:
+                await publish(connection, 5, BOOKS)
+            if len(sequences) == 25:
+                break
+    assert sequences == list(range(1, 26))
+
+
+async def test_an_empty_batch_comes_first_where_nothing_is_stored(connection: Connection, stream: str) -> None:
+    async with aclosing(follow(connection, stream, ALL)) as batches, asyncio.timeout(30):
+        assert await anext(batches) == []
+        await publish(connection, 1)
+        assert [message.data for message in await anext(batches)] == [b"     0"]
+
+
+async def test_a_slow_reader_loses_nothing(connection: Connection, stream: str) -> None:
+    count = _MAX_GATHERED + 5_000
+    await publish(connection, count)
+    sequences: list[int] = []
+    async with aclosing(follow(connection, stream, ALL)) as batches, asyncio.timeout(60):
+        async for batch in batches:
+            assert len(batch) <= _MAX_GATHERED
+            sequences += [message.metadata.sequence.stream for message in batch]
+            if len(sequences) >= count:
+                break
+            for _ in range(200):  # others get their turn meanwhile
+                await asyncio.sleep(0)
+    assert sequences == list(range(1, count + 1))
+
+
+async def test_reading_changes_nothing_in_the_stream(connection: Connection, stream: str) -> None:
+    await publish(connection, 3)
+    before = (await connection.api(f"STREAM.INFO.{stream}"))["state"]
+    assert len(await read(connection, stream, 0, 3)) == 3
+    after = (await connection.api(f"STREAM.INFO.{stream}"))["state"]
+    assert {key: after[key] for key in ("messages", "first_seq", "last_seq")} == {
+        key: before[key] for key in ("messages", "first_seq", "last_seq")
+    }
+
+
+async def test_what_is_read_back_lies_between_two_sequences_and_on_our_subjects(
+    connection: Connection, stream: str
+) -> None:
+    await publish(connection, 3)
+    await publish(connection, 2, BOOKS)
+    await publish(connection, 3)
+    rows = await read(connection, stream, 1, 7)
+    assert rows == [(2, TRADES, b"     1"), (3, TRADES, b"     2"), (6, TRADES, b"     0"), (7, TRADES, b"     1")]
+    assert await read(connection, stream, 7, 7) == []
+
+
+async def test_a_server_that_falls_silent_is_unreachable(nats_server: NatsServer, stream: str) -> None:
+    async with Proxy(nats_server.port) as proxy:
+        connection = await connect([proxy.url])
+        await publish(connection, 3)
+        with pytest.raises(UnreachableError, match="fell silent while it was read"):
+            async for _ in read_back(connection, stream, [TRADES], 0, 9, silence_s=0.2):  # nine were promised
+                pass
+        await connection.close()
+
+
+async def test_a_stream_that_is_not_there_cannot_be_read(connection: Connection) -> None:
+    with pytest.raises(UnreachableError, match="stream NONE at .* cannot be read"):
+        await read(connection, "NONE", 0, 1)

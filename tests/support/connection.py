@@ -1,0 +1,105 @@
+"""A connection to no server: its answers are a test's, and it remembers what was asked and written."""
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, cast
+
+import orjson
+
+from spyctl.bus.connection import Connection
+from spyctl.errors import UnreachableError
+
+Handler = Callable[[Any], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Published:
+    """One message as it was written: ``headers`` is empty for a ``PUB``."""
+
+    subject: str
+    reply: str
+    headers: bytes
+    payload: bytes
+
+
+def messages(frames: bytes | bytearray) -> Iterator[Published]:
+    """Yield the messages of whole ``PUB`` and ``HPUB`` frames."""
+    rest = bytes(frames)
+    while rest:
+        line, _, rest = rest.partition(b"\r\n")
+        verb, subject, reply, *sizes = line.split(b" ")
+        head, size = (0, int(sizes[0])) if verb == b"PUB" else (int(sizes[0]), int(sizes[1]))
+        yield Published(subject.decode(), reply.decode(), rest[:head], rest[head:size])
+        assert rest[size : size + 2] == b"\r\n"
+        rest = rest[size + 2 :]
+
+
+@dataclass
+class ScriptedConnection:
+    """``answers`` maps an API subject, or its start, to a document, an error, a function that returns one of
+    them, or several in turn (the last one stays).
+
+    ``respond`` gets each message that is written, and returns the documents that the server answers to it.
+    """
+
+    answers: dict[str, Any] = field(default_factory=dict)
+    respond: Callable[[Published], Iterable[Any]] = lambda _: ()
+    version: tuple[int, int] = (2, 14)
+    connected: bool = True
+    url: str = "nats://scripted:4222"
+    asked: list[tuple[str, Any]] = field(default_factory=list)
+    written: list[Published] = field(default_factory=list)
+    _handlers: list[Handler] = field(default_factory=list)
+    _on_disconnect: list[Callable[[], None]] = field(default_factory=list)
+
+    def as_connection(self) -> Connection:
+        return cast(Connection, self)
+
+    def server_at_least(self, major: int, minor: int) -> bool:
+        return self.version >= (major, minor)
+
+    def inbox(self) -> str:
+        return "_INBOX.x"
+
+    async def api(self, subject: str, request: dict[str, Any] | None = None) -> dict[str, Any]:
+        self.asked.append((subject, request))
+        key = max((start for start in self.answers if subject.startswith(start)), key=len)
+        answer = self.answers[key]
+        if isinstance(answer, list):
+            answer = answer.pop(0) if len(answer) > 1 else answer[0]
+        if callable(answer):
+            answer = answer()
+        if isinstance(answer, Exception):
+            raise answer
+        return cast(dict[str, Any], answer)
+
+    async def subscribe(self, subject: str, handler: Handler) -> None:
+        self._handlers.append(handler)
+
+    def on_disconnect(self, callback: Callable[[], None]) -> None:
+        self._on_disconnect.append(callback)
+
+    async def wait_connected(self, timeout_s: float) -> None:
+        if not self.connected:
+            raise UnreachableError(f"{self.url} went away and did not come back within {timeout_s:g} s")
+
+    async def write(self, frames: bytes | bytearray) -> bool:
+        if not self.connected:
+            return False
+        for message in messages(frames):
+            self.written.append(message)
+            for document in self.respond(message):
+                await self.deliver(message.reply, document)
+        return self.connected
+
+    async def deliver(self, subject: str, document: Any) -> None:
+        """Have a message arrive; ``None`` is one without a payload, as when nobody is there to answer."""
+        data = orjson.dumps(document) if document is not None else b""
+        for handler in self._handlers:
+            await handler(SimpleNamespace(subject=subject, data=data))
+
+    def cut(self) -> None:
+        """Break the connection, and let it be up again at once."""
+        for callback in self._on_disconnect:
+            callback()

@@ -1,0 +1,286 @@
+"""The life of a batch: its table of states, and each way in which one can end, with a scripted server."""
+
+from collections.abc import Iterable
+from itertools import product
+from typing import Any
+
+import pytest
+
+from spyctl.bus.acks.fast_ingest import (
+    COMMIT_S,
+    ENDS,
+    PING_S,
+    TRANSITIONS,
+    UNKNOWN_BATCH,
+    Batch,
+    BatchEvent,
+    BatchState,
+    FastIngest,
+    Op,
+)
+from spyctl.bus.checkpoint import Checkpoint
+from spyctl.bus.in_flight import Chunk, Delivery, InFlight
+from spyctl.errors import LostTrackError, StreamBusyError
+from spyctl.timing.instants import SECOND
+from tests.support.batches import numbered
+from tests.support.clock import JumpingClock
+from tests.support.connection import Published, ScriptedConnection
+from tests.unit.bus.acks.streams import stream
+
+SENT = (BatchEvent.SEND, BatchEvent.COMMIT)
+ANSWERS = (BatchEvent.ACK, BatchEvent.COUNT, BatchEvent.UNKNOWN)
+UNKNOWN = {"error": {"code": 400, "err_code": UNKNOWN_BATCH, "description": "unknown batch"}}
+
+
+# --- the table
+
+
+@pytest.mark.parametrize(("state", "event"), list(product(BatchState, BatchEvent)))
+def test_a_batch_moves_as_the_table_says_and_in_no_other_way(state: BatchState, event: BatchEvent) -> None:
+    batch = Batch("b", 1)
+    batch.state = state
+    if (state, event) not in TRANSITIONS:
+        with pytest.raises(KeyError):
+            batch.on(event)
+        assert batch.state is state
+        return
+    batch.on(event)
+    assert batch.state is TRANSITIONS[state, event]
+    assert batch.answered.is_set() == (event not in SENT)
+    assert batch.ended.is_set() == (batch.state in ENDS)
+
+
+def test_every_answer_is_expected_at_any_time_after_the_first_message() -> None:
+    expected = set(product(set(BatchState) - {BatchState.NEW}, ANSWERS))
+    assert {pair for pair in TRANSITIONS if pair[1] in ANSWERS} == expected
+
+
+def test_nothing_is_sent_in_a_batch_that_has_ended_and_nothing_leads_out_of_an_end() -> None:
+    for (state, event), following in TRANSITIONS.items():
+        if state in ENDS:
+            assert following is state
+            assert event not in SENT
+
+
+def test_every_state_is_reached_and_leads_to_both_ends() -> None:
+    def reachable(start: BatchState) -> set[BatchState]:
+        states = {start}
+        while more := {new for (state, _), new in TRANSITIONS.items() if state in states} - states:
+            states |= more
+        return states
+
+    assert reachable(BatchState.NEW) == set(BatchState)
+    for state in set(BatchState) - set(ENDS):
+        assert set(ENDS) <= reachable(state)
+
+
+# --- a batch and a server
+
+
+class BatchServer:
+    """Stores what it is sent, and acknowledges each message, unless the next of ``script`` says otherwise.
+
+    ``script`` holds the answers to messages that carry events, in turn: a document in place of the acknowledgement
+    (the event is then not stored), or ``[]`` for silence after the event was stored.
+    """
+
+    def __init__(self, *script: Any, known: bool = True) -> None:
+        self.script = list(script)
+        self.stored: list[bytes] = []
+        self.known = known  # whether it can still tell how many messages a batch has
+        self.ops: list[Op] = []
+        self._batches: dict[str, list[bytes]] = {}
+
+    def answer(self, message: Published) -> Iterable[Any]:
+        *_, name, _flow, _, number, op, _ = message.reply.split(".")
+        self.ops.append(Op(int(op)))
+        batch = self._batches.setdefault(name, [])
+        match Op(int(op)):
+            case Op.COMMIT:
+                return [{"count": len(batch), "seq": len(self.stored)} if self.known else UNKNOWN]
+            case Op.PING:
+                return [{"type": "ack", "seq": len(batch)}]
+        answer = self.script.pop(0) if self.script else None
+        if isinstance(answer, dict):
+            return [answer]
+        if int(number) == len(batch) + 1:  # behind a message that is missing nothing is stored
+            batch.append(message.payload)
+            self.stored.append(message.payload)
+        return [{"type": "ack", "seq": len(batch)}] if answer is None else answer
+
+    def connection(self, counted: int | None = None, first_seq: int = 1) -> ScriptedConnection:
+        """Return a connection to it; ``counted`` is what it says it holds behind the checkpoint, else the truth."""
+        answers = {
+            "CONSUMER.CREATE.S.": lambda: {"num_pending": len(self.stored) if counted is None else counted},
+            "CONSUMER.DELETE.S.": {},
+            "STREAM.INFO.S": lambda: {"state": {"last_seq": len(self.stored), "first_seq": first_seq}},
+        }
+        return ScriptedConnection(answers, respond=self.answer)
+
+
+class Sending:
+    """A protocol with its window, as the publisher drives it."""
+
+    def __init__(self, connection: ScriptedConnection) -> None:
+        self.clock = JumpingClock()
+        self.in_flight = InFlight(1_000, 1 << 20, Delivery(), clock=self.clock)
+        self.protocol = FastIngest(connection.as_connection(), stream(batched=True), ["a"])
+        self._sent = 0
+
+    async def send(self, count: int) -> None:
+        if not self._sent:
+            await self.protocol.open(self.in_flight, "aaaa")
+        chunk = Chunk.of(self._sent + 1, numbered(range(self._sent, self._sent + count)), self.clock.now_ns())
+        self._sent += count
+        self.in_flight.add(chunk)
+        await self.protocol.send(chunk)
+
+    @property
+    def result(self) -> tuple[int, Checkpoint, int]:
+        return self.in_flight.count, self.in_flight.anchor, self.in_flight.delivery.resent
+
+
+def events(count: int) -> list[bytes]:
+    return [b"event %d" % n for n in range(count)]
+
+
+async def test_a_batch_is_begun_by_its_first_event_and_its_commit_tells_the_checkpoint() -> None:
+    server = BatchServer()
+    sending = Sending(server.connection())
+    await sending.send(3)
+    await sending.send(2)
+    await sending.protocol.finish()
+    assert server.ops == [Op.START, *[Op.ADD] * 4, Op.COMMIT]
+    assert server.stored == events(5)
+    assert sending.result == (0, Checkpoint(5, 5), 0)
+
+
+async def test_the_next_events_after_a_commit_begin_a_new_batch() -> None:
+    server = BatchServer()
+    sending = Sending(server.connection())
+    for _ in range(2):
+        await sending.send(2)
+        await sending.protocol.finish()
+    assert server.ops == [Op.START, Op.ADD, Op.COMMIT] * 2
+    assert sending.result == (0, Checkpoint(4, 4), 0)
+
+
+async def test_a_batch_whose_start_is_refused_is_sent_again_and_the_refusal_counted() -> None:
+    server = BatchServer({"error": {"code": 503, "err_code": 10077, "description": "stream is full"}})
+    sending = Sending(server.connection())
+    await sending.send(3)
+    assert server.ops == [Op.START]  # what follows would be lost labour
+    await sending.protocol.repair()
+    await sending.protocol.finish()
+    assert server.stored == events(3)
+    assert sending.in_flight.delivery.refusals == {"stream is full": 1}
+    assert sending.result == (0, Checkpoint(3, 3), 3)
+
+
+async def test_what_a_batch_that_the_server_closed_does_not_hold_is_sent_again() -> None:
+    server = BatchServer(None, None, {"count": 2, "seq": 2})
+    sending = Sending(server.connection())
+    await sending.send(5)
+    assert sending.protocol._broken.is_set()
+    await sending.protocol.repair()
+    assert sending.result[1:] == (Checkpoint(2, 2), 3)
+    await sending.protocol.finish()
+    assert server.stored == events(5)
+    assert sending.result == (0, Checkpoint(5, 5), 3)
+
+
+async def test_the_messages_of_a_batch_that_the_server_forgot_are_counted() -> None:
+    server = BatchServer(None, [], [], [], known=False)  # stored, but the answers are lost
+    sending = Sending(server.connection())
+    await sending.send(4)
+    assert sending.in_flight.count == 3
+    await sending.protocol.finish()
+    assert server.stored == events(4)
+    assert sending.result == (0, Checkpoint(4, 4), 0)
+
+
+async def test_more_messages_than_were_sent_are_somebody_elses() -> None:
+    server = BatchServer(known=False)
+    sending = Sending(server.connection(counted=5))
+    await sending.send(4)
+    with pytest.raises(StreamBusyError, match="somebody else has published to a"):
+        await sending.protocol.finish()
+    assert sending.in_flight.anchor == Checkpoint()
+
+
+async def test_messages_that_have_expired_cannot_be_counted() -> None:
+    server = BatchServer(known=False)
+    sending = Sending(server.connection(first_seq=2))
+    await sending.send(4)
+    with pytest.raises(LostTrackError, match="have expired"):
+        await sending.protocol.finish()
+
+
+async def test_a_count_that_is_not_answered_is_asked_again() -> None:
+    server = BatchServer()
+    connection = server.connection()
+    sending = Sending(connection)
+    await sending.send(4)
+    connection.respond = lambda _: ()
+    await sending.protocol.finish()
+    assert sending.protocol._broken.is_set()
+    connection.respond = server.answer
+    await sending.protocol.repair()
+    assert sending.result == (0, Checkpoint(4, 4), 0)
+
+
+async def test_late_answers_of_a_batch_that_is_settled_change_nothing() -> None:
+    server = BatchServer()
+    connection = server.connection()
+    sending = Sending(connection)
+    await sending.send(2)
+    late = connection.written[-1].reply
+    await sending.protocol.finish()
+    await sending.send(3)
+    for document in ({"type": "ack", "seq": 9}, {"count": 0, "seq": 0}, UNKNOWN):
+        await connection.deliver(late, document)
+    await sending.protocol.finish()
+    assert server.stored == events(5)
+    assert sending.result == (0, Checkpoint(5, 5), 0)
+    assert not sending.in_flight.delivery.refusals
+
+
+async def test_a_cut_connection_costs_no_event_and_stores_none_twice() -> None:
+    server = BatchServer(None, None, [], [])
+    connection = server.connection()
+    sending = Sending(connection)
+    await sending.send(4)
+    connection.cut()
+    await sending.send(2)  # left to the repair
+    await sending.protocol.repair()
+    await sending.protocol.finish()
+    assert server.stored == events(6)
+    assert sending.result == (0, Checkpoint(6, 6), 2)
+    assert sending.in_flight.delivery.reconnects == 1
+
+
+async def test_a_quiet_batch_is_committed_and_a_batch_without_news_pinged() -> None:
+    server = BatchServer()
+    sending = Sending(server.connection())
+    await sending.send(2)
+    await sending.protocol.repair()
+    assert server.ops == [Op.START, Op.ADD]  # nothing is due yet
+    sending.clock.advance(round(COMMIT_S * SECOND) + 1)
+    await sending.send(1)
+    await sending.protocol.repair()
+    assert server.ops == [Op.START, Op.ADD, Op.ADD, Op.COMMIT]
+    assert sending.in_flight.anchor == Checkpoint(3, 3)
+    await sending.send(1)
+    sending.protocol._committed_ns = sending.clock.now_ns() + round(PING_S * SECOND)  # committed meanwhile
+    sending.clock.advance(round(PING_S * SECOND))
+    await sending.protocol.repair()
+    assert server.ops[4:] == [Op.START, Op.PING]
+
+
+async def test_a_flow_is_acknowledged_before_the_bounds_of_the_window_are_reached() -> None:
+    protocol = FastIngest(ScriptedConnection().as_connection(), stream(), ["a"], flow=200)
+    await protocol.open(InFlight(40, 1 << 30, Delivery()), "aaaa")
+    assert protocol._flow == 10
+    protocol = FastIngest(ScriptedConnection().as_connection(), stream(), ["a"], flow=200)
+    await protocol.open(InFlight(8_192, 1 << 10, Delivery()), "aaaa")
+    assert protocol._flow == 1

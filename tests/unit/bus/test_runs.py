@@ -1,0 +1,69 @@
+"""Run records: what the bucket holds of them, what a successor changes, and errors of the bucket."""
+
+import os
+from typing import Any
+
+import nats.js.errors
+import orjson
+import pytest
+
+from spyctl.bus.checkpoint import Checkpoint, OpenBatch
+from spyctl.bus.runs import RunRecord, RunState, new_run_id, unusable
+from spyctl.errors import BusError, NoSpaceError
+
+
+def record(**values: Any) -> RunRecord:
+    fields: dict[str, Any] = {
+        "run_id": "aaaa", "command": "replay", "stream": "S", "subjects": ["a"], "inputs": [{"path": "x"}],
+        "options": {"count": None}, "started_ns": 7,
+    }  # fmt: skip
+    return RunRecord(**fields | values)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"checkpoint": Checkpoint(5, 9), "settled": True, "state": RunState.ENDED},
+        {"checkpoint": Checkpoint(5, 9), "batch": OpenBatch("aaaa-1", 6), "stream_born": "2025-12-16T14:30:00Z"},
+    ],
+)
+def test_a_record_is_read_as_it_was_written(values: dict[str, Any]) -> None:
+    assert RunRecord.from_json(orjson.dumps(record(**values))) == record(**values)
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b"{", b"[]", b"{}", orjson.dumps(record()).replace(b'"running"', b'"elsewhere"')]
+)
+def test_what_is_not_a_record_is_an_error_that_the_reader_expects(payload: bytes) -> None:
+    with pytest.raises((TypeError, ValueError, KeyError)):
+        RunRecord.from_json(payload)
+
+
+def test_the_position_of_a_record_is_that_of_its_checkpoint() -> None:
+    assert record().position == 0
+    assert record(checkpoint=Checkpoint(5, 9)).position == 5
+
+
+def test_a_run_that_is_taken_over_runs_in_this_process() -> None:
+    former = record(host="elsewhere", pid=1, state=RunState.CRASHED, settled=True, checkpoint=Checkpoint(5, 9))
+    former.taken_over()
+    assert (former.pid, former.state, former.settled) == (os.getpid(), RunState.RUNNING, False)
+    assert former.host != "elsewhere"
+    assert former.position == 5
+
+
+def test_run_ids_are_short_and_differ() -> None:
+    ids = {new_run_id() for _ in range(200)}
+    assert len(ids) > 190
+    assert all(len(run_id) == 4 and run_id.isalnum() and run_id == run_id.lower() for run_id in ids)
+    assert not set("".join(ids)) & set("01ilo")  # nothing that is mistaken for something else
+
+
+def test_a_bucket_without_room_is_no_space_and_any_other_failure_is_named() -> None:
+    full = nats.js.errors.APIError(code=500, err_code=10047, description="insufficient storage")
+    assert isinstance(unusable(full), NoSpaceError)
+    assert "insufficient storage" in unusable(full).message
+    other = unusable(nats.js.errors.APIError(code=400, err_code=10058, description="name in use"))
+    assert type(other) is BusError
+    assert "name in use" in other.message
