@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import date
 from importlib.metadata import version
 from itertools import chain
@@ -201,32 +201,28 @@ def interleaved(times: int, measures: dict[str, Callable[[], float]]) -> dict[st
     return found
 
 
-def rows(folder: Path, minutes: int, times: int) -> Iterator[tuple[str, str, str]]:
+Row = tuple[str, str, str]  # what, the figure, and what it is held against
+
+
+def rows(folder: Path, minutes: int, times: int) -> Iterator[Row]:
     packed, plain = make_data(folder, minutes)
     pieces = encoded(plain)
     count, size = sum(map(len, pieces)), sum(int(piece.lengths.sum()) for piece in pieces)
     yield "events, bytes a payload", f"{count:,}", f"{size / count:.0f}"
+    yield from end_to_end_rows(folder, packed, plain, pieces, times)
+    yield from encoding_rows(plain, times)
+    yield from scanning_rows(plain, times)
+    small = make_data(folder / "small", max(1, minutes // 10))[0]
+    memory = [replay(folder, data, "--no-digest", memory=True)["unique_mb"] for data in (small, packed)]
+    yield "unique memory, a tenth and all", f"{memory[0]:.0f} MB", f"{memory[1]:.0f} MB"
 
-    some = [event for batch in batches_of(plain, 20_000) for event in events(batch)]
 
-    async def one_by_one(client: Any) -> int:
-        jetstream = client.jetstream()
-        for event in some[:3_000]:
-            payload = json.dumps(dataclasses.asdict(event)).encode()
-            await jetstream.publish(subject_of(event), payload)
-        return 3_000
-
-    async def futures(client: Any) -> int:
-        jetstream = client.jetstream(publish_async_max_pending=8_000)
-        for event in some:
-            await jetstream.publish_async(subject_of(event), orjson.dumps(event))
-        await jetstream.publish_async_completed()
-        return len(some)
-
+def end_to_end_rows(folder: Path, packed: Path, plain: Path, pieces: list[EncodedBatch], times: int) -> Iterator[Row]:
     def ours(data: Path, *more: str, terminal: bool = False) -> Callable[[], float]:
         return lambda: float(replay(folder, data, *more, terminal=terminal)["events_per_s"])
 
-    found = interleaved(
+    one_by_one, futures = library_clients([event for batch in batches_of(plain, 20_000) for event in events(batch)])
+    rates = interleaved(
         times,
         {
             "raw": lambda: raw_socket(folder, pieces),
@@ -240,9 +236,9 @@ def rows(folder: Path, minutes: int, times: int) -> Iterator[tuple[str, str, str
         },
     )
 
-    def row(name: str, measured: str, base: str = "", text: str = "") -> tuple[str, str, str]:
-        of = statistics.median(x / y for x, y in zip(found[measured], found[base], strict=True)) if base else 0.0
-        return name, f"{statistics.median(found[measured]):,.0f}/s", text.format(of, (1 - of) * 100)
+    def row(name: str, measured: str, base: str = "", text: str = "") -> Row:
+        of = statistics.median(x / y for x, y in zip(rates[measured], rates[base], strict=True)) if base else 0.0
+        return name, f"{statistics.median(rates[measured]):,.0f}/s", text.format(of, (1 - of) * 100)
 
     yield row("(a) prebuilt frames, bare socket", "raw")
     yield row("end to end, plain, no digest", "plain", "raw", "{:.2f} of (a)")
@@ -255,24 +251,43 @@ def rows(folder: Path, minutes: int, times: int) -> Iterator[tuple[str, str, str
     yield row("(c) js.publish_async, orjson", "futures")
     yield row("acks per message against (c)", "message", "futures", "{:.1f} × (c)")
 
+
+def library_clients(sample: Sequence[Any]) -> tuple[Callable[[Any], Awaitable[int]], Callable[[Any], Awaitable[int]]]:
+    """Return the two ways of publishing that the client library offers: one by one, and with futures."""
+
+    async def one_by_one(client: Any) -> int:
+        jetstream = client.jetstream()
+        for event in sample[:3_000]:
+            payload = json.dumps(dataclasses.asdict(event)).encode()
+            await jetstream.publish(subject_of(event), payload)
+        return 3_000
+
+    async def futures(client: Any) -> int:
+        jetstream = client.jetstream(publish_async_max_pending=8_000)
+        for event in sample:
+            await jetstream.publish_async(subject_of(event), orjson.dumps(event))
+        await jetstream.publish_async_completed()
+        return len(sample)
+
+    return one_by_one, futures
+
+
+def encoding_rows(plain: Path, times: int) -> Iterator[Row]:
     held = list(batches_of(plain, 100_000))
-    amount = sum(map(len, held))
     fast = median(
         times, lambda: rate(lambda: sum(len(p.lines()) > 0 and len(p) for b in held for p in encode_batch(b)))
     )
     each = rate(lambda: sum(len(orjson.dumps(event)) > 0 for batch in held for event in events(batch)))
     yield "encoding a batch", f"{fast:,.0f}/s", f"{fast / each:.1f} × (d)"
-    yield "(d) orjson.dumps event by event", f"{each:,.0f}/s", f"{amount:,} events"
+    yield "(d) orjson.dumps event by event", f"{each:,.0f}/s", f"{sum(map(len, held)):,} events"
 
+
+def scanning_rows(plain: Path, times: int) -> Iterator[Row]:
     ingestor = DBNIngestor(plain)
     scan = median(times, lambda: rate(lambda: ingestor.get_time_range(DAY, "mbp-10").records))
     loop = rate(lambda: store_loop(next(plain.glob("MBP-10/*"))))
     yield "time-range, plain mbp-10", f"{scan:,.0f}/s", f"{scan / loop:.0f} × (e)"
     yield "(e) record loop of DBNStore", f"{loop:,.0f}/s", ""
-
-    small = make_data(folder / "small", max(1, minutes // 10))[0]
-    memory = [replay(folder, data, "--no-digest", memory=True)["unique_mb"] for data in (small, packed)]
-    yield "unique memory, a tenth and all", f"{memory[0]:.0f} MB", f"{memory[1]:.0f} MB"
 
 
 def batches_of(data: Path, count: int) -> Iterator[Batch]:

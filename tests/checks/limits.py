@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.checks.exceptions import UNTIL_SPLIT, unexcepted
+from tests.checks.exceptions import unexcepted
 
 CLASS_LINES = 200
 CLASS_ATTRIBUTES = 15
@@ -16,7 +16,6 @@ FOLDERS = ("spyctl", "tests")
 # What may exceed a limit, and why; a key is "path name what".
 EXCEPTIONS = {
     "spyctl/dbn/quality.py Quality attributes": "a plain record, one attribute for each figure of the report",
-    "tests/benchmarks/bench.py rows lines": UNTIL_SPLIT,
 }
 
 

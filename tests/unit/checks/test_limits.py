@@ -87,4 +87,3 @@ def test_an_exception_that_is_no_longer_needed_is_reported(tmp_path: Path) -> No
     assert check(tmp_path, {"spyctl/a.py f lines": "a table"}) == [
         "remove this exception, it is no longer needed: spyctl/a.py f lines"
     ]
-    assert check(tmp_path, {"spyctl/a.py f lines": "until it is split"}) == []
