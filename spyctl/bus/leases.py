@@ -135,7 +135,9 @@ class Leases:
         raise StreamBusyError(f"the lease on {subject} changes hands too fast", "try again")
 
     async def renew(self) -> None:
-        """Renew all leases. Raises :class:`LeaseLostError` where another run has taken one."""
+        """Renew all leases. Raises :class:`LeaseLostError` where another run has taken one, now or before."""
+        if self.lost is not None:
+            raise self.lost
         for subject in self._ours():
             try:
                 await self._write(subject, self._revisions[subject], time.time_ns())

@@ -60,6 +60,8 @@ async def test_a_run_that_was_overtaken_has_lost_its_lease(bucket: KeyValue) -> 
     with pytest.raises(LeaseLostError, match="run bbbb took over market.futures.trades"):
         await first.renew()
     assert first.lost is not None
+    with pytest.raises(LeaseLostError):  # nor later, when nothing is left to renew
+        await first.renew()
     await first.give_back()
     lease, _ = await read_lease(bucket, SUBJECT)
     assert lease is not None
