@@ -60,11 +60,8 @@ class Publisher:
 
     @property
     def settled(self) -> bool:
-        """Whether the checkpoint covers every event that was sent.
-
-        Events of an open batch are acknowledged before a commit moves the checkpoint past them.
-        """
-        return self.checkpoint().position == self._base + self.delivery.published
+        """Whether everything sent is acknowledged, and the checkpoint tells where."""
+        return self._in_flight.count == 0 and self._protocol.settled
 
     def checkpoint(self) -> Checkpoint:
         """Return how far every event is stored."""

@@ -29,7 +29,7 @@ from spyctl.errors import BusError, SpyctlError, StreamBusyError
 from spyctl.market.subjects import subject_table
 from spyctl.timing.tasks import end_task
 
-SETTLE_S = 5.0  # how long acknowledgements are waited for once a lease is lost
+SETTLE_S = 5.0  # how long a run that ends early may take to find out what is stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +104,18 @@ class Publishing:
             yield batch
 
     async def end(self, state: RunState) -> None:
-        """Stop publishing and note how the run ended."""
+        """Stop publishing and note how the run ended, and how many of its events are stored."""
         await end_task(self._keeper)
         await self.publisher.close()
-        await self._run.end(self.state or state, self.publisher.checkpoint(), settled=self.publisher.settled)
+        run, checkpoint, settled = self._run, self.publisher.checkpoint(), self.publisher.settled
+        if not settled and run.leases.lost is None and self.connection.connected:
+            run.record.checkpoint = checkpoint
+            # While the leases are ours, what the stream holds behind the checkpoint is ours too.
+            with suppress(SpyctlError, ApiError, TimeoutError):
+                async with asyncio.timeout(SETTLE_S):
+                    await reconcile(self.connection, run.record)
+                checkpoint, settled = run.record.checkpoint, True
+        await run.end(self.state or state, checkpoint, settled=settled)
 
     def _lost(self) -> SpyctlError | None:
         if not self._keeper.done() or self._keeper.cancelled():

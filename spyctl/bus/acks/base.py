@@ -58,6 +58,11 @@ class AckProtocol(ABC):
         self._refused_ns = 0  # since when
         self._attempt_ns = 0
 
+    @property
+    def settled(self) -> bool:
+        """Whether the checkpoint covers all that is acknowledged."""
+        return True
+
     async def open(self, in_flight: InFlight, run_id: str) -> None:
         """Get ready to send."""
         self._in_flight = in_flight

@@ -152,6 +152,11 @@ class FastIngest(AckProtocol):
         self._batch: Batch | None = None
         self._committed_ns = self._sent_ns = 0
 
+    @property
+    def settled(self) -> bool:
+        """Whether no batch is open: its events are acknowledged before a commit moves the checkpoint past them."""
+        return self._batch is None
+
     async def _listen(self) -> None:
         # An acknowledgement has to come before the bounds are reached.
         most = min(self._in_flight.max_messages // 4, self._in_flight.max_bytes // _LARGE)

@@ -67,6 +67,11 @@ async def test_a_run_that_fails_with_every_event_acknowledged_is_resumed_after_t
             await failed.publisher.publish(events(20))
             await eventually(lambda: failed.publisher.in_flight == 0)
             raise ZeroDivisionError  # before a commit has moved the checkpoint
+    record = await record_of(connection, failed)
+    assert (record.state, record.position, record.settled) == (RunState.FAILED, 20, True)
+    async with publishing(connection, request) as other:  # whose events are not taken for those of the first one
+        await other.publisher.publish(events(7))
+        await other.publisher.drain()
     async with publishing(connection, replace(request, resume=failed.run_id)) as resumed:
         assert resumed.position == 20
 
