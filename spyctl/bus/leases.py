@@ -12,9 +12,10 @@ overtaken has lost its lease permanently: it stops publishing and never writes t
 import os
 import platform
 import time
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+from typing import Self
 
 import nats.errors
 import nats.js.errors
@@ -77,6 +78,17 @@ class Lease:
     started_ns: int
     renewed_ns: int
 
+    @classmethod
+    def from_json(cls, payload: bytes) -> Self:
+        """Read a lease as the bucket holds it; one of an older version has no token.
+
+        Raises :class:`TypeError` or :class:`ValueError` for anything else.
+        """
+        lease = cls(**{"token": ""} | orjson.loads(payload))
+        if not all(isinstance(value, kind) for value, kind in zip(astuple(lease), _KINDS, strict=True)):
+            raise TypeError("a field is of another type")
+        return lease
+
     def state(self, token: str) -> LeaseState:
         """Return what this lease is to the holder of a token at this moment."""
         if not self.renewed_ns:
@@ -99,6 +111,9 @@ class Lease:
         except PermissionError:
             pass
         return not _is_zombie(self.pid)
+
+
+_KINDS = (str, str, str, int, int, int)  # of the fields of a lease, in their order
 
 
 class Leases:
@@ -180,12 +195,15 @@ class Leases:
 
 
 async def read_lease(bucket: KeyValue, subject: str) -> tuple[Lease | None, int]:
-    """Return the lease on a subject and its revision; ``None`` and 0 where there is none."""
+    """Return the lease on a subject and its revision, 0 where there is no entry; ``None`` for what is not a lease."""
     try:
         entry = await bucket.get(f"lease.{subject}")
     except nats.js.errors.KeyNotFoundError:
         return None, 0
-    return Lease(**orjson.loads(entry.value or b"{}")), int(entry.revision or 0)
+    try:
+        return Lease.from_json(entry.value or b""), int(entry.revision or 0)
+    except (TypeError, ValueError):
+        return None, int(entry.revision or 0)
 
 
 def _is_zombie(pid: int) -> bool:

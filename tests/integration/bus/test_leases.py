@@ -101,6 +101,21 @@ async def test_a_lease_that_somebody_deleted_is_free(bucket: KeyValue) -> None:
     assert await leases(bucket, "bbbb").take(SUBJECT) is None
 
 
+@pytest.mark.parametrize("payload", [b"", b"garbage", b"[]", b"{}", b'{"run_id": 7}'])
+async def test_an_entry_that_is_not_a_lease_is_taken_like_a_free_one(bucket: KeyValue, payload: bytes) -> None:
+    await bucket.put(f"lease.{SUBJECT}", payload)
+    assert await leases(bucket).take(SUBJECT) is None
+
+
+async def test_a_lease_of_an_older_version_counts(bucket: KeyValue) -> None:
+    lease = {"run_id": "aaaa", "host": "elsewhere", "pid": 1, "started_ns": time.time_ns()}
+    await bucket.put(f"lease.{SUBJECT}", orjson.dumps(lease | {"renewed_ns": time.time_ns()}))
+    with pytest.raises(LeaseHeldError, match="run aaaa"):
+        await leases(bucket, "bbbb").take(SUBJECT)
+    await bucket.put(f"lease.{SUBJECT}", orjson.dumps(lease | {"renewed_ns": 0}))
+    assert await leases(bucket, "bbbb").take(SUBJECT) is None
+
+
 def test_only_a_lease_that_is_ours_can_be_renewed_returned_or_lost() -> None:
     for event in (LeaseEvent.RENEW, LeaseEvent.RETURN, LeaseEvent.OVERTAKEN):
         assert [state for state, what in TRANSITIONS if what is event] == [LeaseState.OURS]
