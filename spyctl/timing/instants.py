@@ -128,19 +128,31 @@ def _utc_offset(text: str) -> int:
 
 
 def instant_at(day: date, clock_ns: int, zone: ZoneInfo) -> int:
-    """Return the instant at which the clocks of a zone show ``clock_ns`` (ns since midnight) on a day."""
-    moment = datetime(day.year, day.month, day.day, tzinfo=zone) + timedelta(seconds=clock_ns // SECOND)
+    """Return the instant at which the clocks of a zone show ``clock_ns`` (ns since midnight) on a day.
+
+    Raises :class:`UsageError` for a time that daylight saving skips.
+    """
+    local = datetime(day.year, day.month, day.day) + timedelta(seconds=clock_ns // SECOND)  # noqa: DTZ001
+    moment = local.replace(tzinfo=zone)
+    if moment.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != local:
+        raise UsageError(
+            f"there is no {local:%H:%M} on {day} in {zone.key}: the clocks go forward", "an earlier or a later time"
+        )
     return int(moment.timestamp()) * SECOND + clock_ns % SECOND
 
 
 def _within(day: date, clock_ns: int, zone: ZoneInfo) -> int:
     # A clock reading occurs on the day before, the day itself and the day after; one of them is in the UTC day.
-    start = day_start(day)
+    start, skipped = day_start(day), None
     for shift in (0, -1, 1):
-        instant = instant_at(day + timedelta(days=shift), clock_ns, zone)
+        try:
+            instant = instant_at(day + timedelta(days=shift), clock_ns, zone)
+        except UsageError as error:
+            skipped = error
+            continue
         if start <= instant < start + DAY:
             return instant
-    raise ValueError(clock_ns)  # a clock reading that daylight saving skips
+    raise skipped or ValueError(clock_ns)
 
 
 def clock_text(ns: int, zone: ZoneInfo | None = None, digits: int = 3) -> str:

@@ -1,7 +1,7 @@
 from datetime import UTC, date, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from spyctl.errors import UsageError
@@ -108,7 +108,15 @@ def test_utc_text_reads_back(ns: int) -> None:
     assert parse_instant(utc_text(ns), WINTER) == ns
 
 
+@pytest.mark.parametrize("text", ["02:30", "2025-03-09T02:00", "02:59:59.9"])
+def test_a_time_that_daylight_saving_skips_is_refused_by_name(text: str) -> None:
+    with pytest.raises(UsageError, match=r"there is no 02:\d\d on 2025-03-09 in America/New_York"):
+        parse_instant(text, date(2025, 3, 9))
+    assert parse_instant("03:00", date(2025, 3, 9)) == parse_instant("01:59:59", date(2025, 3, 9)) + SECOND
+
+
 @given(st.dates(date(2000, 1, 1), date(2050, 1, 1)), st.integers(0, 86_399))
+@example(date(2025, 3, 9), 2 * 3_600)
 def test_a_clock_reading_lies_within_its_utc_day(day: date, second: int) -> None:
     text = f"{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}"
     try:
