@@ -34,11 +34,11 @@ class OptionTicker:
 
 def parse_option_ticker(text: str) -> OptionTicker:
     """Read an option ticker. Raises :class:`PayloadError` for anything else."""
-    found = _TICKER.fullmatch(text)
-    if found is not None and int(found[6]) > 0:
+    parts = _TICKER.fullmatch(text)
+    if parts is not None and int(parts[6]) > 0:
         try:
-            expiry = date(2000 + int(found[2]), int(found[3]), int(found[4]))
-            return OptionTicker(found[1], expiry, found[5], int(found[6]))
+            expiry = date(2000 + int(parts[2]), int(parts[3]), int(parts[4]))
+            return OptionTicker(parts[1], expiry, parts[5], int(parts[6]))
         except ValueError:
             pass
-    raise PayloadError(f"{text[:40]!r} is no option ticker")
+    raise PayloadError(f"{text[:40]!r} is not an option ticker")

@@ -46,7 +46,7 @@ class Reporter:
 
     @property
     def draws(self) -> bool:
-        """Whether something may be drawn and redrawn: on a terminal that can, and nobody objects."""
+        """Whether something may be drawn and redrawn: on a capable terminal, unless told otherwise."""
         unable = self.plain or self.as_json or os.environ.get("TERM") == "dumb" or bool(os.environ.get("CI"))
         return not unable and self.stream.isatty()
 

@@ -47,7 +47,7 @@ def drop(stream: TextIO) -> None:
 
 
 def colours(stream: TextIO) -> bool:
-    """Tell whether to colour what goes to a stream: a terminal that can, and nobody objects."""
+    """Tell whether to colour what goes to a stream: a capable terminal, unless told otherwise."""
     if os.environ.get("NO_COLOR"):
         return False
     if os.environ.get("FORCE_COLOR"):
