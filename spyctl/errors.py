@@ -127,7 +127,7 @@ class NoSessionError(UsageError):
     """The open or close of a day without a regular session; ``reason`` says why there is none."""
 
     def __init__(self, day: date, reason: str) -> None:
-        super().__init__(f"{day} is {reason}: it has no regular session", "write a time of day, as 18:00")
+        super().__init__(f"{day} is {reason}: it has no regular session", "write a time of day, such as 18:00")
         self.day = day
         self.reason = reason
 

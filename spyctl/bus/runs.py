@@ -83,17 +83,30 @@ class RunRecord:
 
     @classmethod
     def from_json(cls, payload: bytes) -> Self:
-        """Read a record as the bucket holds it.
+        """Read a record as the bucket holds it, also one of an older version.
 
         Raises :class:`KeyError`, :class:`TypeError` or :class:`ValueError` for anything else.
         """
         document = orjson.loads(payload)
+        if "position" in document:
+            document = _from_flat(document)
         checkpoint, batch = document.pop("checkpoint"), document.pop("batch")
         return cls(
             **document | {"state": RunState(document["state"])},
             checkpoint=Checkpoint(**checkpoint) if checkpoint is not None else None,
             batch=OpenBatch(**batch) if batch is not None else None,
         )
+
+
+def _from_flat(document: dict[str, Any]) -> dict[str, Any]:
+    # Until the autumn of 2026 a record had no parts, and its state was the reason of its end.
+    position, seq, batch, first = (document.pop(key) for key in ("position", "seq", "batch", "batch_first"))
+    ended = document["state"] not in tuple(RunState)
+    return document | {
+        "checkpoint": {"position": position, "seq": seq} if seq is not None else None,
+        "batch": {"name": batch, "first": first} if batch is not None else None,
+        "state": RunState.ENDED if ended else document["state"],
+    }
 
 
 def new_run_id() -> str:

@@ -194,8 +194,27 @@ def _usage(error: Any) -> tuple[str, str]:
         word = message.split("'")[1]
         close = get_close_matches(word, list(context.command.commands), 1)
         return f"{where} has no command {word!r}", f"{where} {close[0]}" if close else f"{where} --help"
-    text = " ".join(message.replace("Value error, ", "").split())
-    return text[:1].lower() + text[1:].rstrip("."), f"{where} --help"
+    param = getattr(error, "param", None)
+    if context is not None and param is not None and getattr(error, "message", None):
+        return _wrong_value(context, param, error.message)
+    return _sentence(message), f"{where} --help"
+
+
+def _wrong_value(context: Any, param: Any, problem: str) -> tuple[str, str]:
+    # What is wrong with the value of an option, named as it was given.
+    option = max(param.opts, key=len)
+    source = context.get_parameter_source(param.name)
+    given = param.envvar if source is not None and source.name == "ENVIRONMENT" else option
+    first_choice = problem.partition("is not one of ")[2].partition(",")[0].strip("'")
+    return (
+        f"{given}: {_sentence(problem)}",
+        f"{option} {first_choice}" if first_choice else f"{context.command_path} --help",
+    )
+
+
+def _sentence(text: str) -> str:
+    text = " ".join(text.replace("Value error, ", "").split())
+    return text[:1].lower() + text[1:].rstrip(".")
 
 
 def main() -> None:

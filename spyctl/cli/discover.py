@@ -52,7 +52,7 @@ def discover(
     ] = None,
     as_json: Json = False,
 ) -> int:
-    """List what the data folder holds, one row a file.
+    """List what the data folder holds, one row per file.
 
     spyctl discover --schema mbp-10 --data-dir ~/es
     spyctl discover --check    every byte, exit code 3 if one is wrong

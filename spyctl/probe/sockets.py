@@ -26,7 +26,7 @@ async def socket_checks(request: ProbeRequest, findings: Findings) -> AsyncItera
     """Yield the results; skipped where they would cut off a running live, unless forced."""
     # They are on another host than REST, with limits of their own: only a bad key rules them out.
     if findings.key_problem or request.rest_only:
-        for result in skipped(_CHECKS, findings.key_problem or "left out on request"):
+        for result in skipped(_CHECKS, findings.key_problem or "not asked for"):
             yield result
         return
     if findings.run_with_key is not None and not request.force:

@@ -346,7 +346,7 @@ def test_an_unreadable_file_beside_good_ones_is_left_out_with_a_note(cli: Cli, d
         (["--start", "09:30", "--end", "09:30"], 2, "are the same instant", "later --end"),
         (["--tz", "Mars"], 2, "there is no time zone 'Mars'", "America/New_York"),
         (["--max-quiet", "soon"], 2, "'soon' is not a duration", "250ms"),
-        (["--order", "random"], 2, "'random' is not one of 'event', 'recv'", "spyctl replay --help"),
+        (["--order", "random"], 2, "--order: 'random' is not one of 'event', 'recv'", "--order event"),
         (["--prefix", "a.b"], 2, "--prefix 'a.b' is not a subject token", "letters"),
         (["--count", "0"], 2, "count", "--help"),
         (["--nonsense"], 2, "spyctl replay has no option --nonsense", "spyctl replay --help"),

@@ -71,7 +71,7 @@ def test_the_open_of_a_sunday_is_refused_in_one_sentence(cli: Cli, tmp_path: Pat
     assert result.returncode == 2
     assert result.stderr.splitlines()[-2:] == [
         "error: 2025-12-14 is a Sunday: it has no regular session",
-        "  try: write a time of day, as 18:00",
+        "  try: a day with a session, or a time of day: --start 18:00",
     ]
 
 

@@ -55,6 +55,11 @@ class Option:
     name: str
     param: Any
 
+    @property
+    def aliases(self) -> list[str]:
+        """All its long names, without dashes."""
+        return [name.removeprefix("--") for name in self.param.opts if name.startswith("--")]
+
 
 def options(group: Any, path: str = "") -> Iterator[Option]:
     """Yield the options of all commands that have an environment variable."""
@@ -96,7 +101,9 @@ class _File:
                 members = [option for option in self.known if option.command.split()[0] == name]
                 self._apply(table, members, f"[{name}] ")
             else:
-                self._complain(f"there is no command [{name}]{_suggestion(name, commands)}")
+                self._complain(
+                    f"there is no command [{name}]{_suggestion(name, {command: command for command in commands})}"
+                )
 
     def _document(self) -> dict[str, Any]:
         import tomllib
@@ -112,7 +119,7 @@ class _File:
             name = key.replace("_", "-")
             members = [option for option in known if option.name == name]
             if not members:
-                suggestion = _suggestion(name, {option.name for option in known})
+                suggestion = _suggestion(name, {alias: option.name for option in known for alias in option.aliases})
                 self._complain(f"there is no setting {where}{key}{suggestion}")
             elif self.allowed is not None and name not in self.allowed:
                 self._complain(f"{key} may not be set here, only in the user config ({user_file()})")
@@ -131,9 +138,10 @@ class _File:
         self.settings.problems.append(f"{self.path}: {problem}")
 
 
-def _suggestion(word: str, known: set[str]) -> str:
+def _suggestion(word: str, known: dict[str, str]) -> str:
+    # ``known``: what may be written, and what it is called.
     close = get_close_matches(word, sorted(known), 1)
-    return f"; did you mean {close[0]}?" if close else ""
+    return f"; did you mean {known[close[0]]}?" if close else ""
 
 
 def _as_typed(param: Any, value: Any) -> Any:

@@ -42,6 +42,11 @@ def test_misspelt_keys_are_named_with_a_suggestion(cli: Cli, tmp_path: Path) -> 
     assert "there is no setting [live] speed" in said
 
 
+def test_another_name_of_an_option_leads_to_the_one_that_can_be_set(cli: Cli, tmp_path: Path) -> None:
+    user_file(tmp_path, '[live]\nsymbol = "QQQ"\n')
+    assert "there is no setting [live] symbol; did you mean underlying?" in cli("config", "show").stderr
+
+
 def test_a_file_that_is_not_toml_is_one_sentence(cli: Cli, tmp_path: Path) -> None:
     user_file(tmp_path, "speed = = 3\n")
     result = cli("replay", "--dry-run")

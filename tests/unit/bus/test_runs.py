@@ -33,6 +33,26 @@ def test_a_record_is_read_as_it_was_written(values: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("flat", "parts"),
+    [
+        ({"position": 0, "seq": None, "batch": None, "state": "running"}, {}),
+        (
+            {"position": 5, "seq": 9, "batch": "aaaa-1", "batch_first": 6, "state": "crashed"},
+            {"checkpoint": Checkpoint(5, 9), "batch": OpenBatch("aaaa-1", 6), "state": RunState.CRASHED},
+        ),
+        (
+            {"position": 5, "seq": 9, "batch": None, "state": "interrupted"},
+            {"checkpoint": Checkpoint(5, 9), "state": RunState.ENDED},
+        ),
+    ],
+)
+def test_a_record_of_an_older_version_is_read(flat: dict[str, Any], parts: dict[str, Any]) -> None:
+    document = orjson.loads(orjson.dumps(record()))
+    del document["checkpoint"], document["batch"]
+    assert RunRecord.from_json(orjson.dumps(document | {"batch_first": 0} | flat)) == record(**parts)
+
+
+@pytest.mark.parametrize(
     "payload", [b"", b"{", b"[]", b"{}", orjson.dumps(record()).replace(b'"running"', b'"elsewhere"')]
 )
 def test_what_is_not_a_record_is_an_error_that_the_reader_expects(payload: bytes) -> None:

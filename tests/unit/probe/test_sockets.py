@@ -21,7 +21,7 @@ async def checks(tmp_path: Path, findings: Findings, **changes: object) -> list[
     ("findings", "changes", "text", "advice"),
     [
         (Findings(key_problem="they need a key"), {}, "they need a key", None),
-        (Findings(), {"rest_only": True}, "left out on request", None),
+        (Findings(), {"rest_only": True}, "not asked for", None),
         (Findings(run_with_key="a1b2"), {}, "run a1b2 uses this key, and would be cut off", Advice.FORCE_SOCKETS),
     ],
 )
