@@ -12,6 +12,7 @@ overtaken has lost its lease permanently: it stops publishing and never writes t
 import os
 import platform
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -140,26 +141,18 @@ class Leases:
             raise self.lost
         for subject in self._ours():
             try:
-                await self._write(subject, self._revisions[subject], time.time_ns())
-                self._on(subject, LeaseEvent.RENEW)
-            except nats.js.errors.KeyWrongLastSequenceError:
-                current, newest = await read_lease(self._bucket, subject)
-                if current is not None and current.token == self._lease.token:
-                    self._revisions[subject] = newest  # our own write, whose answer was lost
-                    continue
-                self._overtaken(subject)
-                other = f"run {current.run_id}" if current is not None else "another run"
-                self.lost = LeaseLostError(f"{other} took over {subject}", "end one of the two")
-                raise self.lost from None
+                await self._replace(subject, time.time_ns())
+            except LeaseLostError as error:
+                self.lost = error
+                raise
+            self._on(subject, LeaseEvent.RENEW)
 
     async def give_back(self) -> None:
         """Return all leases; those that another run has taken meanwhile stay with it."""
         for subject in self._ours():
-            try:
-                await self._write(subject, self._revisions[subject], 0)
+            with suppress(LeaseLostError):
+                await self._replace(subject, 0)
                 self._on(subject, LeaseEvent.RETURN)
-            except nats.js.errors.KeyWrongLastSequenceError:
-                self._overtaken(subject)
 
     def _ours(self) -> list[str]:
         return [subject for subject, state in self._states.items() if state is LeaseState.OURS]
@@ -170,6 +163,20 @@ class Leases:
 
     def _on(self, subject: str, event: LeaseEvent) -> None:
         self._states[subject] = TRANSITIONS[self._states[subject], event]
+
+    async def _replace(self, subject: str, renewed_ns: int) -> None:
+        # Writes a lease that is ours; a write of our own whose answer we never got may be in between.
+        for _ in range(_ATTEMPTS):
+            try:
+                await self._write(subject, self._revisions[subject], renewed_ns)
+                return
+            except nats.js.errors.KeyWrongLastSequenceError:
+                current, newest = await read_lease(self._bucket, subject)
+                if current is None or current.token != self._lease.token:
+                    self._overtaken(subject)
+                    other = f"run {current.run_id}" if current is not None else "another run"
+                    raise LeaseLostError(f"{other} took over {subject}", "end one of the two") from None
+                self._revisions[subject] = newest
 
     async def _write(self, subject: str, revision: int, renewed_ns: int) -> None:
         value = orjson.dumps(replace(self._lease, renewed_ns=renewed_ns))
@@ -185,7 +192,8 @@ async def read_lease(bucket: KeyValue, subject: str) -> tuple[Lease | None, int]
         entry = await bucket.get(f"lease.{subject}")
     except nats.js.errors.KeyNotFoundError:
         return None, 0
-    return Lease(**orjson.loads(entry.value or b"{}")), int(entry.revision or 0)
+    # Before there were tokens, a lease had none.
+    return Lease(**{"token": ""} | orjson.loads(entry.value or b"{}")), int(entry.revision or 0)
 
 
 def _is_zombie(pid: int) -> bool:
