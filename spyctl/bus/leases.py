@@ -6,7 +6,7 @@ replaces, so of two runs that reach for a lease at the same time the bucket lets
 
 :data:`TRANSITIONS` is the whole life of a lease, as one run sees it: it takes what is free or void, is refused what
 another one holds (unless forced), renews, and either returns the lease or learns that it was overtaken. A run that was
-overtaken has lost its lease permanently: it stops publishing and never writes to the bucket again.
+overtaken has lost its lease permanently: it stops publishing and never writes it again.
 """
 
 import os
@@ -107,15 +107,17 @@ class Leases:
 
     def __init__(self, bucket: KeyValue, lease: Lease) -> None:
         self.lost: LeaseLostError | None = None
+        self.lost_to: str | None = None  # the id of the run that took one
         self._bucket = bucket
         self._lease = lease
         self._states: dict[str, LeaseState] = {}  # by subject
         self._revisions: dict[str, int] = {}
 
     async def take(self, subject: str, *, force: bool = False) -> str | None:
-        """Take the lease on a subject; returns the id of the run that held it and did not return it.
+        """Take the lease on a subject; returns the id of the run that left it behind, void.
 
-        Raises :class:`LeaseHeldError` where another run holds it, unless ``force``.
+        Raises :class:`LeaseHeldError` where another run holds it, unless ``force``: then that run learns of it, and
+        counts its own events.
         """
         event = LeaseEvent.FORCE if force else LeaseEvent.TAKE
         for _ in range(_ATTEMPTS):
@@ -132,7 +134,7 @@ class Leases:
             except nats.js.errors.KeyWrongLastSequenceError:
                 continue  # somebody was faster; look again
             self._on(subject, event)
-            return current.run_id if current is not None and current.renewed_ns else None
+            return current.run_id if current is not None and state is LeaseState.VOID else None
         raise StreamBusyError(f"the lease on {subject} changes hands too fast", "try again")
 
     async def renew(self) -> None:
@@ -174,6 +176,7 @@ class Leases:
                 current, newest = await read_lease(self._bucket, subject)
                 if current is None or current.token != self._lease.token:
                     self._overtaken(subject)
+                    self.lost_to = current.run_id if current is not None else None
                     other = f"run {current.run_id}" if current is not None else "another run"
                     raise LeaseLostError(f"{other} took over {subject}", "end one of the two") from None
                 self._revisions[subject] = newest

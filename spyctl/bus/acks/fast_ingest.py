@@ -242,8 +242,8 @@ class FastIngest(AckProtocol):
     async def _count(self, batch: Batch) -> Checkpoint | None:
         # The server no longer knows the batch: what the stream holds behind the last fence is ours.
         known = self._in_flight.anchor
-        if self._run is not None:
-            await self._run.hold()
+        if self._run is not None and not await self._run.hold():
+            return None
         try:
             count, seq = await stored_after(self._connection, self._stream.name, self._counted, known.seq)
         except LostTrackError:
