@@ -183,6 +183,18 @@ async def test_the_run_of_a_dead_process_is_resumed_after_its_own_events_althoug
         assert resumed.position == 50
 
 
+async def test_a_run_that_goes_on_cannot_be_resumed_and_its_record_stays(
+    connection: Connection, nats_server: NatsServer
+) -> None:
+    other = await connect([nats_server.url])
+    async with publishing(connection, REQUEST) as living:
+        with pytest.raises(LeaseHeldError):
+            async with publishing(other, replace(REQUEST, resume=living.run_id)):
+                pass
+        assert (await record_of(connection, living)).state is RunState.RUNNING
+    await other.close()
+
+
 async def test_a_run_that_cannot_begin_leaves_no_lease_behind(connection: Connection) -> None:
     runs = await Runs.open(connection)
     dead = await crashed(connection, REQUEST, 5)

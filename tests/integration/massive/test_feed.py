@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import trustme
 
-from spyctl.errors import KeyRefusedError
-from spyctl.market.feeds import FeedState
+from spyctl.errors import KeyRefusedError, SpyctlError
+from spyctl.market.feeds import Arrival, FeedState
 from spyctl.massive.feed import Feed, Timing
 from spyctl.massive.inbox import AT_ONCE
 from spyctl.massive.simulator import Peer, Script, Simulator
@@ -129,6 +129,16 @@ class EvictedSocket:
     def repeat(self, subscribe: Collection[str], unsubscribe: Collection[str]) -> None: ...
 
     async def close(self) -> None: ...
+
+
+async def test_a_listener_that_cannot_take_an_arrival_ends_the_feed_with_its_error() -> None:
+    class Full(Listener):
+        def arrived(self, arrival: Arrival) -> None:
+            raise SpyctlError("100 internal errors within a minute")
+
+    async with Simulator(500).serving() as simulator, running(feed_to(simulator), Full()) as task:
+        with pytest.raises(SpyctlError, match="100 internal errors"):
+            await asyncio.wait_for(task, 10)
 
 
 async def test_what_never_was_up_is_lost_from_the_start() -> None:
