@@ -196,13 +196,14 @@ async def _begin(connection: Connection, stream: Stream, request: RunRequest) ->
 
 
 async def _reconcile_former(connection: Connection, runs: Runs, run_id: str) -> None:
-    # A run that has not said how it ended is reconciled before anybody else publishes to its subjects.
+    # A run of which nobody knows how much is stored is reconciled before anybody else publishes to its subjects.
     former = await runs.find(run_id)
-    if former is None or former.state is not RunState.RUNNING or former.settled:
+    if former is None or former.settled:
         return
     with suppress(SpyctlError):  # it can then not be resumed, which is no reason to stop us
         await reconcile(connection, former)
-    former.state = RunState.CRASHED
+    if former.state is RunState.RUNNING:
+        former.state = RunState.CRASHED
     await runs.save(former)
 
 

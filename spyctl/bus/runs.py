@@ -215,7 +215,8 @@ class Run:
     async def end(self, state: RunState, checkpoint: Checkpoint, *, settled: bool) -> None:
         """Note how the run ended and return the leases; never raises for a server that is gone.
 
-        ``settled`` says that the checkpoint covers all that was sent.
+        ``settled`` says that the checkpoint covers all that was sent. Where it does not, the leases are left to become
+        void, so that who takes them next counts what is stored.
         """
         leases = self.leases
         if leases.lost is not None and (not settled or leases.lost_to == self.record.run_id):
@@ -225,7 +226,8 @@ class Run:
         record.batch = None if settled else record.batch
         with suppress(*_FAILURES):
             await self._runs.save(record)
-            await leases.give_back()
+            if settled:
+                await leases.give_back()
 
 
 async def _record(bucket: KeyValue, run_id: str) -> RunRecord | None:

@@ -170,12 +170,13 @@ async def test_a_run_that_was_overtaken_by_force_is_resumed_after_its_own_events
     await other.close()
 
 
+@pytest.mark.parametrize("state", [RunState.RUNNING, RunState.FAILED])
 @MODES
 async def test_the_run_of_a_dead_process_is_resumed_after_its_own_events_although_force_was_used(
-    connection: Connection, mode: AckMode
+    connection: Connection, mode: AckMode, state: RunState
 ) -> None:
     request = replace(REQUEST, ack_mode=mode)
-    dead = await crashed(connection, request, 50)
+    dead = await crashed(connection, request, 50, state)
     async with publishing(connection, replace(request, force=True)) as other:
         await other.publisher.publish(events(1_000))
         await other.publisher.drain()
@@ -248,7 +249,7 @@ async def work_until(stopped: asyncio.Event) -> None:
         await stopped.wait()
 
 
-async def crashed(connection: Connection, request: RunRequest, count: int) -> str:
+async def crashed(connection: Connection, request: RunRequest, count: int, state: RunState = RunState.RUNNING) -> str:
     """Leave a run behind as a process does that was killed after so many events; returns its id."""
     async with publishing(connection, request) as run:
         await run.publisher.publish(events(count))
@@ -256,7 +257,7 @@ async def crashed(connection: Connection, request: RunRequest, count: int) -> st
         runs, subject = await Runs.open(connection), f"lease.{SUBJECTS[0]}"
         lease = (await runs.bucket.get(subject)).value or b""
     record = await record_of(connection, run)
-    record.state, record.settled, record.checkpoint = RunState.RUNNING, False, Checkpoint(0, 0)
+    record.state, record.settled, record.checkpoint = state, False, Checkpoint(0, 0)
     await runs.save(record)
     await runs.bucket.put(subject, lease.replace(b'"pid":', b'"pid":9999'))
     return run.run_id

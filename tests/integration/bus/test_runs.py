@@ -142,3 +142,14 @@ async def test_a_bucket_that_cannot_be_used_is_an_error_of_ours(connection: Conn
     await connection.api("STREAM.CREATE.OTHER", {"name": "OTHER", "subjects": ["$KV.SPYCTL.>"]})
     with pytest.raises(BusError, match="the bucket SPYCTL cannot be used"):
         await Runs.open(connection)
+
+
+@pytest.mark.parametrize("settled", [True, False])
+async def test_leases_are_returned_only_where_it_is_known_what_is_stored(
+    connection: Connection, runs: Runs, settled: bool
+) -> None:
+    run = Run(runs, record("aaaa"))
+    await runs.register(run.record)
+    await run.leases.take("a")
+    await run.end(RunState.FAILED, Checkpoint(), settled=settled)
+    assert [living.run_id for living in await living_runs(connection)] == ([] if settled else ["aaaa"])
