@@ -136,7 +136,8 @@ class StreamIngestor:
         self._window = StrikeWindow(strike_manager, time.time_ns(), strike_manager.expiry)
         self._session: LiveSession | None = None
         self._run: Publishing | None = None
-        self._running = False
+        self._running = self._stopping = False
+        self._beginning = asyncio.Lock()
         self._stack = AsyncExitStack()
         bus.before_close(self._stack.aclose)
 
@@ -147,6 +148,8 @@ class StreamIngestor:
         the same, and what :meth:`NATSBus.publish` raises.
         """
         run, session = await self._begin()
+        if self._stopping:
+            session.stop(StopReason.STOP_CALL)
         policies = equity_policies(self._feed(STOCKS), self._feed(OPTIONS), self._window, suspicious=in_regular_hours)
         self._running = True
         try:
@@ -155,12 +158,13 @@ class StreamIngestor:
             run.state = RunState.FAILED
             raise
         finally:
-            self._running = False
+            self._running = self._stopping = False
             await self._stack.aclose()
 
     def stop(self) -> None:
-        """End :meth:`run_async`, which returns when all is acknowledged."""
-        if self._session is not None:
+        """End :meth:`run_async`, or the next one, which returns when all is acknowledged."""
+        self._stopping = True
+        if self._running and self._session is not None:
             self._session.stop(StopReason.STOP_CALL)
 
     async def handle_msg_async(self, msgs: Sequence[object]) -> None:
@@ -185,6 +189,10 @@ class StreamIngestor:
         return summary_of(self._session).document()
 
     async def _begin(self) -> tuple[Publishing, LiveSession]:
+        async with self._beginning:  # the first messages of both markets may come together
+            return await self._begun()
+
+    async def _begun(self) -> tuple[Publishing, LiveSession]:
         if self._run is None or self._session is None:
             connection = self._bus.connection
             request = RunRequest(command="live", leased=LIVE_SUBJECTS[:-1], ack_mode=AckMode.MESSAGE)

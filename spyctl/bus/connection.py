@@ -10,6 +10,7 @@ import logging
 import re
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import nats
@@ -105,9 +106,10 @@ class Connection:
             "start it again, then run the command again",
         )
 
-    def on_disconnect(self, callback: Callable[[], None]) -> None:
-        """Have a function called whenever the connection breaks."""
+    def on_disconnect(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Have a function called whenever the connection breaks; returns one that ends that."""
         self._on_disconnect.append(callback)
+        return lambda: self._on_disconnect.remove(callback)
 
     # --- asking
 
@@ -148,13 +150,24 @@ class Connection:
         """Return nats-py's JetStream client over this connection, for the KV bucket and for readers."""
         return self._client.jetstream(timeout=REQUEST_TIMEOUT_S)
 
-    async def subscribe(self, subject: str, handler: Callable[[Msg], Awaitable[None]]) -> None:
-        """Call ``handler`` with each message on a subject. Raises :class:`UnreachableError`."""
+    async def subscribe(self, subject: str, handler: Callable[[Msg], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        """Call ``handler`` with each message on a subject; returns a function that ends that, and never raises.
+
+        Raises :class:`UnreachableError`.
+        """
         try:
-            await self._client.subscribe(subject, cb=handler, pending_msgs_limit=0, pending_bytes_limit=0)
+            subscription = await self._client.subscribe(
+                subject, cb=handler, pending_msgs_limit=0, pending_bytes_limit=0
+            )
             await self._client.flush()
         except (nats.errors.Error, OSError) as error:
             raise UnreachableError(f"{self.url} does not take a subscription: {error}") from None
+
+        async def unsubscribe() -> None:
+            with suppress(nats.errors.Error, OSError):
+                await subscription.unsubscribe()
+
+        return unsubscribe
 
     def inbox(self) -> str:
         """Make up a subject nobody else listens to."""

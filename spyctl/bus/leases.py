@@ -6,12 +6,13 @@ replaces, so of two runs that reach for a lease at the same time the bucket lets
 
 :data:`TRANSITIONS` is the whole life of a lease, as one run sees it: it takes what is free or void, is refused what
 another one holds (unless forced), renews, and either returns the lease or learns that it was overtaken. A run that was
-overtaken has lost its lease permanently: it stops publishing and never writes to the bucket again.
+overtaken has lost its lease permanently: it stops publishing and never writes it again.
 """
 
 import os
 import platform
 import time
+from contextlib import suppress
 from dataclasses import astuple, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -121,15 +122,17 @@ class Leases:
 
     def __init__(self, bucket: KeyValue, lease: Lease) -> None:
         self.lost: LeaseLostError | None = None
+        self.lost_to: str | None = None  # the id of the run that took one
         self._bucket = bucket
         self._lease = lease
         self._states: dict[str, LeaseState] = {}  # by subject
         self._revisions: dict[str, int] = {}
 
     async def take(self, subject: str, *, force: bool = False) -> str | None:
-        """Take the lease on a subject; returns the id of the run that held it and did not return it.
+        """Take the lease on a subject; returns the id of the run that left it behind, void.
 
-        Raises :class:`LeaseHeldError` where another run holds it, unless ``force``.
+        Raises :class:`LeaseHeldError` where another run holds it, unless ``force``: then that run learns of it, and
+        counts its own events.
         """
         event = LeaseEvent.FORCE if force else LeaseEvent.TAKE
         for _ in range(_ATTEMPTS):
@@ -146,7 +149,7 @@ class Leases:
             except nats.js.errors.KeyWrongLastSequenceError:
                 continue  # somebody was faster; look again
             self._on(subject, event)
-            return current.run_id if current is not None and current.renewed_ns else None
+            return current.run_id if current is not None and state is LeaseState.VOID else None
         raise StreamBusyError(f"the lease on {subject} changes hands too fast", "try again")
 
     async def renew(self) -> None:
@@ -155,26 +158,18 @@ class Leases:
             raise self.lost
         for subject in self._ours():
             try:
-                await self._write(subject, self._revisions[subject], time.time_ns())
-                self._on(subject, LeaseEvent.RENEW)
-            except nats.js.errors.KeyWrongLastSequenceError:
-                current, newest = await read_lease(self._bucket, subject)
-                if current is not None and current.token == self._lease.token:
-                    self._revisions[subject] = newest  # our own write, whose answer was lost
-                    continue
-                self._overtaken(subject)
-                other = f"run {current.run_id}" if current is not None else "another run"
-                self.lost = LeaseLostError(f"{other} took over {subject}", "end one of the two")
-                raise self.lost from None
+                await self._replace(subject, time.time_ns())
+            except LeaseLostError as error:
+                self.lost = error
+                raise
+            self._on(subject, LeaseEvent.RENEW)
 
     async def give_back(self) -> None:
         """Return all leases; those that another run has taken meanwhile stay with it."""
         for subject in self._ours():
-            try:
-                await self._write(subject, self._revisions[subject], 0)
+            with suppress(LeaseLostError):
+                await self._replace(subject, 0)
                 self._on(subject, LeaseEvent.RETURN)
-            except nats.js.errors.KeyWrongLastSequenceError:
-                self._overtaken(subject)
 
     def _ours(self) -> list[str]:
         return [subject for subject, state in self._states.items() if state is LeaseState.OURS]
@@ -185,6 +180,21 @@ class Leases:
 
     def _on(self, subject: str, event: LeaseEvent) -> None:
         self._states[subject] = TRANSITIONS[self._states[subject], event]
+
+    async def _replace(self, subject: str, renewed_ns: int) -> None:
+        # Writes a lease that is ours; a write of our own whose answer we never got may be in between.
+        for _ in range(_ATTEMPTS):
+            try:
+                await self._write(subject, self._revisions[subject], renewed_ns)
+                return
+            except nats.js.errors.KeyWrongLastSequenceError:
+                current, newest = await read_lease(self._bucket, subject)
+                if current is None or current.token != self._lease.token:
+                    self._overtaken(subject)
+                    self.lost_to = current.run_id if current is not None else None
+                    other = f"run {current.run_id}" if current is not None else "another run"
+                    raise LeaseLostError(f"{other} took over {subject}", "end one of the two") from None
+                self._revisions[subject] = newest
 
     async def _write(self, subject: str, revision: int, renewed_ns: int) -> None:
         value = orjson.dumps(replace(self._lease, renewed_ns=renewed_ns))

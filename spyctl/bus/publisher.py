@@ -109,6 +109,7 @@ class Publisher:
     async def close(self) -> None:
         """Stop; what is still unacknowledged stays so."""
         await end_task(self._repairer)
+        await self._protocol.close()
 
     async def _wait(self, done: Callable[[], int]) -> None:
         while self._failure is None and not done():

@@ -16,7 +16,7 @@ import nats.errors
 import nats.js.errors
 
 from spyctl.bus.acks.base import USUAL, Patience
-from spyctl.bus.acks.choice import choose_protocol
+from spyctl.bus.acks.choice import choose_protocol, uses_batches
 from spyctl.bus.acks.mode import AckMode
 from spyctl.bus.connection import ApiError, Connection
 from spyctl.bus.publisher import Publisher
@@ -25,7 +25,7 @@ from spyctl.bus.reconcile import reconcile
 from spyctl.bus.resume import run_to_resume
 from spyctl.bus.runs import Run, RunRecord, Runs, RunState, new_run_id, unusable
 from spyctl.bus.stream import Stream, ensure_stream, refuse_busy
-from spyctl.errors import BusError, SpyctlError, StreamBusyError
+from spyctl.errors import BusError, SpyctlError
 from spyctl.market.subjects import subject_table
 from spyctl.timing.tasks import end_task
 
@@ -86,6 +86,8 @@ class Publishing:
         Raises what the work raises, and :class:`LeaseLostError` once everything in flight is settled.
         """
         self._stop = stop
+        if self._lost() is not None:
+            stop()
         try:
             await work
         finally:
@@ -141,6 +143,7 @@ async def publishing(connection: Connection, request: RunRequest) -> AsyncIterat
     stream = await ensure_stream(connection, request.prefix)
     if request.source is not None:
         await refuse_busy(connection, stream, request.source, time.time_ns())
+    uses_batches(connection, stream, request.ack_mode)  # or an error, before there is a run
     try:
         run = await _begin(connection, stream, request)
     except (nats.js.errors.Error, nats.errors.Error) as error:
@@ -179,29 +182,29 @@ async def _begin(connection: Connection, stream: Stream, request: RunRequest) ->
         record = await run_to_resume(runs, request.resume, record)
     run = Run(runs, record)
     try:
-        await _take_leases(connection, runs, run, force=request.force)
-    except StreamBusyError:
-        if request.resume is None:
-            record.state = RunState.REFUSED
-            await runs.save(record)
+        former = {await run.leases.take(subject, force=request.force) for subject in record.subjects}
+        for run_id in former - {None, record.run_id}:
+            await _reconcile_former(connection, runs, str(run_id))
+        if request.resume is not None and not record.settled:
+            await reconcile(connection, record)
+        record.taken_over()
+        await run.begin_at(record.position, await _last_seq(connection, stream.name))
+    except BaseException:
+        await run.give_up(is_new=request.resume is None)
         raise
-    if request.resume is not None and not record.settled:
-        await reconcile(connection, record)
-    record.taken_over()
-    await run.begin_at(record.position, await _last_seq(connection, stream.name))
     return run
 
 
-async def _take_leases(connection: Connection, runs: Runs, run: Run, *, force: bool) -> None:
-    # A run that ended without saying so is reconciled before anybody else publishes to its subjects.
-    former = {await run.leases.take(subject, force=force) for subject in run.record.subjects}
-    for run_id in former - {None, run.record.run_id}:
-        orphan = await runs.find(str(run_id))
-        if orphan is not None and orphan.state is RunState.RUNNING and not orphan.settled and not force:
-            with suppress(SpyctlError):  # it can then not be resumed, which is no reason to stop us
-                await reconcile(connection, orphan)
-            orphan.state = RunState.CRASHED
-            await runs.save(orphan)
+async def _reconcile_former(connection: Connection, runs: Runs, run_id: str) -> None:
+    # A run of which nobody knows how much is stored is reconciled before anybody else publishes to its subjects.
+    former = await runs.find(run_id)
+    if former is None or former.settled:
+        return
+    with suppress(SpyctlError):  # it can then not be resumed, which is no reason to stop us
+        await reconcile(connection, former)
+    if former.state is RunState.RUNNING:
+        former.state = RunState.CRASHED
+    await runs.save(former)
 
 
 async def _last_seq(connection: Connection, stream: str) -> int:

@@ -84,10 +84,11 @@ async def _fence(connection: Connection, record: RunRecord, batch: OpenBatch, cl
             answered.set()
 
     inbox = connection.inbox()
-    await connection.subscribe(f"{inbox}.>", on_reply)
+    unsubscribe = await connection.subscribe(f"{inbox}.>", on_reply)
     reply = batch_reply(inbox, batch.name, 1, _BEHIND_ALL, Op.COMMIT)
     await connection.write(f"PUB {record.subjects[0]} {reply} 0\r\n\r\n".encode())
     await clock.wait_until(clock.now_ns() + round(FENCE_TIMEOUT_S * SECOND), answered)
+    await unsubscribe()
     if not answered.is_set():
         raise _refusal(record, f"{connection.url} does not answer the fence of its batch")
     return answer

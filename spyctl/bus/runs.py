@@ -180,10 +180,24 @@ class Run:
         self.record.checkpoint, self.record.batch = Checkpoint(position, seq), None
         await self._runs.save(self.record)
 
-    async def hold(self) -> None:
-        """Make sure that the leases are still ours. Raises :class:`LeaseLostError` where one is not."""
+    async def give_up(self, *, is_new: bool) -> None:
+        """Return the leases of a run that could not begin; never raises for a server that is gone."""
         with suppress(*_FAILURES):
+            if is_new:
+                self.record.state = RunState.REFUSED
+                await self._runs.save(self.record)
+            await self.leases.give_back()
+
+    async def hold(self) -> bool:
+        """Make sure that the leases are still ours; returns false where the server does not tell.
+
+        Raises :class:`LeaseLostError` where one is not.
+        """
+        try:
             await self.leases.renew()
+        except _FAILURES:
+            return False
+        return True
 
     async def keep(self, checkpoint: Callable[[], Checkpoint]) -> None:
         """Renew leases and checkpoint every second, until cancelled.
@@ -214,16 +228,19 @@ class Run:
     async def end(self, state: RunState, checkpoint: Checkpoint, *, settled: bool) -> None:
         """Note how the run ended and return the leases; never raises for a server that is gone.
 
-        ``settled`` says that the checkpoint covers all that was sent.
+        ``settled`` says that the checkpoint covers all that was sent. Where it does not, the leases are left to become
+        void, so that who takes them next counts what is stored.
         """
-        if self.leases.lost is not None:
-            return  # who took over has settled it
+        leases = self.leases
+        if leases.lost is not None and (not settled or leases.lost_to == self.record.run_id):
+            return  # who took over has counted what is stored, or goes on with this very run
         record = self.record
         record.state, record.settled, record.checkpoint = state, settled, checkpoint
         record.batch = None if settled else record.batch
         with suppress(*_FAILURES):
             await self._runs.save(record)
-            await self.leases.give_back()
+            if settled:
+                await leases.give_back()
 
 
 async def _record(bucket: KeyValue, run_id: str) -> RunRecord | None:

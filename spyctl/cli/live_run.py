@@ -218,7 +218,7 @@ async def _play(
             await run.watch(session.run(policies), partial(session.stop, StopReason.LEASE_LOST))
     except SpyctlError as error:
         failure = error
-        run.state = RunState.FAILED
+    run.state = RunState.ENDED if failure is None else RunState.FAILED  # whether or not anybody reads the summary
     summary = summary_of(session, stream)
     if session.ledger.received or failure is None:
         underlying = request.manager.underlying

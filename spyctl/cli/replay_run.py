@@ -88,10 +88,7 @@ async def _replay_to_nats(
         where = "embedded" if reached.embedded is not None else reached.connection.url
         consumers = Consumers(reached.connection, run.stream.name)
         destination = _Destination(run.publisher, run.run_id, where, run, consumers)
-        code = await _play(request, plan, reporter, interruption, destination)
-        if code in (ExitCode.OK, ExitCode.INCOMPLETE):
-            run.state = RunState.COMPLETE
-    return code
+        return await _play(request, plan, reporter, interruption, destination)
 
 
 def _run_request(request: Request, plan: Plan, reached: Reached) -> RunRequest:
@@ -180,6 +177,8 @@ async def _play(
         drop(sys.stdout)
         return ExitCode.OK  # whoever read our lines has had enough
     summary = summary_of(replay, destination.stream)
+    if destination.run is not None and failure is None and summary.exit_code in (ExitCode.OK, ExitCode.INCOMPLETE):
+        destination.run.state = RunState.COMPLETE  # whether or not anybody reads the summary
     print_summary(summary, plan.dates, as_json=request.as_json, to_stderr=request.sink is SinkKind.STDOUT)
     for damage in replay.reading.damage:
         if failure is not damage:

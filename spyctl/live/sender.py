@@ -89,6 +89,8 @@ class Sender:
             if self.sink.delivery.acked != acked:
                 acked, since_ns = self.sink.delivery.acked, self._clock.now_ns()
             await asyncio.wait({drained}, timeout=10 * _LOOK_S)
+        if sending.done():
+            sending.result()
         await end_task(sending)
         if drained.done():
             drained.result()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from spyctl.errors import KeyRefusedError, SpyctlError
-from spyctl.live.backlog import NO_DROPS, Drops
+from spyctl.live.backlog import Drops
 from spyctl.live.feed_policy import FeedPolicy
 from spyctl.live.filter import LiveFilter
 from spyctl.live.sender import Sender, SenderTiming
@@ -155,9 +155,9 @@ class OverflowWatch:
             actions += self.end()
         return actions
 
-    def end(self, drops: Drops = NO_DROPS) -> list[Action]:
+    def end(self) -> list[Action]:
         """Return what to do when nothing more can have to go."""
-        dropped, self._dropped = self._dropped + drops.count, 0
+        dropped, self._dropped = self._dropped, 0
         return [CloseGap(OVERFLOW, dropped)] if dropped else []
 
 
@@ -178,7 +178,7 @@ class Watchdogs:
         yield from stalled(policies, self._filter.tape.last_quote_ns, round(self._timing.stall * SECOND), now)
         yield from not_entitled(policies)
         yield from self.look_at_server(now)
-        yield from self._overflow.look(self._sender.backlog.take_drops(), len(self._sender.backlog), now)
+        yield from self._look_at_backlog(now)
         if self._next_skew_ns is None or now.clock_ns >= self._next_skew_ns:
             self._next_skew_ns = now.clock_ns + round(self._timing.skew * SECOND)
             if complaint := self._filter.lateness.complaint():
@@ -191,4 +191,8 @@ class Watchdogs:
 
     def end(self, now: Moment) -> list[Action]:
         """Return what to do at the end: the gaps of the feeds stay open, since nobody knows what comes after it."""
-        return [*self.look_at_server(now), *self._overflow.end(self._sender.backlog.take_drops())]
+        return [*self.look_at_server(now), *self._look_at_backlog(now), *self._overflow.end()]
+
+    def _look_at_backlog(self, now: Moment) -> list[Action]:
+        backlog = self._sender.backlog
+        return self._overflow.look(backlog.take_drops(), len(backlog), now)

@@ -150,9 +150,8 @@ class Feed:
         clock, wait_s = self.liveness.clock, self._timing.first_wait
         while True:
             begun_ns = clock.now_ns()
-            noticed_ns = await self._connect_once()
-            was_up, waited = self._state is FeedState.UP, len(self._inbox)
-            self._inbox.read()
+            noticed_ns, waited = await self._connect_once()
+            was_up = self._state is FeedState.UP
             if self._ending.stopping:
                 return
             self._subscriptions.disconnected()
@@ -175,8 +174,8 @@ class Feed:
             self._note(f"{self.name}: {reason}; connecting again in {pause_s:.1f} s")
             await self._ending.pause(pause_s, clock)
 
-    async def _connect_once(self) -> int:
-        # One connection; returns when its end was noticed (Unix ns).
+    async def _connect_once(self) -> tuple[int, int]:
+        # One connection; returns when its end was noticed (Unix ns), and how many frames had not been read by then.
         socket = self._socket = self._open_socket(replace(self._request, topics=self.desired))
         tender = asyncio.create_task(self._tend(socket))
         try:
@@ -187,11 +186,13 @@ class Feed:
         finally:
             self._socket = None
             await end_task(tender)
+        waited = len(self._inbox)
+        self._inbox.read()  # the vendor's own words come before the close frame, which says less
         if end is not None:
             if end.code == _POLICY and not self._ending.asked:
                 self._statuses.evicted(end.message or "closed with 1008")
             self._ending.ask(end.reason)
-        return noticed_ns
+        return noticed_ns, waited
 
     async def _tend(self, socket: Socket) -> None:
         # Compares the subscriptions with what is desired, several times a second.

@@ -203,6 +203,8 @@ async def why_unreachable(request: SocketRequest) -> str:
         return f"{where} refuses the connection"
     except OSError as error:
         return f"{where} cannot be reached ({error.strerror or type(error).__name__})"
+    except ValueError:  # a line without an end
+        return f"{where} does not speak HTTP"
     if len(answer) > 1 and answer[0].startswith(b"HTTP/") and answer[1] != b"101":
         return f"{where} answers HTTP {answer[1].decode('ascii', 'replace')}"
     return ""

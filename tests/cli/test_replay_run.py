@@ -91,6 +91,18 @@ async def test_a_replay_to_nats_is_stored_summed_up_and_recorded_as_complete(
     assert f"run {record.run_id} into MARKET_DATA after seq 0, acks fast ingest" in said
 
 
+async def test_a_replay_whose_summary_nobody_reads_is_complete_nevertheless(
+    data: Path, nats_server: NatsServer, stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody(*_: Any, **__: Any) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("spyctl.cli.replay_run.print_summary", nobody)
+    with pytest.raises(BrokenPipeError):
+        await play(request(data, nats_server.url), stderr)
+    assert (await newest(nats_server.url)).state is RunState.COMPLETE
+
+
 async def test_a_replay_to_standard_output_needs_no_server(
     data: Path, stderr: io.StringIO, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -161,6 +161,26 @@ async def test_live_ingest_takes_its_lease_and_stops_when_it_is_lost(bus: NATSBu
     assert ingestor.summary()["stopped_by"] == "another run"
 
 
+async def test_the_first_messages_of_both_markets_may_come_together(bus: NATSBus, nats_server: NatsServer) -> None:
+    ingestor, now_ms = StreamIngestor("k", bus, StrikeManager(1)), time.time_ns() // 1_000_000
+    ingestor.update_subs(["T.O:SPY251216C00680000"], [])
+    stock = {"ev": "T", "sym": "SPY", "x": 4, "i": "1", "p": 680.0, "s": 1, "t": now_ms, "q": 1}
+    option = {"ev": "T", "sym": "O:SPY251216C00680000", "x": 300, "p": 2.0, "s": 1, "t": now_ms, "q": 3}
+    await asyncio.gather(ingestor.handle_stock_msg_async([stock]), ingestor.handle_msg_async([option]))
+    await bus.close()
+    assert len(await stored(nats_server.url)) == 2
+
+
+async def test_live_ingest_that_is_stopped_while_it_begins_ends(bus: NATSBus) -> None:
+    async with Simulator(200).serving() as simulator:
+        ingestor = StreamIngestor("k", bus, StrikeManager(1), feed_url=simulator.url)
+        running = asyncio.create_task(ingestor.run_async())
+        await asyncio.sleep(0)
+        ingestor.stop()
+        await asyncio.wait_for(running, 10)
+    assert ingestor.summary()["stopped_by"] == "stop()"
+
+
 async def test_single_events_are_published_on_their_own_subject_alone(bus: NATSBus, nats_server: NatsServer) -> None:
     events = [trade(seq=1), quote(seq=2), option_trade(seq=3)]
     for event in events:

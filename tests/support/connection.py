@@ -74,11 +74,17 @@ class ScriptedConnection:
             raise answer
         return cast(dict[str, Any], answer)
 
-    async def subscribe(self, subject: str, handler: Handler) -> None:
+    async def subscribe(self, subject: str, handler: Handler) -> Callable[[], Awaitable[None]]:
         self._handlers.append(handler)
 
-    def on_disconnect(self, callback: Callable[[], None]) -> None:
+        async def unsubscribe() -> None:
+            self._handlers.remove(handler)
+
+        return unsubscribe
+
+    def on_disconnect(self, callback: Callable[[], None]) -> Callable[[], None]:
         self._on_disconnect.append(callback)
+        return lambda: self._on_disconnect.remove(callback)
 
     async def wait_connected(self, timeout_s: float) -> None:
         if not self.connected:

@@ -2,7 +2,8 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from spyctl.bus.connection import Connection
@@ -57,6 +58,7 @@ class AckProtocol(ABC):
         self._refusals = 0  # in a row
         self._refused_ns = 0  # since when
         self._attempt_ns = 0
+        self._listening = AsyncExitStack()
 
     @property
     def settled(self) -> bool:
@@ -69,8 +71,12 @@ class AckProtocol(ABC):
         self._clock = in_flight.clock
         self._run_id = run_id
         self._inbox = self._connection.inbox()
-        await self._listen()
-        self._connection.on_disconnect(self._on_disconnect)
+        self._listening.push_async_callback(await self._listen())
+        self._listening.callback(self._connection.on_disconnect(self._on_disconnect))
+
+    async def close(self) -> None:
+        """Listen no more; the connection may have others to serve."""
+        await self._listening.aclose()
 
     async def send(self, chunk: Chunk) -> None:
         """Send events that follow those sent before; they are in flight already.
@@ -130,8 +136,8 @@ class AckProtocol(ABC):
     # --- what a protocol does in its own way
 
     @abstractmethod
-    async def _listen(self) -> None:
-        """Subscribe to the answers."""
+    async def _listen(self) -> Callable[[], Awaitable[None]]:
+        """Subscribe to the answers; returns what ends that."""
 
     @abstractmethod
     async def _send(self, chunk: Chunk) -> bool:

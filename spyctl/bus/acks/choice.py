@@ -27,11 +27,16 @@ def choose_protocol(
     ``paced`` has every event acknowledged by itself; ``run`` writes down the batches. Raises
     :class:`FastIngestUnavailableError` where fast ingest is asked for and unavailable.
     """
+    if not uses_batches(connection, stream, asked):
+        return PerMessage(connection, stream, subjects, patience=patience)
+    flow = FLOW_PACED if paced else FLOW_FAST
+    return FastIngest(connection, stream, subjects, flow=flow, run=run, patience=patience)
+
+
+def uses_batches(connection: Connection, stream: Stream, asked: AckMode) -> bool:
+    """Tell whether events go by fast ingest. Raises :class:`FastIngestUnavailableError`."""
     possible = stream.batched and connection.server_at_least(2, 14)
     if asked is AckMode.FAST and not possible:
         why = "its stream does not allow it" if connection.server_at_least(2, 14) else "it is older than 2.14"
         raise FastIngestUnavailableError(f"fast ingest is unavailable at {connection.url}: {why}")
-    if asked is AckMode.MESSAGE or not possible:
-        return PerMessage(connection, stream, subjects, patience=patience)
-    flow = FLOW_PACED if paced else FLOW_FAST
-    return FastIngest(connection, stream, subjects, flow=flow, run=run, patience=patience)
+    return possible and asked is not AckMode.MESSAGE

@@ -15,7 +15,7 @@ was restarted, or away for long), the stream is asked how much it holds behind t
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from enum import IntEnum, StrEnum
 from typing import Any
 
@@ -157,12 +157,12 @@ class FastIngest(AckProtocol):
         """Whether no batch is open: its events are acknowledged before a commit moves the checkpoint past them."""
         return self._batch is None
 
-    async def _listen(self) -> None:
+    async def _listen(self) -> Callable[[], Awaitable[None]]:
         # An acknowledgement has to come before the bounds are reached.
         most = min(self._in_flight.max_messages // 4, self._in_flight.max_bytes // _LARGE)
         self._flow = max(1, min(self._flow, most))
         self._committed_ns = self._sent_ns = self._clock.now_ns()
-        await self._connection.subscribe(f"{self._inbox}.>", self._on_reply)
+        return await self._connection.subscribe(f"{self._inbox}.>", self._on_reply)
 
     async def finish(self) -> None:
         """Commit, which proves the count; where that fails, :meth:`repair` will fence and go on."""
@@ -242,8 +242,8 @@ class FastIngest(AckProtocol):
     async def _count(self, batch: Batch) -> Checkpoint | None:
         # The server no longer knows the batch: what the stream holds behind the last fence is ours.
         known = self._in_flight.anchor
-        if self._run is not None:
-            await self._run.hold()
+        if self._run is not None and not await self._run.hold():
+            return None
         try:
             count, seq = await stored_after(self._connection, self._stream.name, self._counted, known.seq)
         except LostTrackError:

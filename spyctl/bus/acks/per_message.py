@@ -7,6 +7,8 @@ a new epoch; the server drops what it already holds by its id. Where that memory
 (its duplicate window), the stream itself is read instead.
 """
 
+from collections.abc import Awaitable, Callable
+
 import orjson
 from nats.aio.msg import Msg
 
@@ -36,11 +38,11 @@ class PerMessage(AckProtocol):
     async def finish(self) -> None:
         """Nothing to do: every message is acknowledged by itself."""
 
-    async def _listen(self) -> None:
+    async def _listen(self) -> Callable[[], Awaitable[None]]:
         # The new leader of a replicated stream may store what is in flight in another order.
         most = MAX_UNANSWERED if self._stream.replicas == 1 else 1
         self._in_flight.max_messages = min(self._in_flight.max_messages, most)
-        await self._connection.subscribe(f"{self._inbox}.*.*", self._on_ack)
+        return await self._connection.subscribe(f"{self._inbox}.*.*", self._on_ack)
 
     async def _on_ack(self, message: Msg) -> None:
         epoch, _, position = message.subject[len(self._inbox) + 1 :].partition(".")

@@ -14,6 +14,7 @@ from nats.js.kv import KeyValue
 from spyctl.bus.connection import connect
 from spyctl.bus.leases import LEASE_NS, TRANSITIONS, Lease, LeaseEvent, Leases, LeaseState, read_lease
 from spyctl.errors import LeaseHeldError, LeaseLostError
+from spyctl.timing.tasks import end_task
 from tests.support.servers import NatsServer
 
 pytestmark = pytest.mark.integration
@@ -120,3 +121,21 @@ def test_only_a_lease_that_is_ours_can_be_renewed_returned_or_lost() -> None:
     for event in (LeaseEvent.RENEW, LeaseEvent.RETURN, LeaseEvent.OVERTAKEN):
         assert [state for state, what in TRANSITIONS if what is event] == [LeaseState.OURS]
     assert not [state for state, _ in TRANSITIONS if state is LeaseState.LOST]  # there is no way back
+
+
+async def test_a_lease_is_returned_although_a_renewal_was_cancelled_on_its_way(bucket: KeyValue) -> None:
+    ours = leases(bucket)
+    await ours.take(SUBJECT)
+    renewal = asyncio.create_task(ours.renew())
+    await asyncio.sleep(0)  # it is written, and its answer never read
+    await end_task(renewal)
+    await ours.give_back()
+    assert await leases(bucket, "bbbb").take(SUBJECT) is None
+
+
+async def test_a_lease_of_a_version_without_tokens_is_read(bucket: KeyValue) -> None:
+    await leases(bucket, pid=NO_PROCESS).take(SUBJECT)
+    lease = orjson.loads((await bucket.get(f"lease.{SUBJECT}")).value or b"")
+    del lease["token"]
+    await bucket.put(f"lease.{SUBJECT}", orjson.dumps(lease))
+    assert await leases(bucket, "bbbb").take(SUBJECT) == "aaaa"

@@ -10,7 +10,7 @@ from spyctl.bus.checkpoint import Checkpoint
 from spyctl.bus.connection import Connection, connect
 from spyctl.bus.publishing import Publishing, RunRequest, publishing
 from spyctl.bus.runs import RunRecord, Runs, RunState
-from spyctl.errors import LeaseHeldError, LeaseLostError
+from spyctl.errors import FastIngestUnavailableError, LeaseHeldError, LeaseLostError, ResumeError
 from spyctl.market.encode import EncodedBatch
 from spyctl.market.subjects import rank_of
 from tests.support.batches import numbered
@@ -133,16 +133,131 @@ async def test_the_checkpoint_is_kept_while_a_run_goes_on(connection: Connection
 
 
 async def test_the_run_of_a_dead_process_is_reconciled_before_another_one_publishes(connection: Connection) -> None:
+    dead = await crashed(connection, REQUEST, 50)
+    async with publishing(connection, REQUEST):
+        pass
+    record = await (await Runs.open(connection)).find(dead)
+    assert record is not None
+    assert (record.state, record.settled, record.position) == (RunState.CRASHED, True, 50)
+
+
+@MODES
+async def test_a_run_that_was_overtaken_by_force_is_resumed_after_its_own_events(
+    connection: Connection, nats_server: NatsServer, mode: AckMode
+) -> None:
+    request, stopped = replace(REQUEST, ack_mode=mode), asyncio.Event()
+    other = await connect([nats_server.url])
+
+    async def work(run: Publishing) -> None:
+        await run.publisher.publish(events(20))
+        await stopped.wait()
+
+    async def robbed() -> None:
+        async with publishing(connection, request) as run:
+            run_ids.append(run.run_id)
+            await run.watch(work(run), stopped.set)
+
+    run_ids: list[str] = []
+    robbery = asyncio.create_task(robbed())
+    await eventually(lambda: bool(run_ids))
+    async with publishing(other, replace(request, force=True)) as thief:
+        await thief.publisher.publish(events(1_000))
+        await thief.publisher.drain()
+        with pytest.raises(LeaseLostError):
+            await robbery
+    async with publishing(other, replace(request, resume=run_ids[0])) as resumed:
+        assert resumed.position == 20
+    await other.close()
+
+
+@pytest.mark.parametrize("state", [RunState.RUNNING, RunState.FAILED])
+@MODES
+async def test_the_run_of_a_dead_process_is_resumed_after_its_own_events_although_force_was_used(
+    connection: Connection, mode: AckMode, state: RunState
+) -> None:
+    request = replace(REQUEST, ack_mode=mode)
+    dead = await crashed(connection, request, 50, state)
+    async with publishing(connection, replace(request, force=True)) as other:
+        await other.publisher.publish(events(1_000))
+        await other.publisher.drain()
+    async with publishing(connection, replace(request, resume=dead)) as resumed:
+        assert resumed.position == 50
+
+
+async def test_a_run_that_goes_on_cannot_be_resumed_and_its_record_stays(
+    connection: Connection, nats_server: NatsServer
+) -> None:
+    other = await connect([nats_server.url])
+    async with publishing(connection, REQUEST) as living:
+        with pytest.raises(LeaseHeldError):
+            async with publishing(other, replace(REQUEST, resume=living.run_id)):
+                pass
+        assert (await record_of(connection, living)).state is RunState.RUNNING
+    await other.close()
+
+
+async def test_a_run_that_cannot_begin_leaves_no_lease_behind(connection: Connection) -> None:
+    runs = await Runs.open(connection)
+    dead = await crashed(connection, REQUEST, 5)
+    record = await runs.find(dead)
+    assert record is not None
+    record.stream_born = "another day"
+    await runs.save(record)
+    with pytest.raises(ResumeError, match="was recreated since"):
+        async with publishing(connection, replace(REQUEST, resume=dead)):
+            pass
     async with publishing(connection, REQUEST) as run:
-        await run.publisher.publish(events(50))
+        batched = run.stream.batched
+    assert batched
+    info = await connection.api("STREAM.INFO.MARKET_DATA")
+    await connection.api("STREAM.DELETE.MARKET_DATA")
+    await connection.api("STREAM.CREATE.MARKET_DATA", info["config"] | {"allow_batched": False, "metadata": {}})
+    with pytest.raises(FastIngestUnavailableError):
+        async with publishing(connection, replace(REQUEST, ack_mode=AckMode.FAST)):
+            pass
+    async with publishing(connection, REQUEST):
+        pass
+
+
+async def test_work_is_stopped_at_once_where_the_lease_was_lost_before_it_began(
+    connection: Connection, nats_server: NatsServer
+) -> None:
+    other = await connect([nats_server.url])
+    stopped = asyncio.Event()
+    async with publishing(connection, REQUEST) as robbed, publishing(other, replace(REQUEST, force=True)):
+        await eventually(lambda: robbed._lost() is not None)
+        with pytest.raises(LeaseLostError):
+            await robbed.watch(work_until(stopped), stopped.set)
+        assert stopped.is_set()
+    await other.close()
+
+
+@MODES
+async def test_runs_one_after_the_other_leave_nothing_on_the_connection(connection: Connection, mode: AckMode) -> None:
+    async with publishing(connection, replace(REQUEST, ack_mode=mode)):
+        pass
+    before = len(connection._client._subs), len(connection._on_disconnect)
+    for _ in range(3):
+        async with publishing(connection, replace(REQUEST, ack_mode=mode)) as run:
+            await run.publisher.publish(events(5))
+            await run.publisher.drain()
+    assert (len(connection._client._subs), len(connection._on_disconnect)) == before == (1, 0)
+
+
+async def work_until(stopped: asyncio.Event) -> None:
+    async with asyncio.timeout(5):
+        await stopped.wait()
+
+
+async def crashed(connection: Connection, request: RunRequest, count: int, state: RunState = RunState.RUNNING) -> str:
+    """Leave a run behind as a process does that was killed after so many events; returns its id."""
+    async with publishing(connection, request) as run:
+        await run.publisher.publish(events(count))
         await run.publisher.drain()
         runs, subject = await Runs.open(connection), f"lease.{SUBJECTS[0]}"
         lease = (await runs.bucket.get(subject)).value or b""
     record = await record_of(connection, run)
-    record.state, record.settled, record.checkpoint = RunState.RUNNING, False, Checkpoint(0, 0)
+    record.state, record.settled, record.checkpoint = state, False, Checkpoint(0, 0)
     await runs.save(record)
-    await runs.bucket.put(subject, lease.replace(b'"pid":', b'"pid":9999'))  # as after a crash
-    async with publishing(connection, REQUEST):
-        pass
-    record = await record_of(connection, run)
-    assert (record.state, record.settled, record.position) == (RunState.CRASHED, True, 50)
+    await runs.bucket.put(subject, lease.replace(b'"pid":', b'"pid":9999'))
+    return run.run_id

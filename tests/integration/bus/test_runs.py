@@ -92,20 +92,30 @@ async def test_a_run_that_holds_a_lease_is_living_until_it_ends(connection: Conn
     assert (run.record.state, run.record.checkpoint, run.record.settled) == (RunState.COMPLETE, Checkpoint(7, 9), True)
 
 
-async def test_a_run_that_was_overtaken_notes_nothing_at_its_end(runs: Runs) -> None:
-    asleep, other = Run(runs, record("aaaa")), Run(runs, record("bbbb"))
+@pytest.mark.parametrize(
+    ("by", "settled", "state"),
+    [
+        ("bbbb", True, RunState.FAILED),
+        ("bbbb", False, RunState.RUNNING),  # who took over has counted what is stored
+        ("aaaa", True, RunState.RUNNING),  # another process, which goes on with the run
+    ],
+)
+async def test_a_run_that_was_overtaken_notes_its_end_only_where_nobody_knows_better(
+    runs: Runs, by: str, settled: bool, state: RunState
+) -> None:
+    asleep, other = Run(runs, record("aaaa")), Run(runs, record(by))
     await runs.register(asleep.record)
     await asleep.leases.take("a")
     keeping = asyncio.create_task(asleep.keep(lambda: Checkpoint(1, 1)))
     await other.leases.take("a", force=True)
-    with pytest.raises(LeaseLostError, match="run bbbb took over a"):
+    with pytest.raises(LeaseLostError, match=f"run {by} took over a"):
         await keeping
     with pytest.raises(LeaseLostError):
         await asleep.hold()
-    await asleep.end(RunState.COMPLETE, Checkpoint(9, 9), settled=True)
+    await asleep.end(RunState.FAILED, Checkpoint(9, 9), settled=settled)
     stored = await runs.find("aaaa")
     assert stored is not None
-    assert stored.state is RunState.RUNNING  # who took over has settled it
+    assert (stored.state, stored.settled) == (state, state is RunState.FAILED)
 
 
 async def test_a_batch_is_noted_before_its_first_event(runs: Runs, nats_server: NatsServer) -> None:
@@ -124,7 +134,7 @@ async def test_the_end_of_a_run_whose_server_is_gone_raises_nothing(
     nats_server.stop()
     await eventually(lambda: not connection.connected)
     assert not await run.note_batch(OpenBatch("aaaa-1", 8), Checkpoint())
-    await run.hold()
+    assert not await run.hold()
     await run.end(RunState.FAILED, Checkpoint(), settled=False)
 
 
@@ -132,3 +142,14 @@ async def test_a_bucket_that_cannot_be_used_is_an_error_of_ours(connection: Conn
     await connection.api("STREAM.CREATE.OTHER", {"name": "OTHER", "subjects": ["$KV.SPYCTL.>"]})
     with pytest.raises(BusError, match="the bucket SPYCTL cannot be used"):
         await Runs.open(connection)
+
+
+@pytest.mark.parametrize("settled", [True, False])
+async def test_leases_are_returned_only_where_it_is_known_what_is_stored(
+    connection: Connection, runs: Runs, settled: bool
+) -> None:
+    run = Run(runs, record("aaaa"))
+    await runs.register(run.record)
+    await run.leases.take("a")
+    await run.end(RunState.FAILED, Checkpoint(), settled=settled)
+    assert [living.run_id for living in await living_runs(connection)] == ([] if settled else ["aaaa"])

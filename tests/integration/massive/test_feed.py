@@ -5,6 +5,7 @@ import logging
 import socket
 import ssl
 import time
+from collections.abc import Collection
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -12,10 +13,12 @@ from typing import Any
 import pytest
 import trustme
 
-from spyctl.errors import KeyRefusedError
-from spyctl.market.feeds import FeedState
+from spyctl.errors import KeyRefusedError, SpyctlError
+from spyctl.market.feeds import Arrival, FeedState
 from spyctl.massive.feed import Feed, Timing
+from spyctl.massive.inbox import AT_ONCE
 from spyctl.massive.simulator import Peer, Script, Simulator
+from spyctl.massive.socket import Receive, SocketEnd, SocketRequest
 from spyctl.timing.instants import MS
 from tests.support.feeds import CALM, QUICK, Listener, running
 from tests.support.waiting import eventually
@@ -94,6 +97,48 @@ async def test_every_end_of_a_connection_is_a_gap_and_a_reconnect(library: str, 
         await eventually(lambda: listener.returns == 1)
         assert len(listener.losses) == 1
         assert set(simulator.peers[0].topics) == set(TOPICS)
+
+
+async def test_an_eviction_counts_once_although_its_status_had_not_been_read_when_the_connection_closed() -> None:
+    listener = Listener()
+    feed = Feed("stocks", KEY, timing=CALM, open_socket=EvictedSocket)
+    async with running(feed, listener):
+        await eventually(lambda: len(listener.notes) == 2)
+    assert listener.losses == ["max_connections"]
+    assert listener.notes[0] == "stocks: this key had a connection already (Maximum number of connections exceeded.)"
+
+
+class EvictedSocket:
+    """Brings more frames than are read at once, the last of which says what the close frame does not."""
+
+    def __init__(self, request: SocketRequest) -> None:
+        self._request = request
+
+    async def run(self, receive: Receive) -> SocketEnd:
+        receive('[{"ev":"status","status":"auth_success","message":"authenticated"}]')
+        for _ in range(2 * AT_ONCE):
+            receive("[]")
+        words = "Maximum number of connections exceeded."
+        receive(f'[{{"ev":"status","status":"max_connections","message":"{words}"}}]')
+        return SocketEnd("closed with 1008", 1008)
+
+    def subscribe(self, topics: Collection[str]) -> None: ...
+
+    def unsubscribe(self, topics: Collection[str]) -> None: ...
+
+    def repeat(self, subscribe: Collection[str], unsubscribe: Collection[str]) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+async def test_a_listener_that_cannot_take_an_arrival_ends_the_feed_with_its_error() -> None:
+    class Full(Listener):
+        def arrived(self, arrival: Arrival) -> None:
+            raise SpyctlError("100 internal errors within a minute")
+
+    async with Simulator(500).serving() as simulator, running(feed_to(simulator), Full()) as task:
+        with pytest.raises(SpyctlError, match="100 internal errors"):
+            await asyncio.wait_for(task, 10)
 
 
 async def test_what_never_was_up_is_lost_from_the_start() -> None:

@@ -186,6 +186,11 @@ async def test_tls_with_a_server_that_speaks_none_is_named() -> None:
         assert "TLS with 127.0.0.1" in await why_unreachable(request_to(url))
 
 
+async def test_a_server_that_does_not_speak_http_is_named() -> None:
+    async with await answering(b"x" * 200_000) as server:
+        assert (await why_unreachable(request_to(f"ws://127.0.0.1:{port_of(server)}"))).endswith("does not speak HTTP")
+
+
 async def test_a_server_that_says_nothing_in_time_has_no_reason_to_name() -> None:
     async with await asyncio.start_server(lambda *_: None, "127.0.0.1", 0) as server:
         url = f"ws://127.0.0.1:{port_of(server)}"

@@ -1,6 +1,6 @@
 """The bounded queue of live events: quotes give way before trades, gap records never."""
 
-from spyctl.live.backlog import Backlog, Pending
+from spyctl.live.backlog import NO_DROPS, Backlog, Drops, Pending
 
 
 def quote(n: int, symbol: str = "SPY") -> Pending:
@@ -54,3 +54,18 @@ def test_it_stays_bounded_under_any_mixture() -> None:
         offered += 1
         assert len(backlog) <= 100
     assert len(backlog) + backlog.dropped.total() == offered
+
+
+def test_when_full_a_tenth_is_freed_at_once() -> None:
+    backlog = Backlog(100)
+    for n in range(101):
+        backlog.append(trade(n))
+    assert len(backlog) == 90
+
+
+def test_what_had_to_go_is_told_once_with_its_oldest_event() -> None:
+    backlog = Backlog(10)
+    for n in range(5, 18):  # too many at 15, and again at 17
+        backlog.append(trade(n))
+    assert backlog.take_drops() == Drops(4, from_ns=5)
+    assert backlog.take_drops() == NO_DROPS

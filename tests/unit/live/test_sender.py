@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from spyctl.errors import UnreachableError
+from spyctl.errors import RefusedError, UnreachableError
 from spyctl.live.backlog import Backlog, Pending
 from spyctl.live.sender import BATCH, Sender, SenderTiming
 from spyctl.market.encode import EncodedBatch
@@ -73,6 +73,18 @@ async def test_the_end_does_not_wait_for_ever_and_says_what_is_missing() -> None
     with pytest.raises(UnreachableError, match="2 events or gap records could not be stored"):
         await sender.finish(sending, lambda: None)
     assert sending.done()
+
+
+async def test_the_end_tells_that_what_waited_was_refused() -> None:
+    class Refusing(RecordingSink):
+        async def publish(self, batch: EncodedBatch) -> None:
+            raise RefusedError("the stream is full")
+
+    sender = Sender(Backlog(), Refusing(), SystemClock(), QUICK)
+    sending = asyncio.create_task(sender.keep_sending())
+    sender.append(event(1))
+    with pytest.raises(RefusedError, match="the stream is full"):
+        await sender.finish(sending, lambda: None)
 
 
 async def test_whoever_has_much_waits_until_the_backlog_is_half_empty() -> None:

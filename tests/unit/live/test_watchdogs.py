@@ -3,23 +3,31 @@
 import pytest
 
 from spyctl.errors import KeyRefusedError
-from spyctl.live.backlog import Drops
+from spyctl.live.backlog import Backlog, Drops, Pending
 from spyctl.live.feed_policy import FeedPolicy, StallRule
+from spyctl.live.filter import LiveFilter
+from spyctl.live.sender import Sender, SenderTiming
+from spyctl.live.strike_manager import StrikeManager
+from spyctl.live.strike_window import StrikeWindow
 from spyctl.live.watchdogs import (
     CloseGap,
     End,
+    LiveTiming,
     Moment,
     OpenGap,
     OverflowWatch,
     Reconnect,
     ServerWatch,
     Warn,
+    Watchdogs,
     not_entitled,
     stalled,
 )
 from spyctl.market.feeds import FeedState
+from spyctl.timing.clock import SystemClock
 from spyctl.timing.instants import SECOND
 from tests.support.live import StillFeed
+from tests.support.sinks import RecordingSink
 
 LIMIT_NS = 15 * SECOND
 
@@ -105,5 +113,16 @@ def test_the_end_of_a_run_closes_its_overflow_with_all_that_had_to_go() -> None:
     watch = OverflowWatch(2 * SECOND, max_events=100)
     assert watch.end() == []
     watch.look(Drops(5, 0), 0, at(1))
-    assert watch.end(Drops(2, 0)) == [CloseGap("overflow", 7)]
+    assert watch.end() == [CloseGap("overflow", 5)]
     assert watch.end() == []
+
+
+def test_an_overflow_in_the_last_moment_of_a_run_is_a_gap_too() -> None:
+    backlog = Backlog(10)
+    sender = Sender(backlog, RecordingSink(), SystemClock(), SenderTiming())
+    window = StrikeWindow(StrikeManager(1), 10**18)
+    watchdogs = Watchdogs(LiveFilter("SPY", window, lambda _: None), sender, lambda: True, LiveTiming())
+    for n in range(11):
+        backlog.append(Pending(b"", str(n), "market.stocks.trades", "stocks", round(0.9 * SECOND)))
+    overflow = [action for action in watchdogs.end(at(1)) if action != CloseGap("nats", 0)]
+    assert overflow == [OpenGap("overflow", at(0.9).unix_ns, "the server was too slow"), CloseGap("overflow", 2)]

@@ -1,6 +1,9 @@
 """Patience: how long a protocol tries before it gives up, by a clock that a test moves."""
 
+from collections.abc import Awaitable, Callable
+
 import pytest
+from nats.aio.msg import Msg
 
 from spyctl.bus.acks.base import AckProtocol, Patience
 from spyctl.bus.in_flight import Chunk, Delivery, InFlight
@@ -23,9 +26,12 @@ class Recorded(AckProtocol):
 
     async def finish(self) -> None: ...
 
-    async def _listen(self) -> None:
+    async def _listen(self) -> Callable[[], Awaitable[None]]:
         self.sent: list[range] = []
         self.kept_alive = 0
+        return await self._connection.subscribe("answers", self._on_answer)
+
+    async def _on_answer(self, message: Msg) -> None: ...
 
     async def _send(self, chunk: Chunk) -> bool:
         if self.sends:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from itertools import product
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -121,10 +122,10 @@ class BatchServer:
 class Sending:
     """A protocol with its window, as the publisher drives it."""
 
-    def __init__(self, connection: ScriptedConnection) -> None:
+    def __init__(self, connection: ScriptedConnection, run: Any = None) -> None:
         self.clock = JumpingClock()
         self.in_flight = InFlight(1_000, 1 << 20, Delivery(), clock=self.clock)
-        self.protocol = FastIngest(connection.as_connection(), stream(batched=True), ["a"])
+        self.protocol = FastIngest(connection.as_connection(), stream(batched=True), ["a"], run=run)
         self._sent = 0
 
     async def send(self, count: int) -> None:
@@ -197,6 +198,31 @@ async def test_the_messages_of_a_batch_that_the_server_forgot_are_counted() -> N
     await sending.protocol.finish()
     assert server.stored == events(4)
     assert sending.result == (0, Checkpoint(4, 4), 0)
+
+
+class Holder:
+    """A run whose leases a test holds, or cannot prove to hold."""
+
+    record = SimpleNamespace(subjects=["a"])
+    holds = False
+
+    async def note_batch(self, *_: Any) -> bool:
+        return True
+
+    async def hold(self) -> bool:
+        return self.holds
+
+
+async def test_messages_are_counted_only_while_the_leases_are_proved_to_hold() -> None:
+    run = Holder()
+    sending = Sending(BatchServer(None, [], known=False).connection(), run)
+    await sending.send(2)
+    await sending.protocol.finish()
+    await sending.protocol.repair()
+    assert sending.in_flight.anchor == Checkpoint()
+    run.holds = True
+    await sending.protocol.repair()
+    assert sending.result == (0, Checkpoint(2, 2), 0)
 
 
 async def test_more_messages_than_were_sent_are_somebody_elses() -> None:
