@@ -22,7 +22,7 @@ from spyctl.bus.connection import ApiError, Connection
 from spyctl.bus.publisher import Publisher
 from spyctl.bus.reader import read_back
 from spyctl.bus.reconcile import reconcile
-from spyctl.bus.resume import run_to_resume
+from spyctl.bus.resume import refuse_uncounted, run_to_resume
 from spyctl.bus.runs import Run, RunRecord, Runs, RunState, new_run_id, unusable
 from spyctl.bus.stream import Stream, ensure_stream, refuse_busy
 from spyctl.errors import BusError, SpyctlError
@@ -180,11 +180,13 @@ async def _begin(connection: Connection, stream: Stream, request: RunRequest) ->
         await runs.register(record)
     else:
         record = await run_to_resume(runs, request.resume, record)
+        await refuse_uncounted(runs, record)
     run = Run(runs, record)
     try:
-        former = {await run.leases.take(subject, force=request.force) for subject in record.subjects}
-        for run_id in former - {None, record.run_id}:
-            await _reconcile_former(connection, runs, str(run_id))
+        for subject in record.subjects:
+            former = await run.leases.take(subject, force=request.force)
+            if former is not None and former != record.run_id:
+                await _reconcile_former(connection, runs, former)
         if request.resume is not None and not record.settled:
             await reconcile(connection, record)
         record.taken_over()

@@ -3,8 +3,9 @@
 from typing import Any
 
 from spyctl.bus.checkpoint import LAST_RUN
+from spyctl.bus.leases import read_lease
 from spyctl.bus.runs import RunRecord, Runs, RunState
-from spyctl.errors import NoRunError, OtherRunError, RunCompleteError
+from spyctl.errors import NoRunError, OtherRunError, ResumeError, RunCompleteError
 
 
 async def run_to_resume(runs: Runs, asked: str, now: RunRecord) -> RunRecord:
@@ -26,6 +27,21 @@ async def run_to_resume(runs: Runs, asked: str, now: RunRecord) -> RunRecord:
         if former != present:
             raise OtherRunError(f"run {record.run_id} had other {what}: {_difference(former, present)}")
     return record
+
+
+async def refuse_uncounted(runs: Runs, record: RunRecord) -> None:
+    """Refuse a run of which it was not counted what is stored before another one published.
+
+    Raises :class:`ResumeError`. A run is normally counted when its leases pass to another; one that was overtaken by
+    force counts itself, unless it is killed or cut off before it can.
+    """
+    if record.settled:
+        return
+    for subject in record.subjects:
+        lease, _ = await read_lease(runs.bucket, subject)
+        if lease is not None and lease.run_id != record.run_id:
+            why = f"run {lease.run_id} published before it was counted what is stored of this one"
+            raise ResumeError(f"run {record.run_id} cannot be continued: {why}")
 
 
 def _difference(former: Any, present: Any) -> str:

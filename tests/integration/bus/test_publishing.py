@@ -184,6 +184,25 @@ async def test_the_run_of_a_dead_process_is_resumed_after_its_own_events_althoug
         assert resumed.position == 50
 
 
+async def test_a_run_that_was_overtaken_and_then_killed_is_not_continued_with_the_events_of_the_other(
+    connection: Connection, nats_server: NatsServer
+) -> None:
+    other, runs = await connect([nats_server.url]), await Runs.open(connection)
+    async with publishing(connection, REQUEST) as killed:
+        await killed.publisher.publish(events(20))
+        async with publishing(other, replace(REQUEST, force=True)) as thief:
+            await thief.publisher.publish(events(30))
+            await thief.publisher.drain()
+        record = await record_of(connection, killed)
+    record.state, record.settled = RunState.RUNNING, False  # it was never able to write its end
+    await runs.save(record)
+    for _ in range(2):  # what is refused once is refused again
+        with pytest.raises(ResumeError, match=f"run {thief.run_id} published before it was counted"):
+            async with publishing(connection, replace(REQUEST, resume=killed.run_id)):
+                pass
+    await other.close()
+
+
 async def test_a_run_that_goes_on_cannot_be_resumed_and_its_record_stays(
     connection: Connection, nats_server: NatsServer
 ) -> None:
