@@ -20,7 +20,7 @@ from spyctl.errors import DamagedFileError
 from spyctl.timing.instants import DAY, day_number
 
 _FRONT_CONTINUOUS = re.compile(r"(.+)\.[cnv]\.0", re.ASCII)
-_CONTINUOUS = re.compile(r"(.+)\.[cnv]\.\d+", re.ASCII)
+_CONTINUOUS = re.compile(r"(.+)\.[cnv]\.\d+", re.ASCII | re.IGNORECASE)
 _FAR = (1 << 63) - 1
 _FAR_DAY = 1 << 23
 
@@ -68,8 +68,10 @@ def capture_mappings(messages: Sequence[CaptureMapping]) -> tuple[Mapping, ...]:
     """Turn the mapping records of a live capture into intervals of days.
 
     A continuous symbol that was asked for names the instrument; otherwise its raw symbol does, as in
-    databento-python's ``InstrumentMap.insert_symbol_mapping_msg``. A later message for the same symbol
-    ends what an earlier one said.
+    databento-python's ``InstrumentMap.insert_symbol_mapping_msg``. A message without ``start_ts`` holds for the whole
+    capture: the gateway may replay records from before the session. A later one that gives the same symbol to
+    another instrument ends what an earlier one said, from its ``start_ts`` or else its ``ts_event`` on. Of two names
+    of one instrument the one that came first goes first.
     """
     mappings: list[Mapping] = []
     for message in messages:
@@ -77,10 +79,13 @@ def capture_mappings(messages: Sequence[CaptureMapping]) -> tuple[Mapping, ...]:
         names = [asked] if raw.isdecimal() or asked == raw else [raw]
         if _CONTINUOUS.fullmatch(asked) and not raw.isdecimal():
             names = [asked, raw]
-        since = min(ns for ns in (message.start_ns or _FAR, message.ts_event_ns or _FAR, _FAR))
-        first = since // DAY if since < _FAR else 0
-        end = -(-message.end_ns // DAY) if message.end_ns < _FAR else _FAR_DAY
+        end = -(-message.end_ns // DAY) if 0 < message.end_ns < _FAR else _FAR_DAY
         for name in names:
+            former = [mapping for mapping in mappings if mapping.symbol == name]
+            moved = bool(former) and former[-1].instrument_id != message.instrument_id
+            times = (message.start_ns, message.ts_event_ns) if moved else (message.start_ns,)
+            since_ns = next((ns for ns in times if 0 < ns < _FAR), 0)
+            first = since_ns // DAY
             for i, earlier in enumerate(mappings):
                 if earlier.symbol == name and earlier.instrument_id != message.instrument_id and earlier.end > first:
                     mappings[i] = replace(earlier, end=max(earlier.first, first))
@@ -116,6 +121,7 @@ def read_symbology(path: Path) -> tuple[Mapping, ...]:
 
 
 _MONTHS = "FGHJKMNQUVXZ"
+_EXPIRY = re.compile(rf"[{_MONTHS}]\d{{1,2}}", re.ASCII)
 _OUTRIGHT = re.compile(rf"[A-Z0-9]{{1,3}}[{_MONTHS}]\d{{1,2}}", re.ASCII)
 
 
@@ -162,14 +168,22 @@ class SymbolChoice:
 def _named(word: str, symbol: str) -> bool:
     upper = symbol.upper()
     if word.endswith(".FUT") and word != upper:  # a parent means all futures of its root, spreads too
-        return upper.startswith(word[:-4]) and (is_spread(symbol) or is_outright(symbol))
+        return _is_of_root(upper, word[:-4])
     if upper == word or fnmatchcase(upper, word):
         return True
     if word in ("OUTRIGHT", "SPREAD"):
         return is_spread(symbol) if word == "SPREAD" else is_outright(symbol)
+    return not is_spread(upper) and _is_of_root(upper, word)
+
+
+def _is_of_root(symbol: str, root: str) -> bool:
+    # A spread is of the root of its first leg (``ESZ5-ESH6``), or of the one it names itself (``ZN:BF H6-M6-U6``).
     if match := _CONTINUOUS.fullmatch(symbol):
-        return match[1].upper() == word
-    return upper.startswith(word) and bool(re.fullmatch(rf"[{_MONTHS}]\d{{1,2}}", upper[len(word) :], re.ASCII))
+        return match[1] == root
+    if ":" in symbol:
+        return symbol.partition(":")[0] == root
+    leg = symbol.partition("-")[0]
+    return leg.startswith(root) and _EXPIRY.fullmatch(leg, len(root)) is not None
 
 
 class SymbolMap:

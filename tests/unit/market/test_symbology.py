@@ -4,8 +4,18 @@ from pathlib import Path
 import pytest
 
 from spyctl.errors import DamagedFileError
-from spyctl.market.symbology import Mapping, SymbolMap, ambiguous_roots, front_root, header_mappings, read_symbology
-from spyctl.timing.instants import day_number
+from spyctl.market.symbology import (
+    CaptureMapping,
+    Mapping,
+    SymbolChoice,
+    SymbolMap,
+    ambiguous_roots,
+    capture_mappings,
+    front_root,
+    header_mappings,
+    read_symbology,
+)
+from spyctl.timing.instants import DAY, day_number
 
 D14, D16, D20 = (day_number(date(2025, 12, day)) for day in (14, 16, 20))
 
@@ -66,3 +76,49 @@ def test_a_symbology_json_of_another_form_is_named(tmp_path: Path, text: str) ->
     path.write_text(text)
     with pytest.raises(DamagedFileError, match=r"symbology\.json"):
         read_symbology(path)
+
+
+UNDEFINED = 2**64 - 1
+
+
+def said(asked: str, raw: str, instrument_id: int, day: int, start_ns: int = UNDEFINED) -> CaptureMapping:
+    return CaptureMapping(asked, raw, instrument_id, day * DAY + 7, start_ns, UNDEFINED)
+
+
+@pytest.mark.parametrize("undefined", [0, UNDEFINED])
+def test_a_capture_mapping_without_a_start_holds_for_the_whole_capture(undefined: int) -> None:
+    names = SymbolMap(capture_mappings([said("ES.c.0", "ESZ5", 7, D16, undefined)]))
+    assert [names.name(7, day) for day in (0, D14, D16, D20)] == ["ES"] * 4
+
+
+def test_a_capture_mapping_with_a_start_holds_from_that_day_on() -> None:
+    names = SymbolMap(capture_mappings([said("ES.c.0", "ESZ5", 7, D20, D16 * DAY)]))
+    assert [names.name(7, day) for day in (D14, D16, D20)] == [None, "ES", "ES"]
+
+
+def test_a_symbol_that_moves_to_another_instrument_in_a_capture_leaves_the_first_one() -> None:
+    names = SymbolMap(capture_mappings([said("ES.c.0", "ESZ5", 7, D14), said("ES.c.0", "ESH6", 8, D16)]))
+    assert [names.name(7, day) for day in (D14 - 1, D14, D16)] == ["ES", "ES", "ESZ5"]
+    assert [names.name(8, day) for day in (D14, D16, D20)] == ["ESH6", "ES", "ES"]
+
+
+def test_of_two_names_of_one_instrument_in_a_capture_the_first_one_wins() -> None:
+    both = [said("ESZ5", "ESZ5", 7, D16), said("ES.c.0", "ESZ5", 7, D16)]
+    assert SymbolMap(capture_mappings(both)).name(7, D16) == "ESZ5"
+    assert SymbolMap(capture_mappings(both[::-1])).name(7, D16) == "ES"
+
+
+@pytest.mark.parametrize(
+    ("word", "taken"),
+    [
+        ("ES", ["ESZ5", "ES.c.0"]),
+        ("ES.FUT", ["ESZ5", "ES.c.0", "ESZ5-ESH6", "ES:BF H6-M6-U6"]),
+        ("ESG.FUT", ["ESGZ5", "ESGZ5-ESGH6"]),
+        ("es.fut", ["ESZ5", "ES.c.0", "ESZ5-ESH6", "ES:BF H6-M6-U6"]),
+        ("E.FUT", []),
+    ],
+)
+def test_a_root_and_a_parent_go_by_the_whole_root(word: str, taken: list[str]) -> None:
+    symbols = ["ESZ5", "ES.c.0", "ESGZ5", "ESZ5-ESH6", "ESGZ5-ESGH6", "ES:BF H6-M6-U6", "ESM4 P5230", "UD:1V: VT 2"]
+    choice = SymbolChoice([word])
+    assert [symbol for symbol in symbols if choice.takes(symbol)] == taken
