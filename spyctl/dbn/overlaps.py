@@ -26,8 +26,8 @@ class Overlap:
         paths = (self.kept.path, self.other.path)
         kept, other = (path.relative_to(root) if path.is_relative_to(root) else path for path in paths)
         if self.wholly:
-            return f"{other} covers the instruments and times of {kept}: left out"
-        return f"{other} covers some instruments and times of {kept}: there only the latter is played"
+            return f"{other} is left out: {kept} holds all its instruments and times"
+        return f"{other} is used in part: {kept} holds some of its instruments and times, and is used there"
 
 
 def resolve_overlaps(infos: Sequence[DBNFileInfo]) -> tuple[list[DBNFileInfo], list[Overlap]]:
@@ -72,7 +72,8 @@ def _exclusion(kept: DBNFileInfo, other: DBNFileInfo) -> Exclusion | None:
     if kept.last_date < other.first_date or other.last_date < kept.first_date or 0 in (kept.records, other.records):
         return None
     first_ns, last_ns = max(kept.span[0], other.span[0]), min(kept.span[1], other.span[1])
-    if kept.span != other.span and first_ns >= last_ns:
+    shared = first_ns, last_ns
+    if first_ns > last_ns or (first_ns == last_ns and shared not in (kept.span, other.span)):
         return None  # one packet may be shared by the end of one part and the start of the next
     days = first_ns // DAY, last_ns // DAY
     named, other_named = kept.naming.ids_on(*days), other.naming.ids_on(*days)

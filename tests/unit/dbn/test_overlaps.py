@@ -56,6 +56,22 @@ def test_numbered_parts_may_lie_side_by_side_in_time(tmp_path: Path) -> None:
     assert numbers_in(tmp_path) == list(range(50))
 
 
+@pytest.mark.parametrize("at", [0, 5, 9], ids=["at its start", "inside", "at its end"])
+def test_a_file_of_one_instant_within_another_is_an_overlap(tmp_path: Path, at: int) -> None:
+    write_file(tmp_path / "day", "trades", trades(at), name="a.dbn")
+    write_file(tmp_path / "week", "trades", trades(*range(10)), name="b.dbn")
+    assert numbers_in(tmp_path) == list(range(10))
+    (overlap,) = resolve_overlaps(scan(tmp_path).files)[1]
+    assert overlap.text(tmp_path).startswith("week/trades/b.dbn is used in part: day/trades/a.dbn holds some of its")
+
+
+def test_two_files_that_share_the_instant_where_one_ends_and_the_other_begins_are_neighbours(tmp_path: Path) -> None:
+    write_file(tmp_path, "trades", trades(*range(10)), name="a.dbn")
+    write_file(tmp_path, "trades", [trade(T0 + 9 * MS, sequence=99), *trades(10)], name="b.dbn")
+    assert numbers_in(tmp_path) == [*range(11), 99]
+    assert resolve_overlaps(scan(tmp_path).files)[1] == []
+
+
 EVERYTHING = {"symbols": ["ALL_SYMBOLS"], "mappings": {}, "stype_in": "raw_symbol"}
 JOB_WIDE = {
     "symbols": ["ESZ5", "NQZ5"], "stype_in": "raw_symbol",
