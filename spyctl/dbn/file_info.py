@@ -34,12 +34,15 @@ class Extent:
     """How far the records of a file go.
 
     ``records`` is ``None`` where only reading the whole file would tell; ``first_ns`` and ``last_ns`` are the
-    ``ts_recv`` of its first and last record. ``problem`` says what is wrong with the file, if anything.
+    ``ts_recv`` of its first and last record, where the first one has none that of a record near it. ``least_ns`` is
+    the effective ``ts_recv`` of the very first record: by receipt, none is earlier. ``problem`` says what is wrong
+    with the file, if anything.
     """
 
     records: int | None = None
     first_ns: int | None = None
     last_ns: int | None = None
+    least_ns: int = 0
     problem: DamagedFileError | None = None
 
 

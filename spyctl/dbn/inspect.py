@@ -104,35 +104,35 @@ def _ends(file: DBNFile, size: int, itemsize: int) -> Extent:
     except DamagedFileError as error:
         first, problem = last[:0], error
     count, rest = divmod(size - file.header.size, itemsize)
-    first_ns = _start(file, first) if len(first) else None
+    first_ns, least_ns = (_start(file, first), _least(first)) if len(first) else (None, 0)
     if len(last) and not count_good(last, str(file.schema)):
         bad_end = DamagedFileError(
             path, f"does not end with a {file.schema} record", offset=size - rest - itemsize, remedy=_FETCH_AGAIN
         )
-        return Extent(first_ns=first_ns, problem=problem or bad_end)
+        return Extent(first_ns=first_ns, least_ns=least_ns, problem=problem or bad_end)
     if rest and problem is None:
         problem = DamagedFileError(
             path, f"cut short inside record {count + 1:,}", offset=size - rest, records=count, remedy=_FETCH_AGAIN
         )
-    return Extent(count, first_ns, _received(last), problem)
+    return Extent(count, first_ns, _received(last), least_ns, problem)
 
 
 def _read_through(file: DBNFile, *, whole: bool) -> Extent:
     # Any other file: all of it, or its first record alone.
-    records, first_ns, last_ns = 0, None, None
+    records, first_ns, last_ns, least_ns = 0, None, None, 0
     try:
         with closing(file.chunks() if whole else file.chunks(1)) as chunks:
             for chunk in chunks:
                 if records == 0:
-                    first_ns = _start(file, chunk)
+                    first_ns, least_ns = _start(file, chunk), _least(chunk)
                 if not whole:
-                    return Extent(None, first_ns)
+                    return Extent(None, first_ns, least_ns=least_ns)
                 received = _received(chunk[-1:])
                 last_ns = last_ns if received is None else received
                 records += len(chunk)
     except DamagedFileError as error:
-        return Extent(records, first_ns, last_ns, error)
-    return Extent(records, first_ns, last_ns)
+        return Extent(records, first_ns, last_ns, least_ns, error)
+    return Extent(records, first_ns, last_ns, least_ns)
 
 
 def _start(file: DBNFile, first: Records) -> int | None:
@@ -148,6 +148,11 @@ def _start(file: DBNFile, first: Records) -> int | None:
         if (times > 0).any():
             return int(times[times > 0][0])
     return None
+
+
+def _least(first: Records) -> int:
+    # No running maximum of ts_recv in the file is smaller: that of its first record.
+    return max(0, int(effective_recv(first[:1])[0]))
 
 
 def _received(last: Records) -> int | None:

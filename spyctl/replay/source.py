@@ -85,8 +85,8 @@ class _FileInput:
         self._normalizer = normalizer
         self._reading = reading
         self._chunks: Generator[Rows, None, None] | None = None
-        first = info.first_ns
-        self._bound_ns = MAX_INSTANT if first is None and info.records == 0 else (first or 0) - slack_ns
+        empty = info.first_ns is None and info.records == 0
+        self._bound_ns = MAX_INSTANT if empty else info.extent.least_ns - slack_ns
         if self._bound_ns == MAX_INSTANT and info.problem is not None:
             reading.damage.append(info.problem)
 

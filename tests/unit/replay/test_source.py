@@ -3,11 +3,15 @@
 from datetime import date
 from pathlib import Path
 
+import databento_dbn as dbn
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from spyctl.dbn.catalog import scan
 from spyctl.dbn.sort_times import Selection
 from spyctl.errors import DamagedFileError, NoDataError
+from spyctl.market.columns import events
 from spyctl.replay.source import DBNIngestor, Reading, read_batches
 from spyctl.timing.instants import SECOND
 from tests.support.records import DAY, DAY_NS, MS, T0, book, trade, write_file
@@ -82,3 +86,41 @@ def test_another_instrument_on_a_later_day_is_a_roll_and_is_noted_once() -> None
     for instrument_id, day in ((1, 10), (1, 11), (2, 12), (2, 12), (2, 13)):
         reading.saw_front("ES", instrument_id, day)
     assert [(roll.from_id, roll.to_id, roll.ts_ns) for roll in reading.rolls] == [(1, 2, 12 * 86_400 * SECOND)]
+
+
+UNDEFINED = dbn.UNDEF_TIMESTAMP
+SNAPSHOT = 168
+# how a record tells its time, how many ms after the one before it, how many ms before that its event lies
+KINDS = st.sampled_from(["both", "no ts_recv", "snapshot", "snapshot without ts_recv"])
+RECORDS = st.lists(st.tuples(KINDS, st.integers(0, 3_000), st.integers(0, 5_000)), min_size=1, max_size=12)
+
+
+def times_of(records: list[tuple[str, int, int]]) -> list[tuple[int, int, bool]]:
+    now, times = T0, []
+    for kind, step, age in records:
+        now += step * MS
+        times.append((now - age * MS, UNDEFINED if "no" in kind or "without" in kind else now, "snapshot" in kind))
+    return times
+
+
+@given(RECORDS, RECORDS, st.booleans())
+def test_files_whose_first_records_have_no_ts_recv_or_are_snapshots_are_merged_like_a_plain_sort(
+    tmp_path_factory: pytest.TempPathFactory,
+    of_trades: list[tuple[str, int, int]],
+    of_books: list[tuple[str, int, int]],
+    compressed: bool,
+) -> None:
+    root, expected = tmp_path_factory.mktemp("data"), []
+    for rank, (schema, make, records) in enumerate((("trades", trade, of_trades), ("mbp-10", book, of_books))):
+        messages, running = [], 0
+        for i, (ts_event, ts_recv, snapshot) in enumerate(times_of(records)):
+            running = max(running, ts_event if ts_recv == UNDEFINED else ts_recv)
+            near = not snapshot and abs(running - ts_event) <= SECOND
+            expected.append((ts_event if near else running, rank, i))
+            flags = SNAPSHOT if snapshot else 0
+            messages.append(make(ts_event, ts_recv, flags=flags, sequence=100 * rank + i))  # type: ignore[operator]
+        write_file(root, schema, messages, compressed=compressed)
+    files, found = scan(root).files, []
+    for batch in read_batches(files, Selection(), Reading()):
+        found += [event.seq for event in events(batch)]
+    assert found == [100 * rank + i for _, rank, i in sorted(expected)]
