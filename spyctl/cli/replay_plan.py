@@ -16,7 +16,7 @@ from spyctl.errors import UsageError, path_text
 from spyctl.market.sessions import parse_time
 from spyctl.replay.plan import Plan, make_plan
 from spyctl.replay.player import ReplayOptions
-from spyctl.terminal.text import size_text
+from spyctl.terminal.text import count, size_text
 from spyctl.timing.instants import (
     NEW_YORK,
     clock_text,
@@ -110,13 +110,13 @@ def _free_bytes(target: Target) -> int | None:
 
 
 def _events_text(plan: Plan) -> str:
-    parts = [f"{plan.events[schema]:,} {schema}" for schema in reversed(plan.events) if plan.events[schema]]
+    parts = [count(schema, number) for schema, number in reversed(plan.events.items()) if number]
     about = "" if plan.exact else "at most about " if plan.selection.symbols else "about "
     symbols = plan.selection.symbols or plan.symbols
     more = f" and {len(symbols) - 3:,} more" if len(symbols) > 3 else ""
     of = f" of {', '.join(symbols[:3])}{more}" if symbols else ""
     tail = ", synthetic" if plan.synthetic else ""
-    return f"{about}{sum(plan.events.values()):,} events: {' + '.join(parts) or 'none'}{of}{tail}"
+    return f"{about}{count('events', sum(plan.events.values()))}: {' + '.join(parts) or 'none'}{of}{tail}"
 
 
 def show_plan(reporter: Reporter, plan: Plan, request: Request) -> None:

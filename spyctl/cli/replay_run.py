@@ -32,7 +32,7 @@ from spyctl.replay.result import summary_of
 from spyctl.replay.screen import Scene
 from spyctl.replay.view import ReplayView
 from spyctl.summary import StopReason
-from spyctl.terminal.text import size_text
+from spyctl.terminal.text import count, size_text
 from spyctl.timing.clock import MAX_SPEED
 from spyctl.timing.instants import SECOND, utc_text
 from spyctl.timing.tasks import end_task
@@ -277,5 +277,5 @@ def _tell_due_rolls(replay: Replay, reporter: Reporter, told: int) -> int:
 
 
 def _show_damage(reporter: Reporter, damage: Any) -> None:
-    whole = f"; the {damage.records:,} records before that are published, acked" if damage.records else ""
+    whole = f"; what is whole ({count('records', damage.records)}) is published, acked" if damage.records else ""
     reporter.error(damage.message, f"{remedy_for(damage)}{whole}")

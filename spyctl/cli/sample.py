@@ -61,7 +61,7 @@ def sample(
         if present and not force:
             raise UsageError(f"{path_text(present[0])} already exists", "--force overwrites it")
         for file in write_day(data_dir, day, start_ns, end_ns, rate=rate, seed=seed):
-            reporter.line(f"{path_text(file.path)}  {count('record', file.records)}  {size_text(file.size)}")
+            reporter.line(f"{path_text(file.path)}  {count('records', file.records)}  {size_text(file.size)}")
     if len(closed) == len(days):
         raise closed[0]
     for no_file in closed:

@@ -10,7 +10,7 @@ import orjson
 from spyctl.cli.framework.streams import colours
 from spyctl.market.columns import SCHEMAS
 from spyctl.summary import LiveDetails, ReplayDetails, RunSummary
-from spyctl.terminal.text import labelled, size_text
+from spyctl.terminal.text import count, labelled, size_text
 from spyctl.timing.clock import Speed, achieved_text
 from spyctl.timing.instants import NEW_YORK, SECOND, clock_text, duration_text
 
@@ -77,7 +77,7 @@ def _events(summary: RunSummary[ReplayDetails]) -> Block:
         equation += f" + {held:,} held"
     whole = not (events.rejected or held or summary.delivery.unacknowledged)
     equation += f" = {events.acked:,} acked" if whole else f"; {events.acked:,} acked"
-    counts = [_counted(count, schema) for schema, count in zip(SCHEMAS, events.by_subject.values(), strict=True)]
+    counts = [count(schema, number) for schema, number in zip(SCHEMAS, events.by_subject.values(), strict=True)]
     return "events", equation, " + ".join(reversed(counts))
 
 
@@ -92,12 +92,8 @@ def _trouble(summary: RunSummary[ReplayDetails]) -> Block:
         ("stalls", summary.timing.stalls),
         ("reconnects", delivery.reconnects),
     ]
-    figures = [*always, *((name, count) for name, count in if_any if count)]
-    return "trouble", "   ".join(_counted(count, name) for name, count in figures)
-
-
-def _counted(count: int, name: str) -> str:
-    return f"{count:,} {name.removesuffix('s') if count == 1 else name}"
+    figures = [*always, *((name, number) for name, number in if_any if number)]
+    return "trouble", "   ".join(count(name, number) for name, number in figures)
 
 
 def print_live_summary(
@@ -123,7 +119,7 @@ def _live_blocks(summary: RunSummary[LiveDetails], title: str, underlying: str) 
     yield _live_trouble(summary)
     yield _live_rate(summary)
     if delivery.first_seq is not None:
-        records = f" (with {_counted(details.gap_records, 'gap records')})" if details.gap_records else ""
+        records = f" (with {count('gap records', details.gap_records)})" if details.gap_records else ""
         yield "stream", f"{delivery.stream}, seq {delivery.first_seq:,} to {delivery.last_seq:,}{records}"
     for note in list(details.notes)[-10:]:
         yield "note", f"{clock_text(note.ns, NEW_YORK, 0)}  {note.text}"
@@ -132,31 +128,31 @@ def _live_blocks(summary: RunSummary[LiveDetails], title: str, underlying: str) 
 def _live_events(summary: RunSummary[LiveDetails]) -> Block:
     events, unacknowledged = summary.events, summary.delivery.unacknowledged
     equation = f"{summary.details.received:,} received = {events.published:,} published"
-    for name, count in (
+    for name, number in (
         ("rejected", events.rejected),
         ("duplicates", events.duplicates),
         ("dropped", events.dropped),
         ("queued", summary.details.queued),
     ):
-        if count:
-            equation += f" + {_counted(count, name)}"
+        if number:
+            equation += f" + {count(name, number)}"
     counts = zip(events.by_subject.values(), ("trades", "quotes", "option trades"), strict=False)
     return (
         "events",
         equation + (f"; {unacknowledged:,} not acked" if unacknowledged else "; all acked"),
-        " + ".join(_counted(count, name) for count, name in counts),
+        " + ".join(count(name, number) for number, name in counts),
     )
 
 
 def _live_trouble(summary: RunSummary[LiveDetails]) -> Block:
     events, details = summary.events, summary.details
     opened = f" (open: {', '.join(details.open_gaps)})" if details.open_gaps else ""
-    trouble = [f"{_counted(events.gaps, 'gaps')}{opened}", f"{events.rejected:,} rejected"]
+    trouble = [f"{count('gaps', events.gaps)}{opened}", f"{events.rejected:,} rejected"]
     trouble.append(f"{events.dropped:,} dropped")
     if events.reordered:
         trouble.append(f"{events.reordered:,} reordered")
     if details.missing:
-        trouble.append(f"{_counted(len(details.missing), 'topics')} never acknowledged")
+        trouble.append(f"{count('topics', len(details.missing))} never acknowledged")
     return "trouble", "   ".join(trouble)
 
 

@@ -229,7 +229,7 @@ class _EventWriter:
         elif self._form is TailForm.STATS:
             Console(file=sys.stdout).print(self.stats.draw())
         if self._lines.undecoded:
-            reporter.warn(f"{count('message', self._lines.undecoded)} not in our format")
+            reporter.warn(f"{count('messages', self._lines.undecoded)} not in our format")
 
 
 def _widen(descriptor: int) -> None:

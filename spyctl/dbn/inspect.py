@@ -99,17 +99,14 @@ class Inspector:
 def _ends(file: DBNFile, size: int, itemsize: int) -> Extent:
     # A plain file: as many records as its length says, its first and its last one.
     path, problem, last = str(file.path), None, file.last()
+    if len(last) and not count_good(last, str(file.schema)):
+        return _read_through(file, whole=True)  # only that tells where it goes wrong
     try:
         first = file.first()
     except DamagedFileError as error:
         first, problem = last[:0], error
     count, rest = divmod(size - file.header.size, itemsize)
     first_ns, least_ns = (_start(file, first), _least(first)) if len(first) else (None, 0)
-    if len(last) and not count_good(last, str(file.schema)):
-        bad_end = DamagedFileError(
-            path, f"does not end with a {file.schema} record", offset=size - rest - itemsize, remedy=_FETCH_AGAIN
-        )
-        return Extent(first_ns=first_ns, least_ns=least_ns, problem=problem or bad_end)
     if rest and problem is None:
         problem = DamagedFileError(
             path, f"cut short inside record {count + 1:,}", offset=size - rest, records=count, remedy=_FETCH_AGAIN

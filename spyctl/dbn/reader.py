@@ -13,6 +13,7 @@ import databento_dbn
 import numpy as np
 
 from spyctl.dbn.records import (
+    JOINED,
     PREFIX_BYTES,
     CaptureSurvey,
     Header,
@@ -20,6 +21,7 @@ from spyctl.dbn.records import (
     Piece,
     Records,
     RecordSplitter,
+    begins_header,
     count_good,
     metadata_length,
     parse_header,
@@ -36,6 +38,7 @@ _MAX_METADATA = 64 << 20
 _CAPTURE_READ = 1 << 20
 _SAMPLED = 4_096
 _FETCH_AGAIN = "download it again"
+_SPLIT = "split it there into the files that it was made of"
 
 
 def is_dbn_name(name: str) -> bool:
@@ -142,6 +145,8 @@ class DBNFile:
                     yield records[:good]
                 count += good
                 offset = self.header.size + count * dtype.itemsize
+                if begins_header(data[good * dtype.itemsize :][:4]):
+                    raise self._damage(JOINED, offset)
                 if good < whole:
                     raise self._damage(f"not a {schema} record", offset)
                 if len(data) % dtype.itemsize:
@@ -200,9 +205,10 @@ class DBNFile:
                 raise self._damage("cut short inside a record", splitter.offset)
 
     def _damage(self, reason: str, offset: int) -> DamagedFileError:
+        remedy = _SPLIT if reason == JOINED else _FETCH_AGAIN
         if self.compressed:
             reason += ", counted in unpacked bytes,"
-        return DamagedFileError(str(self.path), reason, offset=offset, remedy=_FETCH_AGAIN)
+        return DamagedFileError(str(self.path), reason, offset=offset, remedy=remedy)
 
 
 def _exactly(reader: ByteReader, size: int) -> bytes:

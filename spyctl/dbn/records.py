@@ -61,6 +61,9 @@ _SIZES = {0x00: 48, 0x01: 80, 0x0A: 368, 0x12: 40, 0x14: 112, 0xA0: 56, 0xB1: 80
 _SIZES |= dict.fromkeys((0x11, *range(0x20, 0x25)), 56) | dict.fromkeys(range(0xC0, 0xC5), 80)
 
 
+JOINED = "a second DBN header (joined files)"
+
+
 class MalformedHeaderError(Exception):
     """Bytes that are not a DBN header; ``remedy`` says what to do about their source."""
 
@@ -98,6 +101,11 @@ class Header:
                 mappings, key=lambda mapping: (places.get(mapping.symbol, len(places)), mapping.symbol, mapping.first)
             )
         )
+
+
+def begins_header(data: bytes) -> bool:
+    """Tell whether bytes where a record should begin are the header of another file."""
+    return data[:3] == b"DBN" and 1 <= int.from_bytes(data[3:4]) <= MAX_VERSION
 
 
 def metadata_length(prefix: bytes) -> int:
@@ -186,6 +194,9 @@ class RecordSplitter:
         at, end = 0, len(data)
         while at < end:
             step = data[at] * 4
+            if begins_header(data[at : at + 4]):
+                self.problem = JOINED
+                break
             if step < _HEADER_BYTES:
                 self.problem = "not a DBN record"
                 break

@@ -72,5 +72,5 @@ async def _stream_check(connection: Connection, prefix: str) -> CheckResult:
         return CheckResult("stream", Verdict.FAIL, text, advice=Advice.OTHER_STREAM, code=ExitCode.NATS)
     hours = config.get("max_age", 0) / SECOND / 3600
     age = f"{hours:,.0f} h" if hours else "no age limit"
-    events = count("event", info["state"]["messages"])
+    events = count("events", info["state"]["messages"])
     return CheckResult("stream", Verdict.PASS, f"{name} fits: {config.get('storage')}, {age}, {events}")

@@ -24,7 +24,7 @@ async def databento_check(request: ProbeRequest) -> CheckResult:
     except SpyctlError as error:
         return CheckResult("databento", Verdict.FAIL, error.message, error=error, code=error.exit_code)
     shown = masked("DATABENTO_API_KEY", key)
-    text = f"{shown} accepted by {api.host}, {count('dataset', len(datasets))}"
+    text = f"{shown} accepted by {api.host}, {count('datasets', len(datasets))}"
     return CheckResult("databento", Verdict.PASS, text, time.monotonic() - begun_s)
 
 
@@ -34,7 +34,7 @@ def data_check(data_dir: Path) -> CheckResult:
         catalog = scan(data_dir)
     except SpyctlError as error:
         return CheckResult("data", Verdict.WARN, error.message, error=error)
-    text = f"{data_dir}: {count('date', len(days_of(catalog.files)))}, {count('file', len(catalog.files))}"
+    text = f"{data_dir}: {count('dates', len(days_of(catalog.files)))}, {count('files', len(catalog.files))}"
     if catalog.unreadable:
         text += f", {len(catalog.unreadable):,} unreadable"
         return CheckResult("data", Verdict.WARN, text, advice=Advice.LIST_FILES)

@@ -144,6 +144,6 @@ def _options(rest: MassiveRest, request: ProbeRequest, findings: Findings) -> Ch
     trades = rest.get(f"/v3/trades/{findings.contracts[len(findings.contracts) // 2]}", limit=1)
     if trades.code != 200:
         return _refusal("options", "trades", trades)
-    contracts = count(f"{request.symbol} contract", len(findings.contracts))
+    contracts = count(f"{request.symbol} contracts", len(findings.contracts))
     expire = "expires" if len(findings.contracts) == 1 else "expire"
     return CheckResult("options", Verdict.PASS, f"trades; {contracts} {expire} {expiry}")

@@ -126,7 +126,7 @@ class TextLines:
             case Gap():
                 if event.to_ns is None:
                     return f"{event.feed} missing from now on: open ({event.reason})"
-                lost = f", {count('event', event.events)}" if event.events is not None else ""
+                lost = f", {count('events', event.events)}" if event.events is not None else ""
                 return f"{event.feed} {(event.to_ns - event.from_ns) / SECOND:.3f} s missing{lost}: closed"
 
     def _bars(self, subject: str, bid: int, ask: int) -> str:

@@ -15,9 +15,9 @@ def size_text(size: float) -> str:
     return f"{size:.1f} {unit}" if size >= 10 else f"{size:.2f} {unit}"
 
 
-def count(noun: str, number: int) -> str:
-    """Write how many there are, as ``1 trade``, ``2,725 trades``."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+def count(plural: str, number: int) -> str:
+    """Write how many there are of what is named in the plural, as ``1 trade``, ``2,725 trades``, ``1 mbp-10``."""
+    return f"{number:,} {plural.removesuffix('s') if number == 1 else plural}"
 
 
 def elapsed_text(seconds: float) -> str:

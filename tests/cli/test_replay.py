@@ -216,7 +216,7 @@ def test_a_flipped_byte_in_a_sample_file_is_noticed(cli: Cli, tmp_path: Path) ->
 
 def test_the_plan_takes_count_and_missing_days_into_account(cli: Cli, data: Path) -> None:
     result = cli("replay", "--dry-run", "--date", "2025-12-12..2025-12-16", "--count", "10")
-    assert "10 events: 9 mbp-10 + 1 trades" in result.stderr
+    assert "10 events: 9 mbp-10 + 1 trade" in result.stderr
     assert "no files for 2025-12-12, 2025-12-14, 2025-12-15" in result.stderr
     assert cli("replay", "--dry-run", "--start", "15:00").returncode == 6
 
@@ -276,7 +276,7 @@ def test_a_truncated_file_is_published_up_to_the_damage(cli: Cli, data: Path) ->
     error, remedy = errors(result)
     assert str(path.relative_to(data.parent)) in error
     assert "cut short inside record 50 at byte" in error
-    assert remedy == "  try: download it again; the 49 records before that are published, acked"
+    assert remedy == "  try: download it again; what is whole (49 records) is published, acked"
 
 
 def test_strict_exits_with_1_at_damage(cli: Cli, data: Path) -> None:

@@ -5,7 +5,7 @@ import zstandard
 
 from spyctl.dbn.reader import DBNFile
 from spyctl.errors import DamagedFileError
-from tests.support.records import DAY_NS, ES, MS, T0, content, metadata, trade, write_file, zstd_frames
+from tests.support.records import DAY_NS, ES, MS, T0, book, content, metadata, trade, write_file, zstd_frames
 
 TRADES = [trade(T0 + i * MS, sequence=i, price=-5 + i, size=i) for i in range(100)]
 
@@ -140,3 +140,36 @@ def test_first_and_last_record_of_a_plain_file(tmp_path: Path) -> None:
     assert DBNFile(path).last()["sequence"].tolist() == [99]
     empty = DBNFile(write_file(tmp_path, "mbp-10", []))
     assert (len(empty.first()), len(empty.last())) == (0, 0)
+
+
+@pytest.mark.parametrize("schema", ["trades", "mbp-10"])
+@pytest.mark.parametrize("compressed", [False, True])
+def test_the_header_of_a_second_file_is_found_and_named(tmp_path: Path, schema: str, compressed: bool) -> None:
+    make = trade if schema == "trades" else book
+    one, two = (
+        write_file(tmp_path / name, schema, [make(T0 + i) for i in range(count)], compressed=compressed)
+        for name, count in (("a", 5_000), ("b", 1))
+    )
+    plain = write_file(tmp_path / "c", schema, [make(T0 + i) for i in range(5_000)])
+    both = tmp_path / f"both.dbn{'.zst' if compressed else ''}"
+    both.write_bytes(one.read_bytes() + two.read_bytes())
+    counted, problem = 0, None
+    try:
+        for records in DBNFile(both).chunks():
+            counted += len(records)
+    except DamagedFileError as error:
+        problem = error
+    assert problem is not None
+    assert (counted, problem.records, problem.offset) == (5_000, 5_000, plain.stat().st_size)
+    assert problem.reason.startswith("a second DBN header (joined files)")
+    assert problem.remedy == "split it there into the files that it was made of"
+
+
+def test_a_capture_that_a_second_session_was_appended_to_is_found(tmp_path: Path) -> None:
+    session = content([trade(T0)], metadata(None, version=3, symbols=[], mappings={}, start=0, end=None))
+    path = tmp_path / "live.dbn"
+    path.write_bytes(session * 2)
+    chunks = DBNFile(path, "trades").chunks()
+    assert len(next(chunks)) == 1
+    with pytest.raises(DamagedFileError, match=f"a second DBN header .joined files. at byte {len(session)}"):
+        next(chunks)

@@ -25,7 +25,7 @@ def test_sizes_have_three_digits_and_a_unit(size: int, text: str) -> None:
 
 
 def test_only_one_of_a_kind_is_singular() -> None:
-    assert [count("trade", number) for number in (0, 1, 2, 62_042)] == [
+    assert [count("trades", number) for number in (0, 1, 2, 62_042)] == [
         "0 trades",
         "1 trade",
         "2 trades",
