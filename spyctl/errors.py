@@ -19,6 +19,7 @@
     ├── MergeLimitError             1  more events inside the reorder window than may be held
     ├── NoDataError                 6  no such date, schema or folder
     │   ├── NoDataFolderError          no folder, or nothing in it
+    │   ├── NothingPlayableError       files, but none that can be played
     │   ├── NoSuchDataError            no file of a schema
     │   │   └── UnknownDatasetError    no file of a dataset
     │   ├── MissingDaysError           no file for some days
@@ -216,6 +217,16 @@ class NoDataFolderError(NoDataError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, "name another data folder")
+
+
+class NothingPlayableError(NoDataError):
+    """A folder holds files, and none that can be played; ``reasons`` say of each why. ``folder`` is a text."""
+
+    def __init__(self, folder: str, reasons: Sequence[str]) -> None:
+        more = f" and {len(reasons) - 3:,} more" if len(reasons) > 3 else ""
+        super().__init__(f"nothing in {folder} can be played: {', '.join(reasons[:3])}{more}", "name another folder")
+        self.folder = folder
+        self.reasons = reasons
 
 
 class NoSuchDataError(NoDataError):

@@ -71,15 +71,18 @@ def discover(
 
         return show_report(catalog, query, report, picture, reporter, as_json=as_json)
     infos = matching_files(catalog, query)
-    if not infos and not catalog.unreadable:
-        raise no_such_data(catalog, query)
+    nothing = no_such_data(catalog, query) if not infos and not catalog.unreadable else None
+    if nothing is not None and catalog.files:
+        raise nothing
     infos = sorted(with_symbols(infos, query.symbols, data_dir), key=lambda info: info.first_date)
     listing = _Listing(catalog, infos, schemas, _check(infos, reporter) if check else {}, checked=check)
     if as_json:
         _write_document(listing, verbose=reporter.verbose)
-    else:
+    elif nothing is None:
         _print(listing, verbose=reporter.verbose)
     _say_what_is_wrong(reporter, listing)
+    if nothing is not None:
+        raise nothing
     return ExitCode.INCOMPLETE if listing.problems else ExitCode.OK
 
 

@@ -34,20 +34,25 @@ class Catalog:
     missing: list[Path] = field(default_factory=list)
     unreadable_sidecars: list[DamagedFileError] = field(default_factory=list)
 
+    @property
+    def unplayable(self) -> list[str]:
+        """Say of each file that cannot be played why."""
+        reasons = [f"{path.name} ({reason})" for path, reason in self.passed_over]
+        return reasons + [f"{path.name} (listed in manifest.json, but missing)" for path in self.missing]
+
 
 def scan(root: Path) -> Catalog:
     """List the trades and mbp-10 files below a folder, and all other files there that are, or should be, DBN.
 
     Only headers and both ends are read, small compressed files whole.
-    Raises :class:`NoDataFolderError` where there is no such folder, or nothing in it, and
-    :class:`OtherSchemaError` where there are only files of other schemas.
+    Raises :class:`NoDataFolderError` where there is no such folder, or nothing in it that has to do with DBN.
     """
     if not root.is_dir():
         raise NoDataFolderError(
             f"{root} is a file, not a data folder" if root.exists() else f"there is no data folder {root}"
         )
     sidecars = Sidecars(root)
-    catalog, inspector, others = Catalog(root), Inspector(sidecars), []
+    catalog, inspector = Catalog(root), Inspector(sidecars)
     sizes = _find(catalog, sidecars)
     counted = _worth_counting(sizes)
     for path in sizes:
@@ -57,17 +62,14 @@ def scan(root: Path) -> Catalog:
         try:
             catalog.files.extend(inspector.inspect(path, sizes[path], count=path in counted))
         except OtherSchemaError as error:
-            others.append(error)
             catalog.passed_over.append((path, error.reason))
         except DamagedFileError as error:
             catalog.unreadable.append(error)
     catalog.unreadable_sidecars.extend(sidecars.unreadable.values())
-    if not catalog.files and not catalog.unreadable:
-        if others:
-            raise others[0]
+    catalog.missing.extend(sidecars.missing({path.name for path in sizes}))
+    if not (catalog.files or catalog.unreadable or catalog.passed_over or catalog.missing):
         raise NoDataFolderError(f"no DBN files in {root}")
     catalog.files.sort(key=lambda info: (SCHEMAS.index(info.schema), info.first_date, info.path.name))
-    catalog.missing.extend(sidecars.missing({path.name for path in sizes}))
     return catalog
 
 

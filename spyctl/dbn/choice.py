@@ -13,7 +13,9 @@ from spyctl.errors import (
     DamagedFileError,
     MissingDaysError,
     MixedFilesError,
+    NoDataError,
     NoSuchDataError,
+    NothingPlayableError,
     ReversedRangeError,
     SeveralDatasetsError,
     UnknownDatasetError,
@@ -168,8 +170,10 @@ def matching_files(catalog: Catalog, query: FileQuery) -> list[DBNFileInfo]:
     return [info for info in catalog.files if info.schema in query.schemas and query.dataset in (None, info.dataset)]
 
 
-def no_such_data(catalog: Catalog, query: FileQuery) -> NoSuchDataError:
-    """Return the error for schemas or a dataset that no file of the folder holds."""
+def no_such_data(catalog: Catalog, query: FileQuery) -> NoDataError:
+    """Return the error for schemas or a dataset that no file of a folder holds, or for one without any to play."""
+    if not catalog.files:
+        return NothingPlayableError(path_text(catalog.root), catalog.unplayable)
     held = sorted({info.dataset for info in catalog.files})
     if query.dataset is not None and held and query.dataset not in held:
         return UnknownDatasetError(query.dataset, path_text(catalog.root), held)

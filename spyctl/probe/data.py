@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from spyctl.dbn.catalog import scan
+from spyctl.dbn.choice import FileQuery, no_such_data
 from spyctl.dbn.file_info import days_of
 from spyctl.dbn.historical_api import DatabentoApi
 from spyctl.errors import SpyctlError
@@ -34,6 +35,9 @@ def data_check(data_dir: Path) -> CheckResult:
         catalog = scan(data_dir)
     except SpyctlError as error:
         return CheckResult("data", Verdict.WARN, error.message, error=error)
+    if not catalog.files and not catalog.unreadable:
+        nothing = no_such_data(catalog, FileQuery())
+        return CheckResult("data", Verdict.WARN, nothing.message, error=nothing)
     text = f"{data_dir}: {count('dates', len(days_of(catalog.files)))}, {count('files', len(catalog.files))}"
     if catalog.unreadable:
         text += f", {len(catalog.unreadable):,} unreadable"

@@ -11,7 +11,7 @@ import zstandard
 
 from tests.conftest import Cli
 from tests.support.folders import MONDAY, NEW, shifted, write_one_day, write_week
-from tests.support.records import ES, T0, trade, write_file
+from tests.support.records import ES, T0, metadata, trade, write_file
 
 
 @pytest.fixture
@@ -150,3 +150,39 @@ def test_discover_tells_damage_and_overlaps_with_exit_3(cli: Cli, data: Path) ->
     assert "cut short" in result.stdout
     assert "cut short inside record 50" in result.stderr
     assert "copy.dbn: does not begin with DBN" in result.stderr
+
+
+def unplayable(root: Path) -> Path:
+    root.mkdir()
+    (root / "GLBX-20250602-ABCDEFGHIJ.zip").write_bytes(b"PK")
+    (root / "glbx-mdp3-20251216.trades.dbn.zst.part").write_bytes(b"x")
+    (root / "glbx-mdp3-20251216.ohlcv-1d.dbn").write_bytes(metadata("ohlcv-1d"))
+    (root / "manifest.json").write_text('{"files": [{"filename": "glbx-mdp3-20251217.trades.dbn.zst", "size": 3}]}')
+    return root
+
+
+def test_where_nothing_can_be_played_each_file_is_named_with_its_reason(cli: Cli, tmp_path: Path) -> None:
+    root = unplayable(tmp_path / "data")
+    listed = cli("discover", "--data-dir", str(root))
+    assert (listed.returncode, listed.stdout) == (6, "")
+    for said in (
+        "GLBX-20250602-ABCDEFGHIJ.zip is passed over: a packed job: unpack it",
+        "glbx-mdp3-20251216.trades.dbn.zst.part is passed over: a download that was not finished",
+        "glbx-mdp3-20251216.ohlcv-1d.dbn is passed over: holds ohlcv-1d, not trades or mbp-10",
+        "glbx-mdp3-20251217.trades.dbn.zst is listed in manifest.json, but missing",
+        f"error: nothing in {root} can be played: GLBX-20250602-ABCDEFGHIJ.zip (a packed job: unpack it), ",
+    ):
+        assert said in listed.stderr
+    document = json.loads(cli("discover", "--json", "--data-dir", str(root)).stdout)
+    assert document["files"] == []
+    assert {Path(entry["path"]).suffix for entry in document["passed_over"]} == {".zip", ".part", ".dbn"}
+    assert [Path(path).name for path in document["missing"]] == ["glbx-mdp3-20251217.trades.dbn.zst"]
+
+
+def test_a_replay_where_nothing_can_be_played_says_what_is_there(cli: Cli, tmp_path: Path) -> None:
+    result = cli("replay", "--sink", "stdout", "--data-dir", str(unplayable(tmp_path / "data")))
+    assert (result.returncode, result.stdout) == (6, "")
+    error, remedy = result.stderr.splitlines()[-2:]
+    assert error.startswith("error: nothing in ")
+    assert error.endswith(" and 1 more")
+    assert remedy == "  try: spyctl discover lists them all"

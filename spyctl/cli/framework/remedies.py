@@ -10,6 +10,11 @@ from spyctl.errors import SpyctlError
 REMEDIES: dict[type[SpyctlError], Callable[[Any], str]] = {
     # data files
     errors.NoDataFolderError: lambda _: "--data-dir DIR, or spyctl sample to write a synthetic day there",
+    errors.NothingPlayableError: lambda error: (
+        "--data-dir DIR, or spyctl sample to write a synthetic day there"
+        if len(error.reasons) <= 3
+        else "spyctl discover lists them all"
+    ),
     errors.NoSuchDataError: lambda _: "spyctl discover lists what there is",
     errors.UnknownDatasetError: lambda error: f"--dataset {' or '.join(error.held)}",
     errors.MissingDaysError: lambda error: (

@@ -56,7 +56,7 @@ async def test_a_feed_connects_authenticates_subscribes_and_hands_over_frames(li
 
 
 async def test_stopping_closes_the_connection_in_order(library: str) -> None:
-    async with Simulator(20_000).serving() as simulator:
+    async with Simulator(2_000).serving() as simulator:
         listener = Listener()
         async with running(feed := feed_to(simulator, library), listener) as task:
             await eventually(lambda: len(listener.arrivals) > 20)
