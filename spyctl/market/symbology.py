@@ -164,6 +164,10 @@ class SymbolChoice:
         """Tell whether any of several symbols is among those asked for."""
         return not self.words or any(map(self.takes, symbols))
 
+    def mappings(self, mappings: Sequence[Mapping]) -> list[Mapping]:
+        """Pick the mappings of the symbols asked for, by name or by instrument id."""
+        return [mapping for mapping in mappings if self.takes_any((mapping.symbol, str(mapping.instrument_id)))]
+
 
 def _named(word: str, symbol: str) -> bool:
     upper = symbol.upper()

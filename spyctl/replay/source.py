@@ -19,7 +19,7 @@ from spyctl.errors import DamagedFileError, NoSuchDataError
 from spyctl.market.columns import DTYPES, Batch, Names, Rows, events, schema_name
 from spyctl.market.events import MBP10, FuturesTrade
 from spyctl.market.merge import merge
-from spyctl.market.symbology import SymbolMap, ambiguous_roots
+from spyctl.market.symbology import SymbolChoice, SymbolMap, ambiguous_roots
 from spyctl.timing.instants import DAY, MAX_INSTANT, day_number
 
 DEFAULT_ROOT = Path("dbn-data")
@@ -120,11 +120,12 @@ def read_batches(infos: Sequence[DBNFileInfo], selection: Selection, reading: Re
     ``reading`` is filled as the files are read: a file that turns out damaged gives what is whole, is noted
     there, and the others go on. Raises :class:`MergeLimitError`.
     """
-    names = Names()
-    ambiguous = ambiguous_roots(chain.from_iterable(info.mappings for info in infos))
+    names, choice = Names(), SymbolChoice(selection.symbols)
+    mappings = {info.key: choice.mappings(info.mappings) for info in infos}  # what was not asked for names nothing
+    ambiguous = ambiguous_roots(chain.from_iterable(mappings.values()))
     inputs = []
     for info in infos:
-        symbols = SymbolMap(info.mappings, ambiguous)
+        symbols = SymbolMap(mappings[info.key], ambiguous)
         normalizer = Normalizer(info.schema, symbols, names, selection_for(info, selection), reading.saw_front)
         reading.counts.append(normalizer.counts)
         inputs.append(_FileInput(info, normalizer, reading, selection.slack_ns))

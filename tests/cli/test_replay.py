@@ -308,7 +308,6 @@ def test_a_truncated_compressed_file_is_noticed(cli: Cli, data: Path) -> None:
         (b"PK\x03\x04 not DBN", "does not begin with DBN"),
         (b"DBN\x09" + bytes(200), "DBN version 9, but this spyctl reads 1 to 3"),
         (b"", "only 0 bytes long"),
-        (metadata("mbp-1"), "holds mbp-1, not trades or mbp-10"),
     ],
 )
 def test_a_replay_that_can_read_nothing_exits_with_1(cli: Cli, tmp_path: Path, content: bytes, said: str) -> None:
@@ -319,6 +318,17 @@ def test_a_replay_that_can_read_nothing_exits_with_1(cli: Cli, tmp_path: Path, c
     assert result.returncode == 1
     assert said in result.stderr
     assert errors(result)[0].startswith("error: dbn-data/trades/glbx-mdp3-20251216.trades.dbn")
+
+
+def test_a_replay_of_other_schemas_alone_has_no_such_data_and_names_them(cli: Cli, tmp_path: Path) -> None:
+    folder = tmp_path / "dbn-data"
+    folder.mkdir()
+    for schema in ("mbp-1", "ohlcv-1d"):
+        (folder / f"glbx-mdp3-20251216.{schema}.dbn").write_bytes(metadata(schema))
+    result = cli("replay", "-s", "0")
+    assert result.returncode == 6
+    for schema in ("mbp-1", "ohlcv-1d"):
+        assert f"20251216.{schema}.dbn (holds {schema}, not trades or mbp-10)" in errors(result)[0]
 
 
 def test_an_unreadable_file_beside_good_ones_is_left_out_with_a_note(cli: Cli, data: Path) -> None:

@@ -88,6 +88,34 @@ def test_another_instrument_on_a_later_day_is_a_roll_and_is_noted_once() -> None
     assert [(roll.from_id, roll.to_id, roll.ts_ns) for roll in reading.rolls] == [(1, 2, 12 * 86_400 * SECOND)]
 
 
+TWO_NAMES = {
+    "ES.c.0": [(DAY, date(2025, 12, 18), "1")],
+    "ES.v.0": [(DAY, NEXT, "1"), (NEXT, date(2025, 12, 18), "2")],
+}
+
+
+@pytest.mark.parametrize(
+    ("words", "names", "rolls"),
+    [
+        (("ES.v.0",), ["ES", "ES"], [("ES", 1, 2)]),
+        (("ES.c.0",), ["ES", "ES"], []),
+        ((), ["ES.c.0", "ES.c.0", "ES.v.0"], []),
+        (("1",), ["ES", "ES"], []),
+    ],
+)
+def test_names_and_rolls_are_decided_by_the_symbols_asked_for(
+    tmp_path: Path, words: tuple[str, ...], names: list[str], rolls: list[tuple[str, int, int]]
+) -> None:
+    noon = T0 + 86_400 * SECOND
+    records = [trade(T0, instrument_id=1), trade(noon, instrument_id=1), trade(noon + MS, instrument_id=2)]
+    write_file(tmp_path, "trades", records, mappings=TWO_NAMES, name="t.dbn", end=DAY_NS + 2 * 86_400 * SECOND)
+    reading, found = Reading(), []
+    for batch in read_batches(scan(tmp_path).files, Selection(symbols=words), reading):
+        found += [event.symbol for event in events(batch)]
+    assert found == names
+    assert [(roll.symbol, roll.from_id, roll.to_id) for roll in reading.rolls] == rolls
+
+
 UNDEFINED = dbn.UNDEF_TIMESTAMP
 SNAPSHOT = 168
 # how a record tells its time, how many ms after the one before it, how many ms before that its event lies
