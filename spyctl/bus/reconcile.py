@@ -10,13 +10,12 @@ from spyctl.bus.acks.fast_ingest import UNKNOWN_BATCH, Op, batch_reply
 from spyctl.bus.checkpoint import Checkpoint, OpenBatch
 from spyctl.bus.connection import ApiError, Connection
 from spyctl.bus.runs import RunRecord
-from spyctl.bus.stream import stored_after
+from spyctl.bus.stream import stable_count
 from spyctl.errors import LostTrackError, ResumeError
 from spyctl.timing.clock import Clock, SystemClock
 from spyctl.timing.instants import SECOND
 
 FENCE_TIMEOUT_S = 5.0
-STABLE_S = 0.5
 _BEHIND_ALL = 1 << 40  # a sequence behind any message of a batch
 
 
@@ -46,7 +45,7 @@ async def _stored(connection: Connection, record: RunRecord, known: Checkpoint, 
         count, seq = fenced
         return Checkpoint(record.batch.first + count - 1, seq)
     try:
-        count, seq = await _stable_count(connection, record, known.seq, clock)
+        count, seq = await stable_count(connection, record.stream, record.subjects, known.seq, clock)
     except LostTrackError as error:
         raise _refusal(record, error.message) from None
     return Checkpoint(known.position + count, seq)
@@ -54,17 +53,6 @@ async def _stored(connection: Connection, record: RunRecord, known: Checkpoint, 
 
 def _refusal(record: RunRecord, why: str) -> ResumeError:
     return ResumeError(f"run {record.run_id} cannot be continued: {why}")
-
-
-async def _stable_count(connection: Connection, record: RunRecord, seq: int, clock: Clock) -> tuple[int, int]:
-    # What a dead connection still had in the server's buffers is stored within moments.
-    counted = await stored_after(connection, record.stream, record.subjects, seq)
-    while True:
-        await clock.wait_until(clock.now_ns() + round(STABLE_S * SECOND))
-        again = await stored_after(connection, record.stream, record.subjects, seq)
-        if again == counted:
-            return counted
-        counted = again
 
 
 async def _fence(connection: Connection, record: RunRecord, batch: OpenBatch, clock: Clock) -> tuple[int, int] | None:

@@ -19,6 +19,7 @@ from spyctl.errors import (
     UnreachableError,
 )
 from spyctl.market.subjects import STREAM_SUBJECTS, stream_name, with_prefix
+from spyctl.timing.clock import Clock
 from spyctl.timing.instants import DAY, MINUTE, SECOND
 
 OWNER_KEY = "spyctl"  # a stream with this metadata key is ours to update
@@ -26,6 +27,7 @@ OWNER_VALUE = "1"
 MAX_AGE_NS = DAY
 DUPLICATE_WINDOW_NS = 2 * MINUTE
 BUSY_NS = 60 * SECOND
+STABLE_S = 0.5
 _NOT_FOUND = 10059
 _NO_MESSAGE = 10037
 _OVERLAP = 10065
@@ -233,6 +235,22 @@ async def stored_after(connection: Connection, name: str, subjects: Sequence[str
     if state.get("num_deleted"):
         raise LostTrackError(f"messages were deleted from stream {name}", "play it again from the start")
     return counted
+
+
+async def stable_count(
+    connection: Connection, name: str, subjects: Sequence[str], seq: int, clock: Clock
+) -> tuple[int, int]:
+    """Ask like :func:`stored_after` until nothing more is stored for half a second.
+
+    What a dead connection still had in the server's buffers, or a new leader in its log, is stored within moments.
+    """
+    counted = await stored_after(connection, name, subjects, seq)
+    while True:
+        await clock.wait_until(clock.now_ns() + round(STABLE_S * SECOND))
+        again = await stored_after(connection, name, subjects, seq)
+        if again == counted:
+            return counted
+        counted = again
 
 
 async def count_after(connection: Connection, name: str, subjects: Sequence[str], seq: int) -> tuple[int, int]:

@@ -1,8 +1,12 @@
 """Reading a stream back over a raw connection, independent of the code under test."""
 
+import asyncio
+import time
+
 import nats
+from nats.js import JetStreamContext
 from nats.js.api import ConsumerConfig, DeliverPolicy
-from nats.js.errors import NotFoundError
+from nats.js.errors import NotFoundError, ServiceUnavailableError
 
 
 async def read_stream(url: str, name: str = "MARKET_DATA") -> list[tuple[int, str, bytes, str]]:
@@ -14,10 +18,7 @@ async def read_stream(url: str, name: str = "MARKET_DATA") -> list[tuple[int, st
         rows: list[tuple[int, str, bytes, str]] = []
         if info.state.messages == 0:
             return rows
-        subscription = await jetstream.subscribe(
-            ">", stream=name, ordered_consumer=True, config=ConsumerConfig(deliver_policy=DeliverPolicy.ALL),
-            pending_msgs_limit=0, pending_bytes_limit=0,
-        )  # fmt: skip
+        subscription = await _subscribed(jetstream, name)
         while len(rows) < info.state.messages:
             message = await subscription.next_msg(timeout=10)
             message_id = (message.headers or {}).get("Nats-Msg-Id", "")
@@ -25,6 +26,20 @@ async def read_stream(url: str, name: str = "MARKET_DATA") -> list[tuple[int, st
         return rows
     finally:
         await client.close()
+
+
+async def _subscribed(jetstream: JetStreamContext, name: str) -> JetStreamContext.PushSubscription:
+    # A cluster that has just lost a server may need a moment.
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            return await jetstream.subscribe(
+                ">", stream=name, ordered_consumer=True, config=ConsumerConfig(deliver_policy=DeliverPolicy.ALL),
+                pending_msgs_limit=0, pending_bytes_limit=0,
+            )  # fmt: skip
+        except ServiceUnavailableError:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.1)
 
 
 async def stored_by_subject(url: str, name: str = "MARKET_DATA") -> dict[str, int]:

@@ -28,7 +28,7 @@ from spyctl.bus.connection import Connection
 from spyctl.bus.frames import pub_frames
 from spyctl.bus.in_flight import Chunk
 from spyctl.bus.runs import Run
-from spyctl.bus.stream import Stream, stored_after
+from spyctl.bus.stream import Stream, stable_count, stored_after
 from spyctl.errors import BusError, LostTrackError, RefusedError, StreamBusyError
 from spyctl.timing.instants import SECOND
 
@@ -244,8 +244,12 @@ class FastIngest(AckProtocol):
         known = self._in_flight.anchor
         if self._run is not None and not await self._run.hold():
             return None
+        where = self._connection, self._stream.name, self._counted, known.seq
         try:
-            count, seq = await stored_after(self._connection, self._stream.name, self._counted, known.seq)
+            if self._stream.replicas > 1:  # a new leader may not have stored yet what was agreed upon
+                count, seq = await stable_count(*where, self._clock)
+            else:
+                count, seq = await stored_after(*where)
         except LostTrackError:
             raise
         except BusError:

@@ -122,10 +122,10 @@ class BatchServer:
 class Sending:
     """A protocol with its window, as the publisher drives it."""
 
-    def __init__(self, connection: ScriptedConnection, run: Any = None) -> None:
+    def __init__(self, connection: ScriptedConnection, run: Any = None, replicas: int = 1) -> None:
         self.clock = JumpingClock()
         self.in_flight = InFlight(1_000, 1 << 20, Delivery(), clock=self.clock)
-        self.protocol = FastIngest(connection.as_connection(), stream(batched=True), ["a"], run=run)
+        self.protocol = FastIngest(connection.as_connection(), stream(batched=True, replicas=replicas), ["a"], run=run)
         self._sent = 0
 
     async def send(self, count: int) -> None:
@@ -197,6 +197,17 @@ async def test_the_messages_of_a_batch_that_the_server_forgot_are_counted() -> N
     assert sending.in_flight.count == 3
     await sending.protocol.finish()
     assert server.stored == events(4)
+    assert sending.result == (0, Checkpoint(4, 4), 0)
+
+
+async def test_a_new_leader_of_a_replicated_stream_is_counted_until_it_has_stored_what_was_agreed_upon() -> None:
+    server = BatchServer(None, [], [], [], known=False)
+    connection = server.connection()
+    connection.answers["CONSUMER.CREATE.S."] = [{"num_pending": count} for count in (2, 3, 4, 4)]
+    sending = Sending(connection, replicas=3)
+    await sending.send(4)
+    await sending.protocol.finish()
+    assert server.stored == events(4)  # none of them was sent again
     assert sending.result == (0, Checkpoint(4, 4), 0)
 
 
