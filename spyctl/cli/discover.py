@@ -14,7 +14,7 @@ from spyctl.cli.framework.streams import write
 from spyctl.cli.options import DataDir, Dataset, Json, Schema, Symbol
 from spyctl.errors import DamagedFileError, ExitCode, path_text
 from spyctl.terminal.tables import table
-from spyctl.terminal.text import size_text
+from spyctl.terminal.text import count, size_text
 
 if TYPE_CHECKING:
     from datetime import date
@@ -200,13 +200,13 @@ def _print(listing: _Listing, *, verbose: bool) -> None:
 def _totals(listing: _Listing) -> str:
     infos, catalog = listing.infos, listing.catalog
     known = [info.records for info in infos]
-    counted = f", {_count(sum(n for n in known if n is not None), 'record')}" if None not in known else ""
+    counted = f", {count('records', sum(n for n in known if n is not None))}" if None not in known else ""
     uncounted = any(info.records is None and info.compressed and info.problem is None for info in infos)
     sizes = {info.path: info.size for info in infos}
     return (
         f"{path_text(catalog.root).removeprefix('./')}, "
         f"{', '.join(dict.fromkeys(info.dataset for info in infos)) or 'nothing readable'}: "
-        f"{_count(len(listing.days), 'date')}, {_count(len(sizes) + len(catalog.unreadable), 'file')}{counted}, "
+        f"{count('dates', len(listing.days))}, {count('files', len(sizes) + len(catalog.unreadable))}{counted}, "
         f"{size_text(sum(sizes.values()))}{'   · large .zst: time-range reads it' if uncounted else ''}"
     )
 
@@ -218,10 +218,6 @@ def _check_totals(listing: _Listing) -> str:
     by_archive = f"{good['archive']:,} by the archive beside, " if good["archive"] else ""
     by_reading = f"{good['reading']:,} by reading to the end"
     return f"checked: {good['sha256']:,} good by sha256, {by_archive}{by_reading}, {bad:,} not"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def _row(info: "DBNFileInfo", listing: _Listing) -> tuple[str, ...]:
@@ -249,7 +245,7 @@ def _row(info: "DBNFileInfo", listing: _Listing) -> tuple[str, ...]:
 def _symbols(info: "DBNFileInfo") -> str:
     if not info.symbols:
         return "all"
-    return info.symbols[0] if len(info.symbols) == 1 else _count(len(info.symbols), "symbol")
+    return info.symbols[0] if len(info.symbols) == 1 else count("symbols", len(info.symbols))
 
 
 def _remarks(info: "DBNFileInfo", listing: _Listing) -> list[str]:

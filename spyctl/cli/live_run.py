@@ -19,7 +19,7 @@ from spyctl.bus.target import Reached, Target, reach
 from spyctl.cli.feed_options import key_hash
 from spyctl.cli.framework.remedies import remedy_for
 from spyctl.cli.framework.reporter import Reporter
-from spyctl.cli.framework.signals import Interruption
+from spyctl.cli.framework.signals import Interruption, say_stopping
 from spyctl.cli.framework.watch import watched
 from spyctl.cli.replay_run import show_server
 from spyctl.cli.summary import print_live_summary
@@ -201,7 +201,7 @@ async def _play(
         session.stop(reason)
         delivery = session.ledger.delivery
         waiting = session.ledger.queued + delivery.published - delivery.acked
-        reporter.line(f"\nstopping: {waiting:,} acks to come ({reason} again leaves at once)")
+        say_stopping(reporter, waiting, reason)
 
     interruption.hand_to(end)
     if request.lasting_ns is not None:

@@ -16,7 +16,7 @@ from spyctl.bus.runs import RunState, new_run_id
 from spyctl.bus.target import Reached, Target, reach
 from spyctl.cli.framework.remedies import remedy_for
 from spyctl.cli.framework.reporter import Reporter
-from spyctl.cli.framework.signals import Interruption
+from spyctl.cli.framework.signals import Interruption, say_stopping
 from spyctl.cli.framework.stdout_sink import StdoutSink
 from spyctl.cli.framework.streams import drop
 from spyctl.cli.framework.watch import watched
@@ -166,7 +166,7 @@ async def _play(
     def end(reason: StopReason) -> None:
         replay.stop(reason)
         waiting = replay.delivery.published - replay.delivery.acked
-        reporter.line(f"\nstopping: {waiting:,} acks to come ({reason} again leaves at once)")
+        say_stopping(reporter, waiting, reason)
 
     interruption.hand_to(end)
     reporter.line()

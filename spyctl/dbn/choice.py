@@ -212,10 +212,7 @@ def with_symbols(infos: Sequence[DBNFileInfo], words: Sequence[str], root: Path)
         return list(infos)
     choice = SymbolChoice(words)
     picked = [
-        info
-        for info in infos
-        if not info.mappings
-        or choice.takes_any([*info.names(), *(str(mapping.instrument_id) for mapping in info.mappings)])
+        info for info in infos if not info.mappings or choice.takes_any(info.symbols) or choice.mappings(info.mappings)
     ]
     if infos and not picked:
         held = list(dict.fromkeys(name for info in infos for name in info.names()))

@@ -30,7 +30,7 @@ class GapRecords:
         """Close the gap of a feed and return it; ``None`` where none was open. ``events`` are missing."""
         gap = self.gaps.close(feed, to_ns, self._clock.time_ns(), events)
         if gap is not None:
-            self._notes.info(f"gap {feed} {max(0, to_ns - gap.from_ns) / SECOND:.3f} s: closed ({gap.reason})")
+            self._notes.info(f"gap {feed} {((gap.to_ns or to_ns) - gap.from_ns) / SECOND:.3f} s: closed ({gap.reason})")
             self._publish(gap)
         return gap
 

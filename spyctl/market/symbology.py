@@ -74,6 +74,7 @@ def capture_mappings(messages: Sequence[CaptureMapping]) -> tuple[Mapping, ...]:
     of one instrument the one that came first goes first.
     """
     mappings: list[Mapping] = []
+    places: dict[str, list[int]] = {}  # of the mappings of a symbol
     for message in messages:
         asked, raw = message.symbol_in, message.symbol_out
         names = [asked] if raw.isdecimal() or asked == raw else [raw]
@@ -81,14 +82,16 @@ def capture_mappings(messages: Sequence[CaptureMapping]) -> tuple[Mapping, ...]:
             names = [asked, raw]
         end = -(-message.end_ns // DAY) if 0 < message.end_ns < _FAR else _FAR_DAY
         for name in names:
-            former = [mapping for mapping in mappings if mapping.symbol == name]
-            moved = bool(former) and former[-1].instrument_id != message.instrument_id
+            former = places.setdefault(name, [])
+            moved = bool(former) and mappings[former[-1]].instrument_id != message.instrument_id
             times = (message.start_ns, message.ts_event_ns) if moved else (message.start_ns,)
             since_ns = next((ns for ns in times if 0 < ns < _FAR), 0)
             first = since_ns // DAY
-            for i, earlier in enumerate(mappings):
-                if earlier.symbol == name and earlier.instrument_id != message.instrument_id and earlier.end > first:
-                    mappings[i] = replace(earlier, end=max(earlier.first, first))
+            for place in former:
+                earlier = mappings[place]
+                if earlier.instrument_id != message.instrument_id and earlier.end > first:
+                    mappings[place] = replace(earlier, end=max(earlier.first, first))
+            former.append(len(mappings))
             mappings.append(Mapping(name, message.instrument_id, first, max(first + 1, end)))
     return tuple(dict.fromkeys(mappings))
 
@@ -164,8 +167,10 @@ class SymbolChoice:
         """Tell whether any of several symbols is among those asked for."""
         return not self.words or any(map(self.takes, symbols))
 
-    def mappings(self, mappings: Sequence[Mapping]) -> list[Mapping]:
+    def mappings(self, mappings: Sequence[Mapping]) -> Sequence[Mapping]:
         """Pick the mappings of the symbols asked for, by name or by instrument id."""
+        if not self.words:
+            return mappings
         return [mapping for mapping in mappings if self.takes_any((mapping.symbol, str(mapping.instrument_id)))]
 
 

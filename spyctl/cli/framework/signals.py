@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Callable
 
+from spyctl.cli.framework.reporter import Reporter
 from spyctl.errors import ExitCode
 from spyctl.summary import StopReason
 
@@ -44,3 +45,8 @@ class Interruption:
             self._receiver(reason)
         elif self._task is not None:
             self._task.cancel()
+
+
+def say_stopping(reporter: Reporter, waiting: int, reason: StopReason) -> None:
+    """Say that a run ends in order, once ``waiting`` events are acknowledged."""
+    reporter.line(f"\nstopping: {waiting:,} acks to come ({reason} again leaves at once)")
