@@ -10,36 +10,37 @@ from nats.js.errors import NotFoundError, ServiceUnavailableError
 
 
 async def read_stream(url: str, name: str = "MARKET_DATA") -> list[tuple[int, str, bytes, str]]:
-    """Return ``(seq, subject, payload, message id)`` of all that a stream holds, in its order."""
-    client = await nats.connect(url)
-    try:
-        jetstream = client.jetstream()
-        info = await jetstream.stream_info(name)
-        rows: list[tuple[int, str, bytes, str]] = []
-        if info.state.messages == 0:
-            return rows
-        subscription = await _subscribed(jetstream, name)
-        while len(rows) < info.state.messages:
-            message = await subscription.next_msg(timeout=10)
-            message_id = (message.headers or {}).get("Nats-Msg-Id", "")
-            rows.append((message.metadata.sequence.stream, message.subject, message.data, message_id))
-        return rows
-    finally:
-        await client.close()
+    """Return ``(seq, subject, payload, message id)`` of all that a stream holds, in its order.
 
-
-async def _subscribed(jetstream: JetStreamContext, name: str) -> JetStreamContext.PushSubscription:
-    # A cluster that has just lost a server may need a moment.
-    deadline = time.monotonic() + 30
+    A cluster that has just lost a server may leave a request without an answer: it is read again.
+    """
+    deadline = time.monotonic() + 60
     while True:
+        client = await nats.connect(url)
         try:
-            return await jetstream.subscribe(
-                ">", stream=name, ordered_consumer=True, config=ConsumerConfig(deliver_policy=DeliverPolicy.ALL),
-                pending_msgs_limit=0, pending_bytes_limit=0,
-            )  # fmt: skip
-        except ServiceUnavailableError:
-            assert time.monotonic() < deadline
-            await asyncio.sleep(0.1)
+            return await _read(client.jetstream(), name)
+        except (ServiceUnavailableError, TimeoutError):  # TimeoutError: nats-py's own derives from it
+            if time.monotonic() > deadline:
+                raise
+        finally:
+            await client.close()
+        await asyncio.sleep(0.1)
+
+
+async def _read(jetstream: JetStreamContext, name: str) -> list[tuple[int, str, bytes, str]]:
+    info = await jetstream.stream_info(name)
+    rows: list[tuple[int, str, bytes, str]] = []
+    if info.state.messages == 0:
+        return rows
+    subscription = await jetstream.subscribe(
+        ">", stream=name, ordered_consumer=True, config=ConsumerConfig(deliver_policy=DeliverPolicy.ALL),
+        pending_msgs_limit=0, pending_bytes_limit=0,
+    )  # fmt: skip
+    while len(rows) < info.state.messages:
+        message = await subscription.next_msg(timeout=10)
+        message_id = (message.headers or {}).get("Nats-Msg-Id", "")
+        rows.append((message.metadata.sequence.stream, message.subject, message.data, message_id))
+    return rows
 
 
 async def stored_by_subject(url: str, name: str = "MARKET_DATA") -> dict[str, int]:
