@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     FileKey = tuple[Path, str]
 
 _MAX_NOTES = 5
+SUNDAY = 6
 
 
 def discover(
@@ -127,22 +128,38 @@ class _Listing:
         return messages
 
     def _find_holes(self, schemas: Sequence[str]) -> "dict[str, list[date]]":
-        # Weekdays between the first and the last date for which a schema has no file, though it has others.
-        from spyctl.dbn.file_info import days_of
-
-        weekdays = [day for day in _every_day(self.days) if day.weekday() < 5]
+        # Days with trading between the first and the last date, Sundays aside, for which a schema has no file.
+        trading = _trading_days(self.days)
         holes = {}
         for schema in schemas:
-            held = set(days_of(info for info in self.infos if info.schema == schema))
-            if held and (missing := [day for day in weekdays if day not in held]):
+            infos = [info for info in self.infos if info.schema == schema]
+            missing = [day for day in trading if not any(info.covers(day) for info in infos)]
+            if infos and missing:
                 holes[schema] = missing
         return holes
 
 
-def _every_day(days: "Sequence[date]") -> "list[date]":
+def _trading_days(days: "Sequence[date]") -> "list[date]":
+    # Those from the first to the last of some days on which there should be data; Sundays have an evening alone.
     from datetime import date
 
-    return [date.fromordinal(number) for number in range(days[0].toordinal(), days[-1].toordinal() + 1)] if days else []
+    from spyctl.market.sessions import futures_trade
+
+    numbers = range(days[0].toordinal(), days[-1].toordinal() + 1) if days else ()
+    return [day for day in map(date.fromordinal, numbers) if day.weekday() != SUNDAY and futures_trade(day)]
+
+
+def _days_text(days: "Sequence[date]") -> str:
+    from spyctl.market.sessions import holiday
+
+    shown = [f"{day} ({name})" if (name := holiday(day)) else str(day) for day in days[:4]]
+    return ", ".join(shown) + (f" and {len(days) - 4:,} more" if len(days) > 4 else "")
+
+
+def _without_record(info: "DBNFileInfo") -> "list[date]":
+    # The days inside a file on which there should be data, and is none.
+    held = info.dates
+    return [day for day in _trading_days([info.first_date, info.last_date]) if day not in held]
 
 
 def _check(infos: "Sequence[DBNFileInfo]", reporter: Reporter) -> "dict[FileKey, FileCheck]":
@@ -162,8 +179,10 @@ def _say_what_is_wrong(reporter: Reporter, listing: _Listing) -> None:
         )
     _notes(reporter, [f"note: {path.name} is passed over: {reason}" for path, reason in catalog.passed_over])
     for schema, missing in listing.holes.items():
-        days = ", ".join(map(str, missing[:4])) + (f" and {len(missing) - 4:,} more" if len(missing) > 4 else "")
-        reporter.warn(f"no {schema} file for {days}")
+        reporter.warn(f"no {schema} file for {_days_text(missing)}")
+    for info in listing.infos:
+        if days := _without_record(info):
+            reporter.warn(f"{info.path.name} has no record on {_days_text(days)}")
     for problem in listing.problems:
         reporter.warn(problem)
     _notes(reporter, [warning for info in listing.infos for warning in info.gateway_warnings()], warn=True)
@@ -229,7 +248,7 @@ def _row(info: "DBNFileInfo", listing: _Listing) -> tuple[str, ...]:
         span = f"{clock_text(info.first_ns, digits=0)} → {last}"
     day = f"{info.first_date:%a} {info.first_date}"
     if info.last_date != info.first_date:
-        day += f"..{info.last_date:%m-%d}"
+        day += f"..{info.last_date:{'%m-%d' if info.last_date.year == info.first_date.year else '%Y-%m-%d'}}"
     return (
         day,
         info.schema,
@@ -262,6 +281,7 @@ def _remarks(info: "DBNFileInfo", listing: _Listing) -> list[str]:
         ("overlaps in part", overlap is not None and not overlap.wholly),
         ("misnamed", info.misnamed),
         ("no records", info.records == 0 and problem is None),
+        ("days without a record", bool(_without_record(info))),
         (f"no {other} that day", other in listing.held and info.first_date not in listing.held[other]),
         ("sha256 ✓", good_by == "sha256"),
         ("archive ✓", good_by == "archive"),
@@ -347,6 +367,7 @@ def _document(info: "DBNFileInfo", listing: _Listing) -> dict[str, Any]:
         "first_date": info.first_date,
         "last_date": info.last_date,
         "misnamed": info.misnamed,
+        "without_record": _without_record(info),
         "records": info.records,
         "first_recv_ns": info.first_ns,
         "first_recv_utc": utc_text(info.first_ns) if info.first_ns is not None else None,

@@ -126,6 +126,8 @@ def show_plan(reporter: Reporter, plan: Plan, request: Request) -> None:
         lines.append("no --date: every date in the folder")
     if plan.choice.absent:
         lines.append(f"no files for {days_text(plan.choice.absent)}")
+    if plan.choice.empty:
+        lines.append(f"no records on {days_text(plan.choice.empty)}")
     reporter.block("plan", *lines)
     _show_files(reporter, plan)
 
@@ -139,8 +141,9 @@ def _range_lines(plan: Plan, request: Request) -> list[str]:
     start_ns, end_ns = whole_seconds(plan.first_ns, plan.last_ns)
     start_ns = plan.selection.start_ns if request.input.start is not None else start_ns
     end_ns = plan.selection.end_ns if request.input.end is not None else end_ns
-    utc, new_york = span_text(start_ns, end_ns, UTC), span_text(start_ns, end_ns, NEW_YORK)
-    if len(plan.dates) == 1 and len(utc) <= 19 and len(new_york) <= 19:
+    day = plan.dates[0] if len(plan.dates) == 1 else None
+    utc, new_york = (span_text(start_ns, end_ns, zone, day) for zone in (UTC, NEW_YORK))
+    if day is not None and len(utc) <= 19 and len(new_york) <= 19:
         lines = [f"{dates}  {utc} UTC  ({new_york} New York)"]
     else:
         lines = [dates, f"{utc} UTC", f"{new_york} New York"]

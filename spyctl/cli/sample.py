@@ -36,8 +36,9 @@ def sample(
     spyctl sample --date 2025-12-17    ten minutes around the open
     spyctl sample --date 2025-12-17 --start all    the whole day
     """
-    from spyctl.dbn.choice import SATURDAY, parse_dates
+    from spyctl.dbn.choice import parse_dates
     from spyctl.dbn.sample import FOLDERS, is_vendor_folder, write_day
+    from spyctl.market.sessions import SATURDAY
 
     reporter = Reporter.of(context)
     days = parse_dates(date or ["2025-12-16"])

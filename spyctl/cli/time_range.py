@@ -63,6 +63,8 @@ def time_range(
     choice = choose_files(scan(data_dir), FileQuery(schemas, parse_days(date), symbols, dataset))
     if choice.absent:
         reporter.warn(f"no files for {days_text(choice.absent)}")
+    if choice.empty:
+        reporter.warn(f"no records on {days_text(choice.empty)}")
     parts = [(day, name, files) for day in choice.days for name in schemas if (files := choice.files_of(name, day))]
     ranges: list[_DayRange] = []
     started = time.perf_counter_ns()
@@ -118,7 +120,7 @@ def _print_one(day: "datetime.date", schema: str, span: "TimeRange", took_ns: in
 
 
 def _print_all(ranges: "list[_DayRange]", took_ns: int) -> None:
-    from spyctl.timing.instants import clock_text, duration_text
+    from spyctl.timing.instants import clock_on, duration_text
 
     rows = [
         (
@@ -126,8 +128,8 @@ def _print_all(ranges: "list[_DayRange]", took_ns: int) -> None:
             schema,
             f"{span.records:,}",
             f"{span.snapshots:,}",
-            clock_text(span.first_ns, digits=9) if span.first_ns is not None else "·",
-            clock_text(span.last_ns, digits=9) if span.last_ns is not None else "·",
+            clock_on(span.first_ns, day, digits=9) if span.first_ns is not None else "·",
+            clock_on(span.last_ns, day, digits=9) if span.last_ns is not None else "·",
         )
         for day, schema, span in ranges
     ]
@@ -149,8 +151,9 @@ def _records(number: int) -> str:
 
 
 def _instant_row(label: str, ns: int | None) -> str:
-    from spyctl.timing.instants import NEW_YORK, clock_text, date_of
+    from spyctl.timing.instants import NEW_YORK, clock_on, date_of
 
     if ns is None:
         return f" {label:<7} no such record"
-    return f" {label:<7} {date_of(ns)} {clock_text(ns, digits=9)}  {clock_text(ns, NEW_YORK, 9)}   {ns}"
+    day = date_of(ns)
+    return f" {label:<7} {day} {clock_on(ns, day, digits=9)}  {clock_on(ns, day, NEW_YORK, 9)}   {ns}"

@@ -23,12 +23,11 @@ from spyctl.errors import (
     path_text,
 )
 from spyctl.market.columns import SCHEMAS
-from spyctl.market.sessions import trading_day
+from spyctl.market.sessions import futures_trade, trading_day
 from spyctl.market.symbology import SymbolChoice
 from spyctl.timing.instants import date_of, day_number, parse_date
 
 EVERY, LAST = "all", "last"
-SATURDAY = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +56,9 @@ class DayChoice:
         return days
 
     def absent(self, days: Iterable[date]) -> tuple[date, ...]:
-        """List the days of ranges, Saturdays aside, that are not among those to read."""
+        """List the days of ranges that are not among those to read, though CME trades on them."""
         asked = {day for first, last in self.ranges if first < last for day in _days(first, last)}
-        return tuple(sorted(day for day in asked.difference(days) if day.weekday() != SATURDAY))
+        return tuple(sorted(day for day in asked.difference(days) if futures_trade(day)))
 
 
 EVERY_DAY = DayChoice(every=True)
@@ -117,9 +116,9 @@ class FileQuery:
 class FileChoice:
     """The files to read, in catalog order and without what another one holds already, and the ``days`` to read.
 
-    ``absent`` are days of a range without a file; ``unreadable`` may hold one of the days and cannot be read,
-    ``passed_over`` may hold one and is not replayed, with the reason; ``unreadable_sidecars`` are job files that
-    cannot be read.
+    ``absent`` are days of a range without a file, ``empty`` those without a record in theirs; ``unreadable`` may hold
+    one of the days and cannot be read, ``passed_over`` may hold one and is not replayed, with the reason;
+    ``unreadable_sidecars`` are job files that cannot be read.
     """
 
     root: Path
@@ -128,6 +127,7 @@ class FileChoice:
     files: tuple[DBNFileInfo, ...]
     overlaps: tuple[Overlap, ...]
     absent: tuple[date, ...]
+    empty: tuple[date, ...]
     unreadable: tuple[DamagedFileError, ...]
     passed_over: tuple[tuple[Path, str], ...]
     unreadable_sidecars: tuple[DamagedFileError, ...]
@@ -148,6 +148,8 @@ def choose_files(catalog: Catalog, query: FileQuery) -> FileChoice:
     if not infos:
         raise unreadable[0] if unreadable else no_such_data(catalog, query)
     days = _choose_days(query.days, days_of(infos), root, unreadable)
+    lacking = query.days.absent(days)
+    empty = tuple(day for day in lacking if any(info.covers(day) for info in infos))
     infos = [info for info in infos if any(info.covers(day) for day in days)]
     refuse_mixture(infos, root)
     infos, overlaps = resolve_overlaps(with_symbols(infos, query.symbols, root))
@@ -158,7 +160,8 @@ def choose_files(catalog: Catalog, query: FileQuery) -> FileChoice:
         days=days,
         files=tuple(infos),
         overlaps=tuple(overlaps),
-        absent=query.days.absent(days),
+        absent=tuple(day for day in lacking if day not in empty),
+        empty=empty,
         unreadable=tuple(error for error in unreadable if named is None or may_hold(Path(error.path), named)),
         passed_over=tuple((path, reason) for path, reason in catalog.passed_over if may_hold(path, days)),
         unreadable_sidecars=tuple(catalog.unreadable_sidecars),

@@ -35,7 +35,8 @@ class Extent:
 
     ``records`` is ``None`` where only reading the whole file would tell; ``first_ns`` and ``last_ns`` are the
     ``ts_recv`` of its first and last record, where the first one has none that of a record near it. ``least_ns`` is
-    the effective ``ts_recv`` of the very first record: by receipt, none is earlier. ``problem`` says what is wrong
+    the effective ``ts_recv`` of the very first record: by receipt, none is earlier. ``days`` are the UTC days
+    (since 1970-01-01) that have a record, ``None`` where only reading it would tell. ``problem`` says what is wrong
     with the file, if anything.
     """
 
@@ -43,6 +44,7 @@ class Extent:
     first_ns: int | None = None
     last_ns: int | None = None
     least_ns: int = 0
+    days: frozenset[int] | None = None
     problem: DamagedFileError | None = None
 
 
@@ -137,9 +139,18 @@ class DBNFileInfo:
         """About how many bytes its records are, unpacked."""
         return self.size * _UNPACKED[self.schema] if self.compressed else self.size
 
+    @property
+    def dates(self) -> list[date]:
+        """The UTC days that it holds, in order: those with a record where that is known, else all of its span."""
+        count = (self.last_date - self.first_date).days + 1
+        span = [self.first_date + timedelta(days=shift) for shift in range(count)]
+        days = self.extent.days if self.problem is None else None
+        return [day for day in span if day_number(day) in days] if days else span
+
     def covers(self, day: date) -> bool:
-        """Tell whether the file holds a UTC day."""
-        return self.first_date <= day <= self.last_date
+        """Tell whether the file may hold a UTC day; of a live capture, whether it does."""
+        within = self.first_date <= day <= self.last_date
+        return within and (not self.capture or day in self.dates)
 
     def open(self) -> DBNFile:
         """Open the file to read its records. Raises :class:`DamagedFileError`."""
@@ -185,9 +196,5 @@ def may_hold(path: Path, days: Collection[date]) -> bool:
 
 
 def days_of(infos: Iterable[DBNFileInfo]) -> list[date]:
-    """List the UTC days that the files cover, in order."""
-    covered: set[date] = set()
-    for info in infos:
-        count = (info.last_date - info.first_date).days + 1
-        covered.update(info.first_date + timedelta(days=shift) for shift in range(count))
-    return sorted(covered)
+    """List the UTC days that the files hold, in order."""
+    return sorted({day for info in infos for day in info.dates})

@@ -6,17 +6,20 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
+import numpy as np
+
 from spyctl.dbn.file_info import DBNFileInfo, Extent, archive_of, dates_in_name
 from spyctl.dbn.instruments import Definitions, Naming
 from spyctl.dbn.reader import DBNFile
 from spyctl.dbn.records import RTYPES, CaptureSurvey, Header, Records, count_good
 from spyctl.dbn.sidecars import ManifestEntries, Sidecars
-from spyctl.dbn.sort_times import effective_recv
+from spyctl.dbn.sort_times import effective_recv, running_recv
 from spyctl.errors import DamagedFileError, OtherSchemaError
 from spyctl.market.columns import SCHEMAS
 from spyctl.timing.instants import DAY, date_of, day_number
 
 _FIRST_YEAR = 1980
+_SHORT = 16_000_000  # a plain file of several days up to this size is read through
 _FETCH_AGAIN = "download it again"
 
 
@@ -111,12 +114,16 @@ def _ends(file: DBNFile, size: int, itemsize: int) -> Extent:
         problem = DamagedFileError(
             path, f"cut short inside record {count + 1:,}", offset=size - rest, records=count, remedy=_FETCH_AGAIN
         )
-    return Extent(count, first_ns, _received(last), least_ns, problem)
+    last_ns = _received(last)
+    if first_ns is not None and last_ns is not None and first_ns // DAY < last_ns // DAY and size <= _SHORT:
+        return _read_through(file, whole=True)  # which of the days in between have a record
+    return Extent(count, first_ns, last_ns, least_ns, problem=problem)
 
 
 def _read_through(file: DBNFile, *, whole: bool) -> Extent:
     # Any other file: all of it, or its first record alone.
-    records, first_ns, last_ns, least_ns = 0, None, None, 0
+    records, first_ns, newest_ns, least_ns, problem = 0, None, 0, 0, None
+    days: set[int] = set()
     try:
         with closing(file.chunks() if whole else file.chunks(1)) as chunks:
             for chunk in chunks:
@@ -124,12 +131,13 @@ def _read_through(file: DBNFile, *, whole: bool) -> Extent:
                     first_ns, least_ns = _start(file, chunk), _least(chunk)
                 if not whole:
                     return Extent(None, first_ns, least_ns=least_ns)
-                received = _received(chunk[-1:])
-                last_ns = last_ns if received is None else received
+                running = running_recv(effective_recv(chunk), newest_ns)
+                newest_ns = int(running[-1])
+                days.update(np.unique(running[running > 0] // DAY).tolist())
                 records += len(chunk)
     except DamagedFileError as error:
-        return Extent(records, first_ns, last_ns, least_ns, error)
-    return Extent(records, first_ns, last_ns, least_ns)
+        problem = error
+    return Extent(records, first_ns, newest_ns or None, least_ns, frozenset(days), problem)
 
 
 def _start(file: DBNFile, first: Records) -> int | None:

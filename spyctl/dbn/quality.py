@@ -83,6 +83,8 @@ class Quality:
 
     def doubts(self) -> list[str]:
         """Say in words what somebody should look at."""
+        if not self.records and not self.damage:
+            return [f"{self.schema}: no record on this day"]
         counts = [
             (self.sequence_resets, "sequence reset", ""),
             (self.inversions, "ts_event inversion", ""),
@@ -157,7 +159,8 @@ class _Assessment:
         snapshot = is_snapshot(records)
         quality.records += len(records)
         quality.snapshots += int(snapshot.sum())
-        quality.bad_ts_recv += int(((flags & F_BAD_TS_RECV) != 0).sum())
+        # At midnight the gateway makes up the time of a snapshot, and flags it.
+        quality.bad_ts_recv += int((((flags & F_BAD_TS_RECV) != 0) & ~snapshot).sum())
         quality.maybe_bad_book += int(((flags & F_MAYBE_BAD_BOOK) != 0).sum())
         second = np.clip((ts_recv - self._midnight_ns) // SECOND, 0, SECONDS - 1)
         self.seconds.records += np.bincount(second, minlength=SECONDS)

@@ -77,6 +77,12 @@ def effective_recv(records: Rows) -> Int64s:
     return times
 
 
+def running_recv(ts_recv_ns: Int64s, newest_ns: int) -> Int64s:
+    """Return the running maximum of effective ``ts_recv``; ``newest_ns`` is the one before."""
+    running: Int64s = np.maximum(np.maximum.accumulate(ts_recv_ns), newest_ns)
+    return running
+
+
 def is_snapshot(records: Rows) -> Flags:
     """Tell which records belong to a snapshot of the book, which repeats older events."""
     flags: Flags = (records["flags"] & F_SNAPSHOT) != 0
@@ -92,7 +98,7 @@ def sort_times(
     decides about symbols, ``None`` takes all.
     """
     ts_event, ts_recv = records["ts_event"].view("i8"), effective_recv(records)
-    running = np.maximum(np.maximum.accumulate(ts_recv), newest_ns)
+    running = running_recv(ts_recv, newest_ns)
     if selection.by_recv:
         sort_ns, late = running, np.zeros(len(records), bool)
     else:

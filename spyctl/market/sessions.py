@@ -28,6 +28,8 @@ OPEN = clock_time(9, 30)
 CLOSE, EARLY_CLOSE = clock_time(16), clock_time(13)
 OPTIONS_CLOSE, OPTIONS_EARLY_CLOSE = clock_time(16, 15), clock_time(13, 15)
 CME_OPEN, CME_CLOSE = clock_time(18), clock_time(17)
+SATURDAY = 5  # as date.weekday() counts
+_CME_HOLIDAYS = ("Good Friday", "Christmas", "New Year")
 _BEFORE_OPEN = 6 * HOUR  # from then on an instant is told by its distance to the open
 _SESSION_TIME = re.compile(r"(open|close)(?:([+-])(.+))?", re.ASCII)
 
@@ -49,7 +51,7 @@ def _early(year: int) -> frozenset[date]:
 
 def is_trading_day(day: date) -> bool:
     """Tell whether the market opens on a day."""
-    return day.weekday() < 5 and day not in _holidays(day.year)
+    return day.weekday() < SATURDAY and day not in _holidays(day.year)
 
 
 def closes_early(day: date) -> bool:
@@ -71,9 +73,22 @@ def regular_session(day: date) -> tuple[int, int]:
     Raises :class:`NoSessionError` on weekends and holidays.
     """
     if not is_trading_day(day):
-        holiday = _holidays(day.year).get(day)
-        raise NoSessionError(day, f"a {day:%A}" if holiday is None else f"a holiday ({holiday})")
+        raise NoSessionError(day, f"a holiday ({name})" if (name := holiday(day)) else f"a {day:%A}")
     return _new_york(day, OPEN), _new_york(day, EARLY_CLOSE if closes_early(day) else CLOSE)
+
+
+def futures_trade(day: date) -> bool:
+    """Tell whether CME's index futures trade on a UTC day: not on Saturdays, Good Friday, Christmas and New Year's Day.
+
+    On Sundays they open in the evening, on other holidays of stocks they trade until 13:00 New York (CME Globex holiday
+    calendar).
+    """
+    return day.weekday() != SATURDAY and not any(name in holiday(day) for name in _CME_HOLIDAYS)
+
+
+def holiday(day: date) -> str:
+    """Return the name of the holiday of stocks on a day, empty where it is none."""
+    return _holidays(day.year).get(day, "")
 
 
 def trading_day(day: date) -> tuple[int, int]:
@@ -109,7 +124,7 @@ def session_place(ns: int) -> str:
     now = datetime.fromtimestamp(ns // SECOND, NEW_YORK)
     evening = now.date() if now.time() >= CME_OPEN else now.date() - timedelta(days=1)
     day = evening + timedelta(days=1)
-    if day.weekday() >= 5:
+    if day.weekday() >= SATURDAY:
         return "weekend"
     if is_trading_day(day):
         open_ns, close_ns = regular_session(day)

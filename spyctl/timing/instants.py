@@ -167,16 +167,24 @@ def whole_seconds(first_ns: int, last_ns: int) -> tuple[int, int]:
     return first_ns // SECOND * SECOND, -(-last_ns // SECOND) * SECOND
 
 
-def span_text(start_ns: int, end_ns: int, zone: tzinfo) -> str:
-    """Write a span in a zone: ``14:25:00 → 14:35:00``, without seconds that are 0 and with dates where they differ.
+def span_text(start_ns: int, end_ns: int, zone: tzinfo, day: date | None = None) -> str:
+    """Write a span in a zone: ``14:25:00 → 14:35:00``, without seconds that are 0.
 
-    In UTC seconds are always written.
+    Dates are written where they differ, or are not the ``day`` beside it. In UTC seconds are always written.
     """
     moments = [datetime.fromtimestamp(ns // SECOND, zone) for ns in (start_ns, end_ns)]
     clock = "%H:%M" if zone is not UTC and not any(moment.second for moment in moments) else "%H:%M:%S"
-    if moments[0].date() != moments[1].date():
+    if moments[0].year != moments[1].year:
+        clock = f"%Y-%m-%d {clock}"
+    elif moments[0].date() != moments[1].date() or day not in (None, moments[0].date()):
         clock = f"%m-%d {clock}"
     return " → ".join(moment.strftime(clock) for moment in moments)
+
+
+def clock_on(ns: int, day: date, zone: ZoneInfo | None = None, digits: int = 3) -> str:
+    """Write the time of day of an instant, with month and day before it where it is of another date than ``day``."""
+    moment = datetime.fromtimestamp(ns // SECOND, zone or UTC)
+    return ("" if moment.date() == day else f"{moment:%m-%d} ") + clock_text(ns, zone, digits)
 
 
 def utc_text(ns: int) -> str:

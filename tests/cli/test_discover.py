@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import zstandard
 
 from tests.conftest import Cli
 from tests.support.folders import MONDAY, NEW, shifted, write_one_day, write_week
-from tests.support.records import ES, T0, metadata, trade, write_file
+from tests.support.records import ES, T0, book, metadata, trade, write_file
 
 
 @pytest.fixture
@@ -186,3 +186,25 @@ def test_a_replay_where_nothing_can_be_played_says_what_is_there(cli: Cli, tmp_p
     assert error.startswith("error: nothing in ")
     assert error.endswith(" and 1 more")
     assert remedy == "  try: spyctl discover lists them all"
+
+
+def test_a_file_of_several_days_tells_of_those_without_a_record(cli: Cli, tmp_path: Path) -> None:
+    days = [MONDAY + timedelta(days=n) for n in (0, 7, 21)]
+    name = "glbx-mdp3-20251215-20260105.trades.dbn"
+    write_file(tmp_path / "dbn-data", "trades", [trade(T0 + shifted(day)) for day in days], name=name)
+    result = cli("discover")
+    assert result.returncode == 0
+    assert " Mon 2025-12-15..2026-01-05 " in result.stdout
+    assert ": 3 dates, 1 file, 3 records" in result.stdout
+    assert f"! {name} has no record on 2025-12-16, 2025-12-17, 2025-12-18, 2025-12-19 and 7 more" in result.stderr
+    assert "2025-12-25" not in json.loads(cli("discover", "--json").stdout)["files"][0]["without_record"]
+
+
+def test_a_holiday_is_no_hole_and_an_early_close_is_named(cli: Cli, tmp_path: Path) -> None:
+    for n, day in enumerate((date(2025, 11, 26), date(2025, 11, 28), date(2025, 12, 24), date(2025, 12, 26))):
+        write_file(tmp_path / "dbn-data", "trades", [trade(T0 + shifted(day))], day=day)
+        if n != 1:
+            write_file(tmp_path / "dbn-data", "mbp-10", [book(T0 + shifted(day))], day=day)
+    result = cli("discover")
+    assert "no trades file for 2025-11-27 (Thanksgiving Day), 2025-12-01, " in result.stderr
+    assert "2025-12-25" not in json.loads(cli("discover", "--json").stdout)["holes"]["trades"]

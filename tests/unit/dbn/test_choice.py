@@ -108,6 +108,14 @@ def test_absent_days_of_a_range_are_named_saturdays_aside(tmp_path: Path) -> Non
     assert choose_files(catalog, FileQuery()).absent == ()
 
 
+def test_a_day_without_a_record_in_a_file_of_several_is_told_apart_from_one_without_a_file(tmp_path: Path) -> None:
+    records = [trade(T0), trade(T0 + 3 * 86_400 * SECOND)]
+    write_file(tmp_path, "trades", records, name="glbx-mdp3-20251216-20251219.trades.dbn")
+    choice = choose_files(scan(tmp_path), FileQuery(days=parse_days(["2025-12-15..2025-12-19"])))
+    assert choice.absent == (date(2025, 12, 15),)
+    assert choice.empty == (date(2025, 12, 17), date(2025, 12, 18))
+
+
 def test_a_trading_day_takes_the_files_of_two_utc_days(tmp_path: Path) -> None:
     catalog = folder_of(tmp_path, date(2025, 12, 15), DAY, NEXT)
     assert choose_files(catalog, FileQuery(days=trading_day_choice(DAY))).days == (date(2025, 12, 15), DAY)

@@ -10,7 +10,7 @@ from spyctl.dbn.inspect import Inspector
 from spyctl.dbn.sidecars import Sidecars
 from spyctl.errors import OtherSchemaError
 from tests.support.plans import plan_of
-from tests.support.records import DAY, DAY_NS, MS, SECOND, T0, metadata, trade, write_file
+from tests.support.records import DAY, DAY_NS, MS, SECOND, T0, content, metadata, trade, write_file
 
 A_DAY = 86_400 * SECOND
 
@@ -73,3 +73,22 @@ def test_conditions_of_long_files_count_to_the_last_day(tmp_path: Path) -> None:
     (tmp_path / "condition.json").write_text(f'[{{"date": "{DAY}", "condition": "degraded"}}]')
     (info,) = scan(tmp_path).files
     assert info.conditions == ((DAY, "degraded"),)
+
+
+def test_the_days_of_a_capture_are_those_of_its_records(tmp_path: Path) -> None:
+    times = [T0 + n * A_DAY for n in (0, 3, 1)]  # the last record came late
+    (tmp_path / "live.dbn").write_bytes(content([trade(ns) for ns in times], metadata(None, symbols=(), start=0)))
+    (info,) = scan(tmp_path).files
+    assert info.dates == [DAY, DAY + timedelta(3)]
+    assert [info.covers(DAY + timedelta(n)) for n in range(-1, 5)] == [False, True, False, False, True, False]
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_file_of_several_days_knows_those_without_a_record(tmp_path: Path, compressed: bool) -> None:
+    ending = ".zst" if compressed else ""
+    name = f"glbx-mdp3-20251216-20251219.trades.dbn{ending}"
+    write_file(tmp_path, "trades", [trade(T0), trade(T0 + 2 * A_DAY)], name=name, compressed=compressed)
+    (info,) = scan(tmp_path).files
+    assert (info.first_date, info.last_date) == (DAY, DAY + timedelta(3))
+    assert info.dates == [DAY, DAY + timedelta(2)]
+    assert info.covers(DAY + timedelta(1))  # it may be asked for: nothing is played then

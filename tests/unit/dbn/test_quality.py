@@ -45,7 +45,7 @@ def test_each_planted_fault_is_counted(tmp_path: Path) -> None:
     ((quality, _),) = assess(scan(tmp_path).files, DAY).values()
     assert (quality.snapshots, quality.sequence_resets, quality.inversions) == (1, 1, 1)
     assert quality.largest_inversion_ns == 3 * MS
-    assert (quality.maybe_bad_book, quality.bad_ts_recv) == (1, 2)
+    assert (quality.maybe_bad_book, quality.bad_ts_recv) == (1, 1)  # not the midnight snapshot, flagged too
     assert (quality.crossed, quality.locked, quality.received_before_event, quality.late) == (1, 1, 1, 1)
     assert (quality.quiets, len(quality.quiet), quality.unmatched_trades) == (2, 2, None)
     assert len(quality.doubts()) == 8
@@ -88,3 +88,10 @@ def test_a_file_a_symbol_is_judged_like_one_file(tmp_path: Path) -> None:
     found = assess(scan(tmp_path).files, DAY)
     quality, _ = found["trades"]
     assert (quality.records, quality.inversions, quality.sequence_resets, quality.quiets) == (100, 0, 0, 0)
+
+
+def test_a_day_without_a_record_is_said(tmp_path: Path) -> None:
+    records = [trade(T0), trade(T0 + 2 * 86_400 * SECOND)]
+    write_file(tmp_path, "trades", records, name="glbx-mdp3-20251216-20251218.trades.dbn")
+    ((quality, _),) = assess(scan(tmp_path).files, DAY + timedelta(days=1)).values()
+    assert quality.doubts() == ["trades: no record on this day"]

@@ -8,6 +8,7 @@ from spyctl.errors import NoSessionError, UsageError
 from spyctl.market.sessions import (
     closes_early,
     current_expiry,
+    futures_trade,
     in_regular_hours,
     is_trading_day,
     next_trading_day,
@@ -145,3 +146,20 @@ def test_the_regular_session_includes_its_open_and_excludes_its_close() -> None:
 )
 def test_the_place_in_the_trading_day(when: str, place: str) -> None:
     assert session_place(at(when)) == place
+
+
+@pytest.mark.parametrize(
+    ("day", "trade"),
+    [
+        (date(2025, 12, 20), False),  # a Saturday
+        (date(2025, 12, 21), True),  # a Sunday, in the evening
+        (date(2025, 12, 25), False),
+        (date(2026, 1, 1), False),
+        (date(2026, 4, 3), False),  # Good Friday
+        (date(2021, 12, 24), False),  # Christmas, observed
+        (date(2025, 11, 27), True),  # Thanksgiving, until 13:00
+        (date(2025, 12, 26), True),
+    ],
+)
+def test_the_days_on_which_futures_trade(day: date, trade: bool) -> None:
+    assert futures_trade(day) is trade

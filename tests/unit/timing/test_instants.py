@@ -12,12 +12,14 @@ from spyctl.timing.instants import (
     MS,
     NEW_YORK,
     SECOND,
+    clock_on,
     clock_text,
     day_start,
     duration_text,
     parse_duration,
     parse_instant,
     parse_zone,
+    span_text,
     utc_text,
 )
 
@@ -125,3 +127,17 @@ def test_a_clock_reading_lies_within_its_utc_day(day: date, second: int) -> None
         return  # a reading that daylight saving skips
     assert 0 <= instant - day_start(day) < DAY
     assert clock_text(instant, NEW_YORK, 0) == text
+
+
+def test_a_span_has_dates_where_they_are_not_those_beside_it() -> None:
+    day, midnight = date(2025, 12, 16), day_start(date(2025, 12, 16))
+    assert span_text(midnight, midnight + HOUR, NEW_YORK, day) == "12-15 19:00 → 12-15 20:00"
+    assert span_text(midnight, midnight + HOUR, UTC, day) == "00:00:00 → 01:00:00"
+    assert span_text(midnight, midnight + 30 * DAY, UTC) == "2025-12-16 00:00:00 → 2026-01-15 00:00:00"
+
+
+def test_a_time_of_another_date_is_written_with_it() -> None:
+    day, midnight = date(2025, 12, 16), day_start(date(2025, 12, 16))
+    assert clock_on(midnight, day) == "00:00:00.000"
+    assert clock_on(midnight - 1, day, digits=9) == "12-15 23:59:59.999999999"
+    assert clock_on(midnight, day, NEW_YORK, 0) == "12-15 19:00:00"
