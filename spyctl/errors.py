@@ -198,6 +198,13 @@ class DamagedFileError(SpyctlError):
         self.records = records
 
 
+class DamagedDefinitionsError(DamagedFileError):
+    """A file that names instruments cannot be read, or not to its end: some may lack their name."""
+
+    def __init__(self, damage: DamagedFileError) -> None:
+        super().__init__(damage.path, damage.reason, offset=damage.offset, remedy=damage.remedy)
+
+
 class OtherSchemaError(DamagedFileError):
     """A DBN file is whole, but nothing in it is replayed."""
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from spyctl.dbn.catalog import Catalog
     from spyctl.dbn.file_info import DBNFileInfo
-    from spyctl.dbn.integrity import FileCheck
+    from spyctl.dbn.integrity import Checkable, FileCheck
 
     FileKey = tuple[Path, str]
 
@@ -76,7 +76,8 @@ def discover(
     if nothing is not None and catalog.files:
         raise nothing
     infos = sorted(with_symbols(infos, query.symbols, data_dir), key=lambda info: info.first_date)
-    listing = _Listing(catalog, infos, schemas, _check(infos, reporter) if check else {}, checked=check)
+    checks = _check([*infos, *catalog.definitions], reporter) if check else {}
+    listing = _Listing(catalog, infos, schemas, checks, checked=check)
     if as_json:
         _write_document(listing, verbose=reporter.verbose)
     elif nothing is None:
@@ -113,13 +114,14 @@ class _Listing:
         }
         self.holes = self._find_holes(schemas)
 
-    def problem(self, info: "DBNFileInfo") -> "DamagedFileError | None":
+    def problem(self, info: "Checkable") -> "DamagedFileError | None":
         check = self.checks.get(info.key)
         return check.problem if check is not None else info.problem
 
     @property
     def problems(self) -> list[str]:
-        by_path = {info.path: self.problem(info) for info in self.infos}
+        files: list[Checkable] = [*self.infos, *self.catalog.definitions]
+        by_path = {file.path: self.problem(file) for file in files}
         messages = [error.message for error in self.catalog.unreadable]
         messages += [error.message for error in by_path.values() if error is not None]
         if self.checked:
@@ -162,12 +164,12 @@ def _without_record(info: "DBNFileInfo") -> "list[date]":
     return [day for day in _trading_days([info.first_date, info.last_date]) if day not in held]
 
 
-def _check(infos: "Sequence[DBNFileInfo]", reporter: Reporter) -> "dict[FileKey, FileCheck]":
+def _check(files: "Sequence[Checkable]", reporter: Reporter) -> "dict[FileKey, FileCheck]":
     from spyctl.dbn.integrity import check_file, known_hashes
 
     hashes = known_hashes()
-    with progress_bar(reporter, "checking", sum(info.size for info in infos)) as advance:
-        return {info.key: check_file(info, hashes, advance) for info in infos}
+    with progress_bar(reporter, "checking", sum(file.size for file in files)) as advance:
+        return {file.key: check_file(file, hashes, advance) for file in files}
 
 
 def _say_what_is_wrong(reporter: Reporter, listing: _Listing) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,7 +23,7 @@ from spyctl.cli.framework.watch import watched
 from spyctl.cli.replay_options import SinkKind
 from spyctl.cli.replay_plan import Request
 from spyctl.cli.summary import print_summary
-from spyctl.errors import ExitCode, NoSpaceError, SpyctlError, path_text
+from spyctl.errors import DamagedDefinitionsError, DamagedFileError, ExitCode, NoSpaceError, SpyctlError, path_text
 from spyctl.market.events import EventSource
 from spyctl.market.subjects import subject_table, with_prefix
 from spyctl.replay.plan import Plan, fingerprints
@@ -182,7 +182,7 @@ async def _play(
     print_summary(summary, plan.dates, as_json=request.as_json, to_stderr=request.sink is SinkKind.STDOUT)
     for damage in replay.reading.damage:
         if failure is not damage:
-            _show_damage(reporter, damage)
+            _show_damage(reporter, damage, sorted(replay.reading.unresolved))
     if failure is not None:
         reporter.error(failure.message, remedy_for(failure))
         return failure.exit_code
@@ -276,6 +276,9 @@ def _tell_due_rolls(replay: Replay, reporter: Reporter, told: int) -> int:
     return told
 
 
-def _show_damage(reporter: Reporter, damage: Any) -> None:
-    whole = f"; what is whole ({count('records', damage.records)}) is published, acked" if damage.records else ""
-    reporter.error(damage.message, f"{remedy_for(damage)}{whole}")
+def _show_damage(reporter: Reporter, damage: DamagedFileError, unnamed: Sequence[int]) -> None:
+    more = f"; what is whole ({count('records', damage.records)}) is published, acked" if damage.records else ""
+    if isinstance(damage, DamagedDefinitionsError):
+        ids = ", ".join(map(str, unnamed[:5])) + (f" and {len(unnamed) - 5:,} more" if len(unnamed) > 5 else "")
+        more = f"; without a name: {ids}" if unnamed else "; every instrument has a name all the same"
+    reporter.error(damage.message, f"{remedy_for(damage)}{more}")

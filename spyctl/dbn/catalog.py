@@ -8,6 +8,7 @@ from pathlib import Path
 
 from spyctl.dbn.file_info import DBNFileInfo
 from spyctl.dbn.inspect import Inspector
+from spyctl.dbn.instruments import DefinitionFile
 from spyctl.dbn.reader import is_dbn_name
 from spyctl.dbn.sidecars import Sidecars
 from spyctl.dbn.zstd import walk_frames
@@ -25,6 +26,7 @@ class Catalog:
 
     ``unreadable`` cannot be read at all, ``passed_over`` are files with the reason why they are not replayed,
     ``missing`` are listed in a manifest and not there, ``unreadable_sidecars`` are job files that cannot be read.
+    ``definitions`` are not played either: they name instruments.
     """
 
     root: Path
@@ -33,6 +35,7 @@ class Catalog:
     passed_over: list[tuple[Path, str]] = field(default_factory=list)
     missing: list[Path] = field(default_factory=list)
     unreadable_sidecars: list[DamagedFileError] = field(default_factory=list)
+    definitions: list[DefinitionFile] = field(default_factory=list)
 
     @property
     def unplayable(self) -> list[str]:
@@ -65,6 +68,7 @@ def scan(root: Path) -> Catalog:
             catalog.passed_over.append((path, error.reason))
         except DamagedFileError as error:
             catalog.unreadable.append(error)
+    catalog.definitions.extend(inspector.definitions.files)
     catalog.unreadable_sidecars.extend(sidecars.unreadable.values())
     catalog.missing.extend(sidecars.missing({path.name for path in sizes}))
     if not (catalog.files or catalog.unreadable or catalog.passed_over or catalog.missing):

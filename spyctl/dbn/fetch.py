@@ -15,8 +15,16 @@ from spyctl.dbn.file_info import days_of
 from spyctl.dbn.historical_api import CostEstimate, DatabentoApi, DataRequest, stype_of
 from spyctl.dbn.reader import DBNFile, is_dbn_name
 from spyctl.dbn.sidecars import AVAILABLE, Listed, is_synthetic, read_conditions, read_manifest
+from spyctl.dbn.venues import holds_futures
 from spyctl.dbn.zstd import walk_frames
-from spyctl.errors import DamagedFileError, NoDataError, PendingJobError, SpyctlError, SyntheticFolderError
+from spyctl.errors import (
+    DamagedFileError,
+    NoDataError,
+    NoSuchDataError,
+    PendingJobError,
+    SpyctlError,
+    SyntheticFolderError,
+)
 
 FOLDERS = {"trades": "trades", "mbp-10": "MBP-10"}
 POLL_S = 5.0
@@ -58,8 +66,11 @@ def make_fetch_plan(
 ) -> FetchPlan:
     """Find out which days are missing and ask what they cost; nothing is bought.
 
-    Raises :class:`SyntheticFolderError` for a folder of synthetic days, else what the API raises.
+    Raises :class:`NoSuchDataError` for a dataset without futures, :class:`SyntheticFolderError` for a folder of
+    synthetic days, else what the API raises.
     """
+    if not holds_futures(dataset):
+        raise NoSuchDataError(f"{dataset} is no dataset of futures", "GLBX.MDP3 is that of CME")
     if is_synthetic(root):
         raise SyntheticFolderError(
             f"{root} holds synthetic days; the vendor's files never go beside them", "use a folder of its own"

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from spyctl.dbn.file_info import DBNFileInfo, Extent, archive_of, dates_in_name
-from spyctl.dbn.instruments import Definitions, Naming
+from spyctl.dbn.instruments import DefinitionFile, Definitions, Naming
 from spyctl.dbn.reader import DBNFile
 from spyctl.dbn.records import RTYPES, CaptureSurvey, Header, Records, count_good
 from spyctl.dbn.sidecars import ManifestEntries, Sidecars
 from spyctl.dbn.sort_times import effective_recv, running_recv
+from spyctl.dbn.venues import holds_futures, is_known
 from spyctl.errors import DamagedFileError, OtherSchemaError
 from spyctl.market.columns import SCHEMAS
 from spyctl.timing.instants import DAY, date_of, day_number
@@ -28,7 +29,7 @@ class Inspector:
 
     def __init__(self, sidecars: Sidecars) -> None:
         self._sidecars = sidecars
-        self._definitions = Definitions()
+        self.definitions = Definitions()
 
     def inspect(self, path: Path, size: int, *, count: bool) -> list[DBNFileInfo]:
         """Describe a file of ``size`` bytes, once for each schema in it; ``count`` reads a compressed one to its end.
@@ -38,8 +39,9 @@ class Inspector:
         """
         synthetic = self._sidecars.synthetic(path.parent)
         file = DBNFile(path)
+        _refuse_others(path, file.header.dataset)
         if file.schema == "definition":
-            self._definitions.add(file)
+            self.definitions.files.append(DefinitionFile(file, size, self._manifest(file)))
             raise OtherSchemaError(str(path), "holds definitions, which give names where nothing else does")
         if file.schema is None:
             return list(self._capture(file, size, synthetic=synthetic))
@@ -48,6 +50,10 @@ class Inspector:
         whole = count or (long and dates_in_name(path) is None)  # the last day has to be known
         extent = _read_through(file, whole=whole) if file.compressed else _ends(file, size, itemsize)
         return [self._info(file, size, extent, None, synthetic=synthetic)]
+
+    def _manifest(self, file: DBNFile) -> ManifestEntries:
+        archive = None if file.compressed else self._sidecars.listed(archive_of(file.path))
+        return ManifestEntries(self._sidecars.listed(file.path), archive)
 
     def _capture(self, file: DBNFile, size: int, *, synthetic: bool) -> Iterator[DBNFileInfo]:
         survey, damage = file.survey()
@@ -65,12 +71,9 @@ class Inspector:
         self, file: DBNFile, size: int, extent: Extent, survey: CaptureSurvey | None, *, synthetic: bool
     ) -> DBNFileInfo:
         path, header, sidecars = file.path, file.header, self._sidecars
-        manifest = ManifestEntries(
-            file=sidecars.listed(path), archive=None if file.compressed else sidecars.listed(archive_of(path))
-        )
+        manifest = self._manifest(file)
         if extent.problem is None and manifest.file is not None and size < manifest.file.size:
-            reason = f"cut short: manifest.json says {manifest.file.size:,} bytes, it ends"
-            extent = replace(extent, problem=DamagedFileError(str(path), reason, offset=size, remedy=_FETCH_AGAIN))
+            extent = replace(extent, problem=manifest.file.cut_short(path, size))
         first_date, last_date, misnamed = _dates(path, header, extent.first_ns, extent.last_ns)
         if extent.first_ns is None and extent.problem is None and first_date.year < _FIRST_YEAR:
             raise OtherSchemaError(str(path), "holds no record, and tells of no day")
@@ -79,7 +82,7 @@ class Inspector:
             header,
             in_records=survey.mappings if survey is not None else (),
             in_symbology=sidecars.symbology(path.parent),
-            in_definitions=lambda: self._definitions.of(header.dataset, first_day, last_day),
+            in_definitions=lambda: self.definitions.of(header.dataset, first_day, last_day),
         )
         return DBNFileInfo(
             path=path,
@@ -99,21 +102,25 @@ class Inspector:
         )
 
 
+def _refuse_others(path: Path, dataset: str) -> None:
+    if not is_known(dataset):
+        raise DamagedFileError(str(path), f"there is no dataset {dataset!r}, as its header says", remedy=_FETCH_AGAIN)
+    if not holds_futures(dataset):
+        raise OtherSchemaError(str(path), f"holds {dataset}, which is no dataset of futures")
+
+
 def _ends(file: DBNFile, size: int, itemsize: int) -> Extent:
     # A plain file: as many records as its length says, its first and its last one.
-    path, problem, last = str(file.path), None, file.last()
+    problem, last = None, file.last()
     if len(last) and not count_good(last, str(file.schema)):
         return _read_through(file, whole=True)  # only that tells where it goes wrong
     try:
         first = file.first()
     except DamagedFileError as error:
         first, problem = last[:0], error
-    count, rest = divmod(size - file.header.size, itemsize)
+    count = (size - file.header.size) // itemsize
     first_ns, least_ns = (_start(file, first), _least(first)) if len(first) else (None, 0)
-    if rest and problem is None:
-        problem = DamagedFileError(
-            path, f"cut short inside record {count + 1:,}", offset=size - rest, records=count, remedy=_FETCH_AGAIN
-        )
+    problem = problem or file.remnant(size)
     last_ns = _received(last)
     if first_ns is not None and last_ns is not None and first_ns // DAY < last_ns // DAY and size <= _SHORT:
         return _read_through(file, whole=True)  # which of the days in between have a record

@@ -4,14 +4,25 @@
 All of it is read only when it is needed: a parent file names hundreds of instruments, and most commands need none.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 from spyctl.dbn.reader import DBNFile
-from spyctl.dbn.records import Header
+from spyctl.dbn.records import Header, Records
+from spyctl.dbn.sidecars import ManifestEntries
+from spyctl.dbn.zstd import walk_frames
+from spyctl.errors import DamagedDefinitionsError, DamagedFileError
 from spyctl.market.symbology import Mapping
 from spyctl.timing.instants import DAY
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What some ``definition`` files say, as far as they are whole, and what is wrong with them."""
+
+    mappings: tuple[Mapping, ...] = ()
+    damage: tuple[DamagedDefinitionsError, ...] = ()
 
 
 class Naming:
@@ -22,12 +33,12 @@ class Naming:
         header: Header,
         in_records: tuple[Mapping, ...] = (),
         in_symbology: tuple[Mapping, ...] = (),
-        in_definitions: Callable[[], tuple[Mapping, ...]] = tuple,
+        in_definitions: Callable[[], Names] = Names,
     ) -> None:
         self._header = header
         self._in_records = in_records
         self._in_symbology = in_symbology
-        self._in_definitions = in_definitions
+        self._ask_definitions = in_definitions
 
     @cached_property
     def own(self) -> tuple[Mapping, ...]:
@@ -48,30 +59,71 @@ class Naming:
     @cached_property
     def mappings(self) -> tuple[Mapping, ...]:
         """All there is; the first that fits an instrument and a day names it."""
-        return tuple(dict.fromkeys(self.own + self._in_symbology + self._in_definitions()))
+        return tuple(dict.fromkeys(self.own + self._in_symbology + self._in_definitions.mappings))
+
+    @property
+    def damage(self) -> tuple[DamagedDefinitionsError, ...]:
+        """What is wrong with the ``definition`` files that were asked."""
+        return self._in_definitions.damage
+
+    @cached_property
+    def _in_definitions(self) -> Names:
+        return self._ask_definitions()
+
+
+class DefinitionFile:
+    """A ``definition`` file of a data folder, read when a name is asked for, and then once."""
+
+    def __init__(self, file: DBNFile, size: int, manifest: ManifestEntries) -> None:
+        self.path = file.path
+        self.key = file.path, "definition"
+        self.header = file.header
+        self.size = size
+        self.compressed = file.compressed
+        self.manifest = manifest
+        self._file = file
+
+    @cached_property
+    def problem(self) -> DamagedFileError | None:
+        """What a look at its ends, its frames and its manifest finds wrong."""
+        if self.manifest.file is not None and self.size < self.manifest.file.size:
+            return self.manifest.file.cut_short(self.path, self.size)
+        return walk_frames(self.path).problem if self.compressed else self._file.remnant(self.size)
+
+    def chunks(self) -> Iterator[Records]:
+        """Read it to its end; yields nothing. Raises :class:`DamagedFileError`."""
+        for _ in self._file.definitions():
+            pass
+        yield from ()
+
+    def covers(self, first_day: int, last_day: int) -> bool:
+        """Tell whether it was requested for any of some days (since 1970-01-01, both inclusive)."""
+        past = self.header.end_ns is not None and self.header.end_ns <= first_day * DAY
+        return not past and self.header.start_ns < (last_day + 1) * DAY
+
+    @cached_property
+    def names(self) -> Names:
+        """What it says: its header first, as in any file."""
+        mappings, problem = list(self.header.mappings), self.problem
+        try:
+            for name, number, day in self._file.definitions():
+                mappings.append(Mapping(name, number, day, day + 1))
+        except DamagedFileError as error:
+            problem = error
+        damage = () if problem is None else (DamagedDefinitionsError(problem),)
+        return Names(tuple(dict.fromkeys(mappings)), damage)
 
 
 class Definitions:
     """The ``definition`` files of a data folder."""
 
     def __init__(self) -> None:
-        self._files: list[DBNFile] = []
-        self._read: dict[Path, tuple[Mapping, ...]] = {}
+        self.files: list[DefinitionFile] = []
 
-    def add(self, file: DBNFile) -> None:
-        """Add a file to those asked for names."""
-        self._files.append(file)
-
-    def of(self, dataset: str, first_day: int, last_day: int) -> tuple[Mapping, ...]:
+    def of(self, dataset: str, first_day: int, last_day: int) -> Names:
         """Return what the files of a dataset that cover some days (since 1970-01-01, both inclusive) say."""
-        mappings: list[Mapping] = []
-        for file in self._files:
-            header = file.header
-            past = header.end_ns is not None and header.end_ns <= first_day * DAY
-            if header.dataset == dataset and not past and header.start_ns < (last_day + 1) * DAY:
-                if file.path not in self._read:
-                    self._read[file.path] = tuple(
-                        dict.fromkeys(Mapping(name, number, day, day + 1) for name, number, day in file.definitions())
-                    )
-                mappings += self._read[file.path]
-        return tuple(mappings)
+        asked = [file for file in self.files if file.header.dataset == dataset and file.covers(first_day, last_day)]
+        return Names(
+            tuple(mapping for file in asked for mapping in file.names.mappings),
+            tuple(error for file in asked for error in file.names.damage),
+        )

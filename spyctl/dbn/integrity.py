@@ -2,9 +2,10 @@
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import orjson
 import zstandard
@@ -12,6 +13,8 @@ from platformdirs.unix import Unix
 
 from spyctl.dbn.file_info import DBNFileInfo, archive_of
 from spyctl.dbn.reader import DBNFile
+from spyctl.dbn.records import Records
+from spyctl.dbn.sidecars import ManifestEntries
 from spyctl.dbn.zstd import walk_frames
 from spyctl.errors import DamagedFileError
 
@@ -77,7 +80,25 @@ def known_hashes() -> KnownHashes:
     return KnownHashes(Unix("spyctl").user_cache_path / "sha256.json")
 
 
-def check_file(info: DBNFileInfo, hashes: KnownHashes, advance: Callable[[int], None]) -> FileCheck:
+class Checkable(Protocol):
+    """A file that can be checked: its size, what is known of it, and :meth:`chunks`, which reads it to its end."""
+
+    @property
+    def key(self) -> tuple[Path, str]: ...
+    @property
+    def path(self) -> Path: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def compressed(self) -> bool: ...
+    @property
+    def manifest(self) -> ManifestEntries: ...
+    @property
+    def problem(self) -> DamagedFileError | None: ...
+    def chunks(self) -> Iterator[Records]: ...
+
+
+def check_file(info: Checkable, hashes: KnownHashes, advance: Callable[[int], None]) -> FileCheck:
     """Verify a file against everything there is; ``advance`` is told how many of its bytes are done.
 
     A compressed file is followed by the headers of its frames, a plain one by its records. Where a manifest has a
@@ -97,7 +118,7 @@ def check_file(info: DBNFileInfo, hashes: KnownHashes, advance: Callable[[int], 
         by = "archive"
     try:
         problem = info.problem
-        if problem is None and by == "archive":
+        if problem is None and isinstance(info, DBNFileInfo) and by == "archive":
             problem = _unlike_archive(info, hashes, count)
         problem = problem or _problem(info, hashes, count)
     except OSError as error:
@@ -144,7 +165,7 @@ def _unlike_archive(info: DBNFileInfo, hashes: KnownHashes, count: Callable[[int
             count(len(mine))
 
 
-def _problem(info: DBNFileInfo, hashes: KnownHashes, count: Callable[[int], None]) -> DamagedFileError | None:
+def _problem(info: Checkable, hashes: KnownHashes, count: Callable[[int], None]) -> DamagedFileError | None:
     if info.compressed and (problem := walk_frames(info.path).problem) is not None:
         return problem
     listed = info.manifest.file
@@ -155,7 +176,7 @@ def _problem(info: DBNFileInfo, hashes: KnownHashes, count: Callable[[int], None
     if listed is not None and hashed and hashes.of(info.path, count) != listed.sha256:
         reason = "not the bytes whose sha256 manifest.json gives"
         try:
-            for _ in info.open().chunks():
+            for _ in info.chunks():
                 pass
         except DamagedFileError as error:  # the hash tells that, the records where
             return DamagedFileError(
@@ -164,6 +185,6 @@ def _problem(info: DBNFileInfo, hashes: KnownHashes, count: Callable[[int], None
             )  # fmt: skip
         return DamagedFileError(str(info.path), reason, remedy=_FETCH_AGAIN)
     if not (hashed and info.compressed):
-        for chunk in info.open().chunks():
+        for chunk in info.chunks():
             count(0 if hashed else chunk.nbytes)
     return None

@@ -6,6 +6,7 @@
 | ts_recv_ns  | ts_recv              | ``ts_event`` where undefined                                          |
 | price       | price                | a trade with ``UNDEF_PRICE`` is rejected; negative prices are valid   |
 | aggressor   | side                 | ``B`` buy, ``A`` sell, anything else neither                          |
+| exchange    | publisher_id         | of the dataset, ``XOFF`` where the publisher reports deals off the book |
 | levels      | levels[0..9]         | ``UNDEF_PRICE`` stays, it becomes ``null`` on the wire                |
 | is_snapshot | flags & 32           | F_SNAPSHOT                                                            |
 | symbol      | instrument_id        | the mapping valid on the UTC day of ``ts_recv``, else the id as text  |
@@ -29,6 +30,7 @@ from spyctl.dbn.sort_times import (
     is_snapshot,
     split_instrument_day,
 )
+from spyctl.dbn.venues import exchanges
 from spyctl.market.columns import DTYPES, UNDEF_PRICE, Names, Rows
 from spyctl.market.symbology import SymbolMap, is_continuous
 from spyctl.timing.instants import DAY
@@ -48,6 +50,7 @@ class Normalizer:
 
     def __init__(
         self,
+        dataset: str,
         schema: str,
         symbols: SymbolMap,
         names: Names,
@@ -56,6 +59,7 @@ class Normalizer:
     ) -> None:
         """``on_front`` is told the name, instrument id and day of each continuous symbol met."""
         self.schema = schema
+        self._dataset = dataset
         self.sequencer = Sequencer(selection, symbols)
         self.counts = RecordCounts()
         self._symbols = symbols
@@ -84,6 +88,7 @@ class Normalizer:
             rows["size"] = records["size"]
             side = records["side"]
             rows["aggressor"] = (side == b"B").astype("i1") - (side == b"A")
+            rows["exchange"] = exchanges(self._dataset, records["publisher_id"])
         else:
             rows["is_snapshot"] = is_snapshot(records)
             for name in ("bid_px", "bid_sz", "ask_px", "ask_sz"):

@@ -5,7 +5,7 @@ then raises :class:`DamagedFileError`.
 """
 
 from collections.abc import Generator, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,6 +26,7 @@ from spyctl.dbn.records import (
     metadata_length,
     parse_header,
     read_definitions,
+    record_bytes,
     record_decoder,
     record_dtype,
 )
@@ -181,12 +182,24 @@ class DBNFile:
             return survey, error
         return survey, None
 
+    def remnant(self, size: int) -> DamagedFileError | None:
+        """Return the error for a plain file of ``size`` bytes that ends inside a record, ``None`` where it does not."""
+        count, rest = divmod(size - self.header.size, record_bytes(self.header))
+        reason = f"cut short inside record {count + 1:,}"
+        return self._damage(reason, size - rest, count) if rest else None
+
     def definitions(self) -> Iterator[tuple[str, int, int]]:
-        """Yield what a ``definition`` file says, as far as it is whole: raw symbol, instrument id, UTC day."""
-        decoder = record_decoder(self.header)
-        with suppress(DamagedFileError, databento_dbn.DBNError):
-            for piece in self._pieces():
+        """Yield what a ``definition`` file says: raw symbol, instrument id, UTC day.
+
+        Raises :class:`DamagedFileError` after all that is whole.
+        """
+        decoder, offset = record_decoder(self.header), self.header.size
+        for piece in self._pieces():
+            try:
                 yield from read_definitions(decoder, piece)
+            except (databento_dbn.DBNError, ValueError):
+                raise self._damage("not a definition, somewhere behind", offset) from None
+            offset += len(piece.data)
 
     def _pieces(self) -> Iterator[Piece]:
         # Mixed records, as they lie in the file.
@@ -204,11 +217,11 @@ class DBNFile:
                 reader.read(1)  # a compressed file that was cut says so itself
                 raise self._damage("cut short inside a record", splitter.offset)
 
-    def _damage(self, reason: str, offset: int) -> DamagedFileError:
+    def _damage(self, reason: str, offset: int, records: int = 0) -> DamagedFileError:
         remedy = _SPLIT if reason == JOINED else _FETCH_AGAIN
         if self.compressed:
             reason += ", counted in unpacked bytes,"
-        return DamagedFileError(str(self.path), reason, offset=offset, remedy=remedy)
+        return DamagedFileError(str(self.path), reason, offset=offset, records=records, remedy=remedy)
 
 
 def _exactly(reader: ByteReader, size: int) -> bytes:

@@ -54,7 +54,8 @@ _LEVEL = np.dtype(
 _HEADER_BYTES = np.dtype(_HEADER).itemsize
 RECORD_DTYPES = {"trades": np.dtype(_TRADE), "mbp-10": np.dtype([*_TRADE, ("levels", _LEVEL, (10,))])}
 RTYPES = {"trades": 0x00, "mbp-10": 0x0A}
-_RTYPE_MAPPING, _RTYPE_ERROR = 0x16, 0x15
+_RTYPE_MAPPING, _RTYPE_ERROR, _RTYPE_DEFINITION = 0x16, 0x15, 0x13
+_DEFINITION_BYTES = {1: 360, 2: 400, 3: 520}  # by version
 _KNOWN_RTYPES = frozenset(map(int, databento_dbn.RType.variants()))
 # Those whose size is the same in all versions: trades, mbp-1, mbp-10, status, imbalance, bars, mbo, quotes.
 _SIZES = {0x00: 48, 0x01: 80, 0x0A: 368, 0x12: 40, 0x14: 112, 0xA0: 56, 0xB1: 80}
@@ -144,6 +145,13 @@ def record_dtype(schema: str, *, ts_out: bool) -> np.dtype[np.void]:
     """Return the layout of one record; a gateway may append the time at which it sent it."""
     dtype = RECORD_DTYPES[schema]
     return np.dtype([*dtype.descr, ("ts_out", "u8")]) if ts_out else dtype
+
+
+def record_bytes(header: Header) -> int:
+    """Return the size of one record of a file of trades, mbp-10 or definitions."""
+    size = _DEFINITION_BYTES.get(header.version) if header.schema == "definition" else None
+    size = RECORD_DTYPES[str(header.schema)].itemsize if size is None else size
+    return size + 8 * header.ts_out
 
 
 def count_good(records: Records, schema: str) -> int:
@@ -263,8 +271,10 @@ def record_decoder(header: Header) -> databento_dbn.DBNDecoder:
 def read_definitions(decoder: databento_dbn.DBNDecoder, piece: Piece) -> Iterator[tuple[str, int, int]]:
     """Yield what the ``definition`` records of a piece say: raw symbol, instrument id, UTC day (since 1970-01-01).
 
-    Raises :class:`databento_dbn.DBNError` for records that cannot be decoded.
+    Raises :class:`databento_dbn.DBNError` for records that cannot be decoded, :class:`ValueError` for others.
     """
+    if any(piece.data[at + 1] != _RTYPE_DEFINITION for at in piece.starts):
+        raise ValueError("not a definition")
     decoder.write(piece.data)
     for record in decoder.decode():
         if isinstance(record, databento_dbn.InstrumentDefMsg):

@@ -27,6 +27,11 @@ class Listed:
     size: int
     sha256: str | None
 
+    def cut_short(self, path: Path, size: int) -> DamagedFileError:
+        """Return the error for a file that is shorter than it should be."""
+        reason = f"cut short: manifest.json says {self.size:,} bytes, it ends"
+        return DamagedFileError(str(path), reason, offset=size, remedy="download it again")
+
 
 @dataclass(frozen=True, slots=True)
 class ManifestEntries:

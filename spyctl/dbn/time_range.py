@@ -50,6 +50,7 @@ def time_range(
         selection = selection_for(info, wanted)
         selects = selection.days is not None or bool(symbols) or bool(selection.exclusions)
         sequencer = Sequencer(selection, SymbolMap(info.mappings if symbols else ()))
+        damage.extend(info.naming.damage if symbols else ())
         try:
             with closing(info.chunks()) as chunks:
                 for records in chunks:

@@ -30,7 +30,7 @@ _COMMON = [
     ("late", "?"),
 ]
 LEVEL_DTYPE = np.dtype([("bid_px", "i8"), ("bid_sz", "u4"), ("ask_px", "i8"), ("ask_sz", "u4")])
-TRADE_DTYPE = np.dtype([*_COMMON, ("price", "i8"), ("size", "u4"), ("aggressor", "i1")])
+TRADE_DTYPE = np.dtype([*_COMMON, ("price", "i8"), ("size", "u4"), ("aggressor", "i1"), ("exchange", "S4")])
 MBP10_DTYPE = np.dtype([*_COMMON, ("is_snapshot", "?"), ("levels", LEVEL_DTYPE, (BOOK_DEPTH,))])
 # The rank of a schema in the order of events: trades come before the book change of the same instant.
 DTYPES = {"trades": TRADE_DTYPE, "mbp-10": MBP10_DTYPE}
@@ -109,11 +109,10 @@ def _lists(rows: Rows, *columns: str) -> Iterator[tuple[Any, ...]]:
 
 
 def _trades(rows: Rows, texts: list[str]) -> Iterator[FuturesTrade]:
-    columns = ("ts_event_ns", "ts_recv_ns", "symbol", "price", "size", "aggressor", "seq")
-    for ts_event, ts_recv, symbol, price, size, aggressor, seq in _lists(rows, *columns):
-        yield FuturesTrade(
-            ts_event, ts_recv, SOURCE, texts[symbol], price / PRICE_SCALE, size, Aggressor(aggressor), seq=seq
-        )
+    columns = ("ts_event_ns", "ts_recv_ns", "symbol", "price", "size", "aggressor", "exchange", "seq")
+    for ts_event, ts_recv, symbol, px, size, side, exchange, seq in _lists(rows, *columns):
+        price, aggressor = px / PRICE_SCALE, Aggressor(side)
+        yield FuturesTrade(ts_event, ts_recv, SOURCE, texts[symbol], price, size, aggressor, exchange.decode(), seq=seq)
 
 
 def _mbp10s(rows: Rows, texts: list[str]) -> Iterator[MBP10]:

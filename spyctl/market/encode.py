@@ -194,7 +194,7 @@ def _trade_layout(symbol_width: int, *, wide: bool) -> Layout:
             b',"price":', *_price_slots("price", wide=wide),
             b',"size":', *int_slots("size", wide=wide),
             b',"aggressor":', ("aggressor", "S2"),
-            b',"exchange":"CME","conditions":null,"seq":', *int_slots("seq", wide=True),
+            b',"exchange":"', ("exchange", "S4"), b'","conditions":null,"seq":', *int_slots("seq", wide=True),
             b"}",
         ]
     )  # fmt: skip
@@ -305,6 +305,7 @@ def _encode_trades(part: Rows, symbols: Sequence[bytes], width: int) -> tuple[By
     _fill_prices(rows, "price", price, wide=wide)
     fill_ints(rows, "size", size, wide=wide)
     rows["aggressor"] = _AGGRESSORS[part["aggressor"]]
+    rows["exchange"] = part["exchange"]
     return byte_rows(rows), odd | _odd_price(price) if wide else odd
 
 

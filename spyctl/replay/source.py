@@ -123,10 +123,12 @@ def read_batches(infos: Sequence[DBNFileInfo], selection: Selection, reading: Re
     names, choice = Names(), SymbolChoice(selection.symbols)
     mappings = {info.key: choice.mappings(info.mappings) for info in infos}  # what was not asked for names nothing
     ambiguous = ambiguous_roots(chain.from_iterable(mappings.values()))
+    reading.damage.extend(dict.fromkeys(error for info in infos for error in info.naming.damage))
     inputs = []
     for info in infos:
         symbols = SymbolMap(mappings[info.key], ambiguous)
-        normalizer = Normalizer(info.schema, symbols, names, selection_for(info, selection), reading.saw_front)
+        chosen = selection_for(info, selection)
+        normalizer = Normalizer(info.dataset, info.schema, symbols, names, chosen, reading.saw_front)
         reading.counts.append(normalizer.counts)
         inputs.append(_FileInput(info, normalizer, reading, selection.slack_ns))
     return merge(inputs, names)

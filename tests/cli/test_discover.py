@@ -11,7 +11,7 @@ import zstandard
 
 from tests.conftest import Cli
 from tests.support.folders import MONDAY, NEW, shifted, write_one_day, write_week
-from tests.support.records import ES, T0, book, metadata, trade, write_file
+from tests.support.records import DAY_NS, ES, T0, book, content, definition, metadata, trade, write_file
 
 
 @pytest.fixture
@@ -208,3 +208,42 @@ def test_a_holiday_is_no_hole_and_an_early_close_is_named(cli: Cli, tmp_path: Pa
     result = cli("discover")
     assert "no trades file for 2025-11-27 (Thanksgiving Day), 2025-12-01, " in result.stderr
     assert "2025-12-25" not in json.loads(cli("discover", "--json").stdout)["holes"]["trades"]
+
+
+def definitions(root: Path, *, version: int = 3) -> Path:
+    """Write trades that only a definition file names, and that file."""
+    write_file(root, "trades", [trade(), trade(T0 + 1, instrument_id=9)], symbols=["ALL_SYMBOLS"], mappings={})
+    head = metadata("definition", symbols=["ALL_SYMBOLS"], mappings={}, version=version)
+    path = root / "glbx-mdp3-20251216.definition.dbn"
+    path.write_bytes(content([definition(ES, "ESZ5", DAY_NS), definition(9, "ESH6", DAY_NS)], head))
+    return path
+
+
+@pytest.mark.parametrize("damage", ["cut", "corrupt", "unlike its manifest", "short of its manifest"])
+def test_definition_files_are_checked(cli: Cli, tmp_path: Path, damage: str) -> None:
+    path = definitions(tmp_path / "dbn-data")
+    data = path.read_bytes()
+    good = cli("discover", "--check")
+    assert (good.returncode, "2 by reading to the end, 0 not" in good.stdout) == (0, True)
+    entry = {"filename": path.name, "size": len(data), "hash": f"sha256:{hashlib.sha256(data).hexdigest()}"}
+    if damage.endswith("manifest"):
+        entry |= {"size": len(data) + 520} if damage.startswith("short") else {"hash": f"sha256:{64 * '0'}"}
+        path.with_name("manifest.json").write_text(json.dumps({"files": [entry]}))
+    else:
+        path.write_bytes(data[:-100] if damage == "cut" else data[:-519] + b"\xff" + data[-518:])
+    checked = cli("discover", "--check")
+    assert checked.returncode == 3
+    assert f"! dbn-data/{path.name}: " in checked.stderr
+    assert "1 not" in checked.stdout
+
+
+def test_a_replay_names_the_instruments_that_a_damaged_definition_file_leaves_without_a_name(
+    cli: Cli, tmp_path: Path
+) -> None:
+    path = definitions(tmp_path / "dbn-data")
+    path.write_bytes(path.read_bytes()[:-100])
+    result = cli("replay", "--speed", "max", "--sink", "stdout")
+    assert result.returncode == 3
+    assert [json.loads(line)["event"]["symbol"] for line in result.stdout.splitlines()] == ["ESZ5", "9"]
+    assert f"{path.name}: cut short inside a record at byte" in result.stderr
+    assert "without a name: 9" in result.stderr

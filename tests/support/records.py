@@ -100,6 +100,11 @@ def book(ts_event: int = T0, ts_recv: int | None = None, **fields: Any) -> dbn.M
     return dbn.MBP10Msg(**(values | fields))
 
 
+def definition(instrument_id: int, raw_symbol: str, ts_recv: int) -> Any:
+    kinds = dbn.InstrumentClass.FUTURE, dbn.SecurityUpdateAction.ADD
+    return dbn.InstrumentDefMsg(1, instrument_id, ts_recv, ts_recv, 250_000_000, 1, raw_symbol, "ES", "FUT", *kinds)
+
+
 def content(records: Sequence[Any], header: bytes) -> bytes:
     return header + b"".join(map(bytes, records))
 

@@ -12,7 +12,7 @@ from spyctl.dbn.catalog import scan
 from spyctl.dbn.fetch import Fetcher, make_fetch_plan
 from spyctl.dbn.historical_api import CostEstimate, DataRequest
 from spyctl.dbn.sidecars import Listed, read_conditions, read_manifest
-from spyctl.errors import DamagedFileError, PendingJobError, SpyctlError, SyntheticFolderError
+from spyctl.errors import DamagedFileError, NoSuchDataError, PendingJobError, SpyctlError, SyntheticFolderError
 from tests.support.records import DAY, DAY_NS, SECOND, T0, content, metadata, trade, write_file, zstd_frames
 
 DAYS = [DAY + timedelta(days=n) for n in range(-1, 3)]  # Monday to Thursday
@@ -175,3 +175,8 @@ def test_a_manifest_that_cannot_be_read_stops_before_anything_is_bought(tmp_path
     (tmp_path / "trades" / "manifest.json").write_text(json.dumps([]))
     with pytest.raises(DamagedFileError, match=r"manifest\.json"):
         make_fetch_plan(api, tmp_path, "GLBX.MDP3", ["ES.c.0"], ["trades"], [DAY])
+
+
+def test_a_dataset_without_futures_is_refused(api: Any, tmp_path: Path) -> None:
+    with pytest.raises(NoSuchDataError, match="EQUS.MINI is no dataset of futures"):
+        make_fetch_plan(api, tmp_path, "EQUS.MINI", ["SPY"], ["trades"], [DAY])

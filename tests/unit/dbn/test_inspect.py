@@ -8,7 +8,8 @@ import pytest
 from spyctl.dbn.catalog import scan
 from spyctl.dbn.inspect import Inspector
 from spyctl.dbn.sidecars import Sidecars
-from spyctl.errors import OtherSchemaError
+from spyctl.errors import DamagedFileError, OtherSchemaError
+from spyctl.replay.source import DBNIngestor
 from tests.support.plans import plan_of
 from tests.support.records import DAY, DAY_NS, MS, SECOND, T0, content, metadata, trade, write_file
 
@@ -92,3 +93,28 @@ def test_a_file_of_several_days_knows_those_without_a_record(tmp_path: Path, com
     assert (info.first_date, info.last_date) == (DAY, DAY + timedelta(3))
     assert info.dates == [DAY, DAY + timedelta(2)]
     assert info.covers(DAY + timedelta(1))  # it may be asked for: nothing is played then
+
+
+@pytest.mark.parametrize(
+    ("dataset", "error", "reason"),
+    [
+        ("EQUS.MINI", OtherSchemaError, "holds EQUS.MINI, which is no dataset of futures"),
+        ("OPRA.PILL", OtherSchemaError, "holds OPRA.PILL, which is no dataset of futures"),
+        ("GMBX.MDP3", DamagedFileError, "there is no dataset 'GMBX.MDP3', as its header says"),
+    ],
+)
+def test_datasets_that_hold_no_futures_are_refused_by_name(
+    tmp_path: Path, dataset: str, error: type[DamagedFileError], reason: str
+) -> None:
+    path = tmp_path / "x.dbn"
+    path.write_bytes(content([trade()], metadata("trades")).replace(b"GLBX.MDP3", dataset.encode()))
+    with pytest.raises(error) as caught:
+        Inspector(Sidecars(tmp_path)).inspect(path, path.stat().st_size, count=True)
+    assert (type(caught.value), caught.value.reason) == (error, reason)
+
+
+def test_a_deal_off_the_book_has_its_own_exchange(tmp_path: Path) -> None:
+    records = [trade(publisher_id=57), trade(T0 + 1, publisher_id=84)]
+    path = write_file(tmp_path, "trades", records)
+    path.write_bytes(path.read_bytes().replace(b"GLBX.MDP3\0\0", b"IFEU.IMPACT"))
+    assert [event.exchange for event in DBNIngestor(tmp_path).read_trades(DAY)] == ["IFEU", "XOFF"]

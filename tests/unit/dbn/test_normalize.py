@@ -27,7 +27,7 @@ def array(schema: str, records: list[Any]) -> Any:
 
 def normalized(schema: str, records: list[Any], selection: Selection | None = None) -> tuple[list[Any], Normalizer]:
     names = Names()
-    normalizer = Normalizer(schema, SYMBOLS, names, selection or Selection())
+    normalizer = Normalizer("GLBX.MDP3", schema, SYMBOLS, names, selection or Selection())
     rows = normalizer.rows(array(schema, records))
     parts = (rows, np.empty(0, MBP10_DTYPE)) if schema == "trades" else (np.empty(0, TRADE_DTYPE), rows)
     return list(events(Batch(parts, np.arange(len(rows)), names))), normalizer

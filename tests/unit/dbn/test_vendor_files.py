@@ -34,6 +34,7 @@ from tests.support.records import (
     T0,
     book,
     content,
+    definition,
     level,
     metadata,
     trade,
@@ -336,11 +337,6 @@ def test_a_symbology_json_above_names_what_the_header_does_not(tmp_path: Path) -
     assert {event.symbol for event in read(scan(tmp_path).files)[0]} == {"ES"}  # the header goes first
 
 
-def definition(instrument_id: int, raw_symbol: str, ts_recv: int) -> Any:
-    kinds = dbn.InstrumentClass.FUTURE, dbn.SecurityUpdateAction.ADD
-    return dbn.InstrumentDefMsg(1, instrument_id, ts_recv, ts_recv, 250_000_000, 1, raw_symbol, "ES", "FUT", *kinds)
-
-
 def as_version_1(message: Any) -> bytes:
     # The fields that the reader looks at stand where a DBN 1 record of 360 bytes has them.
     old = bytearray(360)
@@ -417,7 +413,9 @@ def test_definitions_of_dbn_1_and_of_a_file_that_is_cut_short(tmp_path: Path) ->
     head = metadata("definition", mappings={}, version=1)
     data = content([as_version_1(definition(ES, "ESZ5", DAY_NS)), as_version_1(definition(7, "NQZ5", DAY_NS))], head)
     (tmp_path / "x.definition.dbn").write_bytes(data[:-100])
-    assert {event.symbol for event in read(scan(tmp_path).files)[0]} == {"ESZ5"}
+    found, reading = read(scan(tmp_path).files)
+    assert {event.symbol for event in found} == {"ESZ5"}
+    assert [error.reason for error in reading.damage] == ["cut short inside a record"]
 
 
 def test_a_parent_whose_symbols_are_partly_or_not_found(tmp_path: Path) -> None:

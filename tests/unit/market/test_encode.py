@@ -38,9 +38,9 @@ def a_batch(draw: st.DrawFn) -> Batch:
     prices, sizes = draw(st.sampled_from(price_kinds)), draw(st.sampled_from(size_kinds))
     ns = draw(instants)
     common = st.tuples(ns, ns, ns, number, st.integers(0, 2**32 - 1), st.booleans())
-    trades = draw(
-        st.lists(st.tuples(common, prices.filter(lambda p: p != UNDEF_PRICE), sizes, st.sampled_from([1, -1, 0])))
-    )
+    exchanges = st.sampled_from([b"CME", b"IFEU", b"XOFF"])
+    sides = st.sampled_from([1, -1, 0])
+    trades = draw(st.lists(st.tuples(common, prices.filter(lambda p: p != UNDEF_PRICE), sizes, sides, exchanges)))
     level = st.tuples(prices, sizes, prices, sizes)
     books = draw(st.lists(st.tuples(common, st.booleans(), st.lists(level, min_size=10, max_size=10)), max_size=6))
     trade_rows = np.array([(*head, *rest) for head, *rest in trades], TRADE_DTYPE)
