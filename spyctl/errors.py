@@ -209,6 +209,14 @@ class OtherSchemaError(DamagedFileError):
     """A DBN file is whole, but nothing in it is replayed."""
 
 
+class TooManyFilesError(SpyctlError):
+    """More ``files`` have to be read side by side than the system lets this process open."""
+
+    def __init__(self, files: int, limit: int) -> None:
+        message = f"{files:,} files have to be open at once, and the system allows {limit:,}"
+        super().__init__(message, "choose fewer symbols, or raise the limit (ulimit -Hn)")
+
+
 class MergeLimitError(SpyctlError):
     """More events lie inside the reorder window than may be held in memory."""
 

@@ -60,10 +60,10 @@ def scan(root: Path) -> Catalog:
     counted = _worth_counting(sizes)
     for path in sizes:
         if path.suffix == ".zst" and path.with_suffix("") in sizes:
-            _choose(path, sizes[path], catalog, inspector)
+            _choose(path, catalog, inspector)
             continue
         try:
-            catalog.files.extend(inspector.inspect(path, sizes[path], count=path in counted))
+            catalog.files.extend(inspector.inspect(path, count=path in counted))
         except OtherSchemaError as error:
             catalog.passed_over.append((path, error.reason))
         except DamagedFileError as error:
@@ -77,7 +77,7 @@ def scan(root: Path) -> Catalog:
     return catalog
 
 
-def _choose(archive: Path, size: int, catalog: Catalog, inspector: Inspector) -> None:
+def _choose(archive: Path, catalog: Catalog, inspector: Inspector) -> None:
     # Of an archive and the file unpacked from it: the unpacked one, unless it holds less than the archive does.
     unpacked = archive.with_suffix("")
     infos = [info for info in catalog.files if info.path == unpacked]
@@ -88,7 +88,7 @@ def _choose(archive: Path, size: int, catalog: Catalog, inspector: Inspector) ->
         catalog.passed_over.append((archive, f"its unpacked copy {unpacked.name} is used"))
         return
     try:
-        packed = inspector.inspect(archive, size, count=True)
+        packed = inspector.inspect(archive, count=True)
     except DamagedFileError:
         packed = []
     if _count(packed) <= _count(infos) and not unreadable:

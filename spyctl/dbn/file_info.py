@@ -58,11 +58,7 @@ class DBNFileInfo:
     available, with its word. ``exclusions`` is what to leave out when it is read beside other files.
     """
 
-    path: Path
-    schema: str
-    header: Header
-    size: int
-    compressed: bool
+    file: DBNFile
     first_date: date
     last_date: date
     extent: Extent
@@ -73,6 +69,31 @@ class DBNFileInfo:
     conditions: tuple[tuple[date, str], ...] = ()
     manifest: ManifestEntries = field(default_factory=ManifestEntries)
     exclusions: tuple[Exclusion, ...] = ()
+
+    @property
+    def path(self) -> Path:
+        """Where it lies."""
+        return self.file.path
+
+    @property
+    def schema(self) -> str:
+        """The schema of its records, or the one that is read of a live capture."""
+        return str(self.file.schema)
+
+    @property
+    def header(self) -> Header:
+        """Its header."""
+        return self.file.header
+
+    @property
+    def size(self) -> int:
+        """Its bytes on disk."""
+        return self.file.size
+
+    @property
+    def compressed(self) -> bool:
+        """Whether it is a zstd file."""
+        return self.file.compressed
 
     @property
     def key(self) -> tuple[Path, str]:
@@ -152,14 +173,10 @@ class DBNFileInfo:
         within = self.first_date <= day <= self.last_date
         return within and (not self.capture or day in self.dates)
 
-    def open(self) -> DBNFile:
-        """Open the file to read its records. Raises :class:`DamagedFileError`."""
-        return DBNFile(self.path, self.schema)
-
     def chunks(self, size: int = CHUNK_RECORDS) -> Generator[Records, None, None]:
         """Yield the records like :meth:`DBNFile.chunks`; a file that looks whole, though its manifest knows of more,
         ends with :class:`DamagedFileError` too."""
-        yield from self.open().chunks(size)
+        yield from self.file.chunks(size)
         if self.problem is not None:
             raise self.problem
 

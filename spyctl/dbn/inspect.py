@@ -31,8 +31,8 @@ class Inspector:
         self._sidecars = sidecars
         self.definitions = Definitions()
 
-    def inspect(self, path: Path, size: int, *, count: bool) -> list[DBNFileInfo]:
-        """Describe a file of ``size`` bytes, once for each schema in it; ``count`` reads a compressed one to its end.
+    def inspect(self, path: Path, *, count: bool) -> list[DBNFileInfo]:
+        """Describe a file, once for each schema in it; ``count`` reads a compressed one to its end.
 
         Raises :class:`OtherSchemaError` for a file that is not replayed (``definition`` files are remembered: they
         name instruments), :class:`DamagedFileError` for one that cannot be read.
@@ -41,21 +41,21 @@ class Inspector:
         file = DBNFile(path)
         _refuse_others(path, file.header.dataset)
         if file.schema == "definition":
-            self.definitions.files.append(DefinitionFile(file, size, self._manifest(file)))
+            self.definitions.files.append(DefinitionFile(file, self._manifest(file)))
             raise OtherSchemaError(str(path), "holds definitions, which give names where nothing else does")
         if file.schema is None:
-            return list(self._capture(file, size, synthetic=synthetic))
-        header, itemsize = file.header, file.dtype.itemsize  # refuses other schemas
+            return list(self._capture(file, synthetic=synthetic))
+        header, _ = file.header, file.dtype  # refuses other schemas
         long = header.end_ns is None or header.end_ns - header.start_ns > DAY
         whole = count or (long and dates_in_name(path) is None)  # the last day has to be known
-        extent = _read_through(file, whole=whole) if file.compressed else _ends(file, size, itemsize)
-        return [self._info(file, size, extent, None, synthetic=synthetic)]
+        extent = _read_through(file, whole=whole) if file.compressed else _ends(file)
+        return [self._info(file, extent, None, synthetic=synthetic)]
 
     def _manifest(self, file: DBNFile) -> ManifestEntries:
         archive = None if file.compressed else self._sidecars.listed(archive_of(file.path))
         return ManifestEntries(self._sidecars.listed(file.path), archive)
 
-    def _capture(self, file: DBNFile, size: int, *, synthetic: bool) -> Iterator[DBNFileInfo]:
+    def _capture(self, file: DBNFile, *, synthetic: bool) -> Iterator[DBNFileInfo]:
         survey, damage = file.survey()
         schemas = [schema for schema in SCHEMAS if RTYPES[schema] in survey.rtypes]
         if not schemas and damage is not None:
@@ -64,16 +64,14 @@ class Inspector:
             reason = "holds mixed records of a live capture, no trades or mbp-10 among them"
             raise OtherSchemaError(str(file.path), reason)
         for schema in schemas:
-            file.schema = schema
-            yield self._info(file, size, _read_through(file, whole=True), survey, synthetic=synthetic)
+            part = file.of_schema(schema)
+            yield self._info(part, _read_through(part, whole=True), survey, synthetic=synthetic)
 
-    def _info(
-        self, file: DBNFile, size: int, extent: Extent, survey: CaptureSurvey | None, *, synthetic: bool
-    ) -> DBNFileInfo:
+    def _info(self, file: DBNFile, extent: Extent, survey: CaptureSurvey | None, *, synthetic: bool) -> DBNFileInfo:
         path, header, sidecars = file.path, file.header, self._sidecars
         manifest = self._manifest(file)
-        if extent.problem is None and manifest.file is not None and size < manifest.file.size:
-            extent = replace(extent, problem=manifest.file.cut_short(path, size))
+        if extent.problem is None and manifest.file is not None and file.size < manifest.file.size:
+            extent = replace(extent, problem=manifest.file.cut_short(path, file.size))
         first_date, last_date, misnamed = _dates(path, header, extent.first_ns, extent.last_ns)
         if extent.first_ns is None and extent.problem is None and first_date.year < _FIRST_YEAR:
             raise OtherSchemaError(str(path), "holds no record, and tells of no day")
@@ -85,11 +83,7 @@ class Inspector:
             in_definitions=lambda: self.definitions.of(header.dataset, first_day, last_day),
         )
         return DBNFileInfo(
-            path=path,
-            schema=str(file.schema),
-            header=header,
-            size=size,
-            compressed=file.compressed,
+            file=file,
             first_date=first_date,
             last_date=last_date,
             extent=extent,
@@ -109,7 +103,7 @@ def _refuse_others(path: Path, dataset: str) -> None:
         raise OtherSchemaError(str(path), f"holds {dataset}, which is no dataset of futures")
 
 
-def _ends(file: DBNFile, size: int, itemsize: int) -> Extent:
+def _ends(file: DBNFile) -> Extent:
     # A plain file: as many records as its length says, its first and its last one.
     problem, last = None, file.last()
     if len(last) and not count_good(last, str(file.schema)):
@@ -118,11 +112,11 @@ def _ends(file: DBNFile, size: int, itemsize: int) -> Extent:
         first = file.first()
     except DamagedFileError as error:
         first, problem = last[:0], error
-    count = (size - file.header.size) // itemsize
+    count = (file.size - file.header.size) // file.dtype.itemsize
     first_ns, least_ns = (_start(file, first), _least(first)) if len(first) else (None, 0)
-    problem = problem or file.remnant(size)
+    problem = problem or file.remnant()
     last_ns = _received(last)
-    if first_ns is not None and last_ns is not None and first_ns // DAY < last_ns // DAY and size <= _SHORT:
+    if first_ns is not None and last_ns is not None and first_ns // DAY < last_ns // DAY and file.size <= _SHORT:
         return _read_through(file, whole=True)  # which of the days in between have a record
     return Extent(count, first_ns, last_ns, least_ns, problem=problem)
 

@@ -74,11 +74,11 @@ class Naming:
 class DefinitionFile:
     """A ``definition`` file of a data folder, read when a name is asked for, and then once."""
 
-    def __init__(self, file: DBNFile, size: int, manifest: ManifestEntries) -> None:
+    def __init__(self, file: DBNFile, manifest: ManifestEntries) -> None:
         self.path = file.path
         self.key = file.path, "definition"
         self.header = file.header
-        self.size = size
+        self.size = file.size
         self.compressed = file.compressed
         self.manifest = manifest
         self._file = file
@@ -88,7 +88,7 @@ class DefinitionFile:
         """What a look at its ends, its frames and its manifest finds wrong."""
         if self.manifest.file is not None and self.size < self.manifest.file.size:
             return self.manifest.file.cut_short(self.path, self.size)
-        return walk_frames(self.path).problem if self.compressed else self._file.remnant(self.size)
+        return walk_frames(self.path).problem if self.compressed else self._file.remnant()
 
     def chunks(self) -> Iterator[Records]:
         """Read it to its end; yields nothing. Raises :class:`DamagedFileError`."""

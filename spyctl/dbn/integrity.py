@@ -137,7 +137,7 @@ def _unlike_archive(info: DBNFileInfo, hashes: KnownHashes, count: Callable[[int
     try:
         if (problem := walk_frames(archive).problem) is not None:
             raise problem
-        header, packed = info.open().header, DBNFile(archive, info.schema).header
+        header, packed = info.file.header, DBNFile(archive, info.schema).header
     except DamagedFileError as error:
         return DamagedFileError(path, f"its archive {archive.name} is damaged: {error.reason}", remedy=_FETCH_AGAIN)
     unpacking = zstandard.ZstdDecompressor().stream_reader(archive.open("rb"), read_across_frames=True)
@@ -156,7 +156,7 @@ def _unlike_archive(info: DBNFileInfo, hashes: KnownHashes, count: Callable[[int
                 both = zip(mine, theirs, strict=False)
                 done += next((i for i, (a, b) in enumerate(both) if a != b), min(len(mine), len(theirs)))
                 what = "shorter than what" if done == info.size else "not what"
-                records = max(0, done - header.size) // info.open().dtype.itemsize
+                records = max(0, done - header.size) // info.file.dtype.itemsize
                 reason = f"{what} its archive {archive.name} holds,"
                 return DamagedFileError(path, reason, offset=done, records=records, remedy="unpack it again")
             if not mine:

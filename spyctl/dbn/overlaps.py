@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from spyctl.dbn.file_info import DBNFileInfo, Exclusion
@@ -40,14 +41,13 @@ def resolve_overlaps(infos: Sequence[DBNFileInfo]) -> tuple[list[DBNFileInfo], l
     """
     overlaps: list[Overlap] = []
     exclusions: dict[tuple[Path, str], list[Exclusion]] = {}
-    rivals: dict[tuple[str, str, bool], list[tuple[DBNFileInfo, tuple[Path, str] | None]]] = {}
+    rivals: dict[tuple[str, str, bool], dict[tuple[Path, str] | None, list[DBNFileInfo]]] = {}
     left_out: set[tuple[Path, str]] = set()
     for info in sorted(infos, key=lambda info: (info.problem is not None, info.capture)):
-        kept = rivals.setdefault((info.schema, info.dataset, info.synthetic), [])
+        kept = rivals.setdefault((info.schema, info.dataset, info.synthetic), {})
         piece = _piece_of(info)
-        for rival, piece_of_rival in kept:
-            if piece is not None and piece == piece_of_rival:
-                continue  # side by side in one split
+        others = [infos for other, infos in kept.items() if piece is None or other != piece]  # not of the same split
+        for rival in chain.from_iterable(others):
             if (exclusion := _exclusion(rival, info)) is None:
                 continue
             first_ns, last_ns = info.span
@@ -58,7 +58,7 @@ def resolve_overlaps(infos: Sequence[DBNFileInfo]) -> tuple[list[DBNFileInfo], l
                 break
             exclusions.setdefault(info.key, []).append(exclusion)
         if info.key not in left_out:
-            kept.append((info, piece))
+            kept.setdefault(piece, []).append(info)
     rest = [
         replace(info, exclusions=tuple(exclusions[info.key])) if info.key in exclusions else info
         for info in infos
@@ -98,6 +98,6 @@ def _piece_of(info: DBNFileInfo) -> tuple[Path, str] | None:
 def _ids_in_records(info: DBNFileInfo) -> frozenset[int]:
     # The instruments of a file that nothing names.
     try:
-        return info.open().instruments()
+        return info.file.instruments()
     except DamagedFileError:
         return frozenset()

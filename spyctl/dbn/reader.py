@@ -4,8 +4,10 @@ Databento's own readers end a file that was cut short as if it were whole. This 
 then raises :class:`DamagedFileError`.
 """
 
+import os
 from collections.abc import Generator, Iterator
 from contextlib import closing
+from copy import copy
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,7 +18,6 @@ from spyctl.dbn.records import (
     JOINED,
     PREFIX_BYTES,
     CaptureSurvey,
-    Header,
     MalformedHeaderError,
     Piece,
     Records,
@@ -48,13 +49,17 @@ def is_dbn_name(name: str) -> bool:
 
 
 class _PlainReader:
-    def __init__(self, file: BinaryIO, path: str) -> None:
+    # Reads a file as long as it was when it was looked at: what is appended later is not whole.
+    def __init__(self, file: BinaryIO, path: str, length: int) -> None:
         self._file = file
         self._path = path
+        self._left = length
 
     def read(self, size: int) -> bytes:
         try:
-            return self._file.read(size)
+            data = self._file.read(min(size, self._left))
+            self._left -= len(data)
+            return data
         except OSError as error:
             raise DamagedFileError(
                 self._path,
@@ -67,32 +72,63 @@ class _PlainReader:
 class DBNFile:
     """A DBN file whose header has been read; :meth:`chunks` reads its records.
 
-    ``schema`` says what to read of a live capture; any other file has one of its own. ``compressed`` tells
-    whether it is a zstd file, so that its length says nothing of its records.
+    ``schema`` says what to read of a live capture; any other file has one of its own. ``size`` is in bytes on disk,
+    ``compressed`` tells whether it is a zstd file, so that its length says nothing of its records. A file that is
+    another one, shorter or longer than it was here is damaged.
     """
 
     def __init__(self, path: Path, schema: str | None = None) -> None:
         """Read the header. Raises :class:`DamagedFileError` where that is not possible."""
         self.path = path
-        with closing(self._open()) as file:
+        with closing(_open(path)) as file:
+            status = os.fstat(file.fileno())
+            self.size = status.st_size
+            self._inode = status.st_dev, status.st_ino
             reader = self._reader(file)
             self.compressed = isinstance(reader, ZstdReader)
-            self.header = _read_header(reader, str(path))
+            start = _read_header(reader, str(path))
+        try:
+            self.header = parse_header(start)
+        except MalformedHeaderError as error:
+            raise DamagedFileError(str(path), error.reason, remedy=error.remedy) from None
+        self._start = hash(start)
         self.schema = self.header.schema or schema
 
-    def _open(self) -> BinaryIO:
-        try:
-            return self.path.open("rb")
-        except OSError as error:
-            raise DamagedFileError(
-                str(self.path), f"cannot be opened ({error.strerror})", remedy="make it readable for yourself"
-            ) from None
+    def of_schema(self, schema: str) -> "DBNFile":
+        """Return the same live capture, to read another schema of it."""
+        file = copy(self)
+        file.schema = schema
+        return file
+
+    def _open_again(self) -> BinaryIO:
+        file = _open(self.path)
+        status = os.fstat(file.fileno())
+        if (status.st_dev, status.st_ino) != self._inode:
+            file.close()
+            raise self._changed("replaced by another file since it was looked at")
+        return file
 
     def _reader(self, file: BinaryIO) -> ByteReader:
         magic = file.read(4)
         file.seek(0)
-        plain = _PlainReader(file, str(self.path))
+        plain = _PlainReader(file, str(self.path), self.size)
         return ZstdReader(plain, str(self.path)) if is_zstd(magic) else plain
+
+    def _records(self, file: BinaryIO) -> ByteReader:
+        # A reader that stands at the first record.
+        reader = self._reader(file)
+        if hash(_exactly(reader, self.header.size)) != self._start:
+            raise self._changed("not the header that it had when it was looked at")
+        return reader
+
+    def _compare_size(self, file: BinaryIO) -> None:
+        size = os.fstat(file.fileno()).st_size
+        if size != self.size:
+            what = "still growing" if size > self.size else "shrunk"
+            raise self._changed(f"{what}: {self.size:,} bytes when it was looked at, {size:,} now")
+
+    def _changed(self, reason: str) -> DamagedFileError:
+        return DamagedFileError(str(self.path), reason, remedy="begin again when nobody writes to it any more")
 
     @property
     def dtype(self) -> np.dtype[np.void]:
@@ -110,8 +146,8 @@ class DBNFile:
     def last(self) -> Records:
         """Return the last whole record of a plain file, as an array of one, or an empty one."""
         dtype = self.dtype
-        with closing(self._open()) as file:
-            whole = (self.path.stat().st_size - self.header.size) // dtype.itemsize
+        with closing(_open(self.path)) as file:
+            whole = (self.size - self.header.size) // dtype.itemsize
             file.seek(self.header.size + max(0, whole - 1) * dtype.itemsize)
             data = file.read(dtype.itemsize) if whole > 0 else b""
         return np.frombuffer(data, dtype)
@@ -135,9 +171,8 @@ class DBNFile:
         dtype, schema = self.dtype, str(self.schema)
         step = size * dtype.itemsize
         count = 0
-        with closing(self._open()) as file:
-            reader = self._reader(file)
-            _exactly(reader, self.header.size)
+        with closing(self._open_again()) as file:
+            reader = self._records(file)
             while data := _exactly(reader, step):
                 whole = len(data) // dtype.itemsize
                 records = np.frombuffer(data, dtype, count=whole)
@@ -153,6 +188,7 @@ class DBNFile:
                 if len(data) % dtype.itemsize:
                     reader.read(1)  # a compressed file that was cut says so itself
                     raise self._damage(f"cut short inside record {count + 1:,}", offset)
+            self._compare_size(file)
 
     def _captured(self, size: int) -> Iterator[Records]:
         dtype = self.dtype
@@ -165,7 +201,7 @@ class DBNFile:
             with closing(self.chunks()) as chunks:
                 ids = next(chunks, np.empty(0, self.dtype))["instrument_id"]
         else:
-            count = (self.path.stat().st_size - self.header.size) // self.dtype.itemsize
+            count = (self.size - self.header.size) // self.dtype.itemsize
             if count == 0:
                 return frozenset()
             records = np.memmap(self.path, self.dtype, "r", self.header.size, (count,))
@@ -182,11 +218,11 @@ class DBNFile:
             return survey, error
         return survey, None
 
-    def remnant(self, size: int) -> DamagedFileError | None:
-        """Return the error for a plain file of ``size`` bytes that ends inside a record, ``None`` where it does not."""
-        count, rest = divmod(size - self.header.size, record_bytes(self.header))
+    def remnant(self) -> DamagedFileError | None:
+        """Return the error for a plain file that ends inside a record, ``None`` for one that does not."""
+        count, rest = divmod(self.size - self.header.size, record_bytes(self.header))
         reason = f"cut short inside record {count + 1:,}"
-        return self._damage(reason, size - rest, count) if rest else None
+        return self._damage(reason, self.size - rest, count) if rest else None
 
     def definitions(self) -> Iterator[tuple[str, int, int]]:
         """Yield what a ``definition`` file says: raw symbol, instrument id, UTC day.
@@ -204,9 +240,8 @@ class DBNFile:
     def _pieces(self) -> Iterator[Piece]:
         # Mixed records, as they lie in the file.
         splitter = RecordSplitter(self.header)
-        with closing(self._open()) as file:
-            reader = self._reader(file)
-            _exactly(reader, self.header.size)
+        with closing(self._open_again()) as file:
+            reader = self._records(file)
             while splitter.problem is None and (data := _exactly(reader, _CAPTURE_READ)):
                 piece = splitter.feed(data)
                 if piece.starts:
@@ -216,6 +251,7 @@ class DBNFile:
             if splitter.unfinished:
                 reader.read(1)  # a compressed file that was cut says so itself
                 raise self._damage("cut short inside a record", splitter.offset)
+            self._compare_size(file)
 
     def _damage(self, reason: str, offset: int, records: int = 0) -> DamagedFileError:
         remedy = _SPLIT if reason == JOINED else _FETCH_AGAIN
@@ -238,7 +274,16 @@ def _exactly(reader: ByteReader, size: int) -> bytes:
     return data
 
 
-def _read_header(reader: ByteReader, path: str) -> Header:
+def _open(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise DamagedFileError(
+            str(path), f"cannot be opened ({error.strerror})", remedy="make it readable for yourself"
+        ) from None
+
+
+def _read_header(reader: ByteReader, path: str) -> bytes:
     prefix = _exactly(reader, PREFIX_BYTES)
     if len(prefix) < PREFIX_BYTES:
         raise DamagedFileError(path, f"only {len(prefix)} bytes long, not a DBN file", remedy=_FETCH_AGAIN)
@@ -249,6 +294,6 @@ def _read_header(reader: ByteReader, path: str) -> Header:
             raise DamagedFileError(
                 path, "cut short inside the header", offset=PREFIX_BYTES + len(body), remedy=_FETCH_AGAIN
             )
-        return parse_header(prefix + body)
     except MalformedHeaderError as error:
         raise DamagedFileError(path, error.reason, remedy=error.remedy) from None
+    return prefix + body

@@ -12,6 +12,7 @@ from numpy.lib.recfunctions import repack_fields
 from numpy.typing import NDArray
 
 from spyctl.dbn.choice import selection_for
+from spyctl.dbn.descriptors import make_room
 from spyctl.dbn.file_info import DBNFileInfo
 from spyctl.dbn.sort_times import Int64s, Selection, Sequencer, effective_recv
 from spyctl.errors import DamagedFileError
@@ -37,6 +38,7 @@ def received_records(
 
     Damage is added to ``damage``.
     """
+    make_room(infos)
     sources = [_selected(info, day, symbols, damage) for info in infos]
     heads = {i: head for i, source in enumerate(sources) if (head := next(source, None)) is not None}
     while heads:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from spyctl.errors import UnknownSchemaError
@@ -53,6 +54,7 @@ class Names:
     def __init__(self) -> None:
         self.texts: list[str] = []
         self._numbers: dict[str, int] = {}
+        self._as_json: NDArray[np.bytes_] = np.array([], "S1")
 
     def number(self, text: str) -> int:
         """Return the number of a symbol, giving out the next one to a new symbol."""
@@ -60,6 +62,12 @@ class Names:
             self._numbers[text] = len(self.texts)
             self.texts.append(text)
         return self._numbers[text]
+
+    def as_json(self) -> NDArray[np.bytes_]:
+        """Return each symbol as a JSON string, in an array that numbers index."""
+        if len(self._as_json) < len(self.texts):
+            self._as_json = np.array([orjson.dumps(text) for text in self.texts])
+        return self._as_json
 
 
 @dataclass(slots=True)

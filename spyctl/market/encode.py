@@ -132,15 +132,14 @@ def _lengths(rows: Bytes) -> NDArray[np.uint32]:
 def _encode(batch: Batch, piece: slice, is_book: NDArray[np.bool_]) -> Bytes:
     trades, books = batch.parts
     order = batch.order[piece]
-    symbols = [orjson.dumps(text) for text in batch.names.texts]
-    width = max(map(len, symbols), default=1)
+    symbols = batch.names.as_json()
     text, odd = np.zeros((len(order), 0), np.uint8), np.zeros(len(order), bool)
     if len(order) and is_book.any():
         # In the place of a trade the book before it (or the first one) is written too, and then overwritten.
         numbers = order[np.maximum.accumulate(np.where(is_book, np.arange(len(order)), is_book.argmax()))]
-        text, odd = _encode_books(_taken(books, numbers - len(trades)), symbols, width)
+        text, odd = _encode_books(_taken(books, numbers - len(trades)), symbols)
     if not is_book.all():
-        trade_text, trade_odd = _encode_trades(_taken(trades, order[~is_book]), symbols, width)
+        trade_text, trade_odd = _encode_trades(_taken(trades, order[~is_book]), symbols)
         text = _written(text, ~is_book, trade_text)
         odd[~is_book] = trade_odd
     for i in odd.nonzero()[0].tolist():
@@ -271,11 +270,11 @@ def _fill_prices(rows: Rows, name: str, px: Ints, *, wide: bool) -> None:
     rows[f"{name}.f0"] = decimals
 
 
-def _fill_head(rows: Rows, part: Rows, symbols: Sequence[bytes]) -> NDArray[np.bool_]:
+def _fill_head(rows: Rows, part: Rows, symbols: NDArray[np.bytes_]) -> NDArray[np.bool_]:
     # Returns which events have an instant that the slots cannot hold.
     for name in ("ts_event_ns", "ts_recv_ns"):
         _fill_times(rows, name, part[name])
-    rows["symbol"] = symbols[0] if len(symbols) == 1 else np.array(symbols)[part["symbol"]]
+    rows["symbol"] = symbols[0] if len(symbols) == 1 else symbols[part["symbol"]]
     fill_ints(rows, "seq", part["seq"], wide=True)
     odd: NDArray[np.bool_] = (part["ts_event_ns"] < _FIRST_NS) | (part["ts_recv_ns"] < _FIRST_NS)
     return odd
@@ -297,10 +296,10 @@ def _odd_price(px: Ints) -> NDArray[np.bool_]:
     return odd
 
 
-def _encode_trades(part: Rows, symbols: Sequence[bytes], width: int) -> tuple[Bytes, NDArray[np.bool_]]:
+def _encode_trades(part: Rows, symbols: NDArray[np.bytes_]) -> tuple[Bytes, NDArray[np.bool_]]:
     price, size = part["price"], part["size"]
     wide = not (_narrow(price) and size.max() < 10_000)
-    rows = blank(len(part), _trade_layout(width, wide=wide))
+    rows = blank(len(part), _trade_layout(symbols.itemsize, wide=wide))
     odd = _fill_head(rows, part, symbols)
     _fill_prices(rows, "price", price, wide=wide)
     fill_ints(rows, "size", size, wide=wide)
@@ -309,13 +308,13 @@ def _encode_trades(part: Rows, symbols: Sequence[bytes], width: int) -> tuple[By
     return byte_rows(rows), odd | _odd_price(price) if wide else odd
 
 
-def _encode_books(part: Rows, symbols: Sequence[bytes], width: int) -> tuple[Bytes, NDArray[np.bool_]]:
+def _encode_books(part: Rows, symbols: NDArray[np.bytes_]) -> tuple[Bytes, NDArray[np.bool_]]:
     levels = part["levels"]
     columns = {name: np.ascontiguousarray(levels[name]) for name in ("bid_px", "bid_sz", "ask_px", "ask_sz")}
     sides = ("bid", "ask")
     defined = [np.where(columns[f"{side}_px"] == UNDEF_PRICE, 0, columns[f"{side}_px"]) for side in sides]
     wide = not (all(columns[f"{side}_sz"].max() < 10_000 for side in sides) and all(map(_narrow, defined)))
-    rows = blank(len(part), _book_layout(width, wide=wide))
+    rows = blank(len(part), _book_layout(symbols.itemsize, wide=wide))
     odd = _fill_head(rows, part, symbols)
     for side in sides:
         _fill_prices(rows["levels"], f"{side}_px", columns[f"{side}_px"], wide=wide)

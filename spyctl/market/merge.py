@@ -7,6 +7,7 @@ what lies inside the reorder window.
 """
 
 from collections.abc import Iterator, Sequence
+from heapq import heapify, heappop, heappush
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +17,7 @@ from spyctl.errors import MergeLimitError
 from spyctl.market.columns import DTYPES, SCHEMAS, Batch, Names, Rows
 from spyctl.timing.instants import MAX_INSTANT, utc_text
 
+_SHARE = 8  # such a part of the inputs that hold rows is read before what is final is looked for, in all of them
 MAX_HELD = 200_000  # events of one input; about 60 MB of mbp-10 rows
 
 
@@ -43,27 +45,44 @@ def merge(inputs: Sequence[Input], names: Names, max_held: int = MAX_HELD) -> It
     """
     ranked = sorted(inputs, key=lambda file: SCHEMAS.index(file.schema))  # stable: catalog order within a schema
     held: list[list[Rows]] = [[] for _ in ranked]
-    while True:
-        behind = min(range(len(ranked)), key=lambda i: ranked[i].bound_ns, default=None)
-        if behind is None or ranked[behind].bound_ns == MAX_INSTANT:
-            break
-        rows = ranked[behind].read()
-        if len(rows):
-            held[behind].append(_sorted(rows))
-        frontier = min(file.bound_ns for file in ranked)
+    bounds = [(file.bound_ns, i) for i, file in enumerate(ranked)]
+    heapify(bounds)
+    patience = 1
+    while bounds:
+        behind = heappop(bounds)[1]
+        if ranked[behind].bound_ns != MAX_INSTANT:
+            rows = ranked[behind].read()
+            patience -= 1
+            if len(rows):
+                held[behind].append(_sorted(rows))
+            heappush(bounds, (ranked[behind].bound_ns, behind))
+        frontier = bounds[0][0] if bounds else MAX_INSTANT
+        if patience > 0 and _count(held[behind]) <= max_held:
+            continue
         yield Batch(*_release(ranked, held, frontier), names)
-        _check(held, frontier, max_held)
+        patience = 1 + sum(map(bool, held)) // _SHARE
+        if _count(held[behind]) > max_held:
+            raise MergeLimitError(
+                f"more than {max_held:,} events lie inside the reorder window at {utc_text(max(frontier, 0))}",
+                "a shorter reorder window, or order by ts_recv",
+            )
     yield Batch(*_release(ranked, held, MAX_INSTANT), names)
+
+
+def _count(pieces: list[Rows]) -> int:
+    return sum(map(len, pieces))
 
 
 def _release(
     ranked: Sequence[Input], held: list[list[Rows]], frontier: int
 ) -> tuple[tuple[Rows, Rows], NDArray[np.intp]]:
     by_schema: dict[str, list[Rows]] = {schema: [] for schema in SCHEMAS}
-    for i, file in enumerate(ranked):
-        ends = [int(np.searchsorted(rows["sort_ns"], frontier)) for rows in held[i]]
-        by_schema[file.schema] += [rows[:end] for rows, end in zip(held[i], ends, strict=True) if end]
-        held[i] = [rows[end:] for rows, end in zip(held[i], ends, strict=True) if end < len(rows)]
+    for i, pieces in enumerate(held):
+        if not pieces:
+            continue
+        ends = [int(rows["sort_ns"].searchsorted(frontier)) for rows in pieces]
+        by_schema[ranked[i].schema] += [rows[:end] for rows, end in zip(pieces, ends, strict=True) if end]
+        held[i] = [rows[end:] for rows, end in zip(pieces, ends, strict=True) if end < len(rows)]
     trades, books = (_join(by_schema[schema], schema) for schema in SCHEMAS)
     order = np.argsort(np.concatenate([trades["sort_ns"], books["sort_ns"]]), kind="stable")
     return (trades, books), order
@@ -79,11 +98,3 @@ def _join(pieces: list[Rows], schema: str) -> Rows:
     if len(pieces) == 1:
         return pieces[0]
     return np.concatenate(pieces) if pieces else np.empty(0, DTYPES[schema])
-
-
-def _check(held: list[list[Rows]], frontier: int, max_held: int) -> None:
-    if max(sum(map(len, pieces)) for pieces in held) > max_held:
-        raise MergeLimitError(
-            f"more than {max_held:,} events lie inside the reorder window at {utc_text(max(frontier, 0))}",
-            "a shorter reorder window, or order by ts_recv",
-        )

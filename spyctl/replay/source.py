@@ -11,6 +11,7 @@ import numpy as np
 
 from spyctl.dbn.catalog import scan
 from spyctl.dbn.choice import files_for_day, selection_for
+from spyctl.dbn.descriptors import make_room
 from spyctl.dbn.file_info import DBNFileInfo
 from spyctl.dbn.normalize import Normalizer, RecordCounts
 from spyctl.dbn.sort_times import Selection
@@ -118,8 +119,9 @@ def read_batches(infos: Sequence[DBNFileInfo], selection: Selection, reading: Re
     """Yield the events of several files, in the one order, as batches.
 
     ``reading`` is filled as the files are read: a file that turns out damaged gives what is whole, is noted
-    there, and the others go on. Raises :class:`MergeLimitError`.
+    there, and the others go on. Raises :class:`MergeLimitError`, :class:`TooManyFilesError`.
     """
+    make_room(infos)
     names, choice = Names(), SymbolChoice(selection.symbols)
     mappings = {info.key: choice.mappings(info.mappings) for info in infos}  # what was not asked for names nothing
     ambiguous = ambiguous_roots(chain.from_iterable(mappings.values()))

@@ -51,7 +51,7 @@ def test_definitions_are_asked_only_for_names_that_are_asked_for() -> None:
 class FakeFile:
     """A ``definition`` file that counts how often it is read."""
 
-    compressed = False
+    compressed, size = False, 0
 
     def __init__(self, name: str, start_ns: int, end_ns: int | None, **header: Any) -> None:
         self.path = Path(name)
@@ -59,7 +59,7 @@ class FakeFile:
         self.read = 0
         self.damage: DamagedFileError | None = None
 
-    def remnant(self, size: int) -> None:
+    def remnant(self) -> None:
         return None
 
     def definitions(self) -> Iterator[tuple[str, int, int]]:
@@ -71,7 +71,7 @@ class FakeFile:
 
 def definitions_of(*files: Any) -> Definitions:
     definitions = Definitions()
-    definitions.files += [DefinitionFile(file, 0, ManifestEntries()) for file in files]
+    definitions.files += [DefinitionFile(file, ManifestEntries()) for file in files]
     return definitions
 
 

@@ -1,3 +1,5 @@
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -173,3 +175,53 @@ def test_a_capture_that_a_second_session_was_appended_to_is_found(tmp_path: Path
     assert len(next(chunks)) == 1
     with pytest.raises(DamagedFileError, match=f"a second DBN header .joined files. at byte {len(session)}"):
         next(chunks)
+
+
+def read_changed(file: DBNFile, change: Callable[[Path], object]) -> tuple[int, str]:
+    """Change a file after its first chunk was read; returns how many records came, and what was said."""
+    found = 0
+    try:
+        for records in file.chunks(10):
+            if not found:
+                change(file.path)
+            found += len(records)
+    except DamagedFileError as error:
+        return found, error.reason
+    return found, ""
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_file_that_grows_while_it_is_read_ends_where_it_ended_and_says_so(tmp_path: Path, compressed: bool) -> None:
+    path = write_file(tmp_path, "trades", TRADES, compressed=compressed)
+    size, data = path.stat().st_size, path.read_bytes()
+    found, reason = read_changed(DBNFile(path), lambda path: path.write_bytes(data + data[-48:]))
+    assert (found, reason) == (100, f"still growing: {size:,} bytes when it was looked at, {size + 48:,} now")
+
+
+def test_a_file_that_shrinks_while_it_is_read_is_damaged(tmp_path: Path) -> None:
+    path = write_file(tmp_path, "trades", TRADES)
+    size = path.stat().st_size
+    found, reason = read_changed(DBNFile(path), lambda path: os.truncate(path, size - 480))
+    assert (found, reason) == (90, f"shrunk: {size:,} bytes when it was looked at, {size - 480:,} now")
+
+
+def test_a_file_that_is_replaced_while_it_is_read_is_played_as_it_was_opened(tmp_path: Path) -> None:
+    path = write_file(tmp_path / "a", "trades", TRADES)
+    other = write_file(tmp_path / "b", "trades", TRADES[:10])
+    assert read_changed(DBNFile(path), lambda path: other.replace(path)) == (100, "")
+
+
+def test_a_file_that_is_another_one_when_its_turn_comes_is_refused(tmp_path: Path) -> None:
+    path, other = (write_file(tmp_path / name, "trades", TRADES) for name in ("a", "b"))
+    file = DBNFile(path)
+    other.replace(path)
+    with pytest.raises(DamagedFileError, match="replaced by another file since it was looked at"):
+        next(file.chunks())
+
+
+def test_another_header_than_before_is_refused(tmp_path: Path) -> None:
+    path = write_file(tmp_path, "trades", TRADES)
+    file = DBNFile(path)
+    path.write_bytes(path.read_bytes().replace(b"ES.c.0", b"NQ.c.0"))
+    with pytest.raises(DamagedFileError, match="not the header that it had when it was looked at"):
+        next(file.chunks())
