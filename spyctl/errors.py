@@ -15,7 +15,9 @@
     │   ├── SyntheticFolderError       vendor files would go into a folder of synthetic ones
     │   └── PendingJobError            days that a batch job not yet fetched holds
     ├── DamagedFileError            1  a file that is not, or not wholly, DBN
+    │   ├── DamagedDefinitionsError    one that names instruments
     │   └── OtherSchemaError           a DBN file that holds neither trades nor mbp-10
+    ├── TooManyFilesError           1  more files have to be open at once than the system allows
     ├── MergeLimitError             1  more events inside the reorder window than may be held
     ├── NoDataError                 6  no such date, schema or folder
     │   ├── NoDataFolderError          no folder, or nothing in it

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from spyctl.dbn.file_info import DBNFileInfo
+from spyctl.dbn.file_memory import open_memory
 from spyctl.dbn.inspect import Inspector
 from spyctl.dbn.instruments import DefinitionFile
 from spyctl.dbn.reader import is_dbn_name
@@ -54,8 +55,8 @@ def scan(root: Path) -> Catalog:
         raise NoDataFolderError(
             f"{root} is a file, not a data folder" if root.exists() else f"there is no data folder {root}"
         )
-    sidecars = Sidecars(root)
-    catalog, inspector = Catalog(root), Inspector(sidecars)
+    sidecars, memory = Sidecars(root), open_memory("extents")
+    catalog, inspector = Catalog(root), Inspector(sidecars, memory)
     sizes = _find(catalog, sidecars)
     counted = _worth_counting(sizes)
     for path in sizes:
@@ -68,6 +69,7 @@ def scan(root: Path) -> Catalog:
             catalog.passed_over.append((path, error.reason))
         except DamagedFileError as error:
             catalog.unreadable.append(error)
+    memory.put(inspector.found)
     catalog.definitions.extend(inspector.definitions.files)
     catalog.unreadable_sidecars.extend(sidecars.unreadable.values())
     catalog.missing.extend(sidecars.missing({path.name for path in sizes}))

@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 
+from spyctl.dbn.extent import Extent, ExtentCounter
+from spyctl.dbn.file_memory import FileMemory
 from spyctl.dbn.instruments import Naming
 from spyctl.dbn.reader import CHUNK_RECORDS, DBNFile
 from spyctl.dbn.records import Header, Records
 from spyctl.dbn.sidecars import ManifestEntries
+from spyctl.dbn.sort_times import Exclusion
 from spyctl.errors import DamagedFileError
 from spyctl.market.symbology import Mapping
 from spyctl.timing.instants import DAY, day_number
@@ -20,42 +23,14 @@ _NAME = re.compile(r".+?-(\d{8})(?:-(\d{8}))?\..+\.dbn(?:\.zst)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class Exclusion:
-    """Records to leave out because another file holds them: ``ts_recv`` from ``first_ns`` to ``last_ns``, both
-    inclusive, of some instruments, ``None`` for all."""
-
-    first_ns: int
-    last_ns: int
-    ids: frozenset[int] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Extent:
-    """How far the records of a file go.
-
-    ``records`` is ``None`` where only reading the whole file would tell; ``first_ns`` and ``last_ns`` are the
-    ``ts_recv`` of its first and last record, where the first one has none that of a record near it. ``least_ns`` is
-    the effective ``ts_recv`` of the very first record: by receipt, none is earlier. ``days`` are the UTC days
-    (since 1970-01-01) that have a record, ``None`` where only reading it would tell. ``problem`` says what is wrong
-    with the file, if anything.
-    """
-
-    records: int | None = None
-    first_ns: int | None = None
-    last_ns: int | None = None
-    least_ns: int = 0
-    days: frozenset[int] | None = None
-    problem: DamagedFileError | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class DBNFileInfo:
     """One file of the data folder, or what a live capture holds of one schema.
 
     ``first_date`` and ``last_date`` are UTC days of ``ts_recv``, both inclusive. ``naming`` knows what its instruments
     are called. ``gateway_errors`` is what the gateway of a live capture complained of; ``misnamed`` tells that the
     records are not of the days in the file's name; ``conditions`` are the days that the vendor calls anything but
-    available, with its word. ``exclusions`` is what to leave out when it is read beside other files.
+    available, with its word. ``exclusions`` is what to leave out when it is read beside other files. ``memory``
+    keeps what reading it to its end tells.
     """
 
     file: DBNFile
@@ -69,6 +44,7 @@ class DBNFileInfo:
     conditions: tuple[tuple[date, str], ...] = ()
     manifest: ManifestEntries = field(default_factory=ManifestEntries)
     exclusions: tuple[Exclusion, ...] = ()
+    memory: FileMemory | None = None
 
     @property
     def path(self) -> Path:
@@ -176,9 +152,15 @@ class DBNFileInfo:
     def chunks(self, size: int = CHUNK_RECORDS) -> Generator[Records, None, None]:
         """Yield the records like :meth:`DBNFile.chunks`; a file that looks whole, though its manifest knows of more,
         ends with :class:`DamagedFileError` too."""
-        yield from self.file.chunks(size)
+        counter = ExtentCounter() if self.memory is not None and self.extent.days is None else None
+        for records in self.file.chunks(size):
+            if counter is not None:
+                counter.add(records)
+            yield records
         if self.problem is not None:
             raise self.problem
+        if self.memory is not None and counter is not None:
+            self.memory.put({self.path: (self.file.stamp, counter.extent().as_list())})
 
     def gateway_warnings(self) -> list[str]:
         """Say what the gateway of a live capture complained of: records may be missing."""

@@ -5,15 +5,16 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-from spyctl.dbn.file_info import DBNFileInfo, Extent, archive_of, dates_in_name
+from spyctl.dbn.extent import Extent, ExtentCounter, first_time, least_recv, remembered_extent
+from spyctl.dbn.file_info import DBNFileInfo, archive_of, dates_in_name
+from spyctl.dbn.file_memory import FileMemory, Stamp
 from spyctl.dbn.instruments import DefinitionFile, Definitions, Naming
 from spyctl.dbn.reader import DBNFile
 from spyctl.dbn.records import RTYPES, CaptureSurvey, Header, Records, count_good
 from spyctl.dbn.sidecars import ManifestEntries, Sidecars
-from spyctl.dbn.sort_times import effective_recv, running_recv
+from spyctl.dbn.sort_times import effective_recv
 from spyctl.dbn.venues import holds_futures, is_known
 from spyctl.errors import DamagedFileError, OtherSchemaError
 from spyctl.market.columns import SCHEMAS
@@ -27,8 +28,10 @@ _FETCH_AGAIN = "download it again"
 class Inspector:
     """Looks at the files of a data folder with what lies beside them: job files and definitions."""
 
-    def __init__(self, sidecars: Sidecars) -> None:
+    def __init__(self, sidecars: Sidecars, memory: FileMemory) -> None:
         self._sidecars = sidecars
+        self._memory = memory
+        self.found: dict[Path, tuple[Stamp, Any]] = {}  # what is to be remembered
         self.definitions = Definitions()
 
     def inspect(self, path: Path, *, count: bool) -> list[DBNFileInfo]:
@@ -48,8 +51,16 @@ class Inspector:
         header, _ = file.header, file.dtype  # refuses other schemas
         long = header.end_ns is None or header.end_ns - header.start_ns > DAY
         whole = count or (long and dates_in_name(path) is None)  # the last day has to be known
-        extent = _read_through(file, whole=whole) if file.compressed else _ends(file)
+        extent = self._remembered(file)
+        if extent is None and (whole or not file.compressed):
+            extent = _read_through(file) if file.compressed else _ends(file)
+            if extent.days is not None and extent.problem is None:
+                self.found[path] = file.stamp, extent.as_list()
+        extent = extent or _begin(file)
         return [self._info(file, extent, None, synthetic=synthetic)]
+
+    def _remembered(self, file: DBNFile) -> Extent | None:
+        return remembered_extent(self._memory.get(file.path, file.stamp))
 
     def _manifest(self, file: DBNFile) -> ManifestEntries:
         archive = None if file.compressed else self._sidecars.listed(archive_of(file.path))
@@ -65,7 +76,7 @@ class Inspector:
             raise OtherSchemaError(str(file.path), reason)
         for schema in schemas:
             part = file.of_schema(schema)
-            yield self._info(part, _read_through(part, whole=True), survey, synthetic=synthetic)
+            yield self._info(part, _read_through(part), survey, synthetic=synthetic)
 
     def _info(self, file: DBNFile, extent: Extent, survey: CaptureSurvey | None, *, synthetic: bool) -> DBNFileInfo:
         path, header, sidecars = file.path, file.header, self._sidecars
@@ -93,6 +104,7 @@ class Inspector:
             misnamed=misnamed,
             conditions=tuple(sorted(sidecars.conditions(path.parent, first_date, last_date).items())),
             manifest=manifest,
+            memory=None if survey is not None else self._memory,
         )
 
 
@@ -107,58 +119,44 @@ def _ends(file: DBNFile) -> Extent:
     # A plain file: as many records as its length says, its first and its last one.
     problem, last = None, file.last()
     if len(last) and not count_good(last, str(file.schema)):
-        return _read_through(file, whole=True)  # only that tells where it goes wrong
+        return _read_through(file)  # only that tells where it goes wrong
     try:
         first = file.first()
     except DamagedFileError as error:
         first, problem = last[:0], error
     count = (file.size - file.header.size) // file.dtype.itemsize
-    first_ns, least_ns = (_start(file, first), _least(first)) if len(first) else (None, 0)
+    first_ns, least_ns = (_start(file, first), least_recv(first)) if len(first) else (None, 0)
     problem = problem or file.remnant()
     last_ns = _received(last)
     if first_ns is not None and last_ns is not None and first_ns // DAY < last_ns // DAY and file.size <= _SHORT:
-        return _read_through(file, whole=True)  # which of the days in between have a record
+        return _read_through(file)  # which of the days in between have a record
     return Extent(count, first_ns, last_ns, least_ns, problem=problem)
 
 
-def _read_through(file: DBNFile, *, whole: bool) -> Extent:
-    # Any other file: all of it, or its first record alone.
-    records, first_ns, newest_ns, least_ns, problem = 0, None, 0, 0, None
-    days: set[int] = set()
+def _read_through(file: DBNFile) -> Extent:
+    counter = ExtentCounter()
     try:
-        with closing(file.chunks() if whole else file.chunks(1)) as chunks:
-            for chunk in chunks:
-                if records == 0:
-                    first_ns, least_ns = _start(file, chunk), _least(chunk)
-                if not whole:
-                    return Extent(None, first_ns, least_ns=least_ns)
-                running = running_recv(effective_recv(chunk), newest_ns)
-                newest_ns = int(running[-1])
-                days.update(np.unique(running[running > 0] // DAY).tolist())
-                records += len(chunk)
+        for records in file.chunks():
+            counter.add(records)
     except DamagedFileError as error:
-        problem = error
-    return Extent(records, first_ns, newest_ns or None, least_ns, frozenset(days), problem)
+        return counter.extent(error)
+    return counter.extent()
+
+
+def _begin(file: DBNFile) -> Extent:
+    # A compressed file of which only the beginning is read.
+    try:
+        first = file.first()
+    except DamagedFileError as error:
+        return Extent(0, problem=error)
+    return Extent(None, _start(file, first), least_ns=least_recv(first)) if len(first) else Extent(0)
 
 
 def _start(file: DBNFile, first: Records) -> int | None:
-    # The ts_recv of the first record. One that has no time at all, or no ts_recv, tells little of the day: then it is
-    # the first time that any record near it has.
-    ts_recv = int(first["ts_recv"].view("i8")[0])
-    if ts_recv > 0:
-        return ts_recv
+    if (ns := first_time(first)) is not None and first["ts_recv"].view("i8")[0] > 0:
+        return ns
     with closing(file.chunks()) as chunks:
-        records = next(chunks)
-    for name in ("ts_recv", "ts_event"):
-        times = records[name].view("i8")
-        if (times > 0).any():
-            return int(times[times > 0][0])
-    return None
-
-
-def _least(first: Records) -> int:
-    # No running maximum of ts_recv in the file is smaller: that of its first record.
-    return max(0, int(effective_recv(first[:1])[0]))
+        return first_time(next(chunks))
 
 
 def _received(last: Records) -> int | None:

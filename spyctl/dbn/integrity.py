@@ -1,17 +1,15 @@
 """Whether a file is what the vendor sent: its structure from end to end, its size and sha256 in the manifest."""
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import orjson
 import zstandard
-from platformdirs.unix import Unix
 
 from spyctl.dbn.file_info import DBNFileInfo, archive_of
+from spyctl.dbn.file_memory import FileMemory, open_memory
 from spyctl.dbn.reader import DBNFile
 from spyctl.dbn.records import Records
 from spyctl.dbn.sidecars import ManifestEntries
@@ -31,53 +29,31 @@ class FileCheck:
     problem: DamagedFileError | None
 
 
-@dataclass(slots=True)
 class KnownHashes:
     """The sha256 of files hashed before, remembered until the size or time of a file changes."""
 
-    path: Path
-    _entries: dict[str, list[object]] | None = field(default=None)
+    def __init__(self, memory: FileMemory) -> None:
+        self._memory = memory
 
     def of(self, path: Path, advance: Callable[[int], None]) -> str:
         """Return the sha256 of a file, read only where it has changed; ``advance`` is told the bytes read."""
         status = path.stat()
-        key, stamp = str(path.resolve()), [status.st_size, status.st_mtime_ns]
-        entries = self._load()
-        known = entries.get(key)
-        if isinstance(known, list) and known[:2] == stamp:
-            return str(known[2])
+        stamp = status.st_size, status.st_mtime_ns
+        known = self._memory.get(path, stamp)
+        if isinstance(known, str):
+            return known
         digest = hashlib.sha256()
         with path.open("rb") as file:
             while data := file.read(_READ):
                 digest.update(data)
                 advance(len(data))
-        entries[key] = [*stamp, digest.hexdigest()]
-        self._save(entries)
+        self._memory.put({path: (stamp, digest.hexdigest())})
         return digest.hexdigest()
-
-    def _load(self) -> dict[str, list[object]]:
-        if self._entries is None:
-            try:
-                document = orjson.loads(self.path.read_bytes())
-            except (OSError, ValueError):
-                document = {}
-            self._entries = document if isinstance(document, dict) else {}
-        return self._entries
-
-    def _save(self, entries: dict[str, list[object]]) -> None:
-        # Only a saving of time: where it cannot be kept, files are hashed again.
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            part = self.path.with_suffix(f".{os.getpid()}")
-            part.write_bytes(orjson.dumps(entries))
-            part.replace(self.path)
-        except OSError:
-            pass
 
 
 def known_hashes() -> KnownHashes:
     """Open the memory of hashes in the user's cache folder."""
-    return KnownHashes(Unix("spyctl").user_cache_path / "sha256.json")
+    return KnownHashes(open_memory("sha256"))
 
 
 class Checkable(Protocol):

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
-from spyctl.dbn.file_info import DBNFileInfo, Exclusion
+from spyctl.dbn.file_info import DBNFileInfo
+from spyctl.dbn.sort_times import Exclusion
 from spyctl.errors import DamagedFileError
 from spyctl.timing.instants import DAY
 

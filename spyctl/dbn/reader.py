@@ -82,7 +82,7 @@ class DBNFile:
         self.path = path
         with closing(_open(path)) as file:
             status = os.fstat(file.fileno())
-            self.size = status.st_size
+            self.size, self.stamp = status.st_size, (status.st_size, status.st_mtime_ns)
             self._inode = status.st_dev, status.st_ino
             reader = self._reader(file)
             self.compressed = isinstance(reader, ZstdReader)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spyctl.dbn.file_info import Exclusion
 from spyctl.market.columns import Rows
 from spyctl.market.symbology import SymbolChoice, SymbolMap
 from spyctl.timing.instants import DAY, MAX_INSTANT, SECOND
@@ -21,6 +20,16 @@ _DAY_BITS = 24
 
 Int64s = NDArray[np.int64]
 Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """Records to leave out because another file holds them: ``ts_recv`` from ``first_ns`` to ``last_ns``, both
+    inclusive, of some instruments, ``None`` for all."""
+
+    first_ns: int
+    last_ns: int
+    ids: frozenset[int] | None
 
 
 @dataclass(frozen=True, slots=True)

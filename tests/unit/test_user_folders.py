@@ -7,7 +7,7 @@ import pytest
 from spyctl.bus.access import contexts
 from spyctl.bus.embedded import default_store
 from spyctl.cli.framework.settings import user_file
-from spyctl.dbn.integrity import known_hashes
+from spyctl.dbn.file_memory import open_memory
 from spyctl.errors import path_text
 
 
@@ -20,7 +20,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def hash_memory() -> Path:
-    return known_hashes().path
+    return open_memory("sha256").path
 
 
 def test_folders_are_hidden_ones_in_the_home_folder_unless_named(home: Path) -> None:

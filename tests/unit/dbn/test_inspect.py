@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from spyctl.dbn.catalog import scan
+from spyctl.dbn.file_memory import open_memory
 from spyctl.dbn.inspect import Inspector
 from spyctl.dbn.sidecars import Sidecars
 from spyctl.errors import DamagedFileError, OtherSchemaError
@@ -23,14 +24,14 @@ def trades(*numbers: int) -> list[object]:
 @pytest.mark.parametrize("whole", [True, False])
 def test_a_compressed_file_is_counted_only_where_it_is_asked_for(tmp_path: Path, whole: bool) -> None:
     path = write_file(tmp_path, "trades", trades(*range(30)), compressed=True)
-    (info,) = Inspector(Sidecars(tmp_path)).inspect(path, count=whole)
+    (info,) = Inspector(Sidecars(tmp_path), open_memory("extents")).inspect(path, count=whole)
     assert (info.records, info.first_ns) == (30 if whole else None, T0 + 100_000)
     assert info.last_ns == (T0 + 29 * MS + 100_000 if whole else None)
 
 
 def test_the_ends_of_a_plain_file_are_read_and_its_records_counted_by_its_length(tmp_path: Path) -> None:
     path = write_file(tmp_path, "trades", trades(*range(30)))
-    (info,) = Inspector(Sidecars(tmp_path)).inspect(path, count=False)
+    (info,) = Inspector(Sidecars(tmp_path), open_memory("extents")).inspect(path, count=False)
     assert (info.records, info.first_ns, info.last_ns, info.problem) == (
         30, T0 + 100_000, T0 + 29 * MS + 100_000, None,
     )  # fmt: skip
@@ -40,7 +41,7 @@ def test_a_file_of_another_schema_is_refused_with_its_name(tmp_path: Path) -> No
     path = tmp_path / "x.dbn"
     path.write_bytes(metadata("mbp-1"))
     with pytest.raises(OtherSchemaError, match="holds mbp-1, not trades or mbp-10"):
-        Inspector(Sidecars(tmp_path)).inspect(path, count=True)
+        Inspector(Sidecars(tmp_path), open_memory("extents")).inspect(path, count=True)
 
 
 def test_files_of_a_name_of_their_own_end_where_their_records_do(
@@ -109,7 +110,7 @@ def test_datasets_that_hold_no_futures_are_refused_by_name(
     path = tmp_path / "x.dbn"
     path.write_bytes(content([trade()], metadata("trades")).replace(b"GLBX.MDP3", dataset.encode()))
     with pytest.raises(error) as caught:
-        Inspector(Sidecars(tmp_path)).inspect(path, count=True)
+        Inspector(Sidecars(tmp_path), open_memory("extents")).inspect(path, count=True)
     assert (type(caught.value), caught.value.reason) == (error, reason)
 
 

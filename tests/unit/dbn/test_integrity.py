@@ -10,6 +10,7 @@ import zstandard
 
 from spyctl.dbn.catalog import scan
 from spyctl.dbn.file_info import DBNFileInfo
+from spyctl.dbn.file_memory import FileMemory
 from spyctl.dbn.integrity import KnownHashes, check_file
 from tests.support.records import MS, T0, content, metadata, trade, write_file, zstd_frames
 
@@ -18,7 +19,7 @@ TRADES = [trade(T0 + i * MS) for i in range(400)]
 
 @pytest.fixture
 def hashes(tmp_path: Path) -> KnownHashes:
-    return KnownHashes(tmp_path / "cache" / "sha256.json")
+    return KnownHashes(FileMemory(tmp_path / "cache" / "sha256.json"))
 
 
 def only(root: Path) -> DBNFileInfo:
@@ -36,11 +37,11 @@ def test_a_good_file_is_good_by_its_hash_and_read_once(tmp_path: Path, hashes: K
     assert (found.by, found.problem, sum(done)) == ("sha256", None, path.stat().st_size)
 
     read: list[int] = []
-    KnownHashes(hashes.path).of(path, read.append)
+    KnownHashes(FileMemory(tmp_path / "cache" / "sha256.json")).of(path, read.append)
     assert read == []  # remembered
     status = path.stat()
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
-    KnownHashes(hashes.path).of(path, read.append)
+    KnownHashes(FileMemory(tmp_path / "cache" / "sha256.json")).of(path, read.append)
     assert sum(read) == status.st_size  # until it changes
     entry["hash"] = "sha256:" + "0" * 64
     (path.parent / "manifest.json").write_text(json.dumps({"files": [entry]}))
@@ -74,7 +75,7 @@ def test_a_hash_that_differs_says_where_if_the_records_tell(tmp_path: Path) -> N
     at = len(good) - 50 * 48
     path.write_bytes(good[:at] + bytes(48) + good[at + 48 :])
     (info,) = scan(tmp_path).files
-    problem = check_file(info, KnownHashes(tmp_path / "hashes.json"), lambda _: None).problem
+    problem = check_file(info, KnownHashes(FileMemory(tmp_path / "hashes.json")), lambda _: None).problem
     assert problem is not None
     assert (problem.offset, problem.records) == (at, 50)
     assert "sha256" in problem.message
