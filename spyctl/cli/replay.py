@@ -71,7 +71,7 @@ def replay(
     show_plan(reporter, plan, request)
     if result.dry_run and result.as_json:
         write(orjson.dumps(plan_document(plan, request), option=orjson.OPT_INDENT_2).decode())
-    if plan.exact and plan.first_ns is None and not any(info.problem for info in plan.infos):
+    if plan.volume.exact and plan.volume.first_ns is None and not any(info.problem for info in plan.infos):
         raise NoDataError("no event lies in that range", "spyctl time-range --date D --schema S shows what does")
     if result.dry_run:
         return ExitCode.OK

@@ -110,13 +110,14 @@ def _free_bytes(target: Target) -> int | None:
 
 
 def _events_text(plan: Plan) -> str:
-    parts = [count(schema, number) for schema, number in reversed(plan.events.items()) if number]
-    about = "" if plan.exact else "at most about " if plan.selection.symbols else "about "
+    parts = [count(schema, number) for schema, number in reversed(plan.volume.events.items()) if number]
+    about = "" if plan.volume.exact else "at most about " if plan.selection.symbols else "about "
+    about = about if plan.volume.known else "unknown how many events, at most "
     symbols = plan.selection.symbols or plan.symbols
     more = f" and {len(symbols) - 3:,} more" if len(symbols) > 3 else ""
     of = f" of {', '.join(symbols[:3])}{more}" if symbols else ""
     tail = ", synthetic" if plan.synthetic else ""
-    return f"{about}{count('events', sum(plan.events.values()))}: {' + '.join(parts) or 'none'}{of}{tail}"
+    return f"{about}{count('events', sum(plan.volume.events.values()))}: {' + '.join(parts) or 'none'}{of}{tail}"
 
 
 def show_plan(reporter: Reporter, plan: Plan, request: Request) -> None:
@@ -136,9 +137,9 @@ def _range_lines(plan: Plan, request: Request) -> list[str]:
     dates = ", ".join(map(str, plan.dates[:3])) + (f" … {plan.dates[-1]}" if len(plan.dates) > 3 else "")
     if len(plan.dates) > 3:
         dates += f" ({len(plan.dates)} dates)"
-    if plan.first_ns is None or plan.last_ns is None:
+    if plan.volume.first_ns is None or plan.volume.last_ns is None:
         return [f"{dates}  no events in range"]
-    start_ns, end_ns = whole_seconds(plan.first_ns, plan.last_ns)
+    start_ns, end_ns = whole_seconds(plan.volume.first_ns, plan.volume.last_ns)
     start_ns = plan.selection.start_ns if request.input.start is not None else start_ns
     end_ns = plan.selection.end_ns if request.input.end is not None else end_ns
     day = plan.dates[0] if len(plan.dates) == 1 else None
@@ -147,12 +148,13 @@ def _range_lines(plan: Plan, request: Request) -> list[str]:
         lines = [f"{dates}  {utc} UTC  ({new_york} New York)"]
     else:
         lines = [dates, f"{utc} UTC", f"{new_york} New York"]
-    span, about = duration_text(plan.last_ns - plan.first_ns), "" if plan.exact else "about "
-    takes = f"takes {about}{duration_text(plan.wall_ns)} and " if plan.wall_ns is not None else ""
+    span, about = duration_text(plan.volume.last_ns - plan.volume.first_ns), "" if plan.volume.exact else "about "
+    takes = f"takes {about}{duration_text(plan.volume.wall_ns)} and " if plan.volume.wall_ns is not None else ""
     free = _free_bytes(request.target) if request.sink is SinkKind.NATS else None
     room = f" ({size_text(free)} free)" if free is not None else ""
     where = "stream" if request.sink is SinkKind.NATS else "output"
-    adds = f"adds {size_text(plan.stream_bytes)} to the {where}{room}"
+    at_most = "" if plan.volume.known else "at most "
+    adds = f"adds {at_most}{size_text(plan.stream_bytes)} to the {where}{room}"
     return [*lines, _events_text(plan), f"{about}{span} at {request.options.speed} {takes}{adds}"]
 
 
@@ -190,15 +192,16 @@ def plan_document(plan: Plan, request: Request) -> dict[str, Any]:
         "conditions": {str(day): word for info in plan.infos for day, word in info.conditions},
         "synthetic": plan.synthetic,
         "symbols": plan.symbols,
-        "first_ns": plan.first_ns,
-        "first_utc": utc_text(plan.first_ns) if plan.first_ns is not None else None,
-        "last_ns": plan.last_ns,
-        "last_utc": utc_text(plan.last_ns) if plan.last_ns is not None else None,
-        "events": sum(plan.events.values()),
-        "by_schema": plan.events,
-        "exact": plan.exact,
+        "first_ns": plan.volume.first_ns,
+        "first_utc": utc_text(plan.volume.first_ns) if plan.volume.first_ns is not None else None,
+        "last_ns": plan.volume.last_ns,
+        "last_utc": utc_text(plan.volume.last_ns) if plan.volume.last_ns is not None else None,
+        "events": sum(plan.volume.events.values()) if plan.volume.known else None,
+        "by_schema": plan.volume.events if plan.volume.known else None,
+        "events_at_most": sum(plan.volume.at_most.values()),
+        "exact": plan.volume.exact,
         "speed_asked": request.options.speed.number,
-        "wall_s": plan.wall_ns / 1e9 if plan.wall_ns is not None else None,
-        "stream_bytes": plan.stream_bytes,
+        "wall_s": plan.volume.wall_ns / 1e9 if plan.volume.wall_ns is not None else None,
+        "stream_bytes": plan.stream_bytes if plan.volume.known else None,
         "free_bytes": _free_bytes(request.target),
     }

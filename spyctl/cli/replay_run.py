@@ -148,9 +148,10 @@ async def _check_space(plan: Plan, request: Request, reached: Reached) -> None:
         if limit < 0:
             return
         free, place = max(0, limit - info.get("storage", 0)), f"JetStream at {reached.connection.url}"
-    if plan.stream_bytes > free:
+    if not plan.fits(free):
+        about = "about" if plan.volume.known else "up to"
         raise NoSpaceError(
-            f"{place} has {size_text(free)} free, this replay needs about {size_text(plan.stream_bytes)}",
+            f"{place} has {size_text(free)} free, this replay needs {about} {size_text(plan.stream_bytes)}",
             "--start and --end for less of the day, or free some space (spyctl server reset)",
         )
 
@@ -195,15 +196,15 @@ async def _shown(
 ) -> AsyncIterator[None]:
     # Shows the replay while it goes on.
     stream, consumers = destination.stream, destination.consumers
-    played = [schema for schema in request.input.schemas if plan.events[schema]]
+    played = [schema for schema in request.input.schemas if plan.volume.events[schema]]
     scene = Scene(
         title=f"{plan.dates[0]}{f' … {plan.dates[-1]}' if len(plan.dates) > 1 else ''}",
         what=f"{' + '.join(played)} of {', '.join(plan.symbols[:3])}",
         synthetic=plan.synthetic,
         where=destination.where,
         stream=stream,
-        first_ns=plan.first_ns or 0,
-        last_ns=plan.last_ns or 0,
+        first_ns=plan.volume.first_ns or 0,
+        last_ns=plan.volume.last_ns or 0,
     )
     view = ReplayView(replay, scene, (lambda: consumers.now) if consumers is not None else None)
     # Events that scroll by on the same terminal leave no place for a display.

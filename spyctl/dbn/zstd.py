@@ -7,7 +7,7 @@ frame ends is whole as far as it can tell. Layout: RFC 8878, section 3.1.
 import mmap
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import zstandard
 
@@ -78,14 +78,33 @@ class ZstdReader:
         return DamagedFileError(self._path, reason, offset=self._consumed, remedy=_FETCH_AGAIN)
 
 
+class Frame(NamedTuple):
+    """One frame: where it lies, how many bytes it says that it unpacks to, if it does, and how many it has at most."""
+
+    start: int
+    end: int
+    content: int | None
+    content_at_most: int
+
+
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """The frames of a file: how many are whole, what is wrong behind them, if anything, and how many bytes they unpack
-    to, ``None`` where they do not say."""
+    """The frames of a file that are whole, and what is wrong behind them, if anything."""
 
-    whole: int
+    whole: tuple[Frame, ...]
     problem: DamagedFileError | None
-    content: int | None
+
+    @property
+    def content(self) -> int | None:
+        """How many bytes they unpack to, ``None`` where they do not say, or are not all."""
+        if self.problem is not None or any(frame.content is None for frame in self.whole):
+            return None
+        return sum(frame.content or 0 for frame in self.whole)
+
+    @property
+    def content_at_most(self) -> int:
+        """How many bytes they unpack to at most."""
+        return sum(frame.content_at_most for frame in self.whole)
 
 
 def is_zstd(start: bytes) -> bool:
@@ -96,7 +115,7 @@ def is_zstd(start: bytes) -> bool:
 def walk_frames(path: Path) -> Frames:
     """Follow the frames of a file to its end. Raises :class:`DamagedFileError` where it cannot be opened."""
     if path.is_file() and not path.stat().st_size:
-        return Frames(0, DamagedFileError(str(path), "empty", remedy=_FETCH_AGAIN), None)
+        return Frames((), DamagedFileError(str(path), "empty", remedy=_FETCH_AGAIN))
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return _walk(data, str(path))
@@ -105,17 +124,18 @@ def walk_frames(path: Path) -> Frames:
 
 
 def _walk(data: mmap.mmap, path: str) -> Frames:
-    at, whole, size = 0, 0, len(data)
-    content: int | None = 0
+    at, size = 0, len(data)
+    whole: list[Frame] = []
     while at < size:
         try:
-            end = _frame_end(data, at, size)
+            end, blocks = _frame_end(data, at, size)
         except _BadFrameError as error:
-            return Frames(whole, DamagedFileError(path, error.reason, offset=error.offset, remedy=_FETCH_AGAIN), None)
-        stated = _content(data[at : at + 18])
-        content = content + stated if content is not None and stated is not None else None
-        at, whole = end, whole + 1
-    return Frames(whole, None, content)
+            problem = DamagedFileError(path, error.reason, offset=error.offset, remedy=_FETCH_AGAIN)
+            return Frames(tuple(whole), problem)
+        content = _content(data[at : at + 18])
+        whole.append(Frame(at, end, content, content if content is not None else blocks * _MAX_BLOCK))
+        at = end
+    return Frames(tuple(whole), None)
 
 
 class _BadFrameError(Exception):
@@ -136,8 +156,9 @@ def _content(start: bytes) -> int | None:
     return size if size >= 0 else None
 
 
-def _frame_end(data: mmap.mmap, at: int, size: int) -> int:
-    # Where the frame that begins at ``at`` ends; raises where the file ends first, or no frame can be.
+def _frame_end(data: mmap.mmap, at: int, size: int) -> tuple[int, int]:
+    # Where the frame that begins at ``at`` ends, and how many blocks it has; raises where the file ends first, or no
+    # frame can be.
     cut_short, no_frame = _BadFrameError("cut short", size), _BadFrameError("not a zstd frame", at)
     if size - at < 5:
         raise cut_short if MAGIC.startswith(data[at : at + 4]) else no_frame
@@ -145,14 +166,14 @@ def _frame_end(data: mmap.mmap, at: int, size: int) -> int:
         end = at + 8 + int.from_bytes(data[at + 4 : at + 8], "little")
         if end > size:
             raise cut_short
-        return end
+        return end, 0
     if data[at : at + 4] != MAGIC:
         raise no_frame
     descriptor = data[at + 4]
     single = descriptor >> 5 & 1
     content = (single, 2, 4, 8)[descriptor >> 6]
     place = at + 5 + (1 - single) + (0, 1, 2, 4)[descriptor & 3] + content
-    last = False
+    last, blocks = False, 0
     while not last:
         if place + 3 > size:
             raise cut_short
@@ -161,7 +182,8 @@ def _frame_end(data: mmap.mmap, at: int, size: int) -> int:
         if kind == 3 or (kind != 1 and length > _MAX_BLOCK):
             raise _BadFrameError("not a zstd frame", place)
         place += 3 + (1 if kind == 1 else length)
+        blocks += 1
     place += 4 * (descriptor >> 2 & 1)
     if place > size:
         raise cut_short
-    return place
+    return place, blocks

@@ -186,7 +186,8 @@ async def test_too_little_room_on_the_server_is_an_error_before_anything_is_publ
     try:
         asked = request(data, server.url.replace("nats://", "nats://a:a@"))
         plan = plan_request(asked)
-        large = replace(plan, events={"trades": 10**9})
+        events = {"trades": 10**9}
+        large = replace(plan, volume=replace(plan.volume, events=events, at_most=events))
         with pytest.raises(NoSpaceError, match="has 5.00 MB free, this replay needs about"):
             await run_replay(asked, large, Reporter(stderr))
     finally:
@@ -210,7 +211,7 @@ def test_a_roll_is_reported_when_its_time_is_played(stderr: io.StringIO) -> None
 
 def test_damage_is_reported_with_what_was_published_before_it(stderr: io.StringIO) -> None:
     _show_damage(
-        Reporter(stderr), DamagedFileError("a.dbn", "cut short", offset=96, records=1_234, remedy="fetch it again")
+        Reporter(stderr), DamagedFileError("a.dbn", "cut short", offset=96, records=1_234, remedy="fetch it again"), []
     )
     _show_damage(Reporter(stderr), DamagedFileError("b.dbn", "not DBN", remedy="fetch it again"))
     assert stderr.getvalue().splitlines() == [

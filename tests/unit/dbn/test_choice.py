@@ -187,7 +187,7 @@ def test_a_parent_means_the_futures_of_its_root(tmp_path: Path) -> None:
     records = [one for n in range(1, 5) for one in trades(n, ids=n)]
     write_file(tmp_path, "trades", records, mappings=mappings)
     plan = plan_of(tmp_path, symbols=("ES.FUT",))
-    assert plan.events["trades"] == 3
+    assert plan.volume.events["trades"] == 3
 
 
 def test_several_datasets_are_never_mixed(tmp_path: Path) -> None:

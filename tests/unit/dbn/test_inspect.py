@@ -56,7 +56,7 @@ def test_files_of_a_name_of_their_own_end_where_their_records_do(
     assert [(info.first_date, info.last_date) for info in infos] == [
         (DAY + timedelta(n), DAY + timedelta(n)) for n in range(3)
     ]
-    assert sum(plan_of(tmp_path).events.values()) == 30
+    assert sum(plan_of(tmp_path).volume.events.values()) == 30
 
 
 @pytest.mark.parametrize("compressed", [False, True])

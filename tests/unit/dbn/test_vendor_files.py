@@ -316,7 +316,7 @@ def test_a_parent_file_and_what_is_picked_of_it(tmp_path: Path, words: tuple[str
     assert {event.symbol for event in found} == symbols
     assert reading.read == len(found) == 10 * len(symbols)
     plan = plan_of(tmp_path, symbols=words)
-    assert sum(plan.events.values()) == len(found)
+    assert sum(plan.volume.events.values()) == len(found)
 
 
 def test_all_symbols_without_a_mapping_are_read_by_their_ids(tmp_path: Path) -> None:
@@ -396,7 +396,7 @@ def test_a_definition_file_names_what_the_header_leaves_out(tmp_path: Path) -> N
     names = Counter(event.symbol for event in read(scan(tmp_path).files)[0])
     assert names == {"ES": 10, "ESH6": 1, "ESM6": 1}
     assert len(read(scan(tmp_path).files, ["ESH6"])[0]) == 1
-    assert plan_of(tmp_path, symbols=("ESH6",)).events["trades"] == 1
+    assert plan_of(tmp_path, symbols=("ESH6",)).volume.events["trades"] == 1
 
 
 @pytest.mark.parametrize("text", ["", "null", '{"result": null}', '{"result": []}', "{"])
@@ -459,7 +459,7 @@ def test_a_holiday_is_silent_from_its_snapshot_until_the_evening(tmp_path: Path)
     times = time_range(files_for_day(infos, DAY, tmp_path), DAY)
     assert (times.snapshots, times.first_ns, times.last_ns) == (1, evening, evening + 4 * MS)
     plan = plan_of(tmp_path, speed=1.0, max_quiet_ns=60 * SECOND)
-    assert plan.wall_ns == 60 * SECOND + 4 * MS
+    assert plan.volume.wall_ns == 60 * SECOND + 4 * MS
 
 
 def test_a_sunday_of_one_hour_with_several_snapshots_at_the_weekly_start(tmp_path: Path) -> None:

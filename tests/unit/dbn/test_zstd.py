@@ -35,7 +35,7 @@ def test_frames_are_followed_without_unpacking(tmp_path: Path) -> None:
         path.write_bytes(data[:length])
         problem = walk_frames(path).problem
         assert (problem is None) == (length in ends or length == len(data)), length
-    assert walk_frames(path).whole == 11
+    assert len(walk_frames(path).whole) == 11
 
 
 @given(
@@ -53,7 +53,8 @@ def test_any_frames_of_the_real_compressor_are_whole_and_anything_behind_them_is
     whole = b"".join(map(compressor.compress, pieces)) + b"\x50\x2a\x4d\x18\x03\x00\x00\x00abc"
     path.write_bytes(whole + tail)
     frames = walk_frames(path)
-    assert frames.whole == len(pieces) + 1
+    assert len(frames.whole) == len(pieces) + 1
+    assert frames.content_at_most >= sum(map(len, pieces))
     assert (frames.problem is None) == (not tail)
 
 
@@ -112,11 +113,11 @@ def test_the_walk_says_where_the_frames_end(tmp_path: Path, tail: bytes, reason:
     path = tmp_path / "x.zst"
     path.write_bytes(zstandard.compress(b"12345") + tail)
     frames = walk_frames(path)
-    assert (frames.whole, frames.content) == (1, None)
+    assert (len(frames.whole), frames.content) == (1, None)
     assert frames.problem is not None
     assert (frames.problem.reason, frames.problem.offset) == (reason, path.stat().st_size - back)
     path.write_bytes(zstandard.compress(b"12345") * 2)
-    assert (walk_frames(path).whole, walk_frames(path).content) == (2, 10)
+    assert (len(walk_frames(path).whole), walk_frames(path).content) == (2, 10)
 
 
 def test_a_zstd_file_is_told_by_its_first_bytes() -> None:

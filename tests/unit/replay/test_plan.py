@@ -3,8 +3,6 @@
 from datetime import date
 from pathlib import Path
 
-import pytest
-
 from spyctl.dbn.sort_times import Selection
 from spyctl.replay.plan import fingerprints
 from spyctl.timing.instants import SECOND
@@ -20,15 +18,15 @@ def test_a_plan_counts_what_is_in_range(tmp_path: Path) -> None:
     write_file(tmp_path, "mbp-10", BOOKS, compressed=True)
     plan = plan_of(tmp_path, [], Selection(start_ns=T0, end_ns=T0 + 5 * MS), speed=0.001)
 
-    assert plan.events == {"trades": 5, "mbp-10": 5}
-    assert (plan.first_ns, plan.last_ns, plan.wall_ns) == (T0, T0 + 4 * MS, 4 * SECOND)
-    assert plan.exact
+    assert plan.volume.events == {"trades": 5, "mbp-10": 5}
+    assert (plan.volume.first_ns, plan.volume.last_ns, plan.volume.wall_ns) == (T0, T0 + 4 * MS, 4 * SECOND)
+    assert plan.volume.exact
 
 
 def test_a_plan_knows_that_quiet_stretches_are_shortened(tmp_path: Path) -> None:
     write_file(tmp_path, "trades", [trade(T0), trade(T0 + 100 * SECOND), trade(T0 + 101 * SECOND)])
     plan = plan_of(tmp_path, speed=1.0, max_quiet_ns=5 * SECOND)
-    assert plan.wall_ns == 6 * SECOND
+    assert plan.volume.wall_ns == 6 * SECOND
 
 
 def test_a_trading_day_counts_the_events_of_two_files(tmp_path: Path) -> None:
@@ -37,36 +35,32 @@ def test_a_trading_day_counts_the_events_of_two_files(tmp_path: Path) -> None:
     write_file(tmp_path, "trades", TRADES)
     plan = plan_of(tmp_path, trading_day=DAY)
     assert plan.dates == (eve, DAY)
-    assert plan.events["trades"] == 11
+    assert plan.volume.events["trades"] == 11
 
 
 def test_a_count_ends_the_plan_with_trades_before_books_of_the_same_time(tmp_path: Path) -> None:
     write_file(tmp_path, "trades", TRADES)
     write_file(tmp_path, "mbp-10", BOOKS)
     plan = plan_of(tmp_path, selection=Selection(start_ns=T0), count=5)
-    assert plan.events == {"trades": 3, "mbp-10": 2}
-    assert plan.last_ns == T0 + 2 * MS
+    assert plan.volume.events == {"trades": 3, "mbp-10": 2}
+    assert plan.volume.last_ns == T0 + 2 * MS
 
 
 def test_the_speed_divides_the_wall_time_and_max_has_none(tmp_path: Path) -> None:
     write_file(tmp_path, "trades", TRADES)
-    assert plan_of(tmp_path, speed=2.0).wall_ns == 9 * MS // 2
-    assert plan_of(tmp_path, speed=0).wall_ns is None
-
-
-def test_large_files_are_estimated_by_their_share_of_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("spyctl.replay.plan.SCAN_BYTES", 0)
-    write_file(tmp_path, "trades", [trade(T0 + i * SECOND, T0 + i * SECOND) for i in range(11)])
-    plan = plan_of(tmp_path, selection=Selection(start_ns=T0, end_ns=T0 + 5 * SECOND), max_quiet_ns=SECOND)
-    assert (plan.exact, plan.first_ns, plan.last_ns) == (False, T0, T0 + 5 * SECOND)
-    assert plan.events == {"trades": round(11 / 2), "mbp-10": 0}
-    assert plan.wall_ns == 5 * SECOND
+    assert plan_of(tmp_path, speed=2.0).volume.wall_ns == 9 * MS // 2
+    assert plan_of(tmp_path, speed=0).volume.wall_ns is None
 
 
 def test_nothing_in_range_has_no_first_event(tmp_path: Path) -> None:
     write_file(tmp_path, "trades", TRADES)
     plan = plan_of(tmp_path, selection=Selection(end_ns=T0))
-    assert (plan.first_ns, plan.last_ns, sum(plan.events.values()), plan.exact) == (None, None, 0, True)
+    assert (plan.volume.first_ns, plan.volume.last_ns, sum(plan.volume.events.values()), plan.volume.exact) == (
+        None,
+        None,
+        0,
+        True,
+    )
 
 
 def test_a_fingerprint_changes_with_the_bytes_and_with_the_names_of_instruments(tmp_path: Path) -> None:

@@ -1,0 +1,46 @@
+"""Records by number, and the first one of a time, in plain and in packed files."""
+
+from pathlib import Path
+
+import pytest
+import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spyctl.dbn.places import count_at_most, find_places
+from spyctl.dbn.reader import DBNFile
+from tests.support.records import T0, content, metadata, trade, write_file, zstd_frames
+
+TIMES = [T0 + i // 3 * 10 for i in range(300)]
+RECORDS = [trade(ns, ns) for ns in TIMES]
+
+
+@settings(max_examples=25)
+@given(st.booleans(), st.lists(st.integers(-20, 1_100), min_size=1, max_size=5), st.integers(500, 6_000))
+def test_the_first_record_of_a_time_is_found(
+    tmp_path_factory: pytest.TempPathFactory, compressed: bool, shifts: list[int], frame_bytes: int
+) -> None:
+    head = metadata("trades")
+    data = content(RECORDS, head)
+    path = tmp_path_factory.mktemp("places") / "x.dbn"
+    path.write_bytes(zstd_frames(data, len(head), frame_bytes) if compressed else data)
+    places = find_places(DBNFile(path))
+    assert places is not None
+    assert places.count == 300
+    for shift in shifts:
+        assert places.first_from(T0 + shift) == sum(ns < T0 + shift for ns in TIMES)
+
+
+def test_frames_that_do_not_say_their_size_and_captures_give_no_places(tmp_path: Path) -> None:
+    path = tmp_path / "x.dbn.zst"
+    data = content(RECORDS, metadata("trades"))
+    writer = zstandard.ZstdCompressor(write_content_size=False).compressobj()
+    path.write_bytes(writer.compress(data) + writer.flush())
+    assert find_places(DBNFile(path)) is None
+    assert 300 <= count_at_most(DBNFile(path)) < 300 + (1 << 17) // 48
+    path.write_bytes(content(RECORDS, metadata(None, symbols=())))
+    assert find_places(DBNFile(path)) is None
+
+
+def test_a_plain_file_holds_what_its_length_says(tmp_path: Path) -> None:
+    assert count_at_most(DBNFile(write_file(tmp_path, "trades", RECORDS))) == 300
