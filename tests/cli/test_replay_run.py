@@ -213,7 +213,7 @@ def test_damage_is_reported_with_what_was_published_before_it(stderr: io.StringI
     _show_damage(
         Reporter(stderr), DamagedFileError("a.dbn", "cut short", offset=96, records=1_234, remedy="fetch it again"), []
     )
-    _show_damage(Reporter(stderr), DamagedFileError("b.dbn", "not DBN", remedy="fetch it again"))
+    _show_damage(Reporter(stderr), DamagedFileError("b.dbn", "not DBN", remedy="fetch it again"), [])
     assert stderr.getvalue().splitlines() == [
         "error: a.dbn: cut short at byte 96",
         "  try: fetch it again; what is whole (1,234 records) is published, acked",
