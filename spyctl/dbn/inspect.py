@@ -75,7 +75,7 @@ class Inspector:
             reason = "holds mixed records of a live capture, no trades or mbp-10 among them"
             raise OtherSchemaError(str(file.path), reason)
         for schema in schemas:
-            part = file.of_schema(schema)
+            part = file.of_schema(schema, survey.epochs)
             yield self._info(part, _read_through(part), survey, synthetic=synthetic)
 
     def _info(self, file: DBNFile, extent: Extent, survey: CaptureSurvey | None, *, synthetic: bool) -> DBNFileInfo:

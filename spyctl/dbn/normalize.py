@@ -23,17 +23,15 @@ from numpy.typing import NDArray
 
 from spyctl.dbn.sort_times import (
     Int64s,
-    Selection,
     Sequencer,
     SortTimes,
-    instrument_days,
+    instrument_keys,
     is_snapshot,
-    split_instrument_day,
+    split_instrument_key,
 )
 from spyctl.dbn.venues import exchanges
 from spyctl.market.columns import DTYPES, UNDEF_PRICE, Names, Rows
 from spyctl.market.symbology import SymbolMap, is_continuous
-from spyctl.timing.instants import DAY
 
 
 @dataclass(slots=True)
@@ -54,13 +52,14 @@ class Normalizer:
         schema: str,
         symbols: SymbolMap,
         names: Names,
-        selection: Selection,
+        sequencer: Sequencer,
         on_front: Callable[[str, int, int], None] | None = None,
     ) -> None:
-        """``on_front`` is told the name, instrument id and day of each continuous symbol met."""
+        """``symbols`` names the instruments; ``on_front`` is told name, instrument id and day of each continuous symbol
+        met."""
         self.schema = schema
         self._dataset = dataset
-        self.sequencer = Sequencer(selection, symbols)
+        self.sequencer = sequencer
         self.counts = RecordCounts()
         self._symbols = symbols
         self._names = names
@@ -81,7 +80,7 @@ class Normalizer:
         rows["late"] = late
         rows["ts_event_ns"] = records["ts_event"]
         rows["ts_recv_ns"] = ts_recv_ns
-        rows["symbol"] = self._symbol_numbers(records["instrument_id"], ts_recv_ns // DAY)
+        rows["symbol"] = self._symbol_numbers(instrument_keys(records, ts_recv_ns))
         rows["seq"] = records["sequence"]
         if self.schema == "trades":
             rows["price"] = records["price"]
@@ -109,8 +108,7 @@ class Normalizer:
             self.counts.rejected[reason] = self.counts.rejected.get(reason, 0) + count
         return keep & ~bad
 
-    def _symbol_numbers(self, ids: NDArray[np.uint32], days: Int64s) -> NDArray[np.uint32]:
-        keys = instrument_days(ids, days)
+    def _symbol_numbers(self, keys: Int64s) -> NDArray[np.uint32]:
         if keys[0] == keys[-1] and (keys == keys[0]).all():  # one instrument, one day: nearly every chunk
             number = self._symbol_number(int(keys[0]), len(keys))
             return np.full(len(keys), number, np.uint32)
@@ -119,13 +117,13 @@ class Normalizer:
         return np.array(numbers, np.uint32)[inverse]
 
     def _symbol_number(self, key: int, count: int) -> int:
-        instrument_id, day = split_instrument_day(key)
-        name = self._symbols.name(instrument_id, day)
-        if name is None:
+        instrument_id, day, epoch = split_instrument_key(key)
+        names = self._symbols.names(instrument_id, day, epoch)
+        if not names:
             self.counts.unresolved[instrument_id] = self.counts.unresolved.get(instrument_id, 0) + count
-            name = str(instrument_id)
-        elif self._on_front is not None and key not in self._fronts_seen:
+            return self._names.number(str(instrument_id))
+        if self._on_front is not None and key not in self._fronts_seen:
             self._fronts_seen.add(key)
-            if any(map(is_continuous, self._symbols.names(instrument_id, day))):
-                self._on_front(name, instrument_id, day)
-        return self._names.number(name)
+            for symbol in filter(is_continuous, names):
+                self._on_front(self._symbols.published(symbol), instrument_id, day)
+        return self._names.number(self._symbols.published(names[0]))

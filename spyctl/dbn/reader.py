@@ -5,7 +5,7 @@ then raises :class:`DamagedFileError`.
 """
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from copy import copy
 from pathlib import Path
@@ -92,12 +92,13 @@ class DBNFile:
         except MalformedHeaderError as error:
             raise DamagedFileError(str(path), error.reason, remedy=error.remedy) from None
         self._start = hash(start)
+        self._epochs: Sequence[int] = ()
         self.schema = self.header.schema or schema
 
-    def of_schema(self, schema: str) -> "DBNFile":
-        """Return the same live capture, to read another schema of it."""
+    def of_schema(self, schema: str, epochs: Sequence[int]) -> "DBNFile":
+        """Return the same live capture, to read one schema of it; ``epochs`` are where new ones begin."""
         file = copy(self)
-        file.schema = schema
+        file.schema, file._epochs = schema, epochs
         return file
 
     def _open_again(self) -> BinaryIO:
@@ -193,7 +194,7 @@ class DBNFile:
     def _captured(self, size: int) -> Iterator[Records]:
         dtype = self.dtype
         for piece in self._pieces():
-            yield from piece.of_schema(str(self.schema), dtype, size)
+            yield from piece.of_schema(str(self.schema), dtype, size, self._epochs)
 
     def instruments(self) -> frozenset[int]:
         """Return the instrument ids of some records: all over a plain file, else of the first ones."""

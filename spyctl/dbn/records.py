@@ -13,7 +13,7 @@ import databento_dbn
 import numpy as np
 from numpy.typing import NDArray
 
-from spyctl.market.symbology import CaptureMapping, Mapping, capture_mappings, header_mappings
+from spyctl.market.symbology import CaptureMapping, Mapping, capture_mappings, epochs_of, header_mappings
 from spyctl.timing.instants import DAY
 
 Records = NDArray[np.void]
@@ -162,19 +162,29 @@ def count_good(records: Records, schema: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Whole records of any kind: their bytes, and the places in them where records begin."""
+    """Whole records of any kind: their bytes, the places in them where records begin, and their place in the file."""
 
     data: bytes
     starts: Sequence[int]
+    offset: int = 0
 
-    def of_schema(self, schema: str, dtype: np.dtype[np.void], size: int) -> Iterator[Records]:
-        """Yield the records of one schema as arrays of at most ``size``."""
+    def of_schema(self, schema: str, dtype: np.dtype[np.void], size: int, epochs: Sequence[int]) -> Iterator[Records]:
+        """Yield the records of one schema as arrays of at most ``size``; ``epochs`` are where new ones begin."""
         rtype, step = RTYPES[schema], dtype.itemsize
         mine = [at for at in self.starts if self.data[at] * 4 == step and self.data[at + 1] == rtype]
         starts = np.array(mine, np.intp)
         raw = np.frombuffer(self.data, np.uint8)
         for first in range(0, len(starts), size):
-            yield raw[starts[first : first + size, None] + np.arange(step)].view(dtype).reshape(-1)
+            places = starts[first : first + size]
+            records = raw[places[:, None] + np.arange(step)].view(dtype).reshape(-1)
+            yield _with_epochs(records, np.searchsorted(epochs, self.offset + places)) if epochs else records
+
+
+def _with_epochs(records: Records, epochs: NDArray[np.intp]) -> Records:
+    more = np.zeros(len(records), [*records.dtype.descr, ("epoch", "u2")])
+    more[list(records.dtype.names or ())] = records
+    more["epoch"] = epochs
+    return more
 
 
 class RecordSplitter:
@@ -197,6 +207,7 @@ class RecordSplitter:
 
     def feed(self, data: bytes) -> Piece:
         """Take in the next bytes; returns what is whole now, perhaps nothing."""
+        offset = self.offset
         data = self._rest + data
         starts: list[int] = []
         at, end = 0, len(data)
@@ -217,7 +228,7 @@ class RecordSplitter:
             at += step
         self.offset += at
         self._rest = data[at:]
-        return Piece(data[:at], starts)
+        return Piece(data[:at], starts, offset)
 
     def _is_known(self, rtype: int, step: int) -> bool:
         usual = _SIZES.get(rtype)
@@ -238,6 +249,14 @@ class CaptureSurvey:
         """The names of the instruments."""
         return capture_mappings(self._messages)
 
+    @property
+    def epochs(self) -> tuple[int, ...]:
+        """Where new epochs begin, in unpacked bytes: an id goes to another instrument there."""
+        beginnings: dict[int, int] = {}
+        for message, epoch in zip(self._messages, epochs_of(self._messages), strict=True):
+            beginnings.setdefault(epoch, message.offset)
+        return tuple(offset for epoch, offset in beginnings.items() if epoch)
+
     def add(self, piece: Piece) -> None:
         """Look through the next records."""
         data = piece.data
@@ -245,9 +264,9 @@ class CaptureSurvey:
             rtype = data[at + 1]
             self.rtypes.add(rtype)
             if rtype in (_RTYPE_MAPPING, _RTYPE_ERROR):
-                self._add_message(data[at : at + data[at] * 4])
+                self._add_message(data[at : at + data[at] * 4], piece.offset + at)
 
-    def _add_message(self, record: bytes) -> None:
+    def _add_message(self, record: bytes, offset: int) -> None:
         decoder = record_decoder(self._header)
         try:
             decoder.write(record)
@@ -258,7 +277,7 @@ class CaptureSurvey:
             case databento_dbn.SymbolMappingMsg():
                 symbols = message.stype_in_symbol, message.stype_out_symbol
                 times = message.ts_event, message.start_ts, message.end_ts
-                self._messages.append(CaptureMapping(*symbols, message.instrument_id, *times))
+                self._messages.append(CaptureMapping(*symbols, message.instrument_id, *times, offset))
             case databento_dbn.ErrorMsg():
                 self.errors.append(message.err)
 

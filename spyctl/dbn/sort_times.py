@@ -16,7 +16,7 @@ from spyctl.timing.instants import DAY, MAX_INSTANT, SECOND
 
 F_SNAPSHOT = 32
 REORDER_WINDOW = SECOND
-_DAY_BITS = 24
+_DAY_BITS, _EPOCH_BITS = 17, 14
 
 Int64s = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -68,15 +68,18 @@ class SortTimes:
     selected: Flags
 
 
-def instrument_days(ids: NDArray[np.uint32], days: Int64s) -> Int64s:
-    """Join instrument ids and days (since 1970-01-01) into numbers; :func:`split_instrument_day` takes them apart."""
-    keys: Int64s = ids.astype("i8") << _DAY_BITS | days
+def instrument_keys(records: Rows, ts_recv_ns: Int64s) -> Int64s:
+    """Join what names the instrument of each record into a number, which :func:`split_instrument_key` takes apart."""
+    keys: Int64s = records["instrument_id"].astype("i8") << _DAY_BITS + _EPOCH_BITS | np.maximum(ts_recv_ns, 0) // DAY
+    if "epoch" in (records.dtype.names or ()):
+        keys |= records["epoch"].astype("i8") << _DAY_BITS
     return keys
 
 
-def split_instrument_day(key: int) -> tuple[int, int]:
-    """Return the instrument id and the day of a number that :func:`instrument_days` made."""
-    return key >> _DAY_BITS, key & ((1 << _DAY_BITS) - 1)
+def split_instrument_key(key: int) -> tuple[int, int, int]:
+    """Return the instrument id, the UTC day (since 1970-01-01) and the epoch of a capture."""
+    rest, day = divmod(key, 1 << _DAY_BITS)
+    return rest >> _EPOCH_BITS, day, rest & ((1 << _EPOCH_BITS) - 1)
 
 
 def effective_recv(records: Rows) -> Int64s:
@@ -119,7 +122,7 @@ def sort_times(
     if selection.days is not None:
         selected &= np.isin(running // DAY, list(selection.days))
     if instruments is not None:
-        selected &= instruments.takes(records["instrument_id"], ts_recv // DAY)
+        selected &= instruments.takes(records, ts_recv)
     for exclusion in selection.exclusions:
         excluded = (ts_recv >= exclusion.first_ns) & (ts_recv <= exclusion.last_ns)
         if exclusion.ids is not None:
@@ -136,15 +139,15 @@ class InstrumentFilter:
         self._choice = SymbolChoice(words)
         self._known: dict[int, bool] = {}
 
-    def takes(self, ids: NDArray[np.uint32], days: Int64s) -> Flags:
+    def takes(self, records: Rows, ts_recv_ns: Int64s) -> Flags:
         """Tell for each record, by instrument id and UTC day of ``ts_recv``, whether it was asked for."""
-        unique, inverse = np.unique(instrument_days(ids, days), return_inverse=True)
+        unique, inverse = np.unique(instrument_keys(records, ts_recv_ns), return_inverse=True)
         return np.array([self._takes(key) for key in unique.tolist()], bool)[inverse]
 
     def _takes(self, key: int) -> bool:
         if key not in self._known:
-            instrument_id, day = split_instrument_day(key)
-            names = [*self._symbols.names(instrument_id, day), str(instrument_id)]
+            instrument_id, day, epoch = split_instrument_key(key)
+            names = [*self._symbols.names(instrument_id, day, epoch), str(instrument_id)]
             self._known[key] = self._choice.takes_any(names)
         return self._known[key]
 

@@ -78,7 +78,7 @@ def _selected(
 
 
 def _without_ts_out(records: Rows) -> Rows:
-    names = [name for name in records.dtype.names or () if name != "ts_out"]
+    names = [name for name in records.dtype.names or () if name not in ("ts_out", "epoch")]
     return records if len(names) == len(records.dtype.names or ()) else repack_fields(records[names])
 
 

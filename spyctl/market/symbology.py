@@ -10,7 +10,6 @@ from collections.abc import Mapping as MappingType
 from dataclasses import dataclass, replace
 from datetime import date
 from fnmatch import fnmatchcase
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +26,16 @@ _FAR_DAY = 1 << 23
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """``symbol`` names the instrument on the days ``first <= day < end`` (days since 1970-01-01)."""
+    """``symbol`` names the instrument on the days ``first <= day < end`` (days since 1970-01-01).
+
+    In a live capture that gives an id to one instrument after the other, it does so from an ``epoch`` on.
+    """
 
     symbol: str
     instrument_id: int
     first: int
     end: int
+    epoch: int = 0
 
 
 def header_mappings(mappings: MappingType[str, Sequence[MappingType[str, Any]]], stype_out: str) -> tuple[Mapping, ...]:
@@ -53,7 +56,8 @@ def header_mappings(mappings: MappingType[str, Sequence[MappingType[str, Any]]],
 class CaptureMapping:
     """What a live gateway said of an instrument: ``symbol_in`` was asked for, ``symbol_out`` is its name there.
 
-    Times are Unix ns; ``start_ns`` and ``end_ns`` may be undefined (0, 2⁶⁴ − 1).
+    Times are Unix ns; ``start_ns`` and ``end_ns`` may be undefined (0, 2⁶⁴ − 1). ``offset`` is where it stands in the
+    capture, in unpacked bytes.
     """
 
     symbol_in: str
@@ -62,6 +66,29 @@ class CaptureMapping:
     ts_event_ns: int
     start_ns: int
     end_ns: int
+    offset: int = 0
+
+    @property
+    def instrument(self) -> str:
+        """The instrument that the id stands for: a raw symbol, or the root of a continuous one."""
+        if not self.symbol_out.isdecimal():
+            return self.symbol_out
+        match = _CONTINUOUS.fullmatch(self.symbol_in)
+        return match[1] if match else self.symbol_in
+
+
+def epochs_of(messages: Sequence[CaptureMapping]) -> list[int]:
+    """Return the epoch from which each message holds: a new one begins where an id goes to another instrument."""
+    known: dict[int, tuple[str, int]] = {}
+    epochs, latest = [], 0
+    for message in messages:
+        instrument, epoch = known.get(message.instrument_id, (message.instrument, 0))
+        if instrument != message.instrument:
+            latest += 1
+            epoch = latest
+        known[message.instrument_id] = message.instrument, epoch
+        epochs.append(epoch)
+    return epochs
 
 
 def capture_mappings(messages: Sequence[CaptureMapping]) -> tuple[Mapping, ...]:
@@ -71,11 +98,11 @@ def capture_mappings(messages: Sequence[CaptureMapping]) -> tuple[Mapping, ...]:
     databento-python's ``InstrumentMap.insert_symbol_mapping_msg``. A message without ``start_ts`` holds for the whole
     capture: the gateway may replay records from before the session. A later one that gives the same symbol to
     another instrument ends what an earlier one said, from its ``start_ts`` or else its ``ts_event`` on. Of two names
-    of one instrument the one that came first goes first.
+    of one instrument the one that came first goes first; an id that goes to another instrument names it from there on.
     """
     mappings: list[Mapping] = []
     places: dict[str, list[int]] = {}  # of the mappings of a symbol
-    for message in messages:
+    for message, epoch in zip(messages, epochs_of(messages), strict=True):
         asked, raw = message.symbol_in, message.symbol_out
         names = [asked] if raw.isdecimal() or asked == raw else [raw]
         if _CONTINUOUS.fullmatch(asked) and not raw.isdecimal():
@@ -92,7 +119,7 @@ def capture_mappings(messages: Sequence[CaptureMapping]) -> tuple[Mapping, ...]:
                 if earlier.instrument_id != message.instrument_id and earlier.end > first:
                     mappings[place] = replace(earlier, end=max(earlier.first, first))
             former.append(len(mappings))
-            mappings.append(Mapping(name, message.instrument_id, first, max(first + 1, end)))
+            mappings.append(Mapping(name, message.instrument_id, first, max(first + 1, end), epoch))
     return tuple(dict.fromkeys(mappings))
 
 
@@ -204,17 +231,24 @@ class SymbolMap:
         for mapping in mappings:
             self._by_id.setdefault(mapping.instrument_id, []).append(mapping)
 
-    def name(self, instrument_id: int, day: int) -> str | None:
+    def name(self, instrument_id: int, day: int, epoch: int = 0) -> str | None:
         """Return the published symbol of an instrument on a UTC day, ``None`` where no mapping covers it."""
-        for mapping in self._by_id.get(instrument_id, ()):
-            if mapping.first <= day < mapping.end:
-                root = front_root(mapping.symbol)
-                return mapping.symbol if root is None or root in self._ambiguous else root
-        return None
+        names = self.names(instrument_id, day, epoch)
+        return self.published(names[0]) if names else None
 
-    def names(self, instrument_id: int, day: int) -> list[str]:
-        """Return every symbol that names an instrument on a UTC day."""
-        return [mapping.symbol for mapping in self._by_id.get(instrument_id, ()) if mapping.first <= day < mapping.end]
+    def names(self, instrument_id: int, day: int, epoch: int = 0) -> list[str]:
+        """Return every symbol that names an instrument on a UTC day, in a capture from an epoch on."""
+        found = [mapping for mapping in self._by_id.get(instrument_id, ()) if mapping.first <= day < mapping.end]
+        epochs = {mapping.epoch for mapping in found}
+        if len(epochs) > 1:
+            latest = max((one for one in epochs if one <= epoch), default=min(epochs))
+            found = [mapping for mapping in found if mapping.epoch == latest]
+        return [mapping.symbol for mapping in found]
+
+    def published(self, symbol: str) -> str:
+        """Return what a symbol is called in events: a front continuous one by its root, where that is unambiguous."""
+        root = front_root(symbol)
+        return symbol if root is None or root in self._ambiguous else root
 
 
 def front_root(symbol: str) -> str | None:
@@ -223,15 +257,16 @@ def front_root(symbol: str) -> str | None:
     return match[1] if match else None
 
 
-def ambiguous_roots(mappings: Iterable[Mapping]) -> frozenset[str]:
-    """Find the roots that would name two instruments on one day of the input."""
-    by_root: dict[str, list[Mapping]] = {}
-    for mapping in dict.fromkeys(mappings):
-        if (root := front_root(mapping.symbol)) is not None:
-            by_root.setdefault(root, []).append(mapping)
-    return frozenset(
-        root
-        for root, mappings_of_root in by_root.items()
-        for one, other in combinations(mappings_of_root, 2)
-        if one.instrument_id != other.instrument_id and one.first < other.end and other.first < one.end
-    )
+def ambiguous_roots(named: Iterable[tuple[Mapping, Iterable[int]]]) -> frozenset[str]:
+    """Find the roots that would name two instruments on one day; ``named`` are mappings with the days of their use."""
+    known: dict[tuple[str, int], int] = {}
+    ambiguous = set()
+    for mapping, days in named:
+        if (root := front_root(mapping.symbol)) is None:
+            continue
+        for day in days:
+            if mapping.first <= day < mapping.end and known.setdefault((root, day), mapping.instrument_id) != (
+                mapping.instrument_id
+            ):
+                ambiguous.add(root)
+    return frozenset(ambiguous)

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +12,15 @@ from spyctl.dbn.catalog import scan
 from spyctl.dbn.choice import files_for_day, selection_for
 from spyctl.dbn.descriptors import make_room
 from spyctl.dbn.file_info import DBNFileInfo
+from spyctl.dbn.names import names_of_selection
 from spyctl.dbn.normalize import Normalizer, RecordCounts
-from spyctl.dbn.sort_times import Selection
+from spyctl.dbn.sort_times import Selection, Sequencer
 from spyctl.dbn.time_range import TimeRange, time_range
 from spyctl.errors import DamagedFileError, NoSuchDataError
 from spyctl.market.columns import DTYPES, Batch, Names, Rows, events, schema_name
 from spyctl.market.events import MBP10, FuturesTrade
 from spyctl.market.merge import merge
-from spyctl.market.symbology import SymbolChoice, SymbolMap, ambiguous_roots
+from spyctl.market.symbology import SymbolMap
 from spyctl.timing.instants import DAY, MAX_INSTANT, day_number
 
 DEFAULT_ROOT = Path("dbn-data")
@@ -122,15 +122,12 @@ def read_batches(infos: Sequence[DBNFileInfo], selection: Selection, reading: Re
     there, and the others go on. Raises :class:`MergeLimitError`, :class:`TooManyFilesError`.
     """
     make_room(infos)
-    names, choice = Names(), SymbolChoice(selection.symbols)
-    mappings = {info.key: choice.mappings(info.mappings) for info in infos}  # what was not asked for names nothing
-    ambiguous = ambiguous_roots(chain.from_iterable(mappings.values()))
+    names, symbols = Names(), names_of_selection(infos, selection)
     reading.damage.extend(dict.fromkeys(error for info in infos for error in info.naming.damage))
     inputs = []
     for info in infos:
-        symbols = SymbolMap(mappings[info.key], ambiguous)
-        chosen = selection_for(info, selection)
-        normalizer = Normalizer(info.dataset, info.schema, symbols, names, chosen, reading.saw_front)
+        sequencer = Sequencer(selection_for(info, selection), SymbolMap(info.mappings))
+        normalizer = Normalizer(info.dataset, info.schema, symbols, names, sequencer, reading.saw_front)
         reading.counts.append(normalizer.counts)
         inputs.append(_FileInput(info, normalizer, reading, selection.slack_ns))
     return merge(inputs, names)

@@ -9,7 +9,7 @@ import pytest
 
 from spyctl.dbn.normalize import Normalizer
 from spyctl.dbn.records import RECORD_DTYPES
-from spyctl.dbn.sort_times import Selection
+from spyctl.dbn.sort_times import Selection, Sequencer
 from spyctl.market.columns import MBP10_DTYPE, TRADE_DTYPE, Batch, Names, events
 from spyctl.market.events import Aggressor
 from spyctl.market.symbology import Mapping, SymbolMap
@@ -27,7 +27,7 @@ def array(schema: str, records: list[Any]) -> Any:
 
 def normalized(schema: str, records: list[Any], selection: Selection | None = None) -> tuple[list[Any], Normalizer]:
     names = Names()
-    normalizer = Normalizer("GLBX.MDP3", schema, SYMBOLS, names, selection or Selection())
+    normalizer = Normalizer("GLBX.MDP3", schema, SYMBOLS, names, Sequencer(selection or Selection(), SYMBOLS))
     rows = normalizer.rows(array(schema, records))
     parts = (rows, np.empty(0, MBP10_DTYPE)) if schema == "trades" else (np.empty(0, TRADE_DTYPE), rows)
     return list(events(Batch(parts, np.arange(len(rows)), names))), normalizer

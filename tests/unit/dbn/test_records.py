@@ -98,9 +98,9 @@ def test_mixed_records_are_cut_alike_however_the_bytes_arrive(sizes: list[int]) 
 
 def test_a_piece_gives_the_records_of_one_schema() -> None:
     piece = RecordSplitter(header()).feed(b"".join(map(bytes, MIXED)))
-    trades = list(piece.of_schema("trades", RECORD_DTYPES["trades"], 1))
+    trades = list(piece.of_schema("trades", RECORD_DTYPES["trades"], 1, ()))
     assert [part["sequence"].tolist() for part in trades] == [[1_000], [7]]
-    (books,) = piece.of_schema("mbp-10", RECORD_DTYPES["mbp-10"], 10)
+    (books,) = piece.of_schema("mbp-10", RECORD_DTYPES["mbp-10"], 10, ())
     assert books["ts_event"].tolist() == [T0 + 1, T0 + 3]
 
 

@@ -287,6 +287,17 @@ def test_a_continuous_symbol_may_roll_within_a_capture(tmp_path: Path) -> None:
     ]
 
 
+def test_an_id_that_goes_to_another_instrument_within_a_capture_names_the_records_behind_it(tmp_path: Path) -> None:
+    records = [mapped("ES.c.0", "ESZ5", ES), *TRADES, mapped("NQ.c.0", "NQZ5", ES), *TRADES, *BOOKS]
+    (tmp_path / "live.dbn").write_bytes(capture(records))
+    infos = scan(tmp_path).files
+    found, _ = read(infos)
+    named = [(type(event), event.symbol) for event in found]
+    assert Counter(named) == {(FuturesTrade, "ES"): 10, (FuturesTrade, "NQ"): 10, (MBP10, "NQ"): 20}
+    assert Counter(event.symbol for event in read(infos, ["NQ"])[0]) == {"NQ": 30}
+    assert plan_of(tmp_path, symbols=("ES",)).volume.events == {"trades": 10, "mbp-10": 0}
+
+
 # --- symbols
 
 

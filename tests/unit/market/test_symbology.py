@@ -11,6 +11,7 @@ from spyctl.market.symbology import (
     SymbolMap,
     ambiguous_roots,
     capture_mappings,
+    epochs_of,
     front_root,
     header_mappings,
     read_symbology,
@@ -39,15 +40,17 @@ def test_a_name_is_valid_from_its_first_day_up_to_its_end() -> None:
 
 def test_a_root_that_would_name_two_instruments_on_one_day_is_not_used() -> None:
     front, by_volume = Mapping("ES.c.0", 7, D14, D20), Mapping("ES.v.0", 8, D16, D20)
-    roots = ambiguous_roots([front, by_volume])
+    roots = ambiguous_roots([(front, [D14, D16]), (by_volume, [D16])])
     assert roots == {"ES"}
+    assert ambiguous_roots([(front, [D14]), (by_volume, [D16])]) == frozenset()  # not on one day of what is played
     assert SymbolMap([front], roots).name(7, D14) == "ES.c.0"
 
 
 def test_a_roll_and_two_names_for_one_instrument_are_no_ambiguity() -> None:
     roll = [Mapping("ES.c.0", 7, D14, D20), Mapping("ES.c.0", 8, D20, D20 + 90)]
     same = [Mapping("ES.c.0", 7, D14, D20), Mapping("ES.v.0", 7, D14, D20)]
-    assert ambiguous_roots(roll) == ambiguous_roots(same) == frozenset()
+    for mappings in (roll, same):
+        assert ambiguous_roots((mapping, range(D14, D20 + 90)) for mapping in mappings) == frozenset()
 
 
 def test_the_first_mapping_wins() -> None:
@@ -100,6 +103,13 @@ def test_a_symbol_that_moves_to_another_instrument_in_a_capture_leaves_the_first
     names = SymbolMap(capture_mappings([said("ES.c.0", "ESZ5", 7, D14), said("ES.c.0", "ESH6", 8, D16)]))
     assert [names.name(7, day) for day in (D14 - 1, D14, D16)] == ["ES", "ES", "ESZ5"]
     assert [names.name(8, day) for day in (D14, D16, D20)] == ["ESH6", "ES", "ES"]
+
+
+def test_an_id_that_goes_to_another_instrument_in_a_capture_names_it_from_there_on() -> None:
+    messages = [said("ES.c.0", "ESZ5", 7, D16), said("ES.v.0", "ESZ5", 7, D16), said("NQ.c.0", "NQZ5", 7, D16)]
+    assert epochs_of(messages) == [0, 0, 1]
+    names = SymbolMap(capture_mappings(messages))
+    assert [names.name(7, D16, epoch) for epoch in (0, 1, 2)] == ["ES", "NQ", "NQ"]
 
 
 def test_of_two_names_of_one_instrument_in_a_capture_the_first_one_wins() -> None:
