@@ -12,7 +12,7 @@ from spyctl.cli.keys import DATABENTO_KEY, databento_key
 from spyctl.cli.options import DataDir, Gateway, Json, Schema
 from spyctl.errors import ExitCode, KeyRefusedError, SpyctlError, UsageError
 from spyctl.terminal.tables import table
-from spyctl.terminal.text import size_text
+from spyctl.terminal.text import count, size_text
 
 if TYPE_CHECKING:
     from datetime import date
@@ -89,7 +89,7 @@ def fetch(
     elif fetched:
         records, size = sum(file.records for file in fetched), sum(file.size for file in fetched)
         files = f"{len(fetched):,} file" + ("" if len(fetched) == 1 else "s")
-        write(f"done     {files}, {records:,} records, {size_text(size)}, ${total.cost:.2f}, all verified")
+        write(f"done     {files}, {count('records', records)}, {size_text(size)}, ${total.cost:.2f}, all verified")
     return ExitCode.OK
 
 
@@ -116,7 +116,7 @@ def _show_plan(reporter: Reporter, plan: "FetchPlan", *, batch: bool) -> None:
         if word not in ("available", "missing", "pending"):
             reporter.warn(f"{day} is {word}, says Databento: data may be missing")
     total, how = plan.total, "one batch job per schema and run of days" if batch else "streaming, one file a day"
-    what = f"{total.records:,} records, {size_text(total.size)} unpacked, ${total.cost:.2f}, by {how}"
+    what = f"{count('records', total.records)}, {size_text(total.size)} unpacked, ${total.cost:.2f}, by {how}"
     reporter.block("plan", what if plan.missing else "nothing to download", f"into {plan.root}")
 
 
@@ -138,7 +138,7 @@ def _stream(fetcher: "Fetcher", missing: "MissingRange", reporter: Reporter) -> 
     fetched = []
     for day in days:
         file = _watched(fetcher, request, day, missing.estimate.size // len(days), reporter)
-        reporter.line(f"fetched  {file.path}, {file.records:,} records, {size_text(file.size)}")
+        reporter.line(f"fetched  {file.path}, {count('records', file.records)}, {size_text(file.size)}")
         fetched.append(file)
     return fetched
 

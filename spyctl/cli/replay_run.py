@@ -82,7 +82,8 @@ async def _replay_to_nats(
             reporter.warn(warning)
         if request.resume is not None:
             request = replace(request, options=replace(request.options, skip=run.position))
-            reporter.block("resume", f"run {run.run_id}, {run.position:,} events of which are stored")
+            verb = "is" if run.position == 1 else "are"
+            reporter.block("resume", f"run {run.run_id}, {count('events', run.position)} of which {verb} stored")
         acks = run.publisher.protocol
         reporter.detail(f"run {run.run_id} into {run.stream.name} after seq {run.began_after:,}, acks {acks}")
         where = "embedded" if reached.embedded is not None else reached.connection.url

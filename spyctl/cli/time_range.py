@@ -14,6 +14,7 @@ from spyctl.cli.framework.streams import write
 from spyctl.cli.options import DataDir, Dataset, Json, Schema, Symbol
 from spyctl.errors import ExitCode
 from spyctl.terminal.tables import table
+from spyctl.terminal.text import count
 
 if TYPE_CHECKING:
     import datetime
@@ -107,8 +108,10 @@ def _print_one(day: "datetime.date", schema: str, span: "TimeRange", took_ns: in
     from spyctl.timing.instants import duration_text
 
     length = duration_text((span.last_ns or 0) - (span.first_ns or 0), 3)
-    files = f"{span.files:,} file" + ("" if span.files == 1 else "s")
-    write(f" {day} {schema}: {_records(span.records)} in {files}, span {length}, read in {duration_text(took_ns)}")
+    write(
+        f" {day} {schema}: {count('records', span.records)} in {count('files', span.files)}, "
+        f"span {length}, read in {duration_text(took_ns)}"
+    )
     write(_HEAD)
     for label, ns in (("first", span.first_ns), ("last", span.last_ns)):
         write(_instant_row(label, ns))
@@ -140,14 +143,10 @@ def _print_all(ranges: "list[_DayRange]", took_ns: int) -> None:
     lasts = [span.last_ns for _, _, span in ranges if span.last_ns is not None]
     records = sum(span.records for _, _, span in ranges)
     length = duration_text(max(lasts) - min(firsts), 3) if firsts else "0 s"
-    write(f" all: {_records(records)}, span {length}, read in {duration_text(took_ns)}")
+    write(f" all: {count('records', records)}, span {length}, read in {duration_text(took_ns)}")
     write(_HEAD)
     write(_instant_row("first", min(firsts, default=None)))
     write(_instant_row("last", max(lasts, default=None)))
-
-
-def _records(number: int) -> str:
-    return f"{number:,} record" + ("" if number == 1 else "s")
 
 
 def _instant_row(label: str, ns: int | None) -> str:

@@ -130,13 +130,19 @@ def _utc_offset(text: str) -> int:
 def instant_at(day: date, clock_ns: int, zone: ZoneInfo) -> int:
     """Return the instant at which the clocks of a zone show ``clock_ns`` (ns since midnight) on a day.
 
-    Raises :class:`UsageError` for a time that daylight saving skips.
+    Raises :class:`UsageError` for a time that daylight saving skips, or that it has twice.
     """
     local = datetime(day.year, day.month, day.day) + timedelta(seconds=clock_ns // SECOND)  # noqa: DTZ001
     moment = local.replace(tzinfo=zone)
     if moment.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != local:
         raise UsageError(
             f"there is no {local:%H:%M} on {day} in {zone.key}: the clocks go forward", "an earlier or a later time"
+        )
+    first, second = moment.utcoffset(), moment.replace(fold=1).utcoffset()
+    if first != second:
+        offsets = (f"{local.isoformat()}{one:%z}" for one in (moment, moment.replace(fold=1)))
+        raise UsageError(
+            f"{local:%H:%M} on {day} comes twice in {zone.key}: the clocks go back", f"write {' or '.join(offsets)}"
         )
     return int(moment.timestamp()) * SECOND + clock_ns % SECOND
 

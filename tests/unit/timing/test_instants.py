@@ -77,11 +77,6 @@ def test_fractions_of_a_second_are_exact() -> None:
     assert parse_instant("1765895400000000001", WINTER) == 1_765_895_400_000_000_001
 
 
-def test_daylight_saving_takes_the_first_of_a_repeated_hour() -> None:
-    # 2025-11-02 06:00Z is the second 01:00 in New York; the first one, at 05:00Z, is the one meant.
-    assert parse_instant("01:00", date(2025, 11, 2)) == utc("2025-11-02T05:00:00")
-
-
 @pytest.mark.parametrize("text", ["", "9", "25:00", "09:60", "noon", "open", "2025-13-01T00:00", "-09:30"])
 def test_text_that_is_not_a_time_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
@@ -141,3 +136,12 @@ def test_a_time_of_another_date_is_written_with_it() -> None:
     assert clock_on(midnight, day) == "00:00:00.000"
     assert clock_on(midnight - 1, day, digits=9) == "12-15 23:59:59.999999999"
     assert clock_on(midnight, day, NEW_YORK, 0) == "12-15 19:00:00"
+
+
+def test_a_time_that_comes_twice_is_refused_with_both_ways_to_write_it() -> None:
+    back = date(2025, 11, 2)
+    with pytest.raises(UsageError, match="01:30 on 2025-11-02 comes twice in America/New_York") as caught:
+        parse_instant("01:30", back)
+    assert caught.value.remedy == "write 2025-11-02T01:30:00-0400 or 2025-11-02T01:30:00-0500"
+    for text in ("2025-11-02T01:30:00-0400", "2025-11-02T01:30-05:00", "02:00", "00:59"):
+        assert parse_instant(text, back)
