@@ -19,6 +19,7 @@ class StopReason(StrEnum):
 
     CTRL_C = "Ctrl-C"
     SIGTERM = "SIGTERM"
+    SIGHUP = "SIGHUP"
     DURATION = "--for"
     COUNT = "--count"
     STOP_CALL = "stop()"
@@ -28,10 +29,14 @@ class StopReason(StrEnum):
     @property
     def orderly(self) -> bool:
         """Whether a run without an end of its own (a live one) is complete when it ends for this reason."""
-        return self in (StopReason.CTRL_C, StopReason.SIGTERM, StopReason.DURATION)
+        return self in _SIGNAL_CODES or self is StopReason.DURATION
 
 
-_SIGNAL_CODES = {StopReason.CTRL_C: ExitCode.INTERRUPTED, StopReason.SIGTERM: ExitCode.TERMINATED}
+_SIGNAL_CODES = {
+    StopReason.CTRL_C: ExitCode.INTERRUPTED,
+    StopReason.SIGTERM: ExitCode.TERMINATED,
+    StopReason.SIGHUP: ExitCode.HUNG_UP,
+}
 
 
 @dataclass(frozen=True, slots=True)

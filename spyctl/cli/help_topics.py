@@ -33,6 +33,7 @@ EXIT_CODES = (
         "spyctl replay --nats-url nats://127.0.0.1:1",
     ),
     (ExitCode.NO_DATA, "no such data: folder, date, schema or range", "spyctl replay --date 1999-01-04"),
+    (ExitCode.HUNG_UP, "SIGHUP (the terminal was closed), like Ctrl-C", "spyctl replay, then close its window"),
     (
         ExitCode.INTERRUPTED,
         "Ctrl-C: the first waits for acks and prints the summary, the second exits at once",
@@ -106,7 +107,7 @@ def _exit_codes(group: Any) -> Iterator[str]:
     rows = [(str(int(code)), f"{meaning}. Example: {example}") for code, meaning, example in EXIT_CODES]
     yield from glossary(rows, page_width() - 2)
     yield ""
-    yield "130 and 143 win over 3; complete and stopped_by in the summary tell the rest."
+    yield "129, 130 and 143 win over 3; complete and stopped_by in the summary tell the rest."
 
 
 def _events(group: Any) -> Iterator[str]:

@@ -19,7 +19,7 @@ from spyctl.bus.target import Reached, Target, reach
 from spyctl.cli.feed_options import key_hash
 from spyctl.cli.framework.remedies import remedy_for
 from spyctl.cli.framework.reporter import Reporter
-from spyctl.cli.framework.signals import Interruption, say_stopping
+from spyctl.cli.framework.signals import Interruption
 from spyctl.cli.framework.watch import watched
 from spyctl.cli.replay_run import show_server
 from spyctl.cli.summary import print_live_summary
@@ -95,7 +95,7 @@ class LiveRequest:
 
 async def run_live(request: LiveRequest, reporter: Reporter) -> int:
     """Take in what the feeds bring until told to end, and return the exit code. Raises :class:`SpyctlError`."""
-    interruption = Interruption()
+    interruption = Interruption(reporter)
     try:
         async with AsyncExitStack() as stack:
             reached = await stack.enter_async_context(reach(request.target, tell=reporter.line))
@@ -154,7 +154,7 @@ def _source(request: LiveRequest) -> EventSource:
 
 def _say(reporter: Reporter, note: Note) -> None:
     # A display shows the notes itself.
-    if not reporter.draws:
+    if not reporter.displaying:
         (reporter.warn if note.level == "warning" else reporter.line)(note.text)
 
 
@@ -197,13 +197,8 @@ async def _play(
     interruption: Interruption,
     where: str,
 ) -> int:
-    def end(reason: StopReason) -> None:
-        session.stop(reason)
-        delivery = session.ledger.delivery
-        waiting = session.ledger.queued + delivery.published - delivery.acked
-        say_stopping(reporter, waiting, reason)
-
-    interruption.hand_to(end)
+    ledger = session.ledger
+    interruption.hand_to(session.stop, lambda: ledger.queued + ledger.delivery.published - ledger.delivery.acked)
     if request.lasting_ns is not None:
         loop = asyncio.get_running_loop()
         loop.call_later(request.lasting_ns / SECOND, session.stop, StopReason.DURATION)

@@ -16,7 +16,7 @@ from spyctl.bus.runs import RunState, new_run_id
 from spyctl.bus.target import Reached, Target, reach
 from spyctl.cli.framework.remedies import remedy_for
 from spyctl.cli.framework.reporter import Reporter
-from spyctl.cli.framework.signals import Interruption, say_stopping
+from spyctl.cli.framework.signals import Interruption
 from spyctl.cli.framework.stdout_sink import StdoutSink
 from spyctl.cli.framework.streams import drop
 from spyctl.cli.framework.watch import watched
@@ -59,7 +59,7 @@ class _Destination:
 
 async def run_replay(request: Request, plan: Plan, reporter: Reporter) -> int:
     """Play what was asked for and return the exit code. Raises :class:`SpyctlError`."""
-    interruption = Interruption()
+    interruption = Interruption(reporter)
     try:
         if request.sink is SinkKind.STDOUT:
             sink = StdoutSink(subject_table(request.options.prefix))
@@ -164,13 +164,7 @@ async def _play(
         plan.infos, destination.sink, replace(request.options, selection=plan.selection), run_id=destination.run_id
     )
     replay.reading.damage.extend(plan.unreadable)
-
-    def end(reason: StopReason) -> None:
-        replay.stop(reason)
-        waiting = replay.delivery.published - replay.delivery.acked
-        say_stopping(reporter, waiting, reason)
-
-    interruption.hand_to(end)
+    interruption.hand_to(replay.stop, lambda: replay.delivery.published - replay.delivery.acked)
     reporter.line()
     try:
         async with _shown(request, plan, reporter, replay, destination):

@@ -52,7 +52,7 @@ class TailRequest:
 
 async def run_tail(request: TailRequest, reporter: Reporter) -> int:
     """Show events until told to stop; returns the exit code. Raises :class:`SpyctlError`."""
-    interruption = Interruption()
+    interruption = Interruption(reporter)
     writer = _EventWriter(request)
     try:
         async with reach(request.target, tell=reporter.line) as reached:

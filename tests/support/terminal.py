@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import re
 import select
 import struct
 import subprocess
@@ -24,6 +25,7 @@ class Terminal:
         self.raw = b""
         self._stream = pyte.ByteStream(self.screen)
         self._fd, child = pty.openpty()
+        self._modes_before = self._modes_after = termios.tcgetattr(child)
         fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
         settings = {"TERM": "xterm-256color"}
         env = {name: value for name, value in env.items() if name not in ("COLUMNS", "LINES", "CI")}
@@ -62,11 +64,28 @@ class Terminal:
         """Press keys."""
         os.write(self._fd, keys)
 
+    def assert_given_back(self) -> None:
+        """Check that screen, cursor and modes are as before, once the command has ended or stopped."""
+        latest: dict[bytes, bytes] = {}
+        begun: dict[bytes, bytes] = {}
+        for mode, verb in re.findall(rb"\x1b\[\?(?!2004)(\d+)([hl])", self.raw):  # 2004 is the shell's own
+            begun.setdefault(mode, verb)
+            latest[mode] = verb
+        assert begun, "no mode of the terminal was ever changed"
+        kept = [mode.decode() for mode in begun if begun[mode] == latest[mode]]
+        assert not kept, f"modes not given back: {kept}"
+        assert self._modes_after == self._modes_before
+
+    def close(self) -> None:
+        """Close the terminal under the command, as a window that is closed."""
+        os.close(self._fd)
+
     def finish(self, timeout_s: float = 30.0) -> int:
         """Read until the program ends; return its exit code."""
         deadline = time.monotonic() + timeout_s
         while self._feed(0.2) or self.process.poll() is None:
             assert time.monotonic() < deadline, f"it does not end:\n{self.text()}"
+        self._modes_after = termios.tcgetattr(self._fd)
         os.close(self._fd)
         return self.process.wait()
 

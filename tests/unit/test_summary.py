@@ -146,4 +146,4 @@ def test_one_rule_gives_the_exit_code_of_every_run(run: Run, code: ExitCode) -> 
 
 def test_a_live_run_is_complete_when_somebody_ended_it_in_order() -> None:
     orderly = {reason for reason in StopReason if reason.orderly}
-    assert orderly == {StopReason.CTRL_C, StopReason.SIGTERM, StopReason.DURATION}
+    assert orderly == {StopReason.CTRL_C, StopReason.SIGTERM, StopReason.SIGHUP, StopReason.DURATION}

@@ -27,6 +27,7 @@ class Reporter:
         self._stream = stream
         self._held: list[Note] | None = None  # while a display has the screen
         self._later: list[str] = []
+        self._give_back: Callable[[], None] = lambda: None
 
     @classmethod
     def of(cls, context: Any) -> "Reporter":
@@ -97,18 +98,33 @@ class Reporter:
         except OSError:  # nobody reads it any more, which is no reason to stop
             drop(self.stream)
 
+    @property
+    def displaying(self) -> bool:
+        """Whether a display has the screen, and shows what is said."""
+        return self._held is not None
+
     @contextmanager
-    def held(self) -> Iterator[Sequence[Note]]:
-        """Hold back messages while a display has the screen, and print them afterwards; yields them as notes."""
+    def held(self, give_back: Callable[[], None] = lambda: None) -> Iterator[Sequence[Note]]:
+        """Hold back messages while a display has the screen, and print them afterwards; yields them as notes.
+
+        ``give_back`` gives the screen back; it is called in the end, or by :meth:`release` before.
+        """
         notes: list[Note] = []
-        self._held = notes
+        self._held, self._give_back = notes, give_back
         try:
             yield notes
         finally:
-            self._held = None
-            for shown in self._later:
-                self._print(shown)
-            self._later.clear()
+            self.release()
+
+    def release(self) -> None:
+        """Give the screen back where a display has it, and print what was held back meanwhile."""
+        if self._held is None:
+            return
+        self._held = None
+        self._give_back()
+        for shown in self._later:
+            self._print(shown)
+        self._later.clear()
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first asks to stop cleanly, the second ends at once."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first asks to stop cleanly, the second ends at once."""
 
 import asyncio
 import os
@@ -7,46 +7,66 @@ import sys
 from collections.abc import Callable
 
 from spyctl.cli.framework.reporter import Reporter
+from spyctl.cli.framework.streams import drop
 from spyctl.errors import ExitCode
 from spyctl.summary import StopReason
 
 _SIGNALS = {
     signal.SIGINT: (StopReason.CTRL_C, ExitCode.INTERRUPTED),
     signal.SIGTERM: (StopReason.SIGTERM, ExitCode.TERMINATED),
+    signal.SIGHUP: (StopReason.SIGHUP, ExitCode.HUNG_UP),
 }
-_RESTORE_TERMINAL = "\x1b[?1049l\x1b[?25h\n"  # the screen and the cursor
 
 
 class Interruption:
-    """Catches the signals of the running event loop.
+    """Catches the signals of the running event loop; SIGHUP stays ignored where it was (``nohup``).
 
     The first signal cancels the current task, unless :meth:`hand_to` has named a receiver; ``code`` is then the
-    exit code.
+    exit code. The second one ends the process at once, with the terminal given back.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, reporter: Reporter) -> None:
         self.code: ExitCode | None = None
+        self._reporter = reporter
         self._task = asyncio.current_task()
         self._receiver: Callable[[StopReason], None] | None = None
+        self._missing: Callable[[], int] = lambda: 0
+        self._on_terminal = [stream for stream in (sys.stdout, sys.stderr) if stream.isatty()]
         for number in _SIGNALS:
-            asyncio.get_running_loop().add_signal_handler(number, self._signalled, number)
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                asyncio.get_running_loop().add_signal_handler(number, self._signalled, number)
 
-    def hand_to(self, receiver: Callable[[StopReason], None]) -> None:
-        """Have ``receiver`` called with the first signal."""
-        self._receiver = receiver
+    def hand_to(self, receiver: Callable[[StopReason], None], missing: Callable[[], int]) -> None:
+        """Have the first signal stop a run: it is said, and ``receiver`` called.
+
+        ``missing`` returns how many events still wait for their acknowledgement.
+        """
+        self._receiver, self._missing = receiver, missing
 
     def _signalled(self, number: signal.Signals) -> None:
         reason, code = _SIGNALS[number]
+        if number == signal.SIGHUP:
+            self._leave_closed_terminal()
         if self.code is not None:
-            sys.stderr.write(_RESTORE_TERMINAL if sys.stderr.isatty() else "")
-            os._exit(code)
+            self._leave_at_once(code)
+            return
         self.code = code
         if self._receiver is not None:
             self._receiver(reason)
+            self._reporter.line(f"\nstopping: {self._missing():,} acks to come ({reason} again leaves at once)")
         elif self._task is not None:
             self._task.cancel()
 
+    def _leave_at_once(self, code: ExitCode) -> None:
+        self._reporter.release()
+        if missing := self._missing():
+            self._reporter.warn(f"left at once: {missing:,} acks had not come")
+        else:
+            self._reporter.line("left at once: nothing was in flight")
+        os._exit(code)
 
-def say_stopping(reporter: Reporter, waiting: int, reason: StopReason) -> None:
-    """Say that a run ends in order, once ``waiting`` events are acknowledged."""
-    reporter.line(f"\nstopping: {waiting:,} acks to come ({reason} again leaves at once)")
+    def _leave_closed_terminal(self) -> None:
+        # A terminal that hung up is none any more; whoever writes to it would fail.
+        for stream in self._on_terminal:
+            if not stream.isatty():
+                drop(stream)

@@ -1,7 +1,9 @@
 """What a person sees in an 80×24 terminal."""
 
 import re
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -82,8 +84,7 @@ def test_ctrl_z_gives_the_screen_back_and_fg_takes_it_again(
     terminal.wait_for(lambda text: "achieved" in text)
     terminal.type(b"\x1a")
     terminal.wait_for(lambda text: "Stopped" in text)
-    assert terminal.raw.count(b"\x1b[?1049l") == 1  # the screen is given back,
-    assert terminal.raw.rfind(b"\x1b[?25h") > terminal.raw.rfind(b"\x1b[?25l")  # and the cursor
+    terminal.assert_given_back()
     seen = len(terminal.raw)
     terminal.type(b"fg\n")
     terminal.wait_raw(b"\x1b[?1049h", seen)
@@ -92,6 +93,7 @@ def test_ctrl_z_gives_the_screen_back_and_fg_takes_it_again(
     terminal.wait_for(lambda text: "by Ctrl-C" in text)
     terminal.type(b"exit\n")
     terminal.finish()
+    terminal.assert_given_back()
 
 
 def test_the_screen_is_given_back_and_messages_are_printed_again(environment: dict[str, str], tmp_path: Path) -> None:
@@ -107,6 +109,104 @@ def test_the_screen_is_given_back_and_messages_are_printed_again(environment: di
     assert terminal.raw.count(b"\x1b[?1049l") == 1
     assert terminal.raw.rfind(b"\x1b[?1049l") < terminal.raw.rfind(b"stopping: ")  # said again on the screen itself
     assert "ended" in terminal.text()
+
+
+@pytest.fixture
+def frozen_server(tmp_path: Path) -> Iterator[NatsServer]:
+    """A server that a test may stop with SIGSTOP."""
+    server = NatsServer(tmp_path / "nats").start()
+    yield server
+    assert server.process is not None
+    server.process.send_signal(signal.SIGCONT)
+    server.stop(kill=True)
+
+
+def playing(environment: dict[str, str], tmp_path: Path, *arguments: str) -> Terminal:
+    terminal = start(environment, tmp_path, "replay", "--speed", "1", *arguments)
+    terminal.wait_for(lambda text: "▶ playing" in text and re.search(r"published [1-9]", text) is not None)
+    return terminal
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "by"),
+    [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM"), (signal.SIGHUP, 129, "SIGHUP")],
+)
+def test_a_signal_gives_the_terminal_back(
+    environment: dict[str, str], data: Path, tmp_path: Path, number: int, code: int, by: str
+) -> None:
+    terminal = playing(environment, tmp_path)
+    terminal.process.send_signal(number)
+    assert terminal.finish() == code
+    terminal.assert_given_back()
+    assert f"by {by}" in terminal.text()
+
+
+def test_an_end_by_itself_gives_the_terminal_back(environment: dict[str, str], data: Path, tmp_path: Path) -> None:
+    terminal = start(environment, tmp_path, "replay", "--speed", "10")
+    assert terminal.finish() == 0
+    terminal.assert_given_back()
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["together", "one after the other"])
+def test_a_second_ctrl_c_gives_the_terminal_back_and_counts_what_is_missing(
+    environment: dict[str, str], data: Path, tmp_path: Path, frozen_server: NatsServer, together: bool
+) -> None:
+    terminal = playing(environment, tmp_path, "--nats-url", frozen_server.url)
+    assert frozen_server.process is not None
+    frozen_server.process.send_signal(signal.SIGSTOP)
+    terminal.wait_for(lambda text: re.search(r"in flight [1-9]\d", text) is not None)
+    terminal.type(b"\x03\x03" if together else b"\x03")
+    terminal.wait_for(lambda text: "■ finishing" in text or "left at once" in text)
+    terminal.type(b"\x03")  # two that come together may be one to the system
+    assert terminal.finish() == 130
+    terminal.assert_given_back()
+    assert re.search(r"! left at once: [1-9][\d,]* acks had not come", terminal.text())
+
+
+def test_a_display_that_fails_gives_the_terminal_back_and_the_run_goes_on(
+    environment: dict[str, str], data: Path, tmp_path: Path
+) -> None:
+    program = """
+import itertools
+from spyctl.cli.app import main
+from spyctl.replay.view import ReplayView
+
+frames, draw = itertools.count(), ReplayView.draw
+def fail_at_last(*arguments):
+    return draw(*arguments) if next(frames) < 3 else 1 / 0
+ReplayView.draw = fail_at_last
+main()
+"""
+    terminal = Terminal([sys.executable, "-c", program, "replay", "--speed", "5"], environment, tmp_path)
+    assert terminal.finish() == 0
+    terminal.assert_given_back()
+    assert "! the display failed (ZeroDivisionError: division by zero); plain lines follow" in terminal.text()
+    assert "10,500 read = 10,500 published = 10,500 acked" in terminal.text()
+
+
+def test_a_terminal_that_is_closed_ends_the_run_in_order(
+    environment: dict[str, str], data: Path, tmp_path: Path, nats_server: NatsServer
+) -> None:
+    terminal = playing(environment, tmp_path, "--nats-url", nats_server.url)
+    terminal.close()
+    assert terminal.process.wait(30) == 129
+
+
+def test_a_job_in_the_background_leaves_the_terminal_alone(
+    environment: dict[str, str], data: Path, tmp_path: Path
+) -> None:
+    terminal = Terminal(["bash", "--norc", "--noprofile", "-i"], environment | {"PS1": "$ "}, tmp_path)
+    terminal.type(f"{sys.executable} -m spyctl replay --speed 1\n".encode())
+    terminal.wait_for(lambda text: "achieved" in text)
+    terminal.type(b"\x1a")
+    terminal.wait_for(lambda text: "Stopped" in text)
+    seen = len(terminal.raw)
+    terminal.type(b"bg\nwait\n")
+    terminal.wait_for(lambda text: "digest" in text)  # it goes on, and sums up in the end
+    assert b"\x1b[?1049h" not in terminal.raw[seen:]
+    terminal.type(b"exit\n")
+    terminal.finish()
+    terminal.assert_given_back()
 
 
 def test_neither_a_pipe_nor_ci_nor_plain_gets_a_display(
