@@ -26,8 +26,8 @@ from spyctl.cli.summary import print_live_summary
 from spyctl.errors import SpyctlError
 from spyctl.live.feed_policy import FeedPolicy, equity_policies
 from spyctl.live.result import summary_of
-from spyctl.live.screen import LiveScene
 from spyctl.live.session import SUBJECTS, Hooks, LiveOptions, LiveSession
+from spyctl.live.snapshot import LiveScene
 from spyctl.live.strike_manager import StrikeManager
 from spyctl.live.strike_window import StrikeWindow
 from spyctl.live.view import LiveView

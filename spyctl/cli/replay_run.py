@@ -29,7 +29,7 @@ from spyctl.market.subjects import subject_table, with_prefix
 from spyctl.replay.plan import Plan, fingerprints
 from spyctl.replay.player import REPLAYED_SUBJECTS, Replay
 from spyctl.replay.result import summary_of
-from spyctl.replay.screen import Scene
+from spyctl.replay.snapshot import Scene
 from spyctl.replay.view import ReplayView
 from spyctl.summary import StopReason
 from spyctl.terminal.text import count, size_text
@@ -200,6 +200,7 @@ async def _shown(
         stream=stream,
         first_ns=plan.volume.first_ns or 0,
         last_ns=plan.volume.last_ns or 0,
+        planned=sum(plan.volume.events.values()),
     )
     view = ReplayView(replay, scene, (lambda: consumers.now) if consumers is not None else None)
     # Events that scroll by on the same terminal leave no place for a display.

@@ -227,7 +227,8 @@ class _EventWriter:
         if self._form is TailForm.STATS and self._as_json:
             sys.stdout.write(orjson.dumps(self.stats.document(), option=orjson.OPT_INDENT_2).decode() + "\n")
         elif self._form is TailForm.STATS:
-            Console(file=sys.stdout).print(self.stats.draw())
+            console = Console(file=sys.stdout)
+            console.print(self.stats.draw(console.width, len(self.stats.subjects) + 2))
         if self._lines.undecoded:
             reporter.warn(f"{count('messages', self._lines.undecoded)} not in our format")
 

@@ -1,25 +1,21 @@
 """What the live side looks like while it runs.
 
-:func:`render` draws a snapshot for a terminal (80×24 and up; from 120×30 on with consumers and notes side_by_side it),
-:func:`progress_line` says the same in one plain line. Both are pure.
+:func:`render` draws a snapshot for a terminal of any size (from 130×30 on with consumers and notes beside it; below
+80×24 with less), :func:`progress_line` says the same in one plain line. Both are pure.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Callable, Sequence
 
 from rich.text import Text
 
-from spyctl.bus.consumers import Consumer
-from spyctl.market.events import OptionTrade, StockQuote
+from spyctl.live.snapshot import FeedNow, LiveSnapshot, WindowNow
 from spyctl.market.feeds import FeedState
 from spyctl.market.option_tickers import OptionTicker
-from spyctl.summary import LiveDetails, RunSummary
-from spyctl.terminal.boxes import Lines, box, line, pairs, rule, screen, side_by_side, spark, spread
+from spyctl.terminal.boxes import Lines, box, line, rule, screen, side_by_side, spark
+from spyctl.terminal.fields import Column, Field, figure, grid, row, stack, word
 from spyctl.terminal.panels import alarm, consumer_rows, note_line, note_rows, process_rows
-from spyctl.terminal.process import Usage
+from spyctl.terminal.text import latency_text
 from spyctl.timing.instants import NEW_YORK, SECOND, clock_text, duration_text
-from spyctl.timing.notes import Note
 
 WIDE, TALL = 130, 30
 STALE_S = 15.0
@@ -32,194 +28,179 @@ _GLYPHS = {
     FeedState.STOPPED: ("■", "dim"),
 }
 _MAIN = 92
-_FIXED_LINES = 11
+_LEAST_STRIKES = 2
 _RECENT_NS = 10 * SECOND
 _NEW_S = 30.0
-_HINT = "Ctrl-C ends"
-_FOOTER = " Ctrl-C ends it after what is in flight   Ctrl-Z suspends it"
+_FOOTER = ("Ctrl-C ends it after what is in flight", "Ctrl-Z suspends it")
 
 
-@dataclass(frozen=True, slots=True)
-class FeedNow:
-    """One feed at a moment; ``quiet_s`` since its last frame."""
+def render(previous: LiveSnapshot | None, current: LiveSnapshot, width: int = 80, height: int = 24) -> Text:
+    """Draw a snapshot; ``previous``, about two seconds older, gives the rates.
 
-    name: str
-    state: FeedState
-    up_s: float
-    topics: str
-    held: int
-    desired: int
-    quiet_s: float | None
+    Every line fits, no figure is cut, and there are never more lines than ``height``.
+    """
+    wide = width >= WIDE and height >= TALL
+    return screen((_wide if wide else _narrow)(previous, current, width, height))
 
 
-@dataclass(frozen=True, slots=True)
-class SpotNow:
-    """The underlying: its spot, how old that is, the spots of the last minute, and the last quote."""
-
-    symbol: str
-    price: float | None
-    age_s: float
-    history: Sequence[float]
-    quote: StockQuote | None
+def _narrow(previous: LiveSnapshot | None, current: LiveSnapshot, width: int, height: int) -> Lines:
+    hint = [word("Ctrl-C ends", "dim", rank=2)]
+    last = note_line(current.notes[-1], width) if _has_news(current) else _place(current, width, hint)
+    top, end = [(0, [_title(current, width)]), (9, [rule(width)])], [(6, [last])]
+    return _filled(height, lambda strikes: [*top, *_market(previous, current, width, strikes), *end])
 
 
-@dataclass(frozen=True, slots=True)
-class WindowNow:
-    """The strike window, in whole dollars; ``added`` seconds ago, ``leaving`` in so many seconds."""
-
-    expiry: date
-    is_0dte: bool
-    strike_range: int
-    centre: int | None
-    strikes: Sequence[int]
-    added: Mapping[int, float]
-    leaving: Mapping[int, float]
-
-
-@dataclass(frozen=True, slots=True)
-class OptionsNow:
-    """What the option contracts have traded, by ticker: the last print, prints and contracts."""
-
-    prints: Mapping[str, OptionTrade]
-    counts: Mapping[str, int]
-    volumes: Mapping[str, int]
+def _wide(previous: LiveSnapshot | None, current: LiveSnapshot, width: int, height: int) -> Lines:
+    place = (6, [_place(current, _MAIN - 2)])
+    left = _filled(height - 7, lambda strikes: [*_market(previous, current, _MAIN - 2, strikes), place])
+    right = width - _MAIN
+    consumers = [*consumer_rows(current.consumers, right - 3, len(left) - 4), *process_rows(current.usage)]
+    body = side_by_side(box("market", left, _MAIN), box("consumers", consumers, right))
+    rows = height - len(body) - 4
+    warnings = row(width, figure("warnings", f"{current.warnings:,}", alarm(current.warnings)))
+    notes = box("notes", note_rows(current.notes, rows, width - 2), width, right=warnings)
+    return [
+        _title(current, width),
+        *body,
+        *notes,
+        row(width, *(word(text, "dim", rank=i) for i, text in enumerate(_FOOTER))),
+    ]
 
 
-@dataclass(frozen=True, slots=True)
-class LiveScene:
-    """What does not change while it runs: the command, and the server that it publishes to."""
-
-    title: str
-    where: str
+def _filled(height: int, blocks: Callable[[int], list[tuple[int, Lines]]]) -> Lines:
+    # As many strikes as there is room for, beside what matters more.
+    least = stack(height, *blocks(_LEAST_STRIKES))
+    return stack(height, *blocks(_LEAST_STRIKES + height - len(least)))
 
 
-@dataclass(frozen=True, slots=True)
-class LiveSnapshot:
-    """The live side at one moment: ``now_ns`` Unix ns, ``clock_ns`` monotonic."""
-
-    clock_ns: int
-    now_ns: int
-    scene: LiveScene
-    state: str
-    connected: bool
-    feeds: Sequence[FeedNow]
-    spot: SpotNow
-    window: WindowNow
-    options: OptionsNow
-    summary: RunSummary[LiveDetails]
-    last_gap: str
-    notes: Sequence[Note]
-    warnings: int
-    consumers: Sequence[Consumer]
-    usage: Usage
+def _market(previous: LiveSnapshot | None, current: LiveSnapshot, width: int, strikes: int) -> list[tuple[int, Lines]]:
+    # The middle of the screen, with so many strikes.
+    counts, trouble, latencies = _figures(current, width)
+    return [
+        (2, [_feed_line(feed, width) for feed in current.feeds]),
+        (1, [_spot_line(current, width)]),
+        (4, [_window_line(current.window, width)]),
+        (5, _strikes_table(current, width, strikes)),
+        (7, [_rates(previous, current, width)]),
+        (1, [counts]),
+        (3, [trouble]),
+        (8, [latencies]),
+    ]
 
 
 def _clock(ns: int) -> str:
     return clock_text(ns, NEW_YORK, 0)
 
 
-def render(previous: LiveSnapshot | None, current: LiveSnapshot, width: int = 80, height: int = 24) -> Text:
-    """Draw a snapshot; ``previous``, about two seconds older, gives the rates.
-
-    Every line fits, and there are never more lines than ``height``.
-    """
-    wide = width >= WIDE and height >= TALL
-    main = _MAIN if wide else width
-    room = max(3, height - _FIXED_LINES - len(current.feeds))
-    inner = main - 2 * wide
-    left = [
-        *(_feed_line(feed, inner) for feed in current.feeds),
-        _spot_line(current, 28 if wide else 16),
-        _window_line(current.window),
-        *_strikes_table(current, room),
-        _rates(previous, current),
-        *_figures(current, inner),
-    ]
-    top = [_title(current, width)]
-    if not wide:
-        place = spread(_news(current) or _place(current), line((f"{_HINT} ", "dim")), width)
-        return screen([*top, rule(width), *left, place][:height])
-    right = width - main
-    left.append(_place(current))
-    consumers = [*consumer_rows(current.consumers, right - 2, len(left) - 4), *process_rows(current.usage)]
-    body = side_by_side(box("market", left, main), box("consumers", consumers, right))
-    rows = max(1, height - len(body) - 4)
-    notes = box("notes", note_rows(current.notes, rows), width, right=f"warnings {current.warnings:,}")
-    return screen([*top, *body, *notes, line((_FOOTER, "dim"))][:height])
-
-
 def _title(current: LiveSnapshot, width: int) -> Text:
-    clocks = f"{_clock(current.now_ns)} New York   {clock_text(current.now_ns, None, 0)} UTC"
     colour = "green" if current.state.startswith("●") else "yellow"
-    left = line(" spyctl ", (current.scene.title, "bold"), "   ", (current.state, colour), f"   {clocks}")
-    return spread(left, line((f"run {current.summary.run_id} ", "dim")), width)
+    return row(
+        width,
+        word("spyctl", rank=3),
+        word(current.scene.title, "bold", rank=1),
+        word(current.state, colour),
+        word(f"{_clock(current.now_ns)} New York", rank=2),
+        word(f"{clock_text(current.now_ns, None, 0)} UTC", rank=5),
+        right=[word(f"run {current.summary.run_id}", "dim", rank=4)],
+    )
 
 
 def _feed_line(feed: FeedNow, width: int) -> Text:
     glyph, colour = _GLYPHS[feed.state]
     what = f"up {duration_text(int(feed.up_s) * SECOND)}" if feed.state is FeedState.UP else feed.state
-    left = line(f" {feed.name:<8} ", (glyph, colour), f" {what:<13} {feed.topics}")
     ago = f"{_short(feed.quiet_s)} ago" if feed.quiet_s is not None else "·"
     enough = "" if feed.held == feed.desired else "yellow"
-    return spread(left, line((f"{feed.held} of {feed.desired} subscribed", enough), f"  {ago:>10} "), width)
+    return row(
+        width,
+        Field(line(f"{feed.name:<8} ", (glyph, colour), f" {what:<12}")),
+        word(feed.topics, rank=3),
+        right=[word(f"{feed.held} of {feed.desired} subscribed", enough, rank=1), word(f"{ago:>10}", rank=2)],
+    )
 
 
 def _short(seconds: float) -> str:
-    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.0f} s"
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else duration_text(int(seconds) * SECOND)
 
 
-def _spot_line(current: LiveSnapshot, bars: int) -> Text:
+def _spot_line(current: LiveSnapshot, width: int) -> Text:
     spot, window = current.spot, current.window
-    text = Text(f" {spot.symbol}  ", end="")
     if spot.price is None:
-        return text.append("waiting for the first quote", "yellow")
-    low = min(spot.history, default=0.0)
-    chart = spark([price - low for price in spot.history], bars)
-    text.append(f"{spot.price:.2f}", "bold").append("  ").append(f"{chart:<{bars}}", "cyan").append("  ")
+        return row(width, word(spot.symbol), word("waiting for the first quote", "yellow"))
+    bars = 16 if width < WIDE - _MAIN + 48 else 28
+    chart = spark([price - spot.lowest for price in spot.history], bars, spot.highest - spot.lowest)
+    quote = word("")
     if spot.age_s >= STALE_S:
-        text.append(f"{duration_text(int(spot.age_s) * SECOND)} old, no sound quote since   ", "yellow")
-    elif (quote := spot.quote) is not None:
-        text.append(f"{quote.bid_px:.2f} × {quote.bid_sz:,}  {quote.ask_px:.2f} × {quote.ask_sz:,}   ")
+        quote = word(f"{duration_text(int(spot.age_s) * SECOND)} old, no sound quote since", "yellow", rank=1)
+    elif (last := spot.quote) is not None:
+        quote = word(f"{last.bid_px:,.2f} × {last.bid_sz:,}  {last.ask_px:,.2f} × {last.ask_sz:,}", rank=1)
     day = window.expiry
-    when = "0DTE" if window.is_0dte else "next"
-    return text.append(f"{when} {day:%a} {day.day} {day:%b}", "" if window.is_0dte else "yellow")
-
-
-def _window_line(window: WindowNow) -> Text:
-    if not window.strikes:
-        return Text(" window  opens with the first spot", "dim", end="")
-    text = Text.assemble(
-        (" window  ", "dim"),
-        (f"{window.strikes[0]} to {window.strikes[-1]}", "bold"),
-        f", ±{window.strike_range} of {window.centre}.00",
+    when = f"{'0DTE' if window.is_0dte else 'next'} {day:%a} {day.day} {day:%b}"
+    return row(
+        width,
+        Field(line(f"{spot.symbol}  ", (f"{spot.price:,.2f}", "bold"))),
+        word(f"{chart:<{bars}}", "cyan", rank=3),
+        quote,
+        word(when, "" if window.is_0dte else "yellow", rank=2),
     )
+
+
+def _window_line(window: WindowNow, width: int) -> Text:
+    if not window.strikes:
+        return row(width, word("window  opens with the first spot", "dim"))
+    first, last = window.strikes[0], window.strikes[-1]
+    fields = [
+        Field(
+            line(("window  ", "dim"), (f"{first} to {last}", "bold"), f", ±{window.strike_range} of {window.centre}.00")
+        )
+    ]
     recent = {strike: age for strike, age in window.added.items() if age < _NEW_S and len(window.strikes) > 1}
     if recent and len(recent) < len(window.strikes):
         strike = min(recent, key=recent.__getitem__)
-        text.append(f"   + {strike} added {recent[strike]:.0f} s ago", "green")
+        fields.append(word(f"+ {strike} added {recent[strike]:2.0f} s ago", "green", rank=2))
     if window.leaving:
         strike = min(window.leaving, key=window.leaving.__getitem__)
-        text.append(f"   − {strike} leaves in {max(0.0, window.leaving[strike]):.0f} s", "yellow")
-    return text
+        fields.append(word(f"− {strike} leaves in {max(0.0, window.leaving[strike]):2.0f} s", "yellow", rank=1))
+    return row(width, *fields)
 
 
-def _strikes_table(current: LiveSnapshot, lines: int) -> Lines:
+def _strikes_table(current: LiveSnapshot, width: int, most: int) -> Lines:
+    # A head, at most so many strikes around the centre, and the sums of all.
     window = current.window
-    heads = ("volume", "trades", "call", "strike", "put", "trades", "volume")
-    rows = [line((_row(heads), "dim"))]
-    shown = sorted(window.strikes, reverse=True)
-    if len(shown) > lines and window.centre is not None:
-        first = max(0, min(shown.index(window.centre) - lines // 2, len(shown) - lines))
-        shown = shown[first : first + lines]
-    sums = [0, 0, 0, 0]
-    for strike in sorted(window.strikes, reverse=True):
-        traded = _traded(current, strike)
-        sums = [total + count for total, count in zip(sums, traded, strict=True)]
-        if strike in shown:
-            rows.append(_strike_row(current, strike, traded))
-    what = "in the window" if len(shown) == len(window.strikes) else f"all {len(window.strikes)} strikes"
-    total = _row((f"{sums[0]:,}", f"{sums[1]:,}", "", what, "", f"{sums[3]:,}", f"{sums[2]:,}"))
-    return [*rows, line((total, "dim"))]
+    strikes = sorted(window.strikes, reverse=True)
+    shown = strikes
+    if len(shown) > most and window.centre is not None:
+        first = max(0, min(shown.index(window.centre) - most // 2, len(shown) - most))
+        shown = shown[first : first + most]
+    traded = {strike: _traded(current, strike) for strike in strikes}
+    sums = [f"{sum(counts[i] for counts in traded.values()):,}" for i in range(4)]
+    prices = [_prices(current, strike) for strike in shown]
+    what = "in the window" if len(shown) == len(strikes) else f"all {len(strikes)} strikes"
+    cells = [[f"{traded[strike][i]:,}" for strike in shown] + [sums[i]] for i in range(4)]
+    return grid(
+        width,
+        Column("volume", cells[0], 2, width=9),
+        Column("trades", cells[1], 3, width=8),
+        Column("call", [call for call, _ in prices] + [""], 1, width=8),
+        Column("strike", [_mark(window, strike) for strike in shown] + [what], width=13, flush="^", gap=3),
+        Column("put", [put for _, put in prices] + [""], 1, width=8, gap=3),
+        Column("trades", cells[3], 3, width=8),
+        Column("volume", cells[2], 2, width=9),
+        styles=[_strike_style(window, strike) for strike in shown] + ["dim"],
+    )
+
+
+def _mark(window: WindowNow, strike: int) -> str:
+    if strike == window.centre:
+        return f"► {strike} ◄"
+    return f"+ {strike}  " if _is_new(window, strike) else f"{strike}"
+
+
+def _is_new(window: WindowNow, strike: int) -> bool:
+    return window.added.get(strike, 2 * _NEW_S) < _NEW_S and len(window.added) < len(window.strikes)
+
+
+def _strike_style(window: WindowNow, strike: int) -> str:
+    return "bold" if strike == window.centre else "green" if _is_new(window, strike) else ""
 
 
 def _tickers(current: LiveSnapshot, strike: int) -> tuple[str, str]:
@@ -234,75 +215,78 @@ def _traded(current: LiveSnapshot, strike: int) -> list[int]:
     return [count.get(side, 0) for side in _tickers(current, strike) for count in (options.volumes, options.counts)]
 
 
-def _strike_row(current: LiveSnapshot, strike: int, traded: Sequence[int]) -> Text:
-    window = current.window
-    calls, call_count, puts, put_count = traded
-    new = window.added.get(strike, 2 * _NEW_S) < _NEW_S and len(window.added) < len(window.strikes)
-    mark = f"► {strike} ◄" if strike == window.centre else f"+ {strike}  " if new else f"{strike}"
-    prints = [current.options.prints.get(side) for side in _tickers(current, strike)]
-    call, put = (f"{last.price:.2f}" if last is not None else "·" for last in prints)
-    text = _row((f"{calls:,}", f"{call_count:,}", call, mark, put, f"{put_count:,}", f"{puts:,}"))
-    return line((text, "bold" if strike == window.centre else "green" if new else ""))
+def _prices(current: LiveSnapshot, strike: int) -> tuple[str, str]:
+    prints = (current.options.prints.get(side) for side in _tickers(current, strike))
+    call, put = (f"{last.price:,.2f}" if last is not None else "·" for last in prints)
+    return call, put
 
 
-def _row(cells: Sequence[str]) -> str:
-    volume, trades, call, strike, put, puts, put_volume = cells
-    return f"{volume:>9} {trades:>8} {call:>8}   {strike:^13}   {put:>8} {puts:>8} {put_volume:>9}"
-
-
-def _rates(previous: LiveSnapshot | None, current: LiveSnapshot) -> Text:
+def _rates(previous: LiveSnapshot | None, current: LiveSnapshot, width: int) -> Text:
     elapsed_s = (current.clock_ns - previous.clock_ns) / SECOND if previous is not None else 0.0
-    rows = []
-    for subject, name in zip(current.summary.events.by_subject, ("trades", "quotes", "option trades"), strict=False):
-        count = current.summary.events.by_subject[subject]
+    by_subject = current.summary.events.by_subject
+    fields = []
+    for subject, (name, columns, rank) in zip(
+        by_subject, (("trades", 7, 1), ("quotes", 9, 0), ("option trades", 7, 2)), strict=False
+    ):
         rate = ""
         if previous is not None and elapsed_s > 0:
-            rate = f" {(count - previous.summary.events.by_subject[subject]) / elapsed_s:,.0f}/s"
-        rows.append((name, f"{count:,}{rate}"))
-    return pairs(*rows)
+            rate = f" {(by_subject[subject] - previous.summary.events.by_subject[subject]) / elapsed_s:,.0f}/s"
+        fields.append(figure(name, f"{by_subject[subject]:,}{rate}", rank=rank, width=columns + 7))
+    return row(width, *fields)
 
 
-def _figures(current: LiveSnapshot, width: int) -> Lines:
+def _figures(current: LiveSnapshot, width: int) -> tuple[Text, Text, Text]:
+    # Where the events are, what went wrong, and the latencies.
     summary, events, details = current.summary, current.summary.events, current.summary.details
-    queued = [("queued", f"{details.queued:,}", "yellow")] if details.queued else []
-    latency, ack = (f"{p.p50:.1f}/{p.p99:.1f} ms" if p else "·" for p in (details.latency_ms, summary.delivery.ack_ms))
-    return [
-        pairs(
-            ("received", f"{details.received:,}"), ("published", f"{events.published:,}"),
-            ("acked", f"{events.acked:,}"), ("in flight", f"{events.published - events.acked:,}"), *queued,
-        ),
-        _trouble(current, width),
-        line((" latency p50/p99   event to received ", "dim"), latency, ("   received to acked ", "dim"), ack),
-    ]  # fmt: skip
-
-
-def _trouble(current: LiveSnapshot, width: int) -> Text:
+    queued = [figure("queued", f"{details.queued:,}", "yellow")] if details.queued else []
+    counts = row(
+        width,
+        figure("received", f"{details.received:,}", rank=2, width=9),
+        figure("published", f"{events.published:,}", rank=4, width=9),
+        figure("acked", f"{events.acked:,}", rank=1, width=9),
+        figure("in flight", f"{events.published - events.acked:,}", rank=3, width=5),
+        *queued,
+    )
     # Which gap was the last is said where there is room for it.
-    events = current.summary.events
-    for gaps in (f"{events.gaps:,}: {current.last_gap}" if current.last_gap else "", f"{events.gaps:,}"):
-        text = pairs(
-            ("duplicates", f"{events.duplicates:,}"), ("rejected", f"{events.rejected:,}", alarm(events.rejected)),
-            ("dropped", f"{events.dropped:,}", "red" if events.dropped else ""), ("gaps", gaps, alarm(events.gaps)),
-        )  # fmt: skip
-        if gaps and len(text.plain.rstrip()) <= width:
-            break
-    return text
+    trouble = row(
+        width,
+        figure("duplicates", f"{events.duplicates:,}", rank=2),
+        figure("rejected", f"{events.rejected:,}", alarm(events.rejected), rank=1),
+        figure("dropped", f"{events.dropped:,}", "red" if events.dropped else ""),
+        figure("gaps", f"{events.gaps:,}", alarm(events.gaps)),
+        word(current.last_gap, alarm(events.gaps), rank=3),
+    )
+    latency, ack = (
+        f"{latency_text(p.p50)} / {latency_text(p.p99)}" if p else "·"
+        for p in (details.latency_ms, summary.delivery.ack_ms)
+    )
+    latencies = row(
+        width,
+        word("latency p50/p99", "dim", rank=2),
+        figure("event to received", latency, rank=1, width=16),
+        figure("received to acked", ack),
+    )
+    return counts, trouble, latencies
 
 
-def _place(current: LiveSnapshot) -> Text:
+def _place(current: LiveSnapshot, width: int, hint: Sequence[Field] = ()) -> Text:
     delivery = current.summary.delivery
-    seq = f" seq {delivery.last_seq:,}" if delivery.last_seq else ""
     worst = max(current.consumers, key=lambda consumer: consumer.behind, default=None)
     behind = f", {worst.behind:,} behind" if worst is not None and worst.behind else ""
     readers = f"{len(current.consumers)}{behind}" if worst is not None else "none"
-    return pairs(("NATS", f"{current.scene.where}   {delivery.stream}{seq}"), ("consumers", readers))
+    return row(
+        width,
+        figure("NATS", current.scene.where, rank=4),
+        word(delivery.stream or "", rank=3),
+        figure("seq", f"{delivery.last_seq:,}", width=9) if delivery.last_seq else word(""),
+        figure("consumers", readers, rank=1),
+        right=hint,
+    )
 
 
-def _news(current: LiveSnapshot) -> Text | None:
-    # The newest note for as long as it is news.
-    if current.notes and current.now_ns - current.notes[-1].ns < _RECENT_NS:
-        return note_line(current.notes[-1])
-    return None
+def _has_news(current: LiveSnapshot) -> bool:
+    # The newest note is news for a while.
+    return bool(current.notes) and current.now_ns - current.notes[-1].ns < _RECENT_NS
 
 
 def progress_line(current: LiveSnapshot) -> str:

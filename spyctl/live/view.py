@@ -9,18 +9,9 @@ from rich.text import Text
 
 from spyctl.bus.consumers import Consumer
 from spyctl.live.result import summary_of
-from spyctl.live.screen import (
-    LINE_LENGTH,
-    FeedNow,
-    LiveScene,
-    LiveSnapshot,
-    OptionsNow,
-    SpotNow,
-    WindowNow,
-    progress_line,
-    render,
-)
+from spyctl.live.screen import LINE_LENGTH, progress_line, render
 from spyctl.live.session import LiveSession
+from spyctl.live.snapshot import FeedNow, LiveScene, LiveSnapshot, OptionsNow, SpotNow, WindowNow
 from spyctl.market.feeds import FeedState, LiveFeed
 from spyctl.terminal.process import Usage
 from spyctl.timing.instants import NEW_YORK, SECOND, clock_text
@@ -40,6 +31,7 @@ class LiveView:
         self._history: deque[LiveSnapshot] = deque()
         self._spots: deque[float] = deque(maxlen=LINE_LENGTH)
         self._spot_at_ns: int | None = None
+        self._range: tuple[float, float] | None = None  # of the spots so far
 
     def draw(self, width: int, height: int, said: Sequence[Note] = ()) -> Text:
         """Draw the session for a terminal of so many columns and lines, with rates over the last two seconds."""
@@ -83,9 +75,12 @@ class LiveView:
         if spot.price is not None and (self._spot_at_ns is None or clock_ns - self._spot_at_ns >= SECOND):
             self._spot_at_ns = clock_ns
             self._spots.append(spot.price)
+            low, high = self._range or (spot.price, spot.price)
+            self._range = min(low, spot.price), max(high, spot.price)
         age_s = (clock_ns - (spot.since_ns or clock_ns)) / SECOND
         quote = self._session.filter.tape.last_quote
-        return SpotNow(self._session.options.symbol, spot.price, age_s, tuple(self._spots), quote)
+        low, high = self._range or (0.0, 0.0)
+        return SpotNow(self._session.options.symbol, spot.price, age_s, tuple(self._spots), low, high, quote)
 
     def _window(self, clock_ns: int) -> WindowNow:
         window, manager = self._session.window, self._session.window.manager

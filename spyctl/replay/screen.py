@@ -1,11 +1,10 @@
 """What a replay looks like while it runs.
 
-:func:`render` draws a snapshot for a terminal (80×24 and up; from 120×34 on with more of everything),
-:func:`progress_line` says the same in one plain line. Both are pure.
+:func:`render` draws a snapshot for a terminal of any size (from 120×34 on with more of everything; below 80×24 with
+less), :func:`progress_line` says the same in one plain line. Both are pure.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 from rich.text import Text
@@ -14,7 +13,8 @@ from spyctl.bus.consumers import Consumer
 from spyctl.market.events import MBP10, FuturesTrade
 from spyctl.market.sessions import session_place
 from spyctl.replay.player import RunState
-from spyctl.summary import ReplayDetails, RunSummary
+from spyctl.replay.snapshot import BINS, Snapshot, Subject
+from spyctl.terminal.axis import round_ceiling, time_axis
 from spyctl.terminal.boxes import (
     Lines,
     bar_left,
@@ -22,227 +22,168 @@ from spyctl.terminal.boxes import (
     box,
     chart,
     line,
-    pairs,
     progress,
     rule,
     screen,
     side_by_side,
     spark,
-    spread,
 )
 from spyctl.terminal.event_lines import SIDES
+from spyctl.terminal.fields import Column, Field, figure, grid, row, spare, stack, word
 from spyctl.terminal.panels import alarm, consumer_rows, note_rows, process_rows
-from spyctl.terminal.process import Usage
-from spyctl.terminal.text import size_text
-from spyctl.timing.clock import MAX_SPEED, Speed, achieved_text
+from spyctl.terminal.text import latency_text, size_text
+from spyctl.timing.clock import MAX_SPEED, achieved_text
 from spyctl.timing.instants import (
     MS,
     NEW_YORK,
     clock_text,
     duration_text,
+    span_text,
     whole_seconds,
 )
-from spyctl.timing.notes import Note
 
 WIDE, TALL = 120, 34
-BINS = 110
 SPARK_S = 60
+_LEAST_SPARK, _LEAST_BAR = 10, 8
 _CHART_ROWS = 4
 _LATE_NS = 100 * MS  # behind by this much is worth a warning
 _STATES = {RunState.PLAYING: "▶ playing", RunState.FINISHING: "■ finishing"}
-_FOOTER = " Ctrl-C ends the replay after what is in flight   Ctrl-Z suspends it"
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """One subject: its events, events/s over the last second, the highest events/s, and those of the seconds before."""
-
-    name: str
-    events: int
-    now: float
-    peak: float
-    rates: Sequence[float]
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """What does not change while a replay runs; ``stream`` is ``None`` where it publishes to none."""
-
-    title: str
-    what: str
-    synthetic: bool
-    where: str
-    stream: str | None
-    first_ns: int
-    last_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """Where in event time a replay is (Unix ns), ``None`` before the first event.
-
-    In a quiet stretch ``quiet_to_ns`` is the event at its end, due in ``quiet_left_ns``. ``wall_ns`` is how long it
-    has been playing.
-    """
-
-    event_ns: int | None
-    quiet_to_ns: int | None = None
-    quiet_left_ns: int = 0
-    wall_ns: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SpeedNow:
-    """The speed asked for, the speed over the last second, and how overdue the next event is."""
-
-    asked: Speed
-    now: float | None
-    behind_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """A replay at one moment.
-
-    ``consumers`` is ``None`` where there is no stream; ``density`` holds events per second of event time over the
-    plan, in :data:`BINS` columns; ``notes`` are the newest last.
-    """
-
-    scene: Scene
-    state: RunState
-    summary: RunSummary[ReplayDetails]
-    position: Position
-    speed: SpeedNow
-    subjects: Sequence[Subject]
-    book: MBP10 | None
-    trade: FuturesTrade | None
-    consumers: Sequence[Consumer] | None
-    density: Sequence[float]
-    notes: Sequence[Note]
-    warnings: int
-    usage: Usage
-
-    @property
-    def share(self) -> float:
-        """How much of the planned event time has been played, 0 to 1."""
-        event_ns, first_ns = self.position.event_ns, self.scene.first_ns
-        span = self.scene.last_ns - first_ns
-        if event_ns is None:
-            return 0.0
-        return min(1.0, max(0.0, (event_ns - first_ns) / span)) if span > 0 else 1.0
+_PLACE = 25
+_FOOTER = ("Ctrl-C ends the replay after what is in flight", "Ctrl-Z suspends it")
 
 
 def render(current: Snapshot, width: int = 80, height: int = 24) -> Text:
-    """Draw a snapshot; every line fits, and there are never more lines than ``height``."""
+    """Draw a snapshot; every line fits, no figure is cut, and there are never more lines than ``height``."""
     wide = width >= WIDE and height >= TALL
-    return screen((_wide if wide else _narrow)(current, width, height)[:height])
+    return screen((_wide if wide else _narrow)(current, width, height))
 
 
 def _narrow(current: Snapshot, width: int, height: int) -> Lines:
-    room = height - 19
-    levels = max(0, min(10, room, 5 if room < 12 else 10))
-    top = [
-        _title(current, width),
-        rule(width),
-        _event_time(current, width),
-        _progress(current, width),
-        _speed(current, width),
-        Text(),
-        *_subjects(current, width, sizes=False),
-        Text(),
-        *_book(current, width, levels),
-        Text(),
-        *_delivery(current),
+    subjects, delivery = _subjects(current, width, sizes=False), _delivery(current, width)
+    blocks = [
+        (0, [_title(current, width)]),
+        (8, [rule(width)]),
+        (1, [_event_time(current, width)]),
+        (3, [_progress(current, width)]),
+        (1, [_speed(current, width)]),
+        (10, [Text()]),
+        (5, subjects[:-1]),
+        (3, subjects[-1:]),
+        (10, [Text()]),
+        (6, []),
+        (10, [Text()]),
+        (1, delivery[:1]),
+        (2, delivery[1:2]),
+        (4, delivery[2:]),
+        (3, [_news(current, width)]),
+        (9, [rule(width)]),
+        (7, [_footer(width)]),
     ]
-    notes = _notes(current, max(1, height - len(top) - 2), width)
-    return [*top, *notes, rule(width), line((_FOOTER, "dim"))]
+    room = height - sum(len(lines) for _, lines in blocks)
+    levels = max(0, min(10, room - 1, 5 if room < 13 else 10))
+    blocks[9] = (6, _book(current, width, levels))
+    if (more := height - sum(len(lines) for _, lines in blocks)) > 0:
+        blocks[14] = (3, _notes(current, more + 1, width))
+    return stack(height, *blocks)
 
 
 def _wide(current: Snapshot, width: int, height: int) -> Lines:
-    left, middle = 56, 48
-    right = width - left - middle
-    place = [_event_time(current, width - 2, share=True), *_day(current, width - 2)]
-    asked = "   ".join(f"{label} {figure}".lstrip() for label, figure in _speeds(current))
+    middle, right = 46, 36 + (width - WIDE) // 5
+    left = width - middle - right
+    asked = row(width, *_speeds(current))
     top = [
         _title(current, width),
-        *box("where we are", place, width, right="events per second of event time"),
+        *box("where we are", [_event_time(current, width - 2, share=True), *_day(current, width - 2)], width,
+             right=line(" events per second of event time ")),
         *box("events", _subjects(current, width - 2, sizes=True), width, right=asked),
         *side_by_side(
             box("ES book" if current.book is None else f"{current.book.symbol} book",
                 _book(current, left - 2, 10), left, height=12),
-            box("delivery", _delivery_table(current), middle, height=12),
+            box("delivery", _delivery_table(current, middle - 2), middle, height=12),
             box("consumers", _consumer_table(current, right - 2), right, height=12),
         ),
     ]  # fmt: skip
     rows = max(1, height - len(top) - 3)
-    notes = box("notes", note_rows(current.notes, rows), width, right=f"warnings {current.warnings:,}", height=rows)
-    return [*top, *notes, line((_FOOTER, "dim"))]
+    notes = note_rows(current.notes, rows, width - 2)
+    return [*top, *box("notes", notes, width, right=row(width, _warnings(current)), height=rows), _footer(width)]
+
+
+def _footer(width: int) -> Text:
+    return row(width, *(word(text, "dim", rank=i) for i, text in enumerate(_FOOTER)))
 
 
 def _title(current: Snapshot, width: int) -> Text:
-    left = line(
-        " spyctl replay  ", (current.scene.title, "bold"), "   ", (_STATES[current.state], "green"),
-        ("   synthetic" if current.scene.synthetic else "", "dim"),
-    )  # fmt: skip
-    return spread(left, line((f"run {current.summary.run_id}   NATS {current.scene.where} ", "dim")), width)
+    scene = current.scene
+    return row(
+        width,
+        word("spyctl replay", rank=3),
+        word(scene.title, "bold", rank=1),
+        word(_STATES[current.state], "green"),
+        word("synthetic" if scene.synthetic else "", "dim", rank=4),
+        right=[word(f"run {current.summary.run_id}", "dim", rank=2), word(f"NATS {scene.where}", "dim", rank=5)],
+    )
 
 
 def _event_time(current: Snapshot, width: int, *, share: bool = False) -> Text:
     position = current.position
     if position.event_ns is None:
-        return line((" event time   ", "dim"), "waiting for the first event")
-    place = session_place(position.event_ns)
+        return row(width, word("waiting for the first event"))
+    place = word(f"{session_place(position.event_ns):>{_PLACE}}", rank=3)
     if position.quiet_to_ns is not None:
-        place = f"quiet to {clock_text(position.quiet_to_ns, NEW_YORK, 0)}, in {duration_text(position.quiet_left_ns)}"
-    times = line(
-        (" event time   ", "dim"), (clock_text(position.event_ns, NEW_YORK), "bold"), (" New York   ", "dim"),
-        clock_text(position.event_ns), (" UTC", "dim"),
-    )  # fmt: skip
-    return spread(times, line(f"{place}   {_how_far(current)}" if share else place, " "), width)
+        left = duration_text(position.quiet_left_ns)
+        place = word(f"quiet to {clock_text(position.quiet_to_ns, NEW_YORK, 0)}, in {left}", rank=1)
+    times = line(("event time ", "dim"), (clock_text(position.event_ns, NEW_YORK), "bold"), (" New York", "dim"))
+    utc = line(clock_text(position.event_ns), (" UTC", "dim"))
+    return row(width, Field(times), Field(utc, 2), right=[place, *(_how_far(current) if share else [])])
 
 
-def _how_far(current: Snapshot) -> str:
-    done = f"{current.share * 100:3.0f} %"
-    wall_ns = current.position.wall_ns
+def _how_far(current: Snapshot) -> list[Field]:
+    done, wall_ns = word(f"{int(current.share * 100):3} %"), current.position.wall_ns
     if wall_ns is None or current.share < 0.001:
-        return done
+        return [done]
     if current.speed.asked == MAX_SPEED:
-        return f"{done}   {duration_text(wall_ns)}"
-    return f"{done}   {duration_text(wall_ns)} of {duration_text(round(wall_ns / current.share))}"
+        return [done, word(f"{duration_text(wall_ns):>9}", rank=2)]
+    of = f"{duration_text(wall_ns)} of {duration_text(round(wall_ns / current.share))}"
+    return [done, word(f"{of:>22}", rank=2)]
 
 
 def _progress(current: Snapshot, width: int) -> Text:
-    first_ns, last_ns = whole_seconds(current.scene.first_ns, current.scene.last_ns)
-    start, end = (clock_text(ns, NEW_YORK, 0)[:5] for ns in (first_ns, last_ns))
-    tail = f" {end} {_how_far(current):>24} "
-    return line(f" {start} ", progress(current.share, width - len(start) - len(tail) - 2), tail)
+    span = whole_seconds(current.scene.first_ns, current.scene.last_ns)
+    start, end = span_text(*span, NEW_YORK).split(" → ")
+    how_far = _how_far(current)
+    tail = row(width - _LEAST_BAR - len(start) - 2, word(end, rank=3), *how_far)
+    cells = max(0, width - len(start) - 2 - tail.cell_len)
+    return line(f" {start} ", progress(current.share, cells), tail)
 
 
-def _speeds(current: Snapshot) -> list[tuple[str, str]]:
-    # Label and figure of each; the last one depends on whether there is a schedule.
+def _speeds(current: Snapshot) -> list[Field]:
+    # What the last one is depends on whether there is a schedule.
     speed = current.speed
-    shown = [("asked", str(speed.asked)), ("achieved", achieved_text(current.summary.timing.speed_achieved))]
+    achieved = achieved_text(current.summary.timing.speed_achieved)
+    shown = [figure("asked", str(speed.asked), rank=3), figure("achieved", achieved, width=7)]
     if speed.asked == MAX_SPEED:
-        return [*shown, ("", f"{sum(subject.now for subject in current.subjects):,.0f} events/s")]
+        return [*shown, word(f"{sum(subject.now for subject in current.subjects):,.0f} events/s", rank=1)]
+    late = "yellow" if speed.behind_ns >= _LATE_NS else ""
     behind = duration_text(speed.behind_ns) if speed.behind_ns >= MS else "0 ms"
-    return [*shown, ("now", achieved_text(speed.now)), ("behind", behind)]
+    return [
+        *shown,
+        figure("now", achieved_text(speed.now), rank=4, width=7),
+        figure("behind", behind, late, rank=1, width=6),
+    ]
 
 
 def _speed(current: Snapshot, width: int) -> Text:
     left_ns, wall_ns = 0, current.position.wall_ns
     if wall_ns is not None and current.share > 0.001:
         left_ns = round(wall_ns / current.share * (1 - current.share))
-    late = current.speed.behind_ns >= _LATE_NS
-    shown = line((" speed       ", "dim"))
-    for label, figure in _speeds(current):
-        style = "yellow" if label == "behind" and late else ""
-        shown.append(f"{label} " if label else "", "dim").append(f"{figure}   ", style)
-    return spread(shown, line(("left ", "dim"), f"{duration_text(left_ns) if left_ns else '·'} "), width)
+    left = figure("left", duration_text(left_ns) if left_ns else "·", rank=2)
+    return row(width, word("speed", "dim", rank=9), *_speeds(current), right=[left])
 
 
 def _subjects(current: Snapshot, width: int, *, sizes: bool) -> Lines:
+    # A head, a line for each subject, and their sum.
     subjects = current.subjects
-    rates = [sum(second) for second in zip(*(subject.rates for subject in subjects), strict=False)]
+    rates = [sum(parts) for parts in zip(*(subject.rates for subject in subjects), strict=True)]
     total = Subject(
         name="all",
         events=sum(subject.events for subject in subjects),
@@ -250,34 +191,40 @@ def _subjects(current: Snapshot, width: int, *, sizes: bool) -> Lines:
         peak=max(rates, default=0.0),
         rates=rates,
     )
-    cells = max(10, min(SPARK_S, width - (58 if sizes else 46)))
-    seconds = min(cells, max(1, len(rates)))
-    size = f"{'bytes':>12}" if sizes else ""
-    head = f" {'subject':<15}{'events':>10} {'now/s':>8} {'peak/s':>8}{size}   last {seconds} s"
-    rows = [line((head, "dim"))]
-    for subject in [*subjects, total]:
-        if sizes:
-            size = f"{size_text(current.summary.delivery.payload_bytes) if subject is total else '':>12}"
-        figures = f"{subject.events:>10,} {subject.now:>8,.0f} {subject.peak:>8,.0f}{size}"
-        rows.append(line(f" {subject.name:<15}{figures}   ", (spark(subject.rates, cells), "cyan")))
-    return rows
+    shown = [*subjects, total]
+    figures = [
+        Column("subject", [subject.name for subject in shown], width=15, flush="<"),
+        Column("events", [f"{subject.events:,}" for subject in shown], width=max(9, _planned_width(current))),
+        Column("now/s", [f"{subject.now:,.0f}" for subject in shown], 1, width=7, gap=2),
+        Column("peak/s", [f"{subject.peak:,.0f}" for subject in shown], 2, width=7, gap=2),
+    ]
+    if sizes:
+        size = size_text(current.summary.delivery.payload_bytes)
+        figures.append(Column("bytes", [*("" for _ in subjects), size], 4, width=9, gap=2))
+    cells = min(SPARK_S, spare(width, *figures) - 4)
+    if cells >= _LEAST_SPARK:
+        sparks = [(spark(subject.rates, cells, subject.peak), "cyan") for subject in shown]
+        seconds = min(cells, max(1, len(rates)))
+        figures.append(Column(f"last {seconds} s", sparks, 3, width=cells, flush="<", gap=3))
+    return grid(width, *figures)
+
+
+def _planned_width(current: Snapshot) -> int:
+    return len(f"{current.scene.planned:,}")
 
 
 def _day(current: Snapshot, width: int) -> Lines:
     # The whole plan as the x axis: how busy each part of it was, as far as it has been played.
-    margin = 10
-    cells = min(BINS, width - margin - 2)
-    values = [max(part) for part in _parts(current.density, cells)]
-    peak = max(values)
-    rows = [line((f"{f'{peak:,.0f}/s':>8}  " if not i else " " * margin, "dim"), (bars, "cyan"))
-            for i, bars in enumerate(chart(values, _CHART_ROWS))]  # fmt: skip
-    first_ns, last_ns = whole_seconds(current.scene.first_ns, current.scene.last_ns)
-    marks = [" "] * (cells + margin)
-    for step in range(6):
-        text = clock_text(first_ns + (last_ns - first_ns) * step // 5, NEW_YORK, 0)[:5]
-        at = min(cells - len(text) // 2, cells * step // 5)
-        marks[at : at + len(text)] = text
-    return [*rows, line(" " * margin, progress(current.share, cells)), line((" " * margin + "".join(marks), "dim"))]
+    margin = 12
+    cells = min(BINS, width - margin - 1)
+    values = [sum(part) / len(part) for part in _parts(current.density, cells)]
+    largest = round_ceiling(max(values))
+    rows = [
+        line((f"{f'{largest:,.0f}/s' if not i else '':>{margin - 1}} ", "dim"), (bars, "cyan"))
+        for i, bars in enumerate(chart(values, _CHART_ROWS, largest))
+    ]
+    axis = time_axis(current.scene.first_ns, current.scene.last_ns, cells)
+    return [*rows, line(" " * margin, progress(current.share, cells)), line((" " * margin + axis, "dim"))]
 
 
 def _parts(values: Sequence[float], count: int) -> list[Sequence[float]]:
@@ -286,63 +233,90 @@ def _parts(values: Sequence[float], count: int) -> list[Sequence[float]]:
 
 
 def _book(current: Snapshot, width: int, levels: int) -> Lines:
+    # The last trade, and as many levels.
     trade, book = current.trade, current.book
     if levels < 1:
         return []
-    last = line(" ")
-    if trade is not None:
-        side = SIDES[trade.aggressor]
-        style = "green" if "▲" in side else "red"
-        last = line(f" {trade.symbol}  ", ("last ", "dim"), f"{trade.price:,.2f} × {trade.size:,}", (side, style))
+    spread = "·"
+    if book is not None and (best := book.levels[0]).bid_px is not None and best.ask_px is not None:
+        spread = f"{best.ask_px - best.bid_px:,.2f}"
+    head = row(width, *_last_trade(trade), right=[figure("spread", spread, rank=2)] if book is not None else [])
     if book is None:
-        return [last, *(Text() for _ in range(levels))]
-    best = book.levels[0]
-    between = "·"
-    if best.bid_px is not None and best.ask_px is not None:
-        between = f"{best.ask_px - best.bid_px:,.2f}"
-    largest = max(1, *(max(level.bid_sz, level.ask_sz) for level in book.levels[:levels]))
-    cells = max(4, (width - 34) // 2)
-    rows = [spread(last, line(("spread ", "dim"), f"{between} "), width)]
-    for level in book.levels[:levels]:
-        bid, ask = (f"{px:,.2f}" if px is not None else "·" for px in (level.bid_px, level.ask_px))
-        rows.append(
-            line(
-                " ", (bar_left(level.bid_sz, largest, cells), "green"), f"{level.bid_sz:>5,}{bid:>10}",
-                f"{ask:>11}{level.ask_sz:>5,}  ", (bar_right(level.ask_sz, largest, cells), "red"),
-            )
-        )  # fmt: skip
+        return [head, *(Text() for _ in range(levels))]
+    return [head, *_ladder(book, width, levels, current.largest_size)]
+
+
+def _last_trade(trade: FuturesTrade | None) -> list[Field]:
+    if trade is None:
+        return []
+    side = SIDES[trade.aggressor].strip()
+    style = "green" if "▲" in side else "red"
+    price = line(("last ", "dim"), f"{trade.price:,.2f} × {trade.size:,}", (f" {side}" if side else "", style))
+    return [word(trade.symbol, rank=1), Field(price)]
+
+
+def _ladder(book: MBP10, width: int, levels: int, largest: int) -> Lines:
+    shown = book.levels[:levels]
+    largest = max(largest, *(max(level.bid_sz, level.ask_sz) for level in shown))
+    bids = [f"{level.bid_px:,.2f}" if level.bid_px is not None else "·" for level in shown]
+    asks = [f"{level.ask_px:,.2f}" if level.ask_px is not None else "·" for level in shown]
+    figures = [
+        Column("", [f"{level.bid_sz:,}" for level in shown], 1, width=5),
+        Column("", bids, width=9),
+        Column("", asks, width=9, gap=3),
+        Column("", [f"{level.ask_sz:,}" for level in shown], 1, width=5),
+    ]
+    cells = spare(width, *figures) // 2 - 2
+    if cells < 2:
+        return grid(width, *figures)
+    bars = [
+        Column("", [(bar_left(level.bid_sz, largest, cells), "green") for level in shown], 2),
+        Column("", [(bar_right(level.ask_sz, largest, cells), "red") for level in shown], 2, gap=2),
+    ]
+    lines = grid(width, bars[0], *figures, bars[1])
     if levels == 10:
-        bids, asks = sum(level.bid_sz for level in book.levels), sum(level.ask_sz for level in book.levels)
-        middle = f"{bids:>{cells + 6},}  in 10 bids   in 10 asks  {asks:<6,}"
-        rows.append(line((middle, "dim")))
-    return rows
+        bid_sz, ask_sz = sum(level.bid_sz for level in shown), sum(level.ask_sz for level in shown)
+        sums = line((f"{bid_sz:,} in 10 bids", "dim")), line((f"{ask_sz:,} in 10 asks", "dim"))
+        lines.append(row(width, Field(sums[0]), right=[Field(sums[1])]))
+    return lines
 
 
-def _delivery(current: Snapshot) -> Lines:
+def _delivery(current: Snapshot, width: int) -> Lines:
+    # Three lines: where the events are, what went wrong, and the stream.
     events, delivery, held = current.summary.events, current.summary.delivery, current.summary.details.held
-    consumers = "·" if current.consumers is None else _who(current.consumers)
-    sequences = [("seq", f"{delivery.first_seq or 0:,} to {delivery.last_seq:,}")] if delivery.last_seq else []
+    counts = _planned_width(current)
+    sequences = f"{delivery.first_seq or 0:,} to {delivery.last_seq:,}" if delivery.last_seq else ""
     return [
-        pairs(
-            ("read", f"{events.read:,}"), ("held", f"{held:,}"), ("published", f"{events.published:,}"),
-            ("acked", f"{events.acked:,}"), ("in flight", f"{delivery.unacknowledged:,}"),
+        row(
+            width,
+            figure("read", f"{events.read:,}", rank=3, width=counts),
+            figure("held", f"{held:,}", rank=4, width=min(7, counts)),
+            figure("published", f"{events.published:,}", width=counts),
+            figure("acked", f"{events.acked:,}", rank=1, width=counts),
+            figure("in flight", f"{delivery.unacknowledged:,}", rank=2, width=5),
         ),
-        pairs(
-            ("late", f"{events.late:,}", alarm(events.late)),
-            ("rejected", f"{events.rejected:,}", alarm(events.rejected)),
-            ("gaps", f"{events.gaps:,}"), ("ack p50", _ms(current, "p50")), ("p99", _ms(current, "p99")),
-            ("acks", delivery.acknowledged),
+        row(
+            width,
+            figure("late", f"{events.late:,}", alarm(events.late)),
+            figure("rejected", f"{events.rejected:,}", alarm(events.rejected), rank=1),
+            figure("gaps", f"{events.gaps:,}", rank=4),
+            figure("ack p50", _latency(current, "p50"), rank=3, width=7),
+            figure("p99", _latency(current, "p99"), rank=2, width=7),
+            figure("acks", delivery.acknowledged, rank=5),
         ),
-        pairs(
-            ("stream", delivery.stream or "·"), *sequences, ("", size_text(delivery.payload_bytes)),
-            ("consumers", consumers),
+        row(
+            width,
+            figure("stream", delivery.stream or "·"),
+            figure("seq", sequences, rank=1) if sequences else word(""),
+            word(f"{size_text(delivery.payload_bytes):<7}", rank=3),
+            figure("consumers", "·" if current.consumers is None else _who(current.consumers), rank=2),
         ),
-    ]  # fmt: skip
+    ]
 
 
-def _ms(current: Snapshot, which: str) -> str:
+def _latency(current: Snapshot, which: str) -> str:
     ack_ms = current.summary.delivery.ack_ms
-    return f"{getattr(ack_ms, which):.1f} ms" if ack_ms is not None else "·"
+    return latency_text(getattr(ack_ms, which)) if ack_ms is not None else "·"
 
 
 def _who(consumers: Sequence[Consumer]) -> str:
@@ -353,38 +327,53 @@ def _who(consumers: Sequence[Consumer]) -> str:
     return f"{len(consumers)}{late}"
 
 
-def _delivery_table(current: Snapshot) -> Lines:
+def _delivery_table(current: Snapshot, width: int) -> Lines:
     events, delivery, held = current.summary.events, current.summary.delivery, current.summary.details.held
     rows = [
         ("read", events.read, "", ""),
         ("  held", held, "sorted, not yet due", ""),
         ("  published", events.published, "", ""),
-        ("    acked", events.acked, "stored by the server", ""),
+        ("    acked", events.acked, "stored by NATS", ""),
         ("    in flight", delivery.unacknowledged, "", ""),
         ("late", events.late, "beyond the window", alarm(events.late)),
         ("rejected", events.rejected, "", alarm(events.rejected)),
         ("gaps", events.gaps, "", ""),
         ("reconnects", delivery.reconnects, "", alarm(delivery.reconnects)),
     ]
-    lines = [
-        line((f" {label:<13}", "dim"), (f"{count:>11,}", style), (f"  {remark}", "dim"))
-        for label, count, remark, style in rows
-    ]
-    lines.append(line((" ack latency   ", "dim"), f"p50 {_ms(current, 'p50')}   p99 {_ms(current, 'p99')}"))
-    lines.append(line((" acknowledged  ", "dim"), delivery.acknowledged))
-    to = f", seq to {delivery.last_seq:,}" if delivery.last_seq else ""
-    lines.append(line((f" {delivery.stream or '·'}  ", "dim"), f"{size_text(delivery.payload_bytes)}{to}"))
-    return lines
+    lines = grid(
+        width,
+        Column("", [(label, "dim") for label, *_ in rows], width=13, flush="<"),
+        Column("", [(f"{count:,}", style) for _, count, _, style in rows], width=max(9, _planned_width(current))),
+        Column("", [(remark, "dim") for *_, remark, _ in rows], 1, flush="<", gap=2),
+    )
+    sequences = [figure("seq to", f"{delivery.last_seq:,}", rank=1)] if delivery.last_seq else []
+    return [
+        *lines,
+        row(width, word("ack latency", "dim", rank=1), figure("p50", _latency(current, "p50"), rank=1, width=7),
+            figure("p99", _latency(current, "p99"), width=7)),
+        row(width, figure("acknowledged ", delivery.acknowledged)),
+        row(width, word(delivery.stream or "·", "dim", rank=2), word(size_text(delivery.payload_bytes)), *sequences),
+    ]  # fmt: skip
 
 
 def _consumer_table(current: Snapshot, width: int) -> Lines:
-    return consumer_rows(current.consumers, width, 7) + process_rows(current.usage)
+    return consumer_rows(current.consumers, width - 1, 7) + process_rows(current.usage)
+
+
+def _warnings(current: Snapshot) -> Field:
+    return figure("warnings", f"{current.warnings:,}", alarm(current.warnings))
+
+
+def _news(current: Snapshot, width: int) -> Text:
+    return _notes(current, 1, width)[0]
 
 
 def _notes(current: Snapshot, rows: int, width: int) -> Lines:
-    lines = note_rows(current.notes, rows)
-    warnings = line(("warnings ", "dim"), (f"{current.warnings:,} ", alarm(current.warnings)))
-    return [*lines[:-1], spread(lines[-1], warnings, width)]
+    # The count of warnings stands behind the last line where there is room.
+    warnings = row(width, _warnings(current))
+    lines = note_rows(current.notes, rows, width - warnings.cell_len)
+    lines[-1].append(" " * (width - warnings.cell_len - lines[-1].cell_len)).append_text(warnings)
+    return lines
 
 
 def progress_line(current: Snapshot) -> str:

@@ -16,7 +16,8 @@ from spyctl.market.sessions import is_trading_day, regular_session
 from spyctl.market.subjects import decode
 from spyctl.replay.player import Replay
 from spyctl.replay.result import summary_of
-from spyctl.replay.screen import BINS, SPARK_S, Position, Scene, Snapshot, SpeedNow, Subject, progress_line, render
+from spyctl.replay.screen import SPARK_S, progress_line, render
+from spyctl.replay.snapshot import BINS, Position, Scene, Snapshot, SpeedNow, Subject
 from spyctl.terminal.process import Usage
 from spyctl.timing.clock import Clock, SystemClock
 from spyctl.timing.instants import SECOND, date_of
@@ -58,6 +59,7 @@ class ReplayView:
         self._counted: tuple[int | None, int] = None, 0
         self._notes: deque[Note] = deque(maxlen=_NOTES)
         self._session_at: int | None = None
+        self._largest_size = 1
 
     def draw(self, width: int, height: int, said: Sequence[Note] = ()) -> Text:
         """Draw the replay for a terminal of so many columns and lines.
@@ -86,6 +88,8 @@ class ReplayView:
         self._note_session(now.event_ns)
         then = self._seconds[-2] if len(self._seconds) > 1 else self._seconds[-1]
         trade, book = (self._last_event(subject) for subject in replay.subjects)
+        if isinstance(book, MBP10):
+            self._largest_size = max(self._largest_size, *(max(one.bid_sz, one.ask_sz) for one in book.levels))
         return Snapshot(
             scene=self._scene,
             state=replay.state,
@@ -100,6 +104,7 @@ class ReplayView:
             notes=[*self._notes, *said],
             warnings=sum(note.level == "warning" for note in said),
             usage=self._usage.since(),
+            largest_size=self._largest_size,
         )
 
     def _position(self, now: _Second) -> Position:

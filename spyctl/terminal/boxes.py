@@ -10,15 +10,8 @@ _LEFT, _RIGHT = "▐", "▏▎▍▌▋▊▉"
 
 
 def line(*parts: str | Text | tuple[str, str]) -> Text:
-    """Put texts together, each with a style if it has one; too long a line is cut."""
+    """Put texts together, each with a style if it has one."""
     return Text.assemble(*parts, no_wrap=True, overflow="crop", end="")
-
-
-def spread(left: Text, right: Text, width: int) -> Text:
-    """Put one text flush left and another flush right; the left one is cut where both do not fit."""
-    if (room := max(0, width - right.cell_len)) < left.cell_len:
-        left.truncate(room)
-    return left.append(" " * (room - left.cell_len)).append_text(right)
 
 
 def rule(width: int) -> Text:
@@ -26,24 +19,14 @@ def rule(width: int) -> Text:
     return line(("─" * width, "dim"))
 
 
-def pairs(*figures: tuple[str, str] | tuple[str, str, str]) -> Text:
-    """Write labels dim and figures bright; the third text is the figure's style."""
-    parts: list[str | tuple[str, str]] = [" "]
-    for label, figure, *style in figures:
-        parts += [(f"{label} ", "dim"), (figure, style[0] if style else ""), "   "]
-    return line(*parts)
-
-
-def spark(values: Sequence[float], width: int) -> str:
-    """Draw the last ``width`` values as bars, the largest one full."""
+def spark(values: Sequence[float], width: int, largest: float) -> str:
+    """Draw the last ``width`` values as bars; ``largest`` is the value of a full one."""
     shown = list(values)[-width:]
-    largest = max(shown, default=0.0)
-    return "".join(_SPARKS[round(value / largest * 7)] if largest > 0 else _SPARKS[0] for value in shown)
+    return "".join(_SPARKS[min(7, round(value / largest * 7))] if largest > 0 else _SPARKS[0] for value in shown)
 
 
-def chart(values: Sequence[float], height: int) -> list[str]:
-    """Draw values as columns of ``height`` rows, the largest one full."""
-    largest = max(values, default=0.0) or 1.0
+def chart(values: Sequence[float], height: int, largest: float) -> list[str]:
+    """Draw values as columns of ``height`` rows; ``largest`` is the value of a full one."""
     eighths = [round(value / largest * 8 * height) for value in values]
     return [
         "".join(
@@ -72,14 +55,22 @@ def progress(share: float, cells: int) -> Text:
     return line((done, "green"), ("─" * (cells - len(done)), "dim"))
 
 
-def box(title: str, lines: Iterable[Text], width: int, *, right: str = "", height: int | None = None) -> Lines:
-    """Draw a frame of ``width`` around lines; ``right`` is a second title, ``height`` counts the lines inside."""
-    tail = f" {right} ─" if right else ""
-    head = line(("╭─ ", "dim"), title, (f" {'─' * (width - len(title) - len(tail) - 5)}{tail}╮", "dim"))
+def box(
+    title: str, lines: Iterable[Text], width: int, *, right: Text | None = None, height: int | None = None
+) -> Lines:
+    """Draw a frame of ``width`` around lines; ``right`` is a second title, ``height`` counts the lines inside.
+
+    A title that does not fit is left out.
+    """
+    tail = right.copy() if right is not None and right.cell_len + len(title) + 6 <= width else Text()
+    tail.rstrip()
+    tail.append(" " * bool(tail.plain))
+    dashes = width - len(title) - tail.cell_len - 5 - bool(tail.plain)
+    head = line(("╭─ ", "dim"), title, (f" {'─' * dashes}", "dim"), tail, ("─╮" if tail.plain else "╮", "dim"))
     shown = list(lines)
     if height is not None:
         shown = [*shown[:height], *(Text() for _ in range(height - len(shown)))]
-    inside = [line(("│", "dim")).append_text(_cut(text, width - 2)).append("│", "dim") for text in shown]
+    inside = [line(("│", "dim")).append_text(_filled(text, width - 2)).append("│", "dim") for text in shown]
     return [head, *inside, line(("╰" + "─" * (width - 2) + "╯", "dim"))]
 
 
@@ -88,10 +79,11 @@ def side_by_side(*blocks: Lines) -> Lines:
     return [Text(end="").join(row) for row in zip(*blocks, strict=True)]
 
 
-def _cut(text: Text, width: int) -> Text:
-    cut = text.copy()
-    cut.truncate(width)
-    return cut.append(" " * (width - cut.cell_len))
+def _filled(text: Text, width: int) -> Text:
+    # What is inside a box has been made to fit; should it not, that is seen.
+    filled = text.copy()
+    filled.truncate(width, overflow="ellipsis")
+    return filled.append(" " * (width - filled.cell_len))
 
 
 def screen(lines: Lines) -> Text:

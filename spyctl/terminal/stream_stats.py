@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 import orjson
 from rich.text import Text
 
+from spyctl.terminal.boxes import line, screen
 from spyctl.terminal.event_lines import StreamMessage
-from spyctl.terminal.tables import table
+from spyctl.terminal.fields import Column, grid
+from spyctl.terminal.text import latency_text
 from spyctl.timing.histogram import Histogram, Percentiles
 from spyctl.timing.instants import SECOND
 from spyctl.timing.notes import Note
@@ -62,23 +64,22 @@ class StreamStats:
             for subject, tally in sorted(self.subjects.items())
         }
 
-    def draw(self, width: int = 0, height: int = 0, notes: Sequence[Note] = ()) -> Text:
-        """Draw the figures as a table."""
+    def draw(self, width: int, height: int, notes: Sequence[Note] = ()) -> Text:
+        """Draw the figures as a table of at most so many columns and lines; what does not fit is left out."""
         seconds = (self._last_ns - self._first_ns) / SECOND
-        rows = [
-            (
-                subject.partition("market.")[2],
-                f"{tally.events:,}",
-                f"{tally.events / seconds:,.0f}" if seconds > 0 else "·",
-                f"{tally.size:,}",
-                _latency_text(tally.event_to_stored),
-                _latency_text(tally.received_to_stored),
-            )
-            for subject, tally in sorted(self.subjects.items())
-        ]
-        heads = ("subject", "events", "/s", "bytes", "event to stored", "received to stored")
-        head, *lines = table(heads, rows, right=heads[1:])
-        return Text("\n").join([Text(head, style="dim"), *map(Text, lines), Text(" p50 / p99", style="dim")])
+        names = [subject.partition("market.")[2] for subject in sorted(self.subjects)]
+        tallies = [self.subjects[subject] for subject in sorted(self.subjects)]
+        rates = [f"{tally.events / seconds:,.0f}" if seconds > 0 else "·" for tally in tallies]
+        lines = grid(
+            width,
+            Column("subject", names, width=14, flush="<"),
+            Column("events", [f"{tally.events:,}" for tally in tallies]),
+            Column("/s", rates, 1, width=7, gap=2),
+            Column("bytes", [f"{tally.size:,}" for tally in tallies], 4, gap=2),
+            Column("event to stored", [_latency_text(tally.event_to_stored) for tally in tallies], 2, gap=2),
+            Column("received to stored", [_latency_text(tally.received_to_stored) for tally in tallies], 3, gap=2),
+        )
+        return screen([*lines, line((" p50 / p99", "dim"))][:height])
 
     def line(self) -> str:
         """Say the counts in one line."""
@@ -97,4 +98,4 @@ def _latency_text(histogram: Histogram) -> str:
     percentiles = Percentiles.of(histogram)
     if percentiles is None or percentiles.p50 >= _REPLAYED_MS:  # a replayed event's age is that of its day
         return "·"
-    return f"{percentiles.p50:,.1f} / {percentiles.p99:,.1f} ms"
+    return f"{latency_text(percentiles.p50)} / {latency_text(percentiles.p99)}"

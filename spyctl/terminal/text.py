@@ -1,5 +1,7 @@
 """Sizes, counts and durations as a person reads them, and texts that are bright, dim or labelled."""
 
+from spyctl.timing.instants import MS, SECOND, duration_text
+
 LABEL_WIDTH = 9
 _BOLD, _DIM, _END = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 
@@ -23,6 +25,21 @@ def count(plural: str, number: int) -> str:
 def elapsed_text(seconds: float) -> str:
     """Write how long something took, as ``184 ms``, ``1.5 s``."""
     return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+
+
+def latency_text(milliseconds: float) -> str:
+    """Write a latency in at most eight columns: ``1.1 ms``, ``143 ms``, ``11.4 s``, ``2 m 05 s``."""
+    if milliseconds < 10:
+        return f"{milliseconds:.1f} ms"
+    return f"{milliseconds:.0f} ms" if milliseconds < 999.5 else duration_text(max(SECOND, round(milliseconds * MS)))
+
+
+def shortened(text: str, width: int) -> str:
+    """Leave out the last words of a text that is too long; the end of a single long word goes with a ``…`` too."""
+    if len(text) <= width:
+        return text
+    head, word, _ = text[:width].rpartition(" ")
+    return f"{head if word and head else text[: width - 1]}…"[:width]
 
 
 def bold(text: str, *, colour: bool) -> str:

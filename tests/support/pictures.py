@@ -19,8 +19,8 @@ from spyctl.bus.consumers import Consumer
 from spyctl.bus.in_flight import Delivery
 from spyctl.dbn.sort_times import Selection
 from spyctl.live.feed_policy import equity_policies
-from spyctl.live.screen import LiveScene
 from spyctl.live.session import Hooks, LiveOptions, LiveSession
+from spyctl.live.snapshot import LiveScene
 from spyctl.live.strike_manager import StrikeManager
 from spyctl.live.strike_window import StrikeWindow
 from spyctl.live.view import LiveView
@@ -30,7 +30,7 @@ from spyctl.massive.feed import Feed
 from spyctl.massive.normalize import OPTIONS, STOCKS
 from spyctl.massive.simulator import KEY, Simulator
 from spyctl.replay.player import Replay, ReplayOptions
-from spyctl.replay.screen import Scene
+from spyctl.replay.snapshot import Scene
 from spyctl.replay.view import ReplayView
 from spyctl.summary import StopReason
 from spyctl.timing.clock import Speed

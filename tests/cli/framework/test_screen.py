@@ -31,11 +31,11 @@ def test_a_display_gives_way_to_the_summary(environment: dict[str, str], data: P
     terminal = start(environment, tmp_path, "replay", "--speed", "4")
 
     screen = terminal.wait_for(lambda text: "achieved 4.0" in text)
-    assert "spyctl replay  2025-12-16   ▶ playing" in screen
-    assert re.search(r"event time   09:30:0\d\.\d{3} New York   14:30:0\d\.\d{3} UTC", screen)
-    assert re.search(r"speed +asked 4×   achieved [34]\.\d\d×   now \S+", screen)
+    assert "spyctl replay   2025-12-16   ▶ playing" in screen
+    assert re.search(r"event time 09:30:0\d\.\d{3} New York   14:30:0\d\.\d{3} UTC", screen)
+    assert re.search(r"asked 4× +achieved [34]\.\d\d× +now \S+", screen)
     assert re.search(r"futures\.mbp10 +[\d,]+", screen)
-    assert re.search(r"read [\d,]+   held [\d,]+   published [\d,]+   acked [\d,]+   in flight [\d,]+", screen)
+    assert re.search(r"read [\d,]+ +held [\d,]+ +published [\d,]+ +acked [\d,]+ +in flight [\d,]+", screen)
     assert "NATS embedded" in screen
 
     terminal.wait_for(lambda text: "digest" in text)

@@ -1,19 +1,22 @@
 """The live screen fits every terminal, whatever the figures."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
+from spyctl.bus.consumers import Consumer
 from spyctl.live.feed_policy import equity_policies
-from spyctl.live.screen import LiveScene, LiveSnapshot, progress_line, render
+from spyctl.live.screen import progress_line, render
+from spyctl.live.snapshot import LiveScene, LiveSnapshot
 from spyctl.live.view import LiveView
 from spyctl.market.feeds import Arrival, FeedState
+from spyctl.timing.histogram import Percentiles
 from spyctl.timing.instants import SECOND
 from tests.support.clock import FakeClock
 from tests.support.events import option_trade, quote, trade
+from tests.support.frames import SIZES, assert_whole
 from tests.support.live import StillFeed, still_session
-
-SIZES = [(80, 24), (100, 24), (120, 30), (140, 40), (200, 60)]
 
 
 def busy() -> LiveSnapshot:
@@ -30,11 +33,52 @@ def busy() -> LiveSnapshot:
     return LiveView(session, scene, "MARKET_DATA", lambda: ()).snapshot()
 
 
-@pytest.mark.parametrize(("width", "height"), SIZES)
-def test_every_line_fits_and_there_are_never_too_many(width: int, height: int) -> None:
-    lines = render(None, busy(), width, height).plain.splitlines()
-    assert len(lines) <= height
-    assert max(map(len, lines)) <= width
+def extreme() -> LiveSnapshot:
+    """A long day with many strikes, everything wrong, and names that are long."""
+    snapshot = busy()
+    summary, strikes = snapshot.summary, range(660, 701)
+    events = replace(
+        summary.events, read=9_876_543_210, published=8_765_432_109, acked=8_765_423_917, duplicates=1_234_567,
+        rejected_by_reason={"price": 2_345_678}, dropped=3_456_789, gaps=4_567,
+        by_subject=dict.fromkeys(summary.events.by_subject, 7_654_321_098),
+    )  # fmt: skip
+    delivery = replace(summary.delivery, last_seq=16_419_745_015, ack_ms=Percentiles(987.6, 11_383.7))
+    details = replace(
+        summary.details, received=9_876_543_210, queued=49_999, latency_ms=Percentiles(876.5, 3_599_000.0)
+    )
+    return replace(
+        snapshot,
+        summary=replace(summary, events=events, delivery=delivery, details=details),
+        spot=replace(snapshot.spot, price=123_456.78, history=(123_400.0, 123_456.78)),
+        window=replace(snapshot.window, strikes=list(strikes), strike_range=20, added={685: 1.0}, leaving={674: 12.0}),
+        options=replace(
+            snapshot.options,
+            volumes=dict.fromkeys(snapshot.options.volumes, 987_654_321),
+            counts=dict.fromkeys(snapshot.options.counts, 87_654_321),
+        ),
+        last_gap="options 86399.9 s at 09:28:30, closed",
+        consumers=[Consumer("a-consumer-with-a-long-name", 9_876_543_210, 86_399.9, 1_234_567)] * 30,
+        warnings=4_567,
+    )
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_every_line_fits_and_there_are_never_too_many(size: tuple[int, int]) -> None:
+    assert_whole(partial(render, None, busy()), *size)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_no_figure_is_cut_at_any_size(size: tuple[int, int]) -> None:
+    snapshot = extreme()
+    earlier = replace(snapshot, clock_ns=snapshot.clock_ns - 2 * SECOND, summary=busy().summary)
+    assert_whole(partial(render, earlier, snapshot), *size)
+    assert_whole(partial(render, earlier, replace(snapshot, notes=[])), *size)
+
+
+def test_the_smallest_terminal_keeps_what_matters_most() -> None:
+    drawn = render(None, replace(busy(), notes=[]), 40, 12).plain
+    for text in ("◌ reconnecting", "options", "SPY", "680.01", "► 680 ◄", "acked 0", "dropped 0", "gaps 1"):
+        assert text in drawn
 
 
 def test_the_window_is_a_table_with_the_centre_marked_and_totals() -> None:

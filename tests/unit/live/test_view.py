@@ -3,7 +3,7 @@
 import pytest
 
 from spyctl.live.feed_policy import equity_policies
-from spyctl.live.screen import LiveScene
+from spyctl.live.snapshot import LiveScene
 from spyctl.live.view import LiveView
 from spyctl.market.feeds import Arrival, FeedState
 from spyctl.summary import StopReason

@@ -1,6 +1,7 @@
 """What a snapshot looks like: every line fits, and the figures are in it."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -8,28 +9,20 @@ import pytest
 from spyctl.bus.consumers import Consumer
 from spyctl.market.events import MBP10, Aggressor, BidAskLevel, EventSource, FuturesTrade
 from spyctl.replay.player import RunState
-from spyctl.replay.screen import (
-    BINS,
-    Position,
-    Scene,
-    Snapshot,
-    SpeedNow,
-    Subject,
-    progress_line,
-    render,
-)
+from spyctl.replay.screen import progress_line, render
+from spyctl.replay.snapshot import BINS, Position, Scene, Snapshot, SpeedNow, Subject
 from spyctl.summary import DeliveryFigures, EventCounts, ReplayDetails, RunSummary, Timing
 from spyctl.terminal.process import Usage
 from spyctl.timing.clock import MAX_SPEED, Speed
 from spyctl.timing.histogram import Percentiles
 from spyctl.timing.instants import HOUR, MINUTE, SECOND
 from spyctl.timing.notes import Note
+from tests.support.frames import SIZES, assert_whole, lines_of
 from tests.support.records import T0
 
-SIZES = [(80, 24), (140, 40), (100, 30), (200, 50), (120, 34)]
 LEVELS = tuple(BidAskLevel(6_815.0 - i / 4, 40 + i, 6_815.25 + i / 4, 20 + i) for i in range(10))
 SNAPSHOT = Snapshot(
-    scene=Scene("2025-12-16", "trades + mbp-10 of ES", True, "embedded", "MARKET_DATA", T0, T0 + 10 * MINUTE),
+    scene=Scene("2025-12-16", "trades + mbp-10 of ES", True, "embedded", "MARKET_DATA", T0, T0 + 10 * MINUTE, 61_859),
     state=RunState.PLAYING,
     summary=RunSummary(
         run_id="3kq7",
@@ -57,8 +50,45 @@ SNAPSHOT = Snapshot(
 )
 
 
+EXTREME = replace(
+    SNAPSHOT,
+    scene=Scene(
+        "2025-12-14 … 2025-12-19", "trades + mbp-10 of ES.c.0, NQ.c.0, YM.c.0", True, "tls://nats.example.com:4222",
+        "REHEARSAL_MARKET_DATA", T0, T0 + 128 * HOUR, 9_876_543_210,
+    ),
+    summary=RunSummary(
+        run_id="3kq7",
+        events=EventCounts(
+            read=9_876_543_210, published=8_765_432_109, acked=8_765_423_917, by_subject={}, late=1_234_567,
+            rejected_by_reason={"price": 2_345_678}, gaps=3_456,
+        ),
+        delivery=DeliveryFigures(
+            "fast ingest", 8_192, "REHEARSAL_MARKET_DATA", 7_654_321_098, 16_419_745_015, reconnects=12_345,
+            payload_bytes=6_543_210_987_654, ack_ms=Percentiles(987.6, 11_383.7),
+        ),
+        timing=Timing(1, None, 6 * SECOND, MINUTE, 999_999.0, 123_456.0, 166.0),
+        details=ReplayDetails(records=9_876_543_210, held=1_111_111_101),
+        complete=False,
+    ),
+    position=Position(T0 + 71 * HOUR + 987 * SECOND, wall_ns=35 * HOUR),
+    speed=SpeedNow(Speed(999_999.0), 111_222.0, 43 * HOUR),
+    subjects=[
+        Subject("futures.mbp10", 7_654_321_098, 1_234_567.0, 2_345_678.0, (1_900_000.0, 2_345_678.0)),
+        Subject("futures.trades", 1_111_111_011, 345_678.0, 456_789.0, (400_000.0, 456_789.0)),
+    ],
+    book=MBP10(T0, T0, EventSource.DIRECT_FEED, "ESZ5-ESH6",
+               tuple(BidAskLevel(-123_456.75 - i, 876_543 + i, 123_457.25 + i, 765_432 + i) for i in range(10))),
+    trade=FuturesTrade(T0, T0, EventSource.DIRECT_FEED, "ESZ5-ESH6", 123_456.75, 654_321, Aggressor.SELL),
+    consumers=[Consumer("a-consumer-with-a-long-name", 9_876_543_210, 86_399.9, 1_234_567)] * 30,
+    density=(12_345_678.0,) * BINS,
+    notes=[Note(T0, "stopping: 8,192 acks to come (Ctrl-C again leaves at once), and more than fits", "warning")] * 9,
+    warnings=4_567,
+    usage=Usage(memory=12_345_678_901, cpu=123.4, drawing=0.987),
+)  # fmt: skip
+
+
 def lines(snapshot: Snapshot, width: int, height: int) -> list[str]:
-    return [line.rstrip() for line in render(snapshot, width, height).plain.split("\n")]
+    return lines_of(render(snapshot, width, height))
 
 
 def changed(counts: dict[str, Any] | None = None, **fields: Any) -> Snapshot:
@@ -78,19 +108,38 @@ def changed(counts: dict[str, Any] | None = None, **fields: Any) -> Snapshot:
     ids=["usual", "without a book", "before the first event", "max"],
 )
 def test_a_frame_fits_its_terminal(snapshot: Snapshot, size: tuple[int, int]) -> None:
-    drawn = lines(snapshot, *size)
-    assert len(drawn) <= size[1]
-    assert max(map(len, drawn)) <= size[0]
-    assert drawn[0].startswith(" spyctl replay  2025-12-16   ▶ playing")
+    assert_whole(partial(render, snapshot), *size)
+    assert "2025-12-16   ▶ playing" in lines(snapshot, *size)[0]
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_no_figure_is_cut_at_any_size(size: tuple[int, int]) -> None:
+    assert_whole(partial(render, EXTREME), *size)
+
+
+def test_the_smallest_terminal_keeps_what_matters_most() -> None:
+    drawn = "\n".join(lines(SNAPSHOT, 40, 12))
+    for text in ("▶ playing", "09:31:07.000 New York", "11 %", "achieved 10.00×", "behind 0 ms", "published 1,000",
+                 "late 0", "the regular session opened"):  # fmt: skip
+        assert text in drawn
+
+
+def test_figures_keep_their_columns_while_they_grow() -> None:
+    few = lines(changed({"read": 7, "published": 5, "acked": 1}), 80, 24)
+    many = lines(changed({"read": 61_859, "published": 61_859, "acked": 61_859}), 80, 24)
+    labels = ("published", "acked", "in flight")
+    columns = [[next(line for line in drawn if "published" in line).index(label) for label in labels]
+               for drawn in (few, many)]  # fmt: skip
+    assert columns[0] == columns[1]
 
 
 def test_the_figures_stand_on_the_screen() -> None:
     drawn = "\n".join(lines(SNAPSHOT, 80, 24))
     for text in (
-        "09:31:07.000 New York", "14:31:07.000 UTC", "1 m 07 s after the open", "11 %   6.7 s of 1 m 00 s",
-        "asked 10×   achieved 10.00×   now 9.98×   behind 0 ms", "left 53.3 s",
+        "09:31:07.000 New York", "14:31:07.000 UTC", "1 m 07 s after the open", "11 %", "6.7 s of 1 m 00 s",
+        "asked 10×   achieved 10.00×    now 9.98×     behind 0 ms", "left 53.3 s",
         "futures.mbp10         900       90      400", "all                 1,000      100      100",
-        "ES  last 6,815.25 × 3 ▲ buy", "spread 0.25", "read 1,300", "held 300", "in flight 10", "seq 1 to 990",
+        "ES   last 6,815.25 × 3 ▲ buy", "spread 0.25", "read 1,300", "held 300", "in flight 10", "seq 1 to 990",
         "ack p50 1.1 ms", "the regular session opened", "run 3kq7   NATS embedded", "lake 1,204 behind",
     ):  # fmt: skip
         assert text in drawn
@@ -122,7 +171,7 @@ def test_each_state_has_its_sign(state: RunState, text: str) -> None:
 
 def test_at_max_speed_the_rate_takes_the_place_of_now_and_behind() -> None:
     drawn = "\n".join(lines(changed(speed=SpeedNow(MAX_SPEED, 700.0, 0)), 80, 24))
-    assert "asked max   achieved 10.00×   100 events/s" in drawn
+    assert "asked max   achieved 10.00×    100 events/s" in drawn
     assert "behind 0 ms" not in drawn
 
 

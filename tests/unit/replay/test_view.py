@@ -6,7 +6,7 @@ import pytest
 
 from spyctl.bus.consumers import Consumer
 from spyctl.replay.player import REPLAYED_SUBJECTS, Replay, ReplayOptions, RunState
-from spyctl.replay.screen import BINS, Scene
+from spyctl.replay.snapshot import BINS, Scene
 from spyctl.replay.source import DBNIngestor
 from spyctl.replay.view import ReplayView
 from spyctl.summary import StopReason

@@ -9,28 +9,30 @@ from spyctl.terminal.boxes import (
     box,
     chart,
     line,
-    pairs,
     progress,
     rule,
     screen,
     side_by_side,
     spark,
-    spread,
 )
 
 
 def test_a_box_has_its_width_whatever_is_inside() -> None:
-    lines = box("market", [line("short"), line("far too long for this box")], 16, right="ES", height=3)
+    lines = box("market", [line("short"), line("far too long for this box")], 16, right=line(" ES "), height=3)
     assert [text.cell_len for text in lines] == [16] * 5
     assert [text.plain for text in lines] == [
         lines[0].plain,
         "│short         │",
-        "│far too long f│",
+        "│far too long …│",
         "│              │",
         "╰──────────────╯",
     ]
     assert lines[0].plain.startswith("╭─ market ")
     assert lines[0].plain.endswith(" ES ─╮")
+
+
+def test_a_title_that_does_not_fit_is_left_out() -> None:
+    assert box("market", [], 16, right=line(" a long title "))[0].plain == "╭─ market ─────╮"
 
 
 def test_blocks_stand_side_by_side() -> None:
@@ -43,21 +45,18 @@ def test_blocks_of_different_heights_are_refused() -> None:
         side_by_side([line("a"), line("b")], [line("1")])
 
 
-def test_the_left_text_gives_way_to_the_right_one() -> None:
-    assert spread(line("left"), line("right"), 12).plain == "left   right"
-    assert spread(line("left"), line("right"), 7).plain == "leright"
-
-
-def test_sparks_are_scaled_to_the_largest_value_shown() -> None:
-    assert spark([0, 1, 2, 4], 4) == "▁▃▅█"
-    assert spark([9, 0, 4], 2) == "▁█"
-    assert spark([0, 0], 2) == "▁▁"
-    assert spark([], 2) == ""
+def test_sparks_keep_the_scale_they_are_given() -> None:
+    assert spark([0, 1, 2, 4], 4, 4) == "▁▃▅█"
+    assert spark([9, 0, 4], 2, 8) == "▁▅"
+    assert spark([9], 2, 4) == "█"
+    assert spark([0, 0], 2, 0) == "▁▁"
+    assert spark([], 2, 1) == ""
 
 
 def test_a_chart_grows_from_below() -> None:
-    assert chart([0, 1, 2], 2) == ["  █", " ██"]
-    assert chart([], 1) == [""]
+    assert chart([0, 1, 2], 2, 2) == ["  █", " ██"]
+    assert chart([0, 1, 2], 2, 4) == ["   ", " ▄█"]
+    assert chart([], 1, 1) == [""]
 
 
 def test_bars_grow_away_from_the_middle() -> None:
@@ -71,10 +70,6 @@ def test_bars_grow_away_from_the_middle() -> None:
 )
 def test_progress_stays_within_its_cells(share: float, text: str) -> None:
     assert progress(share, 4).plain == text
-
-
-def test_labels_and_figures_in_pairs() -> None:
-    assert pairs(("read", "1"), ("late", "2", "yellow")).plain == " read 1   late 2   "
 
 
 def test_a_screen_is_its_lines() -> None:

@@ -25,8 +25,15 @@ def test_more_consumers_than_lines_are_counted() -> None:
     assert rows[-1].plain == " and 4 more"
 
 
+def test_what_does_not_fit_is_left_out_but_names_are_shortened() -> None:
+    consumer = Consumer("a-consumer-with-a-long-name", 123_456_789, 12_345.6, 128)
+    assert "a-consumer-with-a-long-name 123,456,789 12345.6 s     128" in consumer_rows((consumer,), 60, 2)[1].plain
+    assert consumer_rows((consumer,), 30, 2)[1].plain == " a-consu… 123,456,789     128"
+    assert consumer_rows((consumer,), 22, 2)[1].plain == " a-consu… 123,456,789"
+
+
 def test_a_stream_that_nobody_reads_says_so() -> None:
-    assert "nobody reads the stream" in consumer_rows((), 40, 3)[1].plain
+    assert "nobody reads the stream" in consumer_rows((), 40, 3)[0].plain
     assert len(consumer_rows(None, 40, 3)) == 3
 
 
@@ -37,14 +44,21 @@ def test_what_the_process_uses_takes_four_lines() -> None:
 
 
 def test_notes_of_the_market_are_in_utc_and_others_in_new_york() -> None:
-    assert note_line(Note(NOON_NS, "text", of_event=True)).plain == " 17:00:00.000 UTC  text"
-    assert note_line(Note(NOON_NS, "text")).plain == " 12:00:00  text"
+    assert note_line(Note(NOON_NS, "text", of_event=True), 40).plain == " 17:00:00.000 UTC  text"
+    assert note_line(Note(NOON_NS, "text"), 40).plain == " 12:00:00  text"
+
+
+def test_a_note_that_is_too_long_loses_its_last_words() -> None:
+    note = Note(NOON_NS, "stopping: 1,234 acks to come")
+    assert note_line(note, 30).plain == " 12:00:00  stopping: 1,234…"
+    assert note_line(note, 25).plain == " 12:00:00  stopping:…"
+    assert note_line(note, 20).plain == " stopping: 1,234…"
 
 
 def test_the_newest_notes_fill_the_lines_there_are() -> None:
     notes = [Note(NOON_NS, f"note {i}") for i in range(3)]
-    assert [row.plain[-6:] for row in note_rows(notes, 2)] == ["note 1", "note 2"]
-    assert [row.plain for row in note_rows(notes[:1], 2)][1] == ""
+    assert [row.plain[-6:] for row in note_rows(notes, 2, 40)] == ["note 1", "note 2"]
+    assert [row.plain for row in note_rows(notes[:1], 2, 40)][1] == ""
 
 
 def test_a_count_that_should_be_zero_is_yellow_when_it_is_not() -> None:

@@ -5,8 +5,9 @@ import pytest
 
 from spyctl.terminal.event_lines import StreamMessage
 from spyctl.terminal.stream_stats import StreamStats
+from tests.support.frames import SIZES, assert_whole
 
-SECOND = 1_000_000_000
+MS, SECOND = 1_000_000, 1_000_000_000
 DAY = 86_400 * SECOND
 
 
@@ -42,12 +43,20 @@ def test_what_is_not_json_or_has_no_times_is_counted() -> None:
 
 def test_the_table_shows_a_row_per_subject_and_no_age_of_replayed_events() -> None:
     made = stats(message(DAY * 9, 2_000_000), message(DAY * 9, DAY * 3, "market.futures.trades"))
-    head, replayed, live, foot = made.draw().plain.splitlines()
+    head, replayed, live, foot = made.draw(100, 24).plain.splitlines()
     assert head.split()[:4] == ["subject", "events", "/s", "bytes"]
     assert (replayed.split()[0], replayed.split()[-2]) == ("futures.trades", "·")
     assert live.split()[0] == "gaps"
     assert live.endswith("ms")
     assert foot.strip() == "p50 / p99"
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_no_figure_is_cut_at_any_size(size: tuple[int, int]) -> None:
+    made = stats(message(1, 1, "market.futures.mbp10"), message(DAY * 9, 123_456 * MS, "market.options.trades"))
+    for tally in made.subjects.values():
+        tally.events, tally.size = 9_876_543_210, 98_765_432_109_876
+    assert_whole(made.draw, *size)
 
 
 def test_a_line_says_the_counts() -> None:

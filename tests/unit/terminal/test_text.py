@@ -2,7 +2,7 @@
 
 import pytest
 
-from spyctl.terminal.text import bold, count, dim, elapsed_text, labelled, size_text
+from spyctl.terminal.text import bold, count, dim, elapsed_text, labelled, latency_text, shortened, size_text
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,16 @@ def test_only_one_of_a_kind_is_singular() -> None:
 
 def test_elapsed_time_is_milliseconds_below_a_second() -> None:
     assert [elapsed_text(seconds) for seconds in (0.0004, 0.184, 1.0, 61.25)] == ["0 ms", "184 ms", "1.0 s", "61.2 s"]
+
+
+def test_a_latency_takes_eight_columns_at_most() -> None:
+    texts = [latency_text(ms) for ms in (0.04, 1.1, 9.99, 143.2, 999.4, 999.6, 11_383.7, 125_000.0)]
+    assert texts == ["0.0 ms", "1.1 ms", "10.0 ms", "143 ms", "999 ms", "1.0 s", "11.4 s", "2 m 05 s"]
+
+
+def test_a_long_text_loses_whole_words_and_shows_that() -> None:
+    texts = [shortened("late by 1,234 ms", width) for width in (16, 15, 13, 8, 3)]
+    assert texts == ["late by 1,234 ms", "late by 1,234…", "late by…", "late by…", "la…"]
 
 
 def test_styles_are_left_out_without_colour_and_for_empty_text() -> None:

@@ -1,0 +1,90 @@
+"""The live side at one moment, as its screen shows it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from spyctl.bus.consumers import Consumer
+from spyctl.market.events import OptionTrade, StockQuote
+from spyctl.market.feeds import FeedState
+from spyctl.summary import LiveDetails, RunSummary
+from spyctl.terminal.process import Usage
+from spyctl.timing.notes import Note
+
+
+@dataclass(frozen=True, slots=True)
+class FeedNow:
+    """One feed at a moment; ``quiet_s`` since its last frame."""
+
+    name: str
+    state: FeedState
+    up_s: float
+    topics: str
+    held: int
+    desired: int
+    quiet_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SpotNow:
+    """The underlying: its spot, how old that is, the spots of the last minute, the lowest and the highest spot of the
+    run, and the last quote."""
+
+    symbol: str
+    price: float | None
+    age_s: float
+    history: Sequence[float]
+    lowest: float
+    highest: float
+    quote: StockQuote | None
+
+
+@dataclass(frozen=True, slots=True)
+class WindowNow:
+    """The strike window, in whole dollars; ``added`` seconds ago, ``leaving`` in so many seconds."""
+
+    expiry: date
+    is_0dte: bool
+    strike_range: int
+    centre: int | None
+    strikes: Sequence[int]
+    added: Mapping[int, float]
+    leaving: Mapping[int, float]
+
+
+@dataclass(frozen=True, slots=True)
+class OptionsNow:
+    """What the option contracts have traded, by ticker: the last print, prints and contracts."""
+
+    prints: Mapping[str, OptionTrade]
+    counts: Mapping[str, int]
+    volumes: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class LiveScene:
+    """What does not change while it runs: the command, and the server that it publishes to."""
+
+    title: str
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSnapshot:
+    """The live side at one moment: ``now_ns`` Unix ns, ``clock_ns`` monotonic."""
+
+    clock_ns: int
+    now_ns: int
+    scene: LiveScene
+    state: str
+    connected: bool
+    feeds: Sequence[FeedNow]
+    spot: SpotNow
+    window: WindowNow
+    options: OptionsNow
+    summary: RunSummary[LiveDetails]
+    last_gap: str
+    notes: Sequence[Note]
+    warnings: int
+    consumers: Sequence[Consumer]
+    usage: Usage

@@ -1,0 +1,99 @@
+"""A replay at one moment, as its screen shows it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from spyctl.bus.consumers import Consumer
+from spyctl.market.events import MBP10, FuturesTrade
+from spyctl.replay.player import RunState
+from spyctl.summary import ReplayDetails, RunSummary
+from spyctl.terminal.process import Usage
+from spyctl.timing.clock import Speed
+from spyctl.timing.notes import Note
+
+BINS = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One subject: its events, events/s over the last second, the highest events/s, and those of the seconds before."""
+
+    name: str
+    events: int
+    now: float
+    peak: float
+    rates: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What does not change while a replay runs; ``stream`` is ``None`` where it publishes to none.
+
+    ``planned`` is about how many events there are.
+    """
+
+    title: str
+    what: str
+    synthetic: bool
+    where: str
+    stream: str | None
+    first_ns: int
+    last_ns: int
+    planned: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where in event time a replay is (Unix ns), ``None`` before the first event.
+
+    In a quiet stretch ``quiet_to_ns`` is the event at its end, due in ``quiet_left_ns``. ``wall_ns`` is how long it
+    has been playing.
+    """
+
+    event_ns: int | None
+    quiet_to_ns: int | None = None
+    quiet_left_ns: int = 0
+    wall_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SpeedNow:
+    """The speed asked for, the speed over the last second, and how overdue the next event is."""
+
+    asked: Speed
+    now: float | None
+    behind_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A replay at one moment.
+
+    ``consumers`` is ``None`` where there is no stream; ``density`` holds events per second of event time over the
+    plan, in :data:`BINS` columns; ``notes`` are the newest last. ``largest_size`` is the largest
+    size that a book has shown so far.
+    """
+
+    scene: Scene
+    state: RunState
+    summary: RunSummary[ReplayDetails]
+    position: Position
+    speed: SpeedNow
+    subjects: Sequence[Subject]
+    book: MBP10 | None
+    trade: FuturesTrade | None
+    consumers: Sequence[Consumer] | None
+    density: Sequence[float]
+    notes: Sequence[Note]
+    warnings: int
+    usage: Usage
+    largest_size: int = 1
+
+    @property
+    def share(self) -> float:
+        """How much of the planned event time has been played, 0 to 1."""
+        event_ns, first_ns = self.position.event_ns, self.scene.first_ns
+        span = self.scene.last_ns - first_ns
+        if event_ns is None:
+            return 0.0
+        return min(1.0, max(0.0, (event_ns - first_ns) / span)) if span > 0 else 1.0
