@@ -17,6 +17,7 @@ from spyctl.bus.publishing import Publishing, RunRequest, publishing
 from spyctl.bus.runs import RunState
 from spyctl.bus.target import Reached, Target, reach
 from spyctl.cli.feed_options import key_hash
+from spyctl.cli.framework.ack_watch import AckWatch
 from spyctl.cli.framework.remedies import remedy_for
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.framework.signals import Interruption
@@ -205,11 +206,13 @@ async def _play(
     _show_plan(request, reporter, session.window)
     stream = run.stream.name
     consumers = Consumers(run.connection, stream)
-    view = LiveView(session, LiveScene(request.title, where), stream, lambda: consumers.now)
+    acks = AckWatch(ledger.delivery, lambda: True, reporter)  # a connection that breaks is told as a gap
+    scene = LiveScene(request.title, where)
+    view = LiveView(session, scene, stream, lambda: consumers.now, lambda: acks.waiting_ns)
     figures = partial(_figures, session, policies, consumers, stream)
     failure: SpyctlError | None = None
     try:
-        async with watched(reporter, view.draw, view.line, consumers, request.metrics, figures):
+        async with watched(reporter, view.draw, view.line, acks, consumers, request.metrics, figures):
             await run.watch(session.run(policies), partial(session.stop, StopReason.LEASE_LOST))
     except SpyctlError as error:
         failure = error

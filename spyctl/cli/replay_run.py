@@ -14,6 +14,7 @@ from spyctl.bus.in_flight import Sink
 from spyctl.bus.publishing import Publishing, RunRequest, publishing
 from spyctl.bus.runs import RunState, new_run_id
 from spyctl.bus.target import Reached, Target, reach
+from spyctl.cli.framework.ack_watch import AckWatch
 from spyctl.cli.framework.remedies import remedy_for
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.framework.signals import Interruption
@@ -51,6 +52,10 @@ class _Destination:
     where: str = "stdout"
     run: Publishing | None = None
     consumers: Consumers | None = None
+
+    @property
+    def connected(self) -> bool:
+        return self.run is not None and self.run.connection.connected
 
     @property
     def stream(self) -> str | None:
@@ -202,13 +207,21 @@ async def _shown(
         last_ns=plan.volume.last_ns or 0,
         planned=sum(plan.volume.events.values()),
     )
-    view = ReplayView(replay, scene, (lambda: consumers.now) if consumers is not None else None)
+    acks = None
+    if destination.run is not None:
+        acks = AckWatch(replay.delivery, lambda: destination.connected, reporter)
+    view = ReplayView(
+        replay,
+        scene,
+        (lambda: consumers.now) if consumers is not None else None,
+        (lambda: acks.waiting_ns) if acks is not None else None,
+    )
     # Events that scroll by on the same terminal leave no place for a display.
     draw = view.draw if request.sink is not SinkKind.STDOUT or not sys.stdout.isatty() else None
     figures = partial(_figures, replay, consumers, stream)
     notes = asyncio.create_task(_tell_rolls(replay, reporter))
     try:
-        async with watched(reporter, draw, view.line, consumers, request.metrics, figures):
+        async with watched(reporter, draw, view.line, acks, consumers, request.metrics, figures):
             yield
     finally:
         await end_task(notes)

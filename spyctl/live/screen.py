@@ -307,6 +307,7 @@ def progress_line(current: LiveSnapshot) -> str:
     )
     feeds = "  ".join(f"{feed.name} {feed.state}" for feed in current.feeds)
     feeds += "" if current.connected else "  NATS away"
+    feeds += f"  {current.state[2:]}" if "waiting for NATS" in current.state else ""
     price = f"{spot.price:.2f}" if spot.price is not None else "·"
     window = f"{strikes[0]} to {strikes[-1]}" if strikes else "·"
     return (

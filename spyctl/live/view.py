@@ -13,19 +13,29 @@ from spyctl.live.screen import LINE_LENGTH, progress_line, render
 from spyctl.live.session import LiveSession
 from spyctl.live.snapshot import FeedNow, LiveScene, LiveSnapshot, OptionsNow, SpotNow, WindowNow
 from spyctl.market.feeds import FeedState, LiveFeed
+from spyctl.terminal.panels import waiting_text
 from spyctl.terminal.process import Usage
 from spyctl.timing.instants import NEW_YORK, SECOND, clock_text
 from spyctl.timing.notes import Note
 
 
 class LiveView:
-    """Looks at a session; :meth:`draw` and :meth:`line` show it as it is now."""
+    """Looks at a session; :meth:`draw` and :meth:`line` show it as it is now.
+
+    ``waiting`` returns for how long (ns) the server has stored nothing of what is in flight.
+    """
 
     def __init__(
-        self, session: LiveSession, scene: LiveScene, stream: str, consumers: Callable[[], Sequence[Consumer]]
+        self,
+        session: LiveSession,
+        scene: LiveScene,
+        stream: str,
+        consumers: Callable[[], Sequence[Consumer]],
+        waiting: Callable[[], int] = lambda: 0,
     ) -> None:
         self._session = session
         self._consumers = consumers
+        self._waiting = waiting
         self._usage = Usage.now()
         self._scene, self._stream = scene, stream
         self._history: deque[LiveSnapshot] = deque()
@@ -56,7 +66,7 @@ class LiveView:
             clock_ns=clock_ns,
             now_ns=now_ns,
             scene=self._scene,
-            state=_state(session),
+            state=_state(session, self._waiting()),
             connected=session.connected,
             feeds=[self._feed(feed, clock_ns) for feed in session.feeds.values()],
             spot=self._spot(clock_ns),
@@ -117,9 +127,12 @@ def _strike(topic: str) -> int:
     return int(topic[-8:]) // 1000
 
 
-def _state(session: LiveSession) -> str:
+def _state(session: LiveSession, waiting_ns: int) -> str:
+    waiting = waiting_text(waiting_ns) if waiting_ns else ""
     if session.stopped_by:
-        return "■ finishing"
+        return "■ finishing" + (f", {waiting}" if waiting else "")
+    if waiting:
+        return f"◌ {waiting}"
     if not session.connected:
         return "◌ NATS is away"
     states = {feed.state for feed in session.feeds.values()}

@@ -30,7 +30,7 @@ from spyctl.terminal.boxes import (
 )
 from spyctl.terminal.event_lines import SIDES
 from spyctl.terminal.fields import Column, Field, figure, grid, row, spare, stack, word
-from spyctl.terminal.panels import alarm, consumer_rows, note_rows, process_rows
+from spyctl.terminal.panels import alarm, consumer_rows, note_rows, process_rows, waiting_text
 from spyctl.terminal.text import latency_text, size_text
 from spyctl.timing.clock import MAX_SPEED, achieved_text
 from spyctl.timing.instants import (
@@ -118,10 +118,17 @@ def _title(current: Snapshot, width: int) -> Text:
         width,
         word("spyctl replay", rank=3),
         word(scene.title, "bold", rank=1),
-        word(_STATES[current.state], "green"),
+        _state(current),
         word("synthetic" if scene.synthetic else "", "dim", rank=4),
         right=[word(f"run {current.summary.run_id}", "dim", rank=2), word(f"NATS {scene.where}", "dim", rank=5)],
     )
+
+
+def _state(current: Snapshot) -> Field:
+    if not current.waiting_ns:
+        return word(_STATES[current.state], "green")
+    waiting = waiting_text(current.waiting_ns)
+    return word(f"■ finishing, {waiting}" if current.state is RunState.FINISHING else f"◌ {waiting}", "yellow")
 
 
 def _event_time(current: Snapshot, width: int, *, share: bool = False) -> Text:
@@ -165,10 +172,11 @@ def _speeds(current: Snapshot) -> list[Field]:
         return [*shown, word(f"{sum(subject.now for subject in current.subjects):,.0f} events/s", rank=1)]
     late = "yellow" if speed.behind_ns >= _LATE_NS else ""
     behind = duration_text(speed.behind_ns) if speed.behind_ns >= MS else "0 ms"
+    reason = f" ({speed.reason})" if late and speed.reason else ""
     return [
         *shown,
         figure("now", achieved_text(speed.now), rank=4, width=7),
-        figure("behind", behind, late, rank=1, width=6),
+        figure("behind", f"{behind}{reason}", late, rank=1, width=6),
     ]
 
 
@@ -385,6 +393,8 @@ def progress_line(current: Snapshot) -> str:
     trouble = "".join(f"  {name} {count:,}" for name, count in counts if count)
     if current.speed.behind_ns >= _LATE_NS:
         trouble += f"  behind {duration_text(current.speed.behind_ns)}"
+    if current.waiting_ns:
+        trouble += f"  {waiting_text(current.waiting_ns)}"
     return (
         f"event {clock_text(current.position.event_ns, NEW_YORK, 0)} New York {current.share * 100:3.0f} %  "
         f"published {events.published:,}  acked {events.acked:,}  "

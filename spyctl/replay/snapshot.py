@@ -58,11 +58,13 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class SpeedNow:
-    """The speed asked for, the speed over the last second, and how overdue the next event is."""
+    """The speed asked for, the speed over the last second, and how overdue the next event is, or for how long nothing
+    was stored; ``reason`` is what holds it up."""
 
     asked: Speed
     now: float | None
     behind_ns: int
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class Snapshot:
 
     ``consumers`` is ``None`` where there is no stream; ``density`` holds events per second of event time over the
     plan, in :data:`BINS` columns; ``notes`` are the newest last. ``largest_size`` is the largest
-    size that a book has shown so far.
+    size that a book has shown so far, ``waiting_ns`` for how long the server has stored nothing of what is in flight.
     """
 
     scene: Scene
@@ -88,6 +90,7 @@ class Snapshot:
     warnings: int
     usage: Usage
     largest_size: int = 1
+    waiting_ns: int = 0
 
     @property
     def share(self) -> float:

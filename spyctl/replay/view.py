@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from spyctl.bus.consumers import Consumer
+from spyctl.bus.publisher import MAX_IN_FLIGHT
 from spyctl.market.events import MBP10, FuturesTrade
 from spyctl.market.sessions import is_trading_day, regular_session
 from spyctl.market.subjects import decode
@@ -37,7 +38,8 @@ class _Second:
 class ReplayView:
     """Looks at a replay; :meth:`draw` and :meth:`line` show it as it is now.
 
-    ``consumers`` returns who reads the stream, ``None`` where there is none.
+    ``consumers`` returns who reads the stream, ``waiting`` for how long (ns) the server has stored nothing of what is
+    in flight; both are ``None`` where there is no stream.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class ReplayView:
         replay: Replay,
         scene: Scene,
         consumers: Callable[[], Sequence[Consumer]] | None = None,
+        waiting: Callable[[], int] | None = None,
         *,
         clock: Clock | None = None,
     ) -> None:
@@ -52,6 +55,7 @@ class ReplayView:
         self._replay = replay
         self._scene = scene
         self._consumers = consumers
+        self._waiting = waiting or (lambda: 0)
         self._usage = Usage.now()
         self._seconds: deque[_Second] = deque(maxlen=SPARK_S + 1)
         self._rates: tuple[deque[float], ...] = tuple(deque(maxlen=SPARK_S) for _ in replay.subjects)
@@ -105,6 +109,7 @@ class ReplayView:
             warnings=sum(note.level == "warning" for note in said),
             usage=self._usage.since(),
             largest_size=self._largest_size,
+            waiting_ns=self._waiting(),
         )
 
     def _position(self, now: _Second) -> Position:
@@ -121,7 +126,9 @@ class ReplayView:
         elapsed_ns = now.clock_ns - then.clock_ns
         if now.event_ns is not None and then.event_ns is not None and elapsed_ns > 0:
             current = (now.event_ns - then.event_ns) / elapsed_ns
-        return SpeedNow(self._replay.options.speed, current, self._replay.pace.behind_ns)
+        behind_ns, delivery = max(self._replay.pace.behind_ns, self._waiting()), self._replay.delivery
+        is_server = self._waiting() or delivery.published - delivery.acked >= MAX_IN_FLIGHT // 2
+        return SpeedNow(self._replay.options.speed, current, behind_ns, "NATS" if is_server else "this machine")
 
     def _subjects(self, now: _Second, then: _Second) -> list[Subject]:
         elapsed_s = (now.clock_ns - then.clock_ns) / SECOND

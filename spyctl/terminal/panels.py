@@ -9,7 +9,7 @@ from spyctl.terminal.boxes import Lines, line
 from spyctl.terminal.fields import Column, grid, spare
 from spyctl.terminal.process import Usage
 from spyctl.terminal.text import shortened, size_text
-from spyctl.timing.instants import NEW_YORK, clock_text
+from spyctl.timing.instants import MINUTE, NEW_YORK, SECOND, clock_text, duration_text
 from spyctl.timing.notes import Note
 
 _LEAST_NOTE = 12
@@ -60,6 +60,11 @@ def note_rows(notes: Sequence[Note], rows: int, width: int) -> Lines:
     """Write the newest notes in exactly ``rows`` lines."""
     shown = [note_line(note, width) for note in notes[-rows:]]
     return [*shown, *(Text() for _ in range(rows - len(shown)))]
+
+
+def waiting_text(ns: int) -> str:
+    """Say for how long the server has stored nothing of what is in flight."""
+    return f"waiting for NATS, {duration_text(ns // SECOND * SECOND) if ns >= MINUTE else f'{ns // SECOND} s'}"
 
 
 def alarm(count: int) -> str:

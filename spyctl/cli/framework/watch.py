@@ -1,4 +1,4 @@
-"""What goes on during a run: it is shown, the stream's consumers are polled, and figures are served."""
+"""What goes on during a run: it is shown, its server and the stream's consumers are watched, figures are served."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from spyctl.bus.consumers import Consumers
+from spyctl.cli.framework.ack_watch import AckWatch
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.framework.screen import Draw, show_progress
 from spyctl.timing.tasks import end_task
@@ -19,16 +20,22 @@ async def watched(
     reporter: Reporter,
     draw: Draw | None,
     line: Callable[[], str],
+    acks: AckWatch | None,
     consumers: Consumers | None,
     metrics: tuple[str, int] | None,
     figures: "Callable[[], Figures]",
 ) -> AsyncIterator[None]:
-    """Watch a run; without ``draw`` it is not shown. Raises :class:`UsageError` where ``metrics`` cannot be served."""
+    """Watch a run; without ``draw`` it is not shown, without ``acks`` no server stores it.
+
+    Raises :class:`UsageError` where ``metrics`` cannot be served.
+    """
     async with AsyncExitStack() as stack:
         if metrics is not None:
             from spyctl.cli.framework.metrics import serving
 
             reporter.block("metrics", stack.enter_context(serving(metrics, figures)))
+        if acks is not None:
+            stack.push_async_callback(end_task, asyncio.create_task(acks.keep_looking()))
         if consumers is not None:
             stack.push_async_callback(end_task, asyncio.create_task(consumers.keep_looking()))
         if draw is not None:

@@ -163,6 +163,29 @@ def test_a_second_ctrl_c_gives_the_terminal_back_and_counts_what_is_missing(
     assert re.search(r"! left at once: [1-9][\d,]* acks had not come", terminal.text())
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["replay", "--speed", "0.5"], ["live", "--sim", "--sim-rate", "500"]],
+    ids=["replay", "live"],
+)
+def test_a_frozen_server_is_shown_and_told_at_both_ends(
+    environment: dict[str, str], data: Path, tmp_path: Path, frozen_server: NatsServer, arguments: list[str]
+) -> None:
+    terminal = start(environment, tmp_path, *arguments, "--nats-url", frozen_server.url)
+    terminal.wait_for(lambda text: re.search(r"acked [1-9]", text) is not None)
+    assert frozen_server.process is not None
+    frozen_server.process.send_signal(signal.SIGSTOP)
+    screen = terminal.wait_for(lambda text: "◌ waiting for NATS, 2 s" in text)
+    if arguments[0] == "replay":
+        assert re.search(r"behind [12]\.\d s \(NATS\)", screen)
+    frozen_server.process.send_signal(signal.SIGCONT)
+    terminal.wait_for(lambda text: "waiting for NATS" not in text)
+    terminal.type(b"\x03")
+    assert terminal.finish() == 130
+    assert "! NATS stores nothing of what is in flight: waiting for it" in terminal.text()
+    assert re.search(r"NATS is back after \d", terminal.text())
+
+
 def test_a_display_that_fails_gives_the_terminal_back_and_the_run_goes_on(
     environment: dict[str, str], data: Path, tmp_path: Path
 ) -> None:

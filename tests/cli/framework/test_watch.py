@@ -17,7 +17,7 @@ SUMMARY = {"by_subject": {}, "published": 3, "acked": 2}
 
 
 class Polling:
-    """Consumers that are looked at until cancelled."""
+    """Something that looks until cancelled."""
 
     def __init__(self) -> None:
         self.polling = False
@@ -34,11 +34,13 @@ def figures() -> Figures:
     return Figures(SUMMARY, "")
 
 
-async def test_consumers_are_polled_during_the_run_alone() -> None:
+async def test_server_and_consumers_are_watched_during_the_run_alone() -> None:
     consumers: Any = Polling()
-    async with watched(Reporter(io.StringIO()), None, str, consumers, None, figures):
-        await eventually(lambda: consumers.polling)
+    acks: Any = Polling()
+    async with watched(Reporter(io.StringIO()), None, str, acks, consumers, None, figures):
+        await eventually(lambda: consumers.polling and acks.polling)
     assert not consumers.polling
+    assert not acks.polling
 
 
 async def test_figures_are_served_and_the_address_is_said() -> None:
@@ -48,7 +50,7 @@ async def test_figures_are_served_and_the_address_is_said() -> None:
         with urllib.request.urlopen(url, timeout=10) as answer:
             return str(answer.read().decode())
 
-    async with watched(reporter, None, str, None, ("127.0.0.1", 0), figures):
+    async with watched(reporter, None, str, None, None, ("127.0.0.1", 0), figures):
         said = reporter.stream.getvalue()  # type: ignore[attr-defined]
         assert said.startswith("metrics  http://127.0.0.1:")
         page = await asyncio.to_thread(get, said.split()[1])
@@ -57,10 +59,10 @@ async def test_figures_are_served_and_the_address_is_said() -> None:
 
 
 async def test_an_address_that_is_taken_ends_the_run_before_it_begins() -> None:
-    async with watched(Reporter(io.StringIO()), None, str, None, ("127.0.0.1", 0), figures):
+    async with watched(Reporter(io.StringIO()), None, str, None, None, ("127.0.0.1", 0), figures):
         reporter = Reporter(io.StringIO())
         with pytest.raises(ListenError, match="metrics cannot be served on 203.0.113.1:1"):
-            async with watched(reporter, None, str, None, ("203.0.113.1", 1), figures):
+            async with watched(reporter, None, str, None, None, ("203.0.113.1", 1), figures):
                 pass
 
 
@@ -68,6 +70,6 @@ async def test_a_display_is_drawn_until_the_run_ends(monkeypatch: pytest.MonkeyP
     reporter = Reporter(io.StringIO())
     lines = iter(["first", "second"])
     monkeypatch.setattr("spyctl.cli.framework.screen.LINE_S", 0.0)
-    async with watched(reporter, lambda *_: "", lambda: next(lines, "more"), None, None, figures):
+    async with watched(reporter, lambda *_: "", lambda: next(lines, "more"), None, None, None, figures):
         await eventually(lambda: "second" in reporter.stream.getvalue())  # type: ignore[attr-defined]
     assert "first\nsecond\n" in reporter.stream.getvalue()  # type: ignore[attr-defined]

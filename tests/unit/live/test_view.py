@@ -42,6 +42,15 @@ def test_a_session_that_ends_says_so_first() -> None:
     assert view.snapshot().state == "■ finishing"
 
 
+def test_a_server_that_stores_nothing_comes_before_the_feeds() -> None:
+    view, _, _ = make()
+    view._waiting = lambda: 3 * SECOND
+    assert view.snapshot().state == "◌ waiting for NATS, 3 s"
+    assert "waiting for NATS, 3 s" in view.line()
+    view._session.stop(StopReason.CTRL_C)
+    assert view.snapshot().state == "■ finishing, waiting for NATS, 3 s"
+
+
 def test_a_spot_is_remembered_once_a_second() -> None:
     view, _, clock = make()
     for n in range(4):

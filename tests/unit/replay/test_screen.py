@@ -169,6 +169,18 @@ def test_each_state_has_its_sign(state: RunState, text: str) -> None:
     assert text in lines(changed(state=state), 80, 24)[0]
 
 
+def test_a_server_that_stores_nothing_shows_with_how_far_that_puts_the_replay_behind() -> None:
+    waiting = changed(waiting_ns=3_400_000_000, speed=SpeedNow(Speed(10.0), 0.0, 3_400_000_000, "NATS"))
+    drawn = render(waiting, 80, 24)
+    assert "◌ waiting for NATS, 3 s" in drawn.plain
+    assert "behind 3.4 s (NATS)" in drawn.plain
+    assert {drawn.plain[span.start : span.end] for span in drawn.spans if span.style == "yellow"} == {
+        "◌ waiting for NATS, 3 s", "3.4 s (NATS)",
+    }  # fmt: skip
+    assert "■ finishing, waiting for NATS, 3 s" in render(replace(waiting, state=RunState.FINISHING), 80, 24).plain
+    assert progress_line(waiting).endswith("behind 3.4 s  waiting for NATS, 3 s")
+
+
 def test_at_max_speed_the_rate_takes_the_place_of_now_and_behind() -> None:
     drawn = "\n".join(lines(changed(speed=SpeedNow(MAX_SPEED, 700.0, 0)), 80, 24))
     assert "asked max   achieved 10.00×    100 events/s" in drawn

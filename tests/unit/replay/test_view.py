@@ -113,6 +113,16 @@ def test_a_quiet_stretch_is_shown_with_its_end(looked: Looked) -> None:
     assert (position.quiet_to_ns, position.quiet_left_ns) == (T0 + MINUTE, 4 * SECOND)
 
 
+def test_what_holds_a_replay_up_is_named(looked: Looked) -> None:
+    looked.replay.pace.behind_ns = 200 * MS
+    assert (looked.view.snapshot().speed.behind_ns, looked.view.snapshot().speed.reason) == (200 * MS, "this machine")
+    looked.replay.delivery.published = 8_192
+    assert looked.view.snapshot().speed.reason == "NATS"
+    view = ReplayView(looked.replay, looked.scene, waiting=lambda: 3 * SECOND, clock=looked.clock)
+    snapshot = view.snapshot()
+    assert (snapshot.waiting_ns, snapshot.speed.behind_ns, snapshot.speed.reason) == (3 * SECOND, 3 * SECOND, "NATS")
+
+
 def test_a_replay_that_was_stopped_is_finishing(looked: Looked) -> None:
     looked.replay.stop(StopReason.CTRL_C)
     assert looked.view.snapshot().state is RunState.FINISHING

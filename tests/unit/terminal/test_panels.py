@@ -1,7 +1,7 @@
 """Parts that the dashboards share."""
 
 from spyctl.bus.consumers import Consumer
-from spyctl.terminal.panels import alarm, consumer_rows, note_line, note_rows, process_rows
+from spyctl.terminal.panels import alarm, consumer_rows, note_line, note_rows, process_rows, waiting_text
 from spyctl.terminal.process import Usage
 from spyctl.timing.notes import Note
 
@@ -63,3 +63,9 @@ def test_the_newest_notes_fill_the_lines_there_are() -> None:
 
 def test_a_count_that_should_be_zero_is_yellow_when_it_is_not() -> None:
     assert (alarm(0), alarm(1)) == ("", "yellow")
+
+
+def test_a_wait_is_in_whole_seconds() -> None:
+    assert [waiting_text(ns) for ns in (1_250_000_000, 75_000_000_000)] == [
+        "waiting for NATS, 1 s", "waiting for NATS, 1 m 15 s",
+    ]  # fmt: skip
