@@ -30,6 +30,7 @@ from spyctl.market.subjects import subject_table, with_prefix
 from spyctl.replay.plan import Plan, fingerprints
 from spyctl.replay.player import REPLAYED_SUBJECTS, Replay
 from spyctl.replay.result import summary_of
+from spyctl.replay.schedule import Schedule
 from spyctl.replay.snapshot import Scene
 from spyctl.replay.view import ReplayView
 from spyctl.summary import StopReason
@@ -203,9 +204,7 @@ async def _shown(
         synthetic=plan.synthetic,
         where=destination.where,
         stream=stream,
-        first_ns=plan.volume.first_ns or 0,
-        last_ns=plan.volume.last_ns or 0,
-        planned=sum(plan.volume.events.values()),
+        schedule=plan.volume.schedule or Schedule(0, 0, 0, request.options.speed),
     )
     acks = None
     if destination.run is not None:

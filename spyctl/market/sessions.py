@@ -9,15 +9,18 @@ import re
 from datetime import date, datetime, timedelta
 from datetime import time as clock_time
 from functools import cache
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from spyctl.errors import NoSessionError, TimeSyntaxError
 from spyctl.timing.instants import (
+    DAY,
     HOUR,
     MINUTE,
     NEW_YORK,
     SECOND,
     checked_instant,
+    date_of,
     duration_text,
     instant_at,
     parse_duration,
@@ -94,6 +97,14 @@ def holiday(day: date) -> str:
 def trading_day(day: date) -> tuple[int, int]:
     """Return the CME trading day: 18:00 New York on the previous evening (inclusive) to 17:00 (exclusive)."""
     return _new_york(day - timedelta(days=1), CME_OPEN), _new_york(day, CME_CLOSE)
+
+
+def closed_stretches(start_ns: int, end_ns: int) -> list[tuple[int, int]]:
+    """Return the daily breaks and the weekends of CME between two instants, in order; holidays are not among them."""
+    days = [date_of(start_ns) + timedelta(days=n) for n in range(-3, (end_ns - start_ns) // DAY + 5)]
+    trading = [trading_day(day) for day in days if day.weekday() < 5]
+    breaks = ((close_ns, open_ns) for (_, close_ns), (open_ns, _) in pairwise(trading))
+    return [(from_ns, to_ns) for from_ns, to_ns in breaks if start_ns <= from_ns and to_ns <= end_ns]
 
 
 def _new_york(day: date, clock: clock_time) -> int:

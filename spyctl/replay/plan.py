@@ -11,7 +11,8 @@ from spyctl.dbn.file_info import DBNFileInfo
 from spyctl.dbn.sort_times import Selection
 from spyctl.errors import DamagedFileError
 from spyctl.market.sessions import trading_day
-from spyctl.replay.volume import Volume, events_at_most, measure
+from spyctl.replay.volume import Pace, Volume, events_at_most, measure
+from spyctl.timing.clock import Speed
 from spyctl.timing.instants import MAX_INSTANT, day_number
 
 PAYLOAD_BYTES = {"trades": 192, "mbp-10": 748}
@@ -88,7 +89,7 @@ def make_plan(
         start_ns, end_ns = trading_day(day)
         start_ns, end_ns = max(selection.start_ns, start_ns), min(selection.end_ns, end_ns)
         selection = replace(selection, start_ns=start_ns, end_ns=end_ns)
-    volume = measure(choice.files, selection, speed=speed, max_quiet_ns=max_quiet_ns, count=count)
+    volume = measure(choice.files, selection, Pace(Speed.of(speed), max_quiet_ns), count=count)
     return Plan(choice, origin, selection, volume)
 
 

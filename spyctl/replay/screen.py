@@ -5,6 +5,7 @@ less), :func:`progress_line` says the same in one plain line. Both are pure.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from itertools import pairwise
 
 from rich.text import Text
@@ -36,6 +37,7 @@ from spyctl.timing.clock import MAX_SPEED, achieved_text
 from spyctl.timing.instants import (
     MS,
     NEW_YORK,
+    SECOND,
     clock_text,
     duration_text,
     span_text,
@@ -131,6 +133,17 @@ def _state(current: Snapshot) -> Field:
     return word(f"■ finishing, {waiting}" if current.state is RunState.FINISHING else f"◌ {waiting}", "yellow")
 
 
+def _time(current: Snapshot, ns: int, digits: int = 0) -> str:
+    # The time of day in New York, after its date where the plan has several.
+    moments = (datetime.fromtimestamp(at // SECOND, NEW_YORK) for at in (ns, *_span(current)))
+    day, *days = (f"{moment.day} {moment:%b} " for moment in moments)
+    return (day if days[0] != days[1] else "") + clock_text(ns, NEW_YORK, digits)
+
+
+def _span(current: Snapshot) -> tuple[int, int]:
+    return current.scene.schedule.first_ns, current.scene.schedule.last_ns
+
+
 def _event_time(current: Snapshot, width: int, *, share: bool = False) -> Text:
     position = current.position
     if position.event_ns is None:
@@ -138,29 +151,27 @@ def _event_time(current: Snapshot, width: int, *, share: bool = False) -> Text:
     place = word(f"{session_place(position.event_ns):>{_PLACE}}", rank=3)
     if position.quiet_to_ns is not None:
         left = duration_text(position.quiet_left_ns)
-        place = word(f"quiet to {clock_text(position.quiet_to_ns, NEW_YORK, 0)}, in {left}", rank=1)
-    times = line(("event time ", "dim"), (clock_text(position.event_ns, NEW_YORK), "bold"), (" New York", "dim"))
+        place = word(f"quiet to {_time(current, position.quiet_to_ns)}, in {left}", rank=1)
+    times = line(("event time ", "dim"), (_time(current, position.event_ns, 3), "bold"), (" New York", "dim"))
     utc = line(clock_text(position.event_ns), (" UTC", "dim"))
     return row(width, Field(times), Field(utc, 2), right=[place, *(_how_far(current) if share else [])])
 
 
 def _how_far(current: Snapshot) -> list[Field]:
-    done, wall_ns = word(f"{int(current.share * 100):3} %"), current.position.wall_ns
-    if wall_ns is None or current.share < 0.001:
+    position = current.position
+    done = word(f"{int(position.share * 100):3} %")
+    if position.wall_ns is None or position.left_ns is None:
         return [done]
-    if current.speed.asked == MAX_SPEED:
-        return [done, word(f"{duration_text(wall_ns):>9}", rank=2)]
-    of = f"{duration_text(wall_ns)} of {duration_text(round(wall_ns / current.share))}"
+    of = f"{duration_text(position.wall_ns)} of {duration_text(position.wall_ns + position.left_ns)}"
     return [done, word(f"{of:>22}", rank=2)]
 
 
 def _progress(current: Snapshot, width: int) -> Text:
-    span = whole_seconds(current.scene.first_ns, current.scene.last_ns)
-    start, end = span_text(*span, NEW_YORK).split(" → ")
+    start, end = span_text(*whole_seconds(*_span(current)), NEW_YORK).split(" → ")
     how_far = _how_far(current)
     tail = row(width - _LEAST_BAR - len(start) - 2, word(end, rank=3), *how_far)
     cells = max(0, width - len(start) - 2 - tail.cell_len)
-    return line(f" {start} ", progress(current.share, cells), tail)
+    return line(f" {start} ", progress(current.position.share, cells), tail)
 
 
 def _speeds(current: Snapshot) -> list[Field]:
@@ -181,10 +192,8 @@ def _speeds(current: Snapshot) -> list[Field]:
 
 
 def _speed(current: Snapshot, width: int) -> Text:
-    left_ns, wall_ns = 0, current.position.wall_ns
-    if wall_ns is not None and current.share > 0.001:
-        left_ns = round(wall_ns / current.share * (1 - current.share))
-    left = figure("left", duration_text(left_ns) if left_ns else "·", rank=2)
+    left_ns = current.position.left_ns
+    left = figure("left", duration_text(left_ns) if left_ns is not None else "·", rank=2)
     return row(width, word("speed", "dim", rank=9), *_speeds(current), right=[left])
 
 
@@ -218,7 +227,7 @@ def _subjects(current: Snapshot, width: int, *, sizes: bool) -> Lines:
 
 
 def _planned_width(current: Snapshot) -> int:
-    return len(f"{current.scene.planned:,}")
+    return len(f"{current.scene.schedule.events:,}")
 
 
 def _day(current: Snapshot, width: int) -> Lines:
@@ -231,8 +240,10 @@ def _day(current: Snapshot, width: int) -> Lines:
         line((f"{f'{largest:,.0f}/s' if not i else '':>{margin - 1}} ", "dim"), (bars, "cyan"))
         for i, bars in enumerate(chart(values, _CHART_ROWS, largest))
     ]
-    axis = time_axis(current.scene.first_ns, current.scene.last_ns, cells)
-    return [*rows, line(" " * margin, progress(current.share, cells)), line((" " * margin + axis, "dim"))]
+    axis = time_axis(*_span(current), cells)
+    event_ns = current.position.event_ns
+    place = current.scene.schedule.place(event_ns) if event_ns is not None else 0.0
+    return [*rows, line(" " * margin, progress(place, cells)), line((" " * margin + axis, "dim"))]
 
 
 def _parts(values: Sequence[float], count: int) -> list[Sequence[float]]:
@@ -396,7 +407,7 @@ def progress_line(current: Snapshot) -> str:
     if current.waiting_ns:
         trouble += f"  {waiting_text(current.waiting_ns)}"
     return (
-        f"event {clock_text(current.position.event_ns, NEW_YORK, 0)} New York {current.share * 100:3.0f} %  "
+        f"event {_time(current, current.position.event_ns)} New York {int(current.position.share * 100):3} %  "
         f"published {events.published:,}  acked {events.acked:,}  "
         f"achieved {achieved_text(current.summary.timing.speed_achieved)}{trouble}"
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from spyctl.bus.consumers import Consumer
 from spyctl.market.events import MBP10, FuturesTrade
 from spyctl.replay.player import RunState
+from spyctl.replay.schedule import Schedule
 from spyctl.summary import ReplayDetails, RunSummary
 from spyctl.terminal.process import Usage
 from spyctl.timing.clock import Speed
@@ -27,19 +28,14 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What does not change while a replay runs; ``stream`` is ``None`` where it publishes to none.
-
-    ``planned`` is about how many events there are.
-    """
+    """What does not change while a replay runs; ``stream`` is ``None`` where it publishes to none."""
 
     title: str
     what: str
     synthetic: bool
     where: str
     stream: str | None
-    first_ns: int
-    last_ns: int
-    planned: int = 0
+    schedule: Schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +43,16 @@ class Position:
     """Where in event time a replay is (Unix ns), ``None`` before the first event.
 
     In a quiet stretch ``quiet_to_ns`` is the event at its end, due in ``quiet_left_ns``. ``wall_ns`` is how long it
-    has been playing.
+    has been playing, ``left_ns`` how long what is left will take (``None``: not known), ``share`` how much of all that
+    is done, 0 to 1.
     """
 
     event_ns: int | None
     quiet_to_ns: int | None = None
     quiet_left_ns: int = 0
     wall_ns: int | None = None
+    left_ns: int | None = None
+    share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +90,3 @@ class Snapshot:
     usage: Usage
     largest_size: int = 1
     waiting_ns: int = 0
-
-    @property
-    def share(self) -> float:
-        """How much of the planned event time has been played, 0 to 1."""
-        event_ns, first_ns = self.position.event_ns, self.scene.first_ns
-        span = self.scene.last_ns - first_ns
-        if event_ns is None:
-            return 0.0
-        return min(1.0, max(0.0, (event_ns - first_ns) / span)) if span > 0 else 1.0

@@ -25,14 +25,19 @@ from spyctl.timing.instants import SECOND, date_of
 from spyctl.timing.notes import Note
 
 _NOTES = 50
+_LATELY_S = 10
+_SLOW = 0.95  # of the speed asked for; slower than that, what is left is told by how fast it goes
 
 
 @dataclass(frozen=True, slots=True)
 class _Second:
-    # What was counted at a moment (monotonic ns): the event time reached, and the events of each subject.
+    # What was counted at a moment (monotonic ns): the event time reached, the events of each subject, and how much
+    # event time was played in how much wall time, without quiet stretches.
     clock_ns: int
     event_ns: int | None
     counts: tuple[int, ...]
+    played_ns: int
+    paced_ns: int
 
 
 class ReplayView:
@@ -86,6 +91,8 @@ class ReplayView:
             self._clock.now_ns(),
             replay.pace.last_ns,
             tuple(replay.progress.by_subject[subject] for subject in replay.subjects),
+            replay.pace.event_ns,
+            replay.pace.clock_ns,
         )
         self._note_second(now)
         self._note_density(now.event_ns, sum(now.counts))
@@ -113,13 +120,29 @@ class ReplayView:
         )
 
     def _position(self, now: _Second) -> Position:
-        pace = self._replay.pace
-        return Position(
-            event_ns=now.event_ns,
-            quiet_to_ns=pace.quiet_to_ns,
-            quiet_left_ns=max(0, pace.quiet_due_ns - now.clock_ns),
-            wall_ns=now.clock_ns - pace.started_ns if pace.first_ns is not None else None,
-        )
+        pace, schedule = self._replay.pace, self._scene.schedule
+        if now.event_ns is None or pace.first_ns is None:
+            return Position(None)
+        quiet_left_ns, waited_ns = max(0, pace.quiet_due_ns - now.clock_ns), 0
+        if pace.quiet_to_ns is not None:
+            waited_ns = max(0, schedule.max_quiet_ns - quiet_left_ns)
+        left_ns = schedule.left_ns(now.event_ns, waited_ns)
+        done = self._replay.options.skip + sum(now.counts)
+        share, rate = schedule.share(left_ns, done), self._rate(now)
+        if schedule.speed.rate is None:
+            left_ns = round(max(0, schedule.events - done) * SECOND / rate) if rate else None
+        elif left_ns is not None and rate is not None and rate < _SLOW * schedule.speed.rate:
+            left_ns = round(left_ns * schedule.speed.rate / rate)
+        return Position(now.event_ns, pace.quiet_to_ns, quiet_left_ns, now.clock_ns - pace.started_ns, left_ns, share)
+
+    def _rate(self, now: _Second) -> float | None:
+        # How fast it has gone lately: event time per wall time, at max speed events per second of wall time.
+        then = self._seconds[-_LATELY_S] if len(self._seconds) >= _LATELY_S else self._seconds[0]
+        if self._scene.schedule.speed.rate is None:
+            elapsed_ns, done = now.clock_ns - then.clock_ns, (sum(now.counts) - sum(then.counts)) * SECOND
+        else:
+            elapsed_ns, done = now.paced_ns - then.paced_ns, now.played_ns - then.played_ns
+        return done / elapsed_ns if elapsed_ns > 0 and done > 0 else None
 
     def _speed(self, now: _Second, then: _Second) -> SpeedNow:
         current = None
@@ -162,7 +185,8 @@ class ReplayView:
 
     def _note_density(self, event_ns: int | None, count: int) -> None:
         # Spreads what was published since the last look over the event time it took.
-        first_ns, span = self._scene.first_ns, max(1, self._scene.last_ns - self._scene.first_ns + 1)
+        first_ns = self._scene.schedule.first_ns
+        span = max(1, self._scene.schedule.last_ns - first_ns + 1)
         then_ns, before = self._counted
         if event_ns is None:
             return

@@ -1,9 +1,11 @@
 """How much a replay would play: counted where that takes no time, else estimated, else bounded."""
 
+import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,7 +15,10 @@ from spyctl.dbn.places import count_at_most, find_places
 from spyctl.dbn.sort_times import Int64s, Selection, Sequencer
 from spyctl.errors import DamagedFileError
 from spyctl.market.columns import SCHEMAS
+from spyctl.market.sessions import closed_stretches
 from spyctl.market.symbology import SymbolMap
+from spyctl.replay.schedule import Schedule
+from spyctl.timing.clock import Speed
 from spyctl.timing.instants import DAY, day_number
 
 _READ_AT_MOST = 64_000_000  # bytes of records that are read of all files together to count them
@@ -21,63 +26,83 @@ _READ_AT_MOST = 64_000_000  # bytes of records that are read of all files togeth
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """How much there is: ``first_ns`` and ``last_ns`` are the first and last sort time, ``None`` where nothing is in
-    range, ``events`` the events by schema, ``at_most`` an upper bound of them.
+    """How much there is: ``events`` by schema, ``at_most`` an upper bound of them, and the ``schedule``, ``None`` where
+    nothing is in range.
 
-    ``wall_ns`` is the wall time, ``None`` where it depends on the server alone. ``exact`` tells whether the events were
-    counted; where they are not ``known`` even about, ``events`` are the bound.
+    ``exact`` tells whether the events were counted; where they are not ``known`` even about, ``events`` are the bound.
     """
 
-    first_ns: int | None
-    last_ns: int | None
     events: dict[str, int]
     at_most: dict[str, int]
-    wall_ns: int | None
+    schedule: Schedule | None
     exact: bool
     known: bool = True
+
+    @property
+    def first_ns(self) -> int | None:
+        """The first sort time, ``None`` where nothing is in range."""
+        return self.schedule.first_ns if self.schedule is not None else None
+
+    @property
+    def last_ns(self) -> int | None:
+        """The last sort time, ``None`` where nothing is in range."""
+        return self.schedule.last_ns if self.schedule is not None else None
+
+    @property
+    def wall_ns(self) -> int | None:
+        """The wall time, ``None`` where it depends on the server alone."""
+        return self.schedule.wall_ns if self.schedule is not None else 0
+
+
+class Pace(NamedTuple):
+    """At which speed it is played, and how long a quiet stretch is waited for (wall time, ns)."""
+
+    speed: Speed
+    max_quiet_ns: int
+
+    @property
+    def quiet_from_ns(self) -> float:
+        """How long a stretch without events has to be (event time) that it is shortened."""
+        return self.max_quiet_ns * self.speed.rate if self.speed.rate is not None else math.inf
+
+    def schedule(
+        self, first_ns: int, last_ns: int, events: Mapping[str, int], quiet: Sequence[tuple[int, int]]
+    ) -> Schedule:
+        """Return the schedule of so many events."""
+        return Schedule(first_ns, last_ns, sum(events.values()), self.speed, quiet, self.max_quiet_ns)
 
 
 def measure(
     infos: Sequence[DBNFileInfo],
     selection: Selection,
+    pace: Pace,
     *,
-    speed: float,
-    max_quiet_ns: int,
-    count: int | None,
+    count: int | None = None,
     read_at_most: int = _READ_AT_MOST,
 ) -> Volume:
     """Find out how much of some files is selected; ``read_at_most`` bytes of records are read to count them."""
     if sum(info.record_bytes for info in infos) <= read_at_most:
-        return _counted(infos, selection, speed, max_quiet_ns, count)
-    return _estimated(infos, selection, speed, max_quiet_ns, count, read_at_most)
+        return _counted(infos, selection, pace, count)
+    return _estimated(infos, selection, pace, count, read_at_most)
 
 
-def _counted(
-    infos: Sequence[DBNFileInfo], selection: Selection, speed: float, max_quiet_ns: int, count: int | None
-) -> Volume:
+def _counted(infos: Sequence[DBNFileInfo], selection: Selection, pace: Pace, count: int | None) -> Volume:
     times = [(info.schema, _sort_times(info, selection)) for info in infos]
     sort_ns = np.sort(np.concatenate([sort_ns for _, sort_ns in times]))[:count]
     events = dict.fromkeys(SCHEMAS, 0)
     if not len(sort_ns):
-        return Volume(None, None, events, events, 0, exact=True)
+        return Volume(events, events, None, exact=True)
     for schema, schema_ns in times:
         events[schema] += int((schema_ns <= sort_ns[-1]).sum())
     if count is not None:
         events["mbp-10"] -= max(0, sum(events.values()) - count)  # trades come first among equal times
-    gaps = np.diff(sort_ns)
-    if speed:
-        gaps = np.minimum(gaps, max_quiet_ns * speed)
-    wall_ns = round(float(gaps.sum()) / speed) if speed else None
-    return Volume(int(sort_ns[0]), int(sort_ns[-1]), events, events, wall_ns, exact=True)
+    edges = np.flatnonzero(np.diff(sort_ns) > pace.quiet_from_ns)
+    quiet = list(zip(sort_ns[edges].tolist(), sort_ns[edges + 1].tolist(), strict=True))
+    return Volume(events, events, pace.schedule(int(sort_ns[0]), int(sort_ns[-1]), events, quiet), exact=True)
 
 
 def _estimated(
-    infos: Sequence[DBNFileInfo],
-    selection: Selection,
-    speed: float,
-    max_quiet_ns: int,
-    count: int | None,
-    read_at_most: int,
+    infos: Sequence[DBNFileInfo], selection: Selection, pace: Pace, count: int | None, read_at_most: int
 ) -> Volume:
     events, at_most = dict.fromkeys(SCHEMAS, 0), dict.fromkeys(SCHEMAS, 0)
     spans: list[tuple[int, int]] = []
@@ -94,19 +119,30 @@ def _estimated(
         events[info.schema] += bound if number is None else number
         at_most[info.schema] += bound
     if not spans:
-        return Volume(None, None, events, at_most, None, exact=False)
-    spans.sort()
-    last_ns, played_ns, quiet_ns = spans[0][0], 0, 0
-    for start, end in spans:
-        quiet_ns += min(max(0, start - last_ns), round(max_quiet_ns * speed))
-        played_ns += max(0, end - max(start, last_ns))
-        last_ns = max(last_ns, end)
-    wall_ns = round((played_ns + quiet_ns) / speed) if speed else None
+        return Volume(events, at_most, None, exact=False)
     if count is not None:
         share = min(1.0, count / max(1, sum(events.values())))
         events = {schema: round(events[schema] * share) for schema in SCHEMAS}
         at_most = {schema: min(at_most[schema], count) for schema in SCHEMAS}
-    return Volume(spans[0][0], last_ns, events, at_most, wall_ns, exact=False, known=known)
+    first_ns, last_ns = min(start for start, _ in spans), max(end for _, end in spans)
+    quiet = [stretch for stretch in _quiet(spans) if stretch[1] - stretch[0] > pace.quiet_from_ns]
+    return Volume(events, at_most, pace.schedule(first_ns, last_ns, events, quiet), exact=False, known=known)
+
+
+def _quiet(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    # Where no file has events, and where the market is closed, joined where they overlap.
+    stretches: list[tuple[int, int]] = []
+    reached_ns = min(start for start, _ in spans)
+    for start, end in sorted(spans):
+        stretches += [(reached_ns, start)] if start > reached_ns else []
+        stretches += closed_stretches(start, end)
+        reached_ns = max(reached_ns, end)
+    joined: list[tuple[int, int]] = []
+    for start, end in sorted(stretches):
+        if joined and start <= joined[-1][1]:
+            start, end = joined[-1][0], max(joined.pop()[1], end)
+        joined.append((start, end))
+    return joined
 
 
 def events_at_most(infos: Sequence[DBNFileInfo], selection: Selection) -> dict[str, int]:

@@ -81,15 +81,8 @@ async def draw_replay() -> None:
     sink = TakesAll()
     options = ReplayOptions(Speed(10.0), Selection(end_ns=end_ns, days=plan.selection.days))
     replay = Replay(plan.infos, sink, options, run_id="3kq7", clock=clock)
-    scene = Scene(
-        str(day),
-        "trades + mbp-10 of ES.c.0",
-        True,
-        "embedded",
-        "MARKET_DATA",
-        plan.volume.first_ns or 0,
-        plan.volume.last_ns or 0,
-    )
+    assert plan.volume.schedule is not None
+    scene = Scene(str(day), "trades + mbp-10 of ES.c.0", True, "embedded", "MARKET_DATA", plan.volume.schedule)
     view = ReplayView(replay, scene, lambda: CONSUMERS, clock=clock)
     playing = asyncio.create_task(replay.run())
     seen = 0

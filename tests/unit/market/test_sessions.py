@@ -6,6 +6,7 @@ import pytest
 
 from spyctl.errors import NoSessionError, UsageError
 from spyctl.market.sessions import (
+    closed_stretches,
     closes_early,
     current_expiry,
     futures_trade,
@@ -18,7 +19,7 @@ from spyctl.market.sessions import (
     session_text,
     trading_day,
 )
-from spyctl.timing.instants import SECOND, utc_text
+from spyctl.timing.instants import HOUR, NEW_YORK, SECOND, span_text, utc_text
 
 
 def at(text: str) -> int:
@@ -163,3 +164,12 @@ def test_the_place_in_the_trading_day(when: str, place: str) -> None:
 )
 def test_the_days_on_which_futures_trade(day: date, trade: bool) -> None:
     assert futures_trade(day) is trade
+
+
+def test_the_market_is_closed_an_hour_a_day_and_over_the_weekend() -> None:
+    friday, tuesday = date(2025, 12, 12), date(2025, 12, 16)
+    start_ns, end_ns = trading_day(friday)[0], trading_day(tuesday)[1]
+    assert [(span_text(*stretch, NEW_YORK)) for stretch in closed_stretches(start_ns, end_ns)] == [
+        "12-12 17:00 → 12-14 18:00", "17:00 → 18:00",
+    ]  # fmt: skip
+    assert closed_stretches(start_ns, start_ns + HOUR) == []

@@ -9,6 +9,7 @@ import pytest
 from spyctl.bus.consumers import Consumer
 from spyctl.market.events import MBP10, Aggressor, BidAskLevel, EventSource, FuturesTrade
 from spyctl.replay.player import RunState
+from spyctl.replay.schedule import Schedule
 from spyctl.replay.screen import progress_line, render
 from spyctl.replay.snapshot import BINS, Position, Scene, Snapshot, SpeedNow, Subject
 from spyctl.summary import DeliveryFigures, EventCounts, ReplayDetails, RunSummary, Timing
@@ -21,8 +22,9 @@ from tests.support.frames import SIZES, assert_whole, lines_of
 from tests.support.records import T0
 
 LEVELS = tuple(BidAskLevel(6_815.0 - i / 4, 40 + i, 6_815.25 + i / 4, 20 + i) for i in range(10))
+SCHEDULE = Schedule(T0, T0 + 10 * MINUTE, 61_859, Speed(10.0))
 SNAPSHOT = Snapshot(
-    scene=Scene("2025-12-16", "trades + mbp-10 of ES", True, "embedded", "MARKET_DATA", T0, T0 + 10 * MINUTE, 61_859),
+    scene=Scene("2025-12-16", "trades + mbp-10 of ES", True, "embedded", "MARKET_DATA", SCHEDULE),
     state=RunState.PLAYING,
     summary=RunSummary(
         run_id="3kq7",
@@ -34,7 +36,7 @@ SNAPSHOT = Snapshot(
         details=ReplayDetails(records=1_300, held=300),
         complete=False,
     ),
-    position=Position(T0 + MINUTE + 7 * SECOND, wall_ns=6_700_000_000),
+    position=Position(T0 + MINUTE + 7 * SECOND, wall_ns=6_700_000_000, left_ns=53_300_000_000, share=0.1117),
     speed=SpeedNow(Speed(10.0), 9.98, 0),
     subjects=[
         Subject("futures.mbp10", 900, 90.0, 400.0, (80.0, 90.0)),
@@ -54,7 +56,7 @@ EXTREME = replace(
     SNAPSHOT,
     scene=Scene(
         "2025-12-14 … 2025-12-19", "trades + mbp-10 of ES.c.0, NQ.c.0, YM.c.0", True, "tls://nats.example.com:4222",
-        "REHEARSAL_MARKET_DATA", T0, T0 + 128 * HOUR, 9_876_543_210,
+        "REHEARSAL_MARKET_DATA", Schedule(T0, T0 + 128 * HOUR, 9_876_543_210, Speed(999_999.0)),
     ),
     summary=RunSummary(
         run_id="3kq7",
@@ -70,7 +72,7 @@ EXTREME = replace(
         details=ReplayDetails(records=9_876_543_210, held=1_111_111_101),
         complete=False,
     ),
-    position=Position(T0 + 71 * HOUR + 987 * SECOND, wall_ns=35 * HOUR),
+    position=Position(T0 + 71 * HOUR + 987 * SECOND, wall_ns=35 * HOUR, left_ns=28 * HOUR, share=0.999),
     speed=SpeedNow(Speed(999_999.0), 111_222.0, 43 * HOUR),
     subjects=[
         Subject("futures.mbp10", 7_654_321_098, 1_234_567.0, 2_345_678.0, (1_900_000.0, 2_345_678.0)),
@@ -179,6 +181,20 @@ def test_a_server_that_stores_nothing_shows_with_how_far_that_puts_the_replay_be
     }  # fmt: skip
     assert "■ finishing, waiting for NATS, 3 s" in render(replace(waiting, state=RunState.FINISHING), 80, 24).plain
     assert progress_line(waiting).endswith("behind 3.4 s  waiting for NATS, 3 s")
+
+
+def test_a_plan_of_several_days_has_its_date_with_each_time() -> None:
+    scene = replace(SNAPSHOT.scene, schedule=Schedule(T0, T0 + 128 * HOUR, 9, Speed(10.0)))
+    for size in ((40, 12), (80, 24), (140, 40)):
+        assert "16 Dec 09:31:07.000 New York" in "\n".join(lines(changed(scene=scene), *size))
+    quiet = Position(T0, quiet_to_ns=T0 + 24 * HOUR, quiet_left_ns=5 * SECOND)
+    assert "quiet to 17 Dec 09:30:00" in lines(changed(scene=scene, position=quiet), 80, 24)[2]
+    assert progress_line(changed(scene=scene)).startswith("event 16 Dec 09:31:07 New York")
+    assert "Dec 09:31" not in "\n".join(lines(SNAPSHOT, 80, 24))
+
+
+def test_a_percentage_is_never_ahead_of_what_is_done() -> None:
+    assert " 99 %" in "\n".join(lines(changed(position=Position(T0, share=0.9999)), 80, 24))
 
 
 def test_at_max_speed_the_rate_takes_the_place_of_now_and_behind() -> None:

@@ -1,11 +1,13 @@
 """Snapshots of a replay: rates and notes over time, whatever way event time goes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from spyctl.bus.consumers import Consumer
 from spyctl.replay.player import REPLAYED_SUBJECTS, Replay, ReplayOptions, RunState
+from spyctl.replay.schedule import Schedule
 from spyctl.replay.snapshot import BINS, Scene
 from spyctl.replay.source import DBNIngestor
 from spyctl.replay.view import ReplayView
@@ -29,7 +31,8 @@ class Looked:
         self.clock = FakeClock()
         infos = DBNIngestor(root).discover_files()
         self.replay = Replay(infos, RecordingSink(), ReplayOptions(REAL_TIME), run_id="r", clock=self.clock)
-        self.scene = Scene("2025-12-16", "trades + mbp-10 of ES.c.0", True, "stdout", None, T0, T0 + span_ns - 1)
+        schedule = Schedule(T0, T0 + span_ns - 1, 105, REAL_TIME)
+        self.scene = Scene("2025-12-16", "trades + mbp-10 of ES.c.0", True, "stdout", None, schedule)
         self.view = ReplayView(self.replay, self.scene, clock=self.clock)
 
     def at(self, event_ns: int, trades: int = 0, books: int = 0) -> None:
@@ -37,7 +40,7 @@ class Looked:
         pace = self.replay.pace
         pace.first_ns = event_ns if pace.first_ns is None else pace.first_ns
         pace.started_ns = pace.started_ns or self.clock.now_ns()
-        pace.last_ns = event_ns
+        pace.last_ns, pace.last_clock_ns = event_ns, self.clock.now_ns()
         self.replay.progress.by_subject[TRADES] = trades
         self.replay.progress.by_subject[BOOKS] = books
 
@@ -50,7 +53,8 @@ def looked(tmp_path: Path) -> Looked:
 def test_before_the_first_event_there_is_no_position_and_no_speed(looked: Looked) -> None:
     snapshot = looked.view.snapshot()
     assert (snapshot.position.event_ns, snapshot.position.wall_ns, snapshot.speed.now) == (None, None, None)
-    assert (snapshot.share, snapshot.state, snapshot.trade, snapshot.book) == (0.0, RunState.PLAYING, None, None)
+    assert (snapshot.position.share, snapshot.state) == (0.0, RunState.PLAYING)
+    assert (snapshot.trade, snapshot.book) == (None, None)
     assert looked.view.line() == "waiting for the first event"
 
 
@@ -65,6 +69,43 @@ def test_rates_and_speed_are_those_of_the_last_second(looked: Looked) -> None:
     assert (trades.name, trades.now, trades.peak) == ("futures.trades", 50.0, 50.0)
     assert snapshot.speed.now == 10.0
     assert snapshot.position.wall_ns == SECOND
+
+
+def test_what_is_left_goes_by_the_schedule_of_the_plan(looked: Looked) -> None:
+    looked.at(T0 + 100 * SECOND)
+    position = looked.view.snapshot().position
+    assert (round(position.left_ns / SECOND), position.share) == (300, pytest.approx(0.25))  # type: ignore[operator]
+
+
+def test_while_a_quiet_stretch_is_waited_for_what_is_left_shrinks(looked: Looked) -> None:
+    schedule = replace(looked.scene.schedule, quiet=[(T0, T0 + 300 * SECOND)], max_quiet_ns=5 * SECOND)
+    view = ReplayView(looked.replay, replace(looked.scene, schedule=schedule), clock=looked.clock)
+    looked.at(T0)
+    looked.replay.pace.quiet_to_ns = T0 + 300 * SECOND
+    looked.replay.pace.quiet_due_ns = looked.clock.now_ns() + 5 * SECOND
+    for left_s in (105, 103, 101):
+        assert round(view.snapshot().position.left_ns / SECOND) == left_s  # type: ignore[operator]
+        looked.clock.advance(2 * SECOND)
+
+
+def test_a_replay_that_is_slower_than_asked_needs_longer(looked: Looked) -> None:
+    looked.at(T0)
+    looked.view.snapshot()
+    looked.clock.advance(100 * SECOND)
+    looked.at(T0 + 50 * SECOND)  # half as fast as asked
+    assert round(looked.view.snapshot().position.left_ns / SECOND) == 700  # type: ignore[operator]
+
+
+def test_at_max_speed_what_is_left_goes_by_the_events(looked: Looked) -> None:
+    schedule = replace(looked.scene.schedule, events=1_000, speed=MAX_SPEED)
+    looked.replay.options = ReplayOptions(MAX_SPEED, skip=500)
+    view = ReplayView(looked.replay, replace(looked.scene, schedule=schedule), clock=looked.clock)
+    looked.at(T0)
+    view.snapshot()
+    looked.clock.advance(SECOND)
+    looked.at(T0 + SECOND, books=100)
+    position = view.snapshot().position
+    assert (position.share, position.left_ns) == (0.6, 4 * SECOND)  # resumed at 500
 
 
 def test_events_are_spread_over_the_event_time_that_they_took(looked: Looked) -> None:
@@ -91,7 +132,7 @@ def test_event_time_outside_the_plan_counts_at_its_ends(looked: Looked) -> None:
     looked.view.snapshot()
     looked.at(T0 + 2 * BINS * SECOND, books=3 + BINS)
     snapshot = looked.view.snapshot()
-    assert (snapshot.density[0], snapshot.density[-1], snapshot.share) == (4.0, 1.0, 1.0)
+    assert (snapshot.density[0], snapshot.density[-1], snapshot.position.share) == (4.0, 1.0, 1.0)
 
 
 def test_the_opening_of_the_session_is_noted_once_when_it_is_passed(tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ import zstandard
 from spyctl.dbn.catalog import scan
 from spyctl.dbn.choice import FileQuery, choose_files
 from spyctl.dbn.sort_times import Selection
-from spyctl.replay.volume import Volume, events_at_most, measure
-from spyctl.timing.instants import MINUTE, SECOND
-from tests.support.records import T0, content, metadata, trade, write_file
+from spyctl.replay.volume import Pace, Volume, events_at_most, measure
+from spyctl.timing.clock import Speed
+from spyctl.timing.instants import HOUR, MINUTE, SECOND
+from tests.support.records import DAY_NS, T0, content, metadata, trade, write_file
 
 # An hour: quiet, but for its first minute.
 TIMES = sorted(
@@ -23,7 +24,7 @@ RECORDS = [trade(ns, ns) for ns in TIMES]
 
 def volume(root: Path, selection: Selection, *, read_at_most: int = 0, count: int | None = None) -> Volume:
     infos = choose_files(scan(root), FileQuery()).files
-    return measure(infos, selection, speed=1.0, max_quiet_ns=SECOND, count=count, read_at_most=read_at_most)
+    return measure(infos, selection, Pace(Speed(1.0), SECOND), count=count, read_at_most=read_at_most)
 
 
 def between(start_ns: int, end_ns: int) -> int:
@@ -93,4 +94,13 @@ def test_an_estimate_knows_the_time_that_is_played_and_that_quiet_is_shortened(t
 def test_nothing_in_range_is_nothing(tmp_path: Path) -> None:
     write(tmp_path, "plain")
     found: Any = volume(tmp_path, Selection(end_ns=T0 - MINUTE))
-    assert (found.first_ns, found.wall_ns, sum(found.events.values())) == (None, None, 0)
+    assert (found.first_ns, found.wall_ns, sum(found.events.values())) == (None, 0, 0)
+
+
+def test_an_estimate_leaves_out_when_the_market_is_closed(tmp_path: Path) -> None:
+    last_ns = DAY_NS + 86_399 * SECOND  # 18:59:59 New York; the break is from 17:00 to 18:00
+    write_file(tmp_path, "trades", [trade(DAY_NS, DAY_NS), trade(last_ns, last_ns)])
+    found = volume(tmp_path, Selection())
+    assert found.schedule is not None
+    assert found.schedule.quiet == [(DAY_NS + 22 * HOUR, DAY_NS + 23 * HOUR)]
+    assert found.wall_ns == 86_399 * SECOND - HOUR + SECOND
