@@ -8,13 +8,22 @@ from collections.abc import Callable, Sequence
 
 from rich.text import Text
 
+from spyctl.live.backlog import MAX_EVENTS
 from spyctl.live.snapshot import FeedNow, LiveSnapshot, WindowNow
 from spyctl.market.feeds import FeedState
 from spyctl.market.option_tickers import OptionTicker
+from spyctl.terminal.alarms import ACK_MS, ARRIVAL_MS, BACKLOG, WAITING_S
 from spyctl.terminal.boxes import Lines, box, line, rule, screen, side_by_side, spark
 from spyctl.terminal.fields import Column, Field, figure, grid, row, stack, word
-from spyctl.terminal.panels import alarm, consumer_rows, note_line, note_rows, process_rows
-from spyctl.terminal.text import latency_text
+from spyctl.terminal.panels import (
+    alarm,
+    consumer_rows,
+    consumers_field,
+    latency_fields,
+    note_line,
+    note_rows,
+    process_rows,
+)
 from spyctl.timing.instants import NEW_YORK, SECOND, clock_text, duration_text
 
 WIDE, TALL = 130, 30
@@ -54,7 +63,7 @@ def _wide(previous: LiveSnapshot | None, current: LiveSnapshot, width: int, heig
     place = (6, [_place(current, _MAIN - 2)])
     left = _filled(height - 7, lambda strikes: [*_market(previous, current, _MAIN - 2, strikes), place])
     right = width - _MAIN
-    consumers = [*consumer_rows(current.consumers, right - 3, len(left) - 4), *process_rows(current.usage)]
+    consumers = [*consumer_rows(current.server.consumers, right - 3, len(left) - 4), *process_rows(current.usage)]
     body = side_by_side(box("market", left, _MAIN), box("consumers", consumers, right))
     rows = height - len(body) - 4
     warnings = row(width, figure("warnings", f"{current.warnings:,}", alarm(current.warnings)))
@@ -94,6 +103,7 @@ def _clock(ns: int) -> str:
 
 def _title(current: LiveSnapshot, width: int) -> Text:
     colour = "green" if current.state.startswith("●") else "yellow"
+    colour = WAITING_S.alarm(current.server.waiting_ns / SECOND).style or colour
     return row(
         width,
         word("spyctl", rank=3),
@@ -238,7 +248,8 @@ def _rates(previous: LiveSnapshot | None, current: LiveSnapshot, width: int) -> 
 def _figures(current: LiveSnapshot, width: int) -> tuple[Text, Text, Text]:
     # Where the events are, what went wrong, and the latencies.
     summary, events, details = current.summary, current.summary.events, current.summary.details
-    queued = [figure("queued", f"{details.queued:,}", "yellow")] if details.queued else []
+    full = BACKLOG.alarm(details.queued / MAX_EVENTS)
+    queued = [figure("queued", f"{details.queued:,} {full.word}".rstrip(), full.style)] if details.queued else []
     counts = row(
         width,
         figure("received", f"{details.received:,}", rank=2, width=9),
@@ -256,30 +267,22 @@ def _figures(current: LiveSnapshot, width: int) -> tuple[Text, Text, Text]:
         figure("gaps", f"{events.gaps:,}", alarm(events.gaps)),
         word(current.last_gap, alarm(events.gaps), rank=3),
     )
-    latency, ack = (
-        f"{latency_text(p.p50)} / {latency_text(p.p99)}" if p else "·"
-        for p in (details.latency_ms, summary.delivery.ack_ms)
-    )
     latencies = row(
         width,
-        word("latency p50/p99", "dim", rank=2),
-        figure("event to received", latency, rank=1, width=16),
-        figure("received to acked", ack),
+        *latency_fields("arrival", ARRIVAL_MS, current.arrival_now_ms, details.latency_ms, (1, 5, 3)),
+        *latency_fields("ack", ACK_MS, current.server.ack_now_ms, summary.delivery.ack_ms, (0, 4, 2)),
     )
     return counts, trouble, latencies
 
 
 def _place(current: LiveSnapshot, width: int, hint: Sequence[Field] = ()) -> Text:
     delivery = current.summary.delivery
-    worst = max(current.consumers, key=lambda consumer: consumer.behind, default=None)
-    behind = f", {worst.behind:,} behind" if worst is not None and worst.behind else ""
-    readers = f"{len(current.consumers)}{behind}" if worst is not None else "none"
     return row(
         width,
         figure("NATS", current.scene.where, rank=4),
         word(delivery.stream or "", rank=3),
         figure("seq", f"{delivery.last_seq:,}", width=9) if delivery.last_seq else word(""),
-        figure("consumers", readers, rank=1),
+        consumers_field(current.server.consumers, rank=1),
         right=hint,
     )
 
@@ -306,7 +309,7 @@ def progress_line(current: LiveSnapshot) -> str:
         if count
     )
     feeds = "  ".join(f"{feed.name} {feed.state}" for feed in current.feeds)
-    feeds += "" if current.connected else "  NATS away"
+    feeds += "" if current.server.connected else "  NATS away"
     feeds += f"  {current.state[2:]}" if "waiting for NATS" in current.state else ""
     price = f"{spot.price:.2f}" if spot.price is not None else "·"
     window = f"{strikes[0]} to {strikes[-1]}" if strikes else "·"

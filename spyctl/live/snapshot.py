@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from spyctl.bus.consumers import Consumer
 from spyctl.market.events import OptionTrade, StockQuote
 from spyctl.market.feeds import FeedState
 from spyctl.summary import LiveDetails, RunSummary
+from spyctl.terminal.panels import ServerNow
 from spyctl.terminal.process import Usage
 from spyctl.timing.notes import Note
 
@@ -71,13 +71,15 @@ class LiveScene:
 
 @dataclass(frozen=True, slots=True)
 class LiveSnapshot:
-    """The live side at one moment: ``now_ns`` Unix ns, ``clock_ns`` monotonic."""
+    """The live side at one moment: ``now_ns`` Unix ns, ``clock_ns`` monotonic.
+
+    ``arrival_now_ms`` is the p99 from event to arrival of the last seconds.
+    """
 
     clock_ns: int
     now_ns: int
     scene: LiveScene
     state: str
-    connected: bool
     feeds: Sequence[FeedNow]
     spot: SpotNow
     window: WindowNow
@@ -86,5 +88,6 @@ class LiveSnapshot:
     last_gap: str
     notes: Sequence[Note]
     warnings: int
-    consumers: Sequence[Consumer]
+    server: ServerNow
     usage: Usage
+    arrival_now_ms: float | None = None

@@ -13,8 +13,9 @@ from spyctl.live.screen import LINE_LENGTH, progress_line, render
 from spyctl.live.session import LiveSession
 from spyctl.live.snapshot import FeedNow, LiveScene, LiveSnapshot, OptionsNow, SpotNow, WindowNow
 from spyctl.market.feeds import FeedState, LiveFeed
-from spyctl.terminal.panels import waiting_text
+from spyctl.terminal.panels import ServerNow, waiting_text
 from spyctl.terminal.process import Usage
+from spyctl.timing.histogram import Recent
 from spyctl.timing.instants import NEW_YORK, SECOND, clock_text
 from spyctl.timing.notes import Note
 
@@ -36,6 +37,8 @@ class LiveView:
         self._session = session
         self._consumers = consumers
         self._waiting = waiting
+        self._recent_acks = Recent(session.ledger.delivery.ack_ns)
+        self._recent_arrivals = Recent(session.filter.lateness.latency_ns)
         self._usage = Usage.now()
         self._scene, self._stream = scene, stream
         self._history: deque[LiveSnapshot] = deque()
@@ -67,7 +70,6 @@ class LiveView:
             now_ns=now_ns,
             scene=self._scene,
             state=_state(session, self._waiting()),
-            connected=session.connected,
             feeds=[self._feed(feed, clock_ns) for feed in session.feeds.values()],
             spot=self._spot(clock_ns),
             window=self._window(clock_ns),
@@ -76,8 +78,9 @@ class LiveView:
             last_gap=_last_gap(session, now_ns),
             notes=sorted([*session.notes.recent, *said], key=lambda note: note.ns),
             warnings=session.notes.warnings,
-            consumers=self._consumers(),
+            server=ServerNow(self._consumers(), session.connected, self._waiting(), self._recent_acks.p99_ms(clock_ns)),
             usage=self._usage.since(),
+            arrival_now_ms=self._recent_arrivals.p99_ms(clock_ns),
         )
 
     def _spot(self, clock_ns: int) -> SpotNow:

@@ -1,6 +1,6 @@
 """What a replay looks like while it runs.
 
-:func:`render` draws a snapshot for a terminal of any size (from 120×34 on with more of everything; below 80×24 with
+:func:`render` draws a snapshot for a terminal of any size (from 120×35 on with more of everything; below 80×24 with
 less), :func:`progress_line` says the same in one plain line. Both are pure.
 """
 
@@ -10,11 +10,11 @@ from itertools import pairwise
 
 from rich.text import Text
 
-from spyctl.bus.consumers import Consumer
 from spyctl.market.events import MBP10, FuturesTrade
 from spyctl.market.sessions import session_place
 from spyctl.replay.player import RunState
 from spyctl.replay.snapshot import BINS, Snapshot, Subject
+from spyctl.terminal.alarms import ACK_MS, BEHIND_S, STALLED_S, WAITING_S
 from spyctl.terminal.axis import round_ceiling, time_axis
 from spyctl.terminal.boxes import (
     Lines,
@@ -31,8 +31,16 @@ from spyctl.terminal.boxes import (
 )
 from spyctl.terminal.event_lines import SIDES
 from spyctl.terminal.fields import Column, Field, figure, grid, row, spare, stack, word
-from spyctl.terminal.panels import alarm, consumer_rows, note_rows, process_rows, waiting_text
-from spyctl.terminal.text import latency_text, size_text
+from spyctl.terminal.panels import (
+    alarm,
+    consumer_rows,
+    consumers_field,
+    latency_fields,
+    note_rows,
+    process_rows,
+    waiting_text,
+)
+from spyctl.terminal.text import size_text
 from spyctl.timing.clock import MAX_SPEED, achieved_text
 from spyctl.timing.instants import (
     MS,
@@ -44,11 +52,10 @@ from spyctl.timing.instants import (
     whole_seconds,
 )
 
-WIDE, TALL = 120, 34
+WIDE, TALL = 120, 35
 SPARK_S = 60
 _LEAST_SPARK, _LEAST_BAR = 10, 8
 _CHART_ROWS = 4
-_LATE_NS = 100 * MS  # behind by this much is worth a warning
 _STATES = {RunState.PLAYING: "▶ playing", RunState.FINISHING: "■ finishing"}
 _PLACE = 25
 _FOOTER = ("Ctrl-C ends the replay after what is in flight", "Ctrl-Z suspends it")
@@ -100,9 +107,9 @@ def _wide(current: Snapshot, width: int, height: int) -> Lines:
         *box("events", _subjects(current, width - 2, sizes=True), width, right=asked),
         *side_by_side(
             box("ES book" if current.book is None else f"{current.book.symbol} book",
-                _book(current, left - 2, 10), left, height=12),
-            box("delivery", _delivery_table(current, middle - 2), middle, height=12),
-            box("consumers", _consumer_table(current, right - 2), right, height=12),
+                _book(current, left - 2, 10), left, height=13),
+            box("delivery", _delivery_table(current, middle - 2), middle, height=13),
+            box("consumers", _consumer_table(current, right - 2), right, height=13),
         ),
     ]  # fmt: skip
     rows = max(1, height - len(top) - 3)
@@ -127,10 +134,11 @@ def _title(current: Snapshot, width: int) -> Text:
 
 
 def _state(current: Snapshot) -> Field:
-    if not current.waiting_ns:
+    if not current.server.waiting_ns:
         return word(_STATES[current.state], "green")
-    waiting = waiting_text(current.waiting_ns)
-    return word(f"■ finishing, {waiting}" if current.state is RunState.FINISHING else f"◌ {waiting}", "yellow")
+    waiting = waiting_text(current.server.waiting_ns)
+    style = WAITING_S.alarm(current.server.waiting_ns / SECOND).style
+    return word(f"■ finishing, {waiting}" if current.state is RunState.FINISHING else f"◌ {waiting}", style)
 
 
 def _time(current: Snapshot, ns: int, digits: int = 0) -> str:
@@ -181,13 +189,13 @@ def _speeds(current: Snapshot) -> list[Field]:
     shown = [figure("asked", str(speed.asked), rank=3), figure("achieved", achieved, width=7)]
     if speed.asked == MAX_SPEED:
         return [*shown, word(f"{sum(subject.now for subject in current.subjects):,.0f} events/s", rank=1)]
-    late = "yellow" if speed.behind_ns >= _LATE_NS else ""
+    late = BEHIND_S.alarm(speed.behind_ns / SECOND)
     behind = duration_text(speed.behind_ns) if speed.behind_ns >= MS else "0 ms"
-    reason = f" ({speed.reason})" if late and speed.reason else ""
+    reason = f" ({speed.reason or late.word})" if late.word else ""
     return [
         *shown,
         figure("now", achieved_text(speed.now), rank=4, width=7),
-        figure("behind", f"{behind}{reason}", late, rank=1, width=6),
+        figure("behind", f"{behind}{reason}", late.style, rank=1, width=6),
     ]
 
 
@@ -319,35 +327,31 @@ def _delivery(current: Snapshot, width: int) -> Lines:
             figure("late", f"{events.late:,}", alarm(events.late)),
             figure("rejected", f"{events.rejected:,}", alarm(events.rejected), rank=1),
             figure("gaps", f"{events.gaps:,}", rank=4),
-            figure("ack p50", _latency(current, "p50"), rank=3, width=7),
-            figure("p99", _latency(current, "p99"), rank=2, width=7),
-            figure("acks", delivery.acknowledged, rank=5),
+            *_stalls(current, rank=3),
+            *latency_fields("ack", ACK_MS, current.server.ack_now_ms, delivery.ack_ms, (2, 6, 5)),
         ),
         row(
             width,
             figure("stream", delivery.stream or "·"),
             figure("seq", sequences, rank=1) if sequences else word(""),
             word(f"{size_text(delivery.payload_bytes):<7}", rank=3),
-            figure("consumers", "·" if current.consumers is None else _who(current.consumers), rank=2),
+            consumers_field(current.server.consumers, rank=2),
+            figure("acks", delivery.acknowledged, rank=4),
         ),
     ]
 
 
-def _latency(current: Snapshot, which: str) -> str:
-    ack_ms = current.summary.delivery.ack_ms
-    return latency_text(getattr(ack_ms, which)) if ack_ms is not None else "·"
-
-
-def _who(consumers: Sequence[Consumer]) -> str:
-    if not consumers:
-        return "none"
-    worst = consumers[0]
-    late = f", {worst.name} {worst.behind:,} behind" if worst.behind else ", all up to date"
-    return f"{len(consumers)}{late}"
+def _stalls(current: Snapshot, *, rank: int) -> list[Field]:
+    # Only where there were any.
+    timing = current.summary.timing
+    late = STALLED_S.alarm(timing.stalled_ns / SECOND)
+    text = f"{timing.stalls:,}, {late.word or 'shifted'} {duration_text(timing.stalled_ns)}"
+    return [figure("stalls", text, late.style, rank=rank)] if timing.stalls else []
 
 
 def _delivery_table(current: Snapshot, width: int) -> Lines:
     events, delivery, held = current.summary.events, current.summary.delivery, current.summary.details.held
+    timing, stalled = current.summary.timing, STALLED_S.alarm(current.summary.timing.stalled_ns / SECOND).style
     rows = [
         ("read", events.read, "", ""),
         ("  held", held, "sorted, not yet due", ""),
@@ -358,6 +362,7 @@ def _delivery_table(current: Snapshot, width: int) -> Lines:
         ("rejected", events.rejected, "", alarm(events.rejected)),
         ("gaps", events.gaps, "", ""),
         ("reconnects", delivery.reconnects, "", alarm(delivery.reconnects)),
+        ("stalls", timing.stalls, f"shifted {duration_text(timing.stalled_ns)}" if timing.stalls else "", stalled),
     ]
     lines = grid(
         width,
@@ -368,15 +373,14 @@ def _delivery_table(current: Snapshot, width: int) -> Lines:
     sequences = [figure("seq to", f"{delivery.last_seq:,}", rank=1)] if delivery.last_seq else []
     return [
         *lines,
-        row(width, word("ack latency", "dim", rank=1), figure("p50", _latency(current, "p50"), rank=1, width=7),
-            figure("p99", _latency(current, "p99"), width=7)),
-        row(width, figure("acknowledged ", delivery.acknowledged)),
+        row(width, *latency_fields("ack", ACK_MS, current.server.ack_now_ms, delivery.ack_ms, (0, 2, 1))),
+        row(width, figure("acknowledged", delivery.acknowledged)),
         row(width, word(delivery.stream or "·", "dim", rank=2), word(size_text(delivery.payload_bytes)), *sequences),
     ]  # fmt: skip
 
 
 def _consumer_table(current: Snapshot, width: int) -> Lines:
-    return consumer_rows(current.consumers, width - 1, 7) + process_rows(current.usage)
+    return consumer_rows(current.server.consumers, width - 1, 8) + process_rows(current.usage)
 
 
 def _warnings(current: Snapshot) -> Field:
@@ -402,10 +406,10 @@ def progress_line(current: Snapshot) -> str:
     events = current.summary.events
     counts = (("late", events.late), ("rejected", events.rejected))
     trouble = "".join(f"  {name} {count:,}" for name, count in counts if count)
-    if current.speed.behind_ns >= _LATE_NS:
+    if BEHIND_S.alarm(current.speed.behind_ns / SECOND).word:
         trouble += f"  behind {duration_text(current.speed.behind_ns)}"
-    if current.waiting_ns:
-        trouble += f"  {waiting_text(current.waiting_ns)}"
+    if current.server.waiting_ns:
+        trouble += f"  {waiting_text(current.server.waiting_ns)}"
     return (
         f"event {_time(current, current.position.event_ns)} New York {int(current.position.share * 100):3} %  "
         f"published {events.published:,}  acked {events.acked:,}  "

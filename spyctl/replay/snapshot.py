@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from spyctl.bus.consumers import Consumer
 from spyctl.market.events import MBP10, FuturesTrade
 from spyctl.replay.player import RunState
 from spyctl.replay.schedule import Schedule
 from spyctl.summary import ReplayDetails, RunSummary
+from spyctl.terminal.panels import ServerNow
 from spyctl.terminal.process import Usage
 from spyctl.timing.clock import Speed
 from spyctl.timing.notes import Note
@@ -70,9 +70,8 @@ class SpeedNow:
 class Snapshot:
     """A replay at one moment.
 
-    ``consumers`` is ``None`` where there is no stream; ``density`` holds events per second of event time over the
-    plan, in :data:`BINS` columns; ``notes`` are the newest last. ``largest_size`` is the largest
-    size that a book has shown so far, ``waiting_ns`` for how long the server has stored nothing of what is in flight.
+    ``density`` holds events per second of event time over the plan, in :data:`BINS` columns; ``notes`` are the newest
+    last. ``largest_size`` is the largest size that a book has shown so far.
     """
 
     scene: Scene
@@ -83,10 +82,9 @@ class Snapshot:
     subjects: Sequence[Subject]
     book: MBP10 | None
     trade: FuturesTrade | None
-    consumers: Sequence[Consumer] | None
+    server: ServerNow
     density: Sequence[float]
     notes: Sequence[Note]
     warnings: int
     usage: Usage
     largest_size: int = 1
-    waiting_ns: int = 0

@@ -19,8 +19,10 @@ from spyctl.replay.player import Replay
 from spyctl.replay.result import summary_of
 from spyctl.replay.screen import SPARK_S, progress_line, render
 from spyctl.replay.snapshot import BINS, Position, Scene, Snapshot, SpeedNow, Subject
+from spyctl.terminal.panels import ServerNow
 from spyctl.terminal.process import Usage
 from spyctl.timing.clock import Clock, SystemClock
+from spyctl.timing.histogram import Recent
 from spyctl.timing.instants import SECOND, date_of
 from spyctl.timing.notes import Note
 
@@ -69,6 +71,7 @@ class ReplayView:
         self._notes: deque[Note] = deque(maxlen=_NOTES)
         self._session_at: int | None = None
         self._largest_size = 1
+        self._recent_acks = Recent(replay.delivery.ack_ns)
 
     def draw(self, width: int, height: int, said: Sequence[Note] = ()) -> Text:
         """Draw the replay for a terminal of so many columns and lines.
@@ -110,13 +113,16 @@ class ReplayView:
             subjects=self._subjects(now, then),
             book=book if isinstance(book, MBP10) else None,
             trade=trade if isinstance(trade, FuturesTrade) else None,
-            consumers=self._consumers() if self._consumers is not None else None,
+            server=ServerNow(
+                self._consumers() if self._consumers is not None else None,
+                waiting_ns=self._waiting(),
+                ack_now_ms=self._recent_acks.p99_ms(now.clock_ns),
+            ),
             density=tuple(self._density),
             notes=[*self._notes, *said],
             warnings=sum(note.level == "warning" for note in said),
             usage=self._usage.since(),
             largest_size=self._largest_size,
-            waiting_ns=self._waiting(),
         )
 
     def _position(self, now: _Second) -> Position:

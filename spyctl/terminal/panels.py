@@ -1,19 +1,36 @@
 """Parts that the dashboards share: who reads the stream, what the process uses, notes."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from rich.text import Text
 
 from spyctl.bus.consumers import Consumer
+from spyctl.terminal.alarms import CONSUMER_S, Limit
 from spyctl.terminal.boxes import Lines, line
-from spyctl.terminal.fields import Column, grid, spare
+from spyctl.terminal.fields import Column, Field, figure, grid, spare
 from spyctl.terminal.process import Usage
-from spyctl.terminal.text import shortened, size_text
+from spyctl.terminal.text import latency_text, shortened, size_text
+from spyctl.timing.histogram import Percentiles
 from spyctl.timing.instants import MINUTE, NEW_YORK, SECOND, clock_text, duration_text
 from spyctl.timing.notes import Note
 
 _LEAST_NOTE = 12
 _STYLES = {"warning": "yellow", "error": "red"}
+
+
+@dataclass(frozen=True, slots=True)
+class ServerNow:
+    """The server of a run at a moment.
+
+    ``consumers`` is ``None`` where there is no stream. ``waiting_ns`` is for how long nothing of what is in flight was
+    stored, ``ack_now_ms`` the p99 of the acknowledgements of the last seconds.
+    """
+
+    consumers: Sequence[Consumer] | None = None
+    connected: bool = True
+    waiting_ns: int = 0
+    ack_now_ms: float | None = None
 
 
 def consumer_rows(consumers: Sequence[Consumer] | None, width: int, most: int) -> Lines:
@@ -22,12 +39,13 @@ def consumer_rows(consumers: Sequence[Consumer] | None, width: int, most: int) -
     if more := len(consumers or ()) - len(shown):
         more += 1
         shown.pop()
-    late = ["yellow" if consumer.behind_s is not None and consumer.behind_s > 1 else "" for consumer in shown]
+    late = [CONSUMER_S.alarm(consumer.behind_s) for consumer in shown]
     ages = [f"{consumer.behind_s:.1f} s" if consumer.behind_s is not None else "" for consumer in shown]
     figures = [
-        Column("behind", [(f"{c.behind:,}", style) for c, style in zip(shown, late, strict=True)], width=7),
-        Column("", list(zip(ages, late, strict=True)), 2, width=7),
-        Column("unacked", [f"{c.unacked:,}" for c in shown], 1, width=7),
+        Column("behind", [(f"{c.behind:,}", alarm.style) for c, alarm in zip(shown, late, strict=True)], width=7),
+        Column("", [(age, alarm.style) for age, alarm in zip(ages, late, strict=True)], 3, width=7),
+        Column("unacked", [f"{c.unacked:,}" for c in shown], 2, width=7),
+        Column("", [(alarm.word, alarm.style) for alarm in late], 1, flush="<"),
     ]
     room = max(8, spare(width, *figures) - 1)
     names = Column("name", [shortened(c.name, room) for c in shown], width=min(room, 16), flush="<")
@@ -60,6 +78,30 @@ def note_rows(notes: Sequence[Note], rows: int, width: int) -> Lines:
     """Write the newest notes in exactly ``rows`` lines."""
     shown = [note_line(note, width) for note in notes[-rows:]]
     return [*shown, *(Text() for _ in range(rows - len(shown)))]
+
+
+def consumers_field(consumers: Sequence[Consumer] | None, *, rank: int) -> Field:
+    """Write how many read the stream, and who is furthest behind; ``None`` where there is no stream."""
+    if not consumers:
+        return figure("consumers", "none" if consumers is not None else "·", rank=rank)
+    worst = max(consumers, key=lambda consumer: consumer.behind)
+    alarm = CONSUMER_S.alarm(worst.behind_s)
+    late = f", {worst.name} {worst.behind:,} behind {alarm.word}" if worst.behind else ", all up to date"
+    return figure("consumers", f"{len(consumers)}{late}".rstrip(), alarm.style, rank=rank)
+
+
+def latency_fields(
+    label: str, limit: Limit, now_ms: float | None, whole: Percentiles | None, ranks: tuple[int, int, int]
+) -> list[Field]:
+    """Write a latency: its p99 now, with an alarm, and p50 and p99 of the whole run; a rank for each."""
+    alarm = limit.alarm(now_ms)
+    now = latency_text(now_ms) if now_ms is not None else "·"
+    p50, p99 = (latency_text(ms) for ms in (whole.p50, whole.p99)) if whole is not None else ("·", "·")
+    return [
+        figure(f"{label} now", f"{now} {alarm.word}".rstrip(), alarm.style, rank=ranks[0], width=7),
+        figure("p50", p50, rank=ranks[1], width=7),
+        figure("p99", p99, rank=ranks[2], width=7),
+    ]
 
 
 def waiting_text(ns: int) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from rich.text import Text
 
 SIZES = [
-    (40, 12), (50, 16), (60, 20), (72, 24), (80, 24), (90, 30), (100, 24), (119, 34), (120, 34), (132, 43), (140, 40),
+    (40, 12), (50, 16), (60, 20), (72, 24), (80, 24), (90, 30), (100, 24), (119, 34), (120, 35), (132, 43), (140, 40),
     (200, 50),
 ]  # fmt: skip
 _LARGE = [(400, 29), (400, 120)]  # without boxes and with them: nothing is left out

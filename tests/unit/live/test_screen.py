@@ -11,6 +11,7 @@ from spyctl.live.screen import progress_line, render
 from spyctl.live.snapshot import LiveScene, LiveSnapshot
 from spyctl.live.view import LiveView
 from spyctl.market.feeds import Arrival, FeedState
+from spyctl.terminal.panels import ServerNow
 from spyctl.timing.histogram import Percentiles
 from spyctl.timing.instants import SECOND
 from tests.support.clock import FakeClock
@@ -57,7 +58,7 @@ def extreme() -> LiveSnapshot:
             counts=dict.fromkeys(snapshot.options.counts, 87_654_321),
         ),
         last_gap="options 86399.9 s at 09:28:30, closed",
-        consumers=[Consumer("a-consumer-with-a-long-name", 9_876_543_210, 86_399.9, 1_234_567)] * 30,
+        server=ServerNow([Consumer("a-consumer-with-a-long-name", 9_876_543_210, 86_399.9, 1_234_567)] * 30),
         warnings=4_567,
     )
 
@@ -86,6 +87,23 @@ def test_the_window_is_a_table_with_the_centre_marked_and_totals() -> None:
     assert "► 680 ◄" in drawn
     assert f"{11 * 123_456:,}" in drawn
     assert "±5 of 680.00" in drawn
+
+
+def test_alarms_have_a_colour_and_a_word() -> None:
+    snapshot = busy()
+    details = replace(snapshot.summary.details, queued=40_000)
+    drawn = render(
+        None,
+        replace(
+            snapshot, summary=replace(snapshot.summary, details=details), arrival_now_ms=600.0,
+            server=ServerNow((), True, 11 * SECOND, 1_500.0),
+        ),
+        100,
+        24,
+    )  # fmt: skip
+    styles = {drawn.plain[span.start : span.end]: span.style for span in drawn.spans}
+    assert styles["600 ms slow"] == "yellow"
+    assert styles["1.5 s very slow"] == styles["40,000 nearly full"] == styles[snapshot.state] == "red"
 
 
 def test_rates_come_from_two_snapshots() -> None:

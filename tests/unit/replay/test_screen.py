@@ -13,6 +13,7 @@ from spyctl.replay.schedule import Schedule
 from spyctl.replay.screen import progress_line, render
 from spyctl.replay.snapshot import BINS, Position, Scene, Snapshot, SpeedNow, Subject
 from spyctl.summary import DeliveryFigures, EventCounts, ReplayDetails, RunSummary, Timing
+from spyctl.terminal.panels import ServerNow
 from spyctl.terminal.process import Usage
 from spyctl.timing.clock import MAX_SPEED, Speed
 from spyctl.timing.histogram import Percentiles
@@ -44,7 +45,7 @@ SNAPSHOT = Snapshot(
     ],
     book=MBP10(T0, T0, EventSource.DIRECT_FEED, "ES", LEVELS),
     trade=FuturesTrade(T0, T0, EventSource.DIRECT_FEED, "ES", 6_815.25, 3, Aggressor.BUY),
-    consumers=[Consumer("lake", 1_204, 0.7, 128)],
+    server=ServerNow([Consumer("lake", 1_204, 0.7, 128)], ack_now_ms=1.5),
     density=(5.0,) * BINS,
     notes=[Note(T0, "the regular session opened", of_event=True)],
     warnings=0,
@@ -68,7 +69,7 @@ EXTREME = replace(
             "fast ingest", 8_192, "REHEARSAL_MARKET_DATA", 7_654_321_098, 16_419_745_015, reconnects=12_345,
             payload_bytes=6_543_210_987_654, ack_ms=Percentiles(987.6, 11_383.7),
         ),
-        timing=Timing(1, None, 6 * SECOND, MINUTE, 999_999.0, 123_456.0, 166.0),
+        timing=Timing(1, None, 6 * SECOND, MINUTE, 999_999.0, 123_456.0, 166.0, 0, 87_654, 35 * HOUR),
         details=ReplayDetails(records=9_876_543_210, held=1_111_111_101),
         complete=False,
     ),
@@ -81,7 +82,9 @@ EXTREME = replace(
     book=MBP10(T0, T0, EventSource.DIRECT_FEED, "ESZ5-ESH6",
                tuple(BidAskLevel(-123_456.75 - i, 876_543 + i, 123_457.25 + i, 765_432 + i) for i in range(10))),
     trade=FuturesTrade(T0, T0, EventSource.DIRECT_FEED, "ESZ5-ESH6", 123_456.75, 654_321, Aggressor.SELL),
-    consumers=[Consumer("a-consumer-with-a-long-name", 9_876_543_210, 86_399.9, 1_234_567)] * 30,
+    server=ServerNow(
+        [Consumer("a-consumer-with-a-long-name", 9_876_543_210, 86_399.9, 1_234_567)] * 30, ack_now_ms=59_999.0
+    ),
     density=(12_345_678.0,) * BINS,
     notes=[Note(T0, "stopping: 8,192 acks to come (Ctrl-C again leaves at once), and more than fits", "warning")] * 9,
     warnings=4_567,
@@ -103,7 +106,7 @@ def changed(counts: dict[str, Any] | None = None, **fields: Any) -> Snapshot:
     "snapshot",
     [
         SNAPSHOT,
-        changed(book=None, trade=None, consumers=None, notes=[]),
+        changed(book=None, trade=None, server=ServerNow(), notes=[]),
         changed(position=Position(None), subjects=[]),
         changed(speed=SpeedNow(MAX_SPEED, None, 0)),
     ],
@@ -142,7 +145,8 @@ def test_the_figures_stand_on_the_screen() -> None:
         "asked 10×   achieved 10.00×    now 9.98×     behind 0 ms", "left 53.3 s",
         "futures.mbp10         900       90      400", "all                 1,000      100      100",
         "ES   last 6,815.25 × 3 ▲ buy", "spread 0.25", "read 1,300", "held 300", "in flight 10", "seq 1 to 990",
-        "ack p50 1.1 ms", "the regular session opened", "run 3kq7   NATS embedded", "lake 1,204 behind",
+        "ack now 1.5 ms", "p50 1.1 ms", "p99 4.0 ms", "the regular session opened",
+        "run 3kq7   NATS embedded", "lake 1,204 behind",
     ):  # fmt: skip
         assert text in drawn
 
@@ -166,13 +170,31 @@ def test_what_is_wrong_shows_its_count() -> None:
     assert "late 3   rejected 2   gaps 1" in drawn
 
 
+@pytest.mark.parametrize("size", [(80, 24), (140, 40)], ids=str)
+def test_alarms_have_a_colour_and_a_word(size: tuple[int, int]) -> None:
+    timing = replace(SNAPSHOT.summary.timing, stalls=2, stalled_ns=12 * SECOND)
+    summary = replace(SNAPSHOT.summary, timing=timing)
+    snapshot = replace(
+        SNAPSHOT, summary=summary, server=ServerNow([Consumer("lake", 1_204, 12.0, 0)], True, 11 * SECOND, 143.0),
+        speed=SpeedNow(Speed(10.0), 0.0, 11 * SECOND, "NATS"),
+    )  # fmt: skip
+    drawn = render(snapshot, *size)
+    styles = {drawn.plain[span.start : span.end].strip(): span.style for span in drawn.spans}
+    assert styles["143 ms slow"] == "yellow"
+    assert styles["◌ waiting for NATS, 11 s"] == styles["11.0 s (NATS)"] == "red"
+    assert "far behind" in drawn.plain
+    assert {style for text, style in styles.items() if text.startswith("2")} >= {"red"}
+
+
 @pytest.mark.parametrize(("state", "text"), [(RunState.PLAYING, "▶ playing"), (RunState.FINISHING, "■ finishing")])
 def test_each_state_has_its_sign(state: RunState, text: str) -> None:
     assert text in lines(changed(state=state), 80, 24)[0]
 
 
 def test_a_server_that_stores_nothing_shows_with_how_far_that_puts_the_replay_behind() -> None:
-    waiting = changed(waiting_ns=3_400_000_000, speed=SpeedNow(Speed(10.0), 0.0, 3_400_000_000, "NATS"))
+    waiting = changed(
+        server=ServerNow((), waiting_ns=3_400_000_000), speed=SpeedNow(Speed(10.0), 0.0, 3_400_000_000, "NATS")
+    )
     drawn = render(waiting, 80, 24)
     assert "◌ waiting for NATS, 3 s" in drawn.plain
     assert "behind 3.4 s (NATS)" in drawn.plain

@@ -161,7 +161,11 @@ def test_what_holds_a_replay_up_is_named(looked: Looked) -> None:
     assert looked.view.snapshot().speed.reason == "NATS"
     view = ReplayView(looked.replay, looked.scene, waiting=lambda: 3 * SECOND, clock=looked.clock)
     snapshot = view.snapshot()
-    assert (snapshot.waiting_ns, snapshot.speed.behind_ns, snapshot.speed.reason) == (3 * SECOND, 3 * SECOND, "NATS")
+    assert (snapshot.server.waiting_ns, snapshot.speed.behind_ns, snapshot.speed.reason) == (
+        3 * SECOND,
+        3 * SECOND,
+        "NATS",
+    )
 
 
 def test_a_replay_that_was_stopped_is_finishing(looked: Looked) -> None:
@@ -179,4 +183,4 @@ async def test_the_last_trade_and_book_are_those_published_under_any_prefix(look
     assert snapshot.book is not None
     assert (snapshot.trade.ts_event_ns, snapshot.book.ts_event_ns) == (T0 + 80 * MS, T0 + 99 * MS)
     assert [subject.name for subject in snapshot.subjects] == ["futures.mbp10", "futures.trades"]
-    assert snapshot.consumers == [consumer]
+    assert snapshot.server.consumers == [consumer]

@@ -1,8 +1,20 @@
 """Parts that the dashboards share."""
 
 from spyctl.bus.consumers import Consumer
-from spyctl.terminal.panels import alarm, consumer_rows, note_line, note_rows, process_rows, waiting_text
+from spyctl.terminal.alarms import ACK_MS
+from spyctl.terminal.fields import row
+from spyctl.terminal.panels import (
+    alarm,
+    consumer_rows,
+    consumers_field,
+    latency_fields,
+    note_line,
+    note_rows,
+    process_rows,
+    waiting_text,
+)
 from spyctl.terminal.process import Usage
+from spyctl.timing.histogram import Percentiles
 from spyctl.timing.notes import Note
 
 NOON_NS = 1_765_904_400_000_000_000  # 2025-12-16 12:00 New York
@@ -12,7 +24,7 @@ def test_consumers_are_shown_with_how_far_they_are_behind() -> None:
     consumers = (Consumer("lake", 1_204, 1.7, 128), Consumer("core", 0, None, 14))
     rows = consumer_rows(consumers, 40, 4)
     assert [row.plain.split() for row in rows] == [
-        ["name", "behind", "unacked"], ["lake", "1,204", "1.7", "s", "128"], ["core", "0", "14"], [],
+        ["name", "behind", "unacked"], ["lake", "1,204", "1.7", "s", "128", "late"], ["core", "0", "14"], [],
     ]  # fmt: skip
     assert any(span.style == "yellow" for span in rows[1].spans)
     assert not any(span.style == "yellow" for span in rows[2].spans)
@@ -27,8 +39,11 @@ def test_more_consumers_than_lines_are_counted() -> None:
 
 def test_what_does_not_fit_is_left_out_but_names_are_shortened() -> None:
     consumer = Consumer("a-consumer-with-a-long-name", 123_456_789, 12_345.6, 128)
-    assert "a-consumer-with-a-long-name 123,456,789 12345.6 s     128" in consumer_rows((consumer,), 60, 2)[1].plain
-    assert consumer_rows((consumer,), 30, 2)[1].plain == " a-consu… 123,456,789     128"
+    whole = " a-consumer-with-a-long-name 123,456,789 12345.6 s     128 far behind"
+    assert consumer_rows((consumer,), 69, 2)[1].plain == whole
+    assert consumer_rows((consumer,), 50, 2)[1].plain == " a-consu… 123,456,789 12345.6 s     128 far behind"
+    assert consumer_rows((consumer,), 40, 2)[1].plain == " a-consu… 123,456,789     128 far behind"
+    assert consumer_rows((consumer,), 34, 2)[1].plain == " a-consu… 123,456,789 far behind"
     assert consumer_rows((consumer,), 22, 2)[1].plain == " a-consu… 123,456,789"
 
 
@@ -69,3 +84,19 @@ def test_a_wait_is_in_whole_seconds() -> None:
     assert [waiting_text(ns) for ns in (1_250_000_000, 75_000_000_000)] == [
         "waiting for NATS, 1 s", "waiting for NATS, 1 m 15 s",
     ]  # fmt: skip
+
+
+def test_the_consumer_that_is_furthest_behind_is_named_with_its_alarm() -> None:
+    drawn = consumers_field((Consumer("core", 0, None, 14), Consumer("lake", 1_204, 12.0, 128)), rank=0).text
+    assert drawn.plain == "consumers 2, lake 1,204 behind far behind"
+    assert any(span.style == "red" for span in drawn.spans)
+    assert consumers_field((Consumer("core", 0, None, 0),), rank=0).text.plain == "consumers 1, all up to date"
+    assert [consumers_field(none, rank=0).text.plain for none in ((), None)] == ["consumers none", "consumers ·"]
+
+
+def test_a_latency_has_a_now_with_an_alarm_beside_the_whole_run() -> None:
+    drawn = row(80, *latency_fields("ack", ACK_MS, 143.0, Percentiles(1.1, 4.0), (0, 1, 2)))
+    assert drawn.plain.split("   ") == [" ack now 143 ms slow", "p50 1.1 ms", " p99 4.0 ms "]
+    assert any(span.style == "yellow" for span in drawn.spans)
+    none = row(80, *latency_fields("ack", ACK_MS, None, None, (0, 1, 2)))
+    assert none.plain.split() == ["ack", "now", "·", "p50", "·", "p99", "·"]
