@@ -1,7 +1,7 @@
 """The replay: file → columns → merge → bytes → paced → acknowledged."""
 
-from collections import Counter, deque
-from collections.abc import AsyncIterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from hashlib import blake2b
@@ -23,7 +23,7 @@ from spyctl.replay.verify import Verified, compare
 from spyctl.summary import StopReason
 from spyctl.terminal.process import keep_freed_memory
 from spyctl.timing.clock import MAX_SPEED, REAL_TIME, Clock, Speed, SystemClock
-from spyctl.timing.instants import SECOND
+from spyctl.timing.rolling import RollingSecond
 
 REPLAYED_SUBJECTS = tuple(subject_of(EVENT_TYPES[schema]) for schema in SCHEMAS)
 
@@ -57,26 +57,17 @@ class RunState(Enum):
 class Progress:
     """Counters of what was published, by the one that publishes; the display and the summary read them.
 
-    ``newest`` is, for each subject, a piece that its last event is in. ``started_ns`` and ``ended_ns`` are Unix ns,
-    0 before they are known.
+    ``newest`` is, for each subject, a piece that its last event is in; ``seconds`` is how busy each was, and ``second``
+    all of them. ``started_ns`` and ``ended_ns`` are Unix ns, 0 before they are known.
     """
 
     by_subject: Counter[str] = field(default_factory=Counter)
     late: int = 0
-    peak_per_s: int = 0
     newest: dict[str, EncodedBatch] = field(default_factory=dict)
+    second: RollingSecond = field(default_factory=RollingSecond)
+    seconds: dict[str, RollingSecond] = field(default_factory=lambda: defaultdict(RollingSecond))
     started_ns: int = 0
     ended_ns: int = 0
-    _recent: deque[tuple[int, int]] = field(default_factory=deque)
-    _in_second: int = 0
-
-    def count_second(self, clock_ns: int, events: int) -> None:
-        """Keep the highest number of events in any one second of wall time."""
-        self._recent.append((clock_ns, events))
-        self._in_second += events
-        while self._recent[0][0] <= clock_ns - SECOND:
-            self._in_second -= self._recent.popleft()[1]
-        self.peak_per_s = max(self.peak_per_s, self._in_second)
 
 
 class Replay:
@@ -107,6 +98,7 @@ class Replay:
         self._sink = sink
         self._clock = clock or SystemClock()
         self._pacer = Pacer(options.speed, self._clock, max_quiet_ns=options.max_quiet_ns)
+        self._sending: tuple[EncodedBatch, int] | None = None  # a piece, and how much was published before it
         self._digest = blake2b(digest_size=16) if options.digest else None
 
     @property
@@ -133,6 +125,15 @@ class Replay:
     def read(self) -> int:
         """Records read, without those whose events an earlier process has published."""
         return self.reading.read - self._source.skipped
+
+    @property
+    def by_subject(self) -> Mapping[str, int]:
+        """Events published so far, by subject, those of a piece included that is on its way."""
+        counts = Counter(self.progress.by_subject)
+        if self._sending is not None:
+            piece, before = self._sending
+            counts.update(dict(self._counts(piece[: self.delivery.published - before])))
+        return counts
 
     def last_payload(self, subject: str) -> bytes | None:
         """Return the last event that was published on a subject, ``None`` before there is one."""
@@ -188,15 +189,22 @@ class Replay:
 
     async def _publish(self, piece: EncodedBatch) -> None:
         progress = self.progress
+        self._sending = piece, self.delivery.published
         await self._sink.publish(piece)
+        self._sending = None
         if self._digest is not None:
             self._digest.update(piece.lines())
-        for rank, count in enumerate(np.bincount(piece.ranks).tolist()):
-            if count:
-                progress.by_subject[self._subject_table[rank]] += count
-                progress.newest[self._subject_table[rank]] = piece
+        now_ns = self._clock.now_ns()
+        for subject, count in self._counts(piece):
+            progress.by_subject[subject] += count
+            progress.newest[subject] = piece
+            progress.seconds[subject].add(now_ns, count)
+        progress.second.add(now_ns, len(piece))
         progress.late += int(piece.late.sum())
-        progress.count_second(self._clock.now_ns(), len(piece))
+
+    def _counts(self, piece: EncodedBatch) -> list[tuple[str, int]]:
+        counts = zip(self._subject_table, np.bincount(piece.ranks).tolist(), strict=False)
+        return [(subject, count) for subject, count in counts if count]
 
     async def verify(self, stored: AsyncIterator[list[tuple[int, str, bytes]]]) -> None:
         """Compare what the stream holds of this replay with its events, read and encoded anew; sets ``verified``."""

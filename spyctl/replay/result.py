@@ -8,14 +8,14 @@ from spyctl.timing.instants import SECOND
 
 def summary_of(replay: Replay, stream: str | None = None) -> RunSummary[ReplayDetails]:
     """Return the result of a replay, or its state so far; ``stream`` is ``None`` where it publishes to none."""
-    delivery = replay.delivery
+    delivery, by_subject = replay.delivery, replay.by_subject
     return RunSummary(
         run_id=replay.run_id,
         events=EventCounts(
             read=replay.read,
             published=delivery.published,
             acked=delivery.acked,
-            by_subject={subject: replay.progress.by_subject[subject] for subject in replay.subjects},
+            by_subject={subject: by_subject[subject] for subject in replay.subjects},
             duplicates=delivery.duplicates,
             rejected_by_reason=replay.reading.rejected,
             late=replay.progress.late,
@@ -69,7 +69,7 @@ def _details(replay: Replay) -> ReplayDetails:
         last_event_ns=pace.last_ns,
         paced_ns=pace.clock_ns,
         lateness_ms=Percentiles.of(pace.lateness_ns),
-        peak_events_per_s=max(replay.progress.peak_per_s, round(_mean_events_per_s(replay) or 0)),
+        peak_events_per_s=max(replay.progress.second.peak, round(_mean_events_per_s(replay) or 0)),
         stored=verified.stored if verified is not None else None,
         missing=verified.missing if verified is not None else None,
         differing=verified.differing if verified is not None else None,

@@ -13,7 +13,7 @@ from rich.text import Text
 from spyctl.market.events import MBP10, FuturesTrade
 from spyctl.market.sessions import session_place
 from spyctl.replay.player import RunState
-from spyctl.replay.snapshot import BINS, Snapshot, Subject
+from spyctl.replay.snapshot import BINS, Snapshot
 from spyctl.terminal.alarms import ACK_MS, BEHIND_S, STALLED_S, WAITING_S
 from spyctl.terminal.axis import round_ceiling, time_axis
 from spyctl.terminal.boxes import (
@@ -188,7 +188,7 @@ def _speeds(current: Snapshot) -> list[Field]:
     achieved = achieved_text(current.summary.timing.speed_achieved)
     shown = [figure("asked", str(speed.asked), rank=3), figure("achieved", achieved, width=7)]
     if speed.asked == MAX_SPEED:
-        return [*shown, word(f"{sum(subject.now for subject in current.subjects):,.0f} events/s", rank=1)]
+        return [*shown, word(f"{current.total.now:,} events/s", rank=1)]
     late = BEHIND_S.alarm(speed.behind_ns / SECOND)
     behind = duration_text(speed.behind_ns) if speed.behind_ns >= MS else "0 ms"
     reason = f" ({speed.reason or late.word})" if late.word else ""
@@ -207,29 +207,20 @@ def _speed(current: Snapshot, width: int) -> Text:
 
 def _subjects(current: Snapshot, width: int, *, sizes: bool) -> Lines:
     # A head, a line for each subject, and their sum.
-    subjects = current.subjects
-    rates = [sum(parts) for parts in zip(*(subject.rates for subject in subjects), strict=True)]
-    total = Subject(
-        name="all",
-        events=sum(subject.events for subject in subjects),
-        now=sum(subject.now for subject in subjects),
-        peak=max(rates, default=0.0),
-        rates=rates,
-    )
-    shown = [*subjects, total]
+    shown = [*current.subjects, current.total]
     figures = [
         Column("subject", [subject.name for subject in shown], width=15, flush="<"),
         Column("events", [f"{subject.events:,}" for subject in shown], width=max(9, _planned_width(current))),
-        Column("now/s", [f"{subject.now:,.0f}" for subject in shown], 1, width=7, gap=2),
-        Column("peak/s", [f"{subject.peak:,.0f}" for subject in shown], 2, width=7, gap=2),
+        Column("now/s", [f"{subject.now:,}" for subject in shown], 1, width=7, gap=2),
+        Column("peak/s", [f"{subject.peak:,}" for subject in shown], 2, width=7, gap=2),
     ]
     if sizes:
         size = size_text(current.summary.delivery.payload_bytes)
-        figures.append(Column("bytes", [*("" for _ in subjects), size], 4, width=9, gap=2))
+        figures.append(Column("bytes", [*("" for _ in current.subjects), size], 4, width=9, gap=2))
     cells = min(SPARK_S, spare(width, *figures) - 4)
     if cells >= _LEAST_SPARK:
         sparks = [(spark(subject.rates, cells, subject.peak), "cyan") for subject in shown]
-        seconds = min(cells, max(1, len(rates)))
+        seconds = min(cells, max(1, len(current.total.rates)))
         figures.append(Column(f"last {seconds} s", sparks, 3, width=cells, flush="<", gap=3))
     return grid(width, *figures)
 
@@ -312,7 +303,6 @@ def _delivery(current: Snapshot, width: int) -> Lines:
     # Three lines: where the events are, what went wrong, and the stream.
     events, delivery, held = current.summary.events, current.summary.delivery, current.summary.details.held
     counts = _planned_width(current)
-    sequences = f"{delivery.first_seq or 0:,} to {delivery.last_seq:,}" if delivery.last_seq else ""
     return [
         row(
             width,
@@ -333,12 +323,21 @@ def _delivery(current: Snapshot, width: int) -> Lines:
         row(
             width,
             figure("stream", delivery.stream or "·"),
-            figure("seq", sequences, rank=1) if sequences else word(""),
+            _sequences(current, rank=1),
             word(f"{size_text(delivery.payload_bytes):<7}", rank=3),
             consumers_field(current.server.consumers, rank=2),
             figure("acks", delivery.acknowledged, rank=4),
         ),
     ]
+
+
+def _sequences(current: Snapshot, *, rank: int) -> Field:
+    # The sequences of a batch are told when it is committed: until then the last one known is behind what is acked.
+    first, last = current.summary.delivery.first_seq, current.summary.delivery.last_seq
+    if first is None or last is None:
+        return word("")
+    is_newest = last - first + 1 >= current.summary.events.acked
+    return figure("seq", f"{first:,} to {last:,}" if is_newest else f"from {first:,}", rank=rank)
 
 
 def _stalls(current: Snapshot, *, rank: int) -> list[Field]:
@@ -370,12 +369,12 @@ def _delivery_table(current: Snapshot, width: int) -> Lines:
         Column("", [(f"{count:,}", style) for _, count, _, style in rows], width=max(9, _planned_width(current))),
         Column("", [(remark, "dim") for *_, remark, _ in rows], 1, flush="<", gap=2),
     )
-    sequences = [figure("seq to", f"{delivery.last_seq:,}", rank=1)] if delivery.last_seq else []
     return [
         *lines,
         row(width, *latency_fields("ack", ACK_MS, current.server.ack_now_ms, delivery.ack_ms, (0, 2, 1))),
         row(width, figure("acknowledged", delivery.acknowledged)),
-        row(width, word(delivery.stream or "·", "dim", rank=2), word(size_text(delivery.payload_bytes)), *sequences),
+        row(width, word(delivery.stream or "·", "dim", rank=2), _sequences(current, rank=0),
+            word(size_text(delivery.payload_bytes), rank=1)),
     ]  # fmt: skip
 
 

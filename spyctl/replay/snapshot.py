@@ -17,12 +17,13 @@ BINS = 400
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """One subject: its events, events/s over the last second, the highest events/s, and those of the seconds before."""
+    """One subject: its events, those of the last second, the most in any one second, and the rates of the seconds
+    before."""
 
     name: str
     events: int
-    now: float
-    peak: float
+    now: int
+    peak: int
     rates: Sequence[float]
 
 
@@ -70,8 +71,9 @@ class SpeedNow:
 class Snapshot:
     """A replay at one moment.
 
-    ``density`` holds events per second of event time over the plan, in :data:`BINS` columns; ``notes`` are the newest
-    last. ``largest_size`` is the largest size that a book has shown so far.
+    ``total`` is the sum of the subjects; ``density`` holds events per second of event time over the plan, in
+    :data:`BINS` columns; ``notes`` are the newest last. ``largest_size`` is the largest size that a book has shown so
+    far.
     """
 
     scene: Scene
@@ -80,6 +82,7 @@ class Snapshot:
     position: Position
     speed: SpeedNow
     subjects: Sequence[Subject]
+    total: Subject
     book: MBP10 | None
     trade: FuturesTrade | None
     server: ServerNow

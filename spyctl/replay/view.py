@@ -89,11 +89,11 @@ class ReplayView:
 
     def snapshot(self, said: Sequence[Note] = ()) -> Snapshot:
         """Copy the counters, and note what has changed since the last time."""
-        replay = self._replay
+        replay, by_subject = self._replay, self._replay.by_subject
         now = _Second(
             self._clock.now_ns(),
             replay.pace.last_ns,
-            tuple(replay.progress.by_subject[subject] for subject in replay.subjects),
+            tuple(by_subject[subject] for subject in replay.subjects),
             replay.pace.event_ns,
             replay.pace.clock_ns,
         )
@@ -110,7 +110,8 @@ class ReplayView:
             summary=summary_of(replay, self._scene.stream),
             position=self._position(now),
             speed=self._speed(now, then),
-            subjects=self._subjects(now, then),
+            subjects=self._subjects(now),
+            total=self._total(now),
             book=book if isinstance(book, MBP10) else None,
             trade=trade if isinstance(trade, FuturesTrade) else None,
             server=ServerNow(
@@ -159,21 +160,23 @@ class ReplayView:
         is_server = self._waiting() or delivery.published - delivery.acked >= MAX_IN_FLIGHT // 2
         return SpeedNow(self._replay.options.speed, current, behind_ns, "NATS" if is_server else "this machine")
 
-    def _subjects(self, now: _Second, then: _Second) -> list[Subject]:
-        elapsed_s = (now.clock_ns - then.clock_ns) / SECOND
+    def _subjects(self, now: _Second) -> list[Subject]:
+        seconds = self._replay.progress.seconds
         subjects = [
             Subject(
                 name=subject.partition("market.")[2],
                 events=count,
-                now=(count - before) / elapsed_s if elapsed_s > 0 else 0.0,
-                peak=max(rates, default=0.0),
+                now=seconds[subject].at(now.clock_ns),
+                peak=seconds[subject].peak,
                 rates=tuple(rates),
             )
-            for subject, count, before, rates in zip(
-                self._replay.subjects, now.counts, then.counts, self._rates, strict=True
-            )
+            for subject, count, rates in zip(self._replay.subjects, now.counts, self._rates, strict=True)
         ]
         return subjects[::-1]  # books first, as they are most of what there is
+
+    def _total(self, now: _Second) -> Subject:
+        second, rates = self._replay.progress.second, zip(*self._rates, strict=True)
+        return Subject("all", sum(now.counts), second.at(now.clock_ns), second.peak, tuple(map(sum, rates)))
 
     def _last_event(self, subject: str) -> object:
         payload = self._replay.last_payload(subject)
@@ -209,8 +212,8 @@ class ReplayView:
         if event_ns is None:
             return
         if then_ns is None:
-            self._notes.append(Note(event_ns, f"first event; {self._scene.what}", of_event=True))
-            return
+            then_ns = self._replay.pace.first_ns or event_ns
+            self._notes.append(Note(then_ns, f"first event; {self._scene.what}", of_event=True))
         day = date_of(event_ns)
         if not is_trading_day(day):
             return

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from spyctl.dbn.file_info import DBNFileInfo
-from spyctl.errors import DamagedFileError
+from spyctl.errors import BusError, DamagedFileError
 from spyctl.market.encode import EncodedBatch
 from spyctl.replay.player import REPLAYED_SUBJECTS, Replay, ReplayOptions, RunState
 from spyctl.replay.result import summary_of
@@ -147,10 +147,14 @@ async def test_strict_raises_the_damage_after_what_is_whole(root: Path) -> None:
     assert replay.delivery.acked == replay.delivery.published > 0
 
 
-def test_the_highest_rate_is_that_of_any_one_second() -> None:
-    from spyctl.replay.player import Progress
+async def test_events_of_a_piece_that_is_on_its_way_are_counted_as_far_as_they_are_sent(root: Path) -> None:
+    class Stuck(RecordingSink):
+        async def publish(self, batch: EncodedBatch) -> None:
+            await super().publish(batch[:7])
+            raise BusError("gone")
 
-    progress = Progress()
-    for second, events in ((0.0, 5), (0.5, 7), (0.9, 1), (1.4, 2), (5.0, 9)):
-        progress.count_second(int(second * SECOND), events)
-    assert progress.peak_per_s == 13
+    replay = replay_of(root, Stuck())
+    with pytest.raises(BusError):
+        await replay.run()
+    summary = summary_of(replay)
+    assert sum(summary.events.by_subject.values()) == summary.events.published == 7

@@ -40,9 +40,10 @@ SNAPSHOT = Snapshot(
     position=Position(T0 + MINUTE + 7 * SECOND, wall_ns=6_700_000_000, left_ns=53_300_000_000, share=0.1117),
     speed=SpeedNow(Speed(10.0), 9.98, 0),
     subjects=[
-        Subject("futures.mbp10", 900, 90.0, 400.0, (80.0, 90.0)),
-        Subject("futures.trades", 100, 10.0, 60.0, (20.0, 10.0)),
+        Subject("futures.mbp10", 900, 90, 400, (80.0, 90.0)),
+        Subject("futures.trades", 100, 10, 60, (20.0, 10.0)),
     ],
+    total=Subject("all", 1_000, 100, 430, (100.0, 100.0)),
     book=MBP10(T0, T0, EventSource.DIRECT_FEED, "ES", LEVELS),
     trade=FuturesTrade(T0, T0, EventSource.DIRECT_FEED, "ES", 6_815.25, 3, Aggressor.BUY),
     server=ServerNow([Consumer("lake", 1_204, 0.7, 128)], ack_now_ms=1.5),
@@ -76,9 +77,10 @@ EXTREME = replace(
     position=Position(T0 + 71 * HOUR + 987 * SECOND, wall_ns=35 * HOUR, left_ns=28 * HOUR, share=0.999),
     speed=SpeedNow(Speed(999_999.0), 111_222.0, 43 * HOUR),
     subjects=[
-        Subject("futures.mbp10", 7_654_321_098, 1_234_567.0, 2_345_678.0, (1_900_000.0, 2_345_678.0)),
-        Subject("futures.trades", 1_111_111_011, 345_678.0, 456_789.0, (400_000.0, 456_789.0)),
+        Subject("futures.mbp10", 7_654_321_098, 1_234_567, 2_345_678, (1_900_000.0, 2_345_678.0)),
+        Subject("futures.trades", 1_111_111_011, 345_678, 456_789, (400_000.0, 456_789.0)),
     ],
+    total=Subject("all", 8_765_432_109, 1_580_245, 2_802_467, (2_300_000.0, 2_802_467.0)),
     book=MBP10(T0, T0, EventSource.DIRECT_FEED, "ESZ5-ESH6",
                tuple(BidAskLevel(-123_456.75 - i, 876_543 + i, 123_457.25 + i, 765_432 + i) for i in range(10))),
     trade=FuturesTrade(T0, T0, EventSource.DIRECT_FEED, "ESZ5-ESH6", 123_456.75, 654_321, Aggressor.SELL),
@@ -143,7 +145,7 @@ def test_the_figures_stand_on_the_screen() -> None:
     for text in (
         "09:31:07.000 New York", "14:31:07.000 UTC", "1 m 07 s after the open", "11 %", "6.7 s of 1 m 00 s",
         "asked 10×   achieved 10.00×    now 9.98×     behind 0 ms", "left 53.3 s",
-        "futures.mbp10         900       90      400", "all                 1,000      100      100",
+        "futures.mbp10         900       90      400", "all                 1,000      100      430",
         "ES   last 6,815.25 × 3 ▲ buy", "spread 0.25", "read 1,300", "held 300", "in flight 10", "seq 1 to 990",
         "ack now 1.5 ms", "p50 1.1 ms", "p99 4.0 ms", "the regular session opened",
         "run 3kq7   NATS embedded", "lake 1,204 behind",
@@ -213,6 +215,14 @@ def test_a_plan_of_several_days_has_its_date_with_each_time() -> None:
     assert "quiet to 17 Dec 09:30:00" in lines(changed(scene=scene, position=quiet), 80, 24)[2]
     assert progress_line(changed(scene=scene)).startswith("event 16 Dec 09:31:07 New York")
     assert "Dec 09:31" not in "\n".join(lines(SNAPSHOT, 80, 24))
+
+
+def test_a_last_sequence_is_shown_only_when_it_is_that_of_what_is_acked() -> None:
+    delivery = replace(SNAPSHOT.summary.delivery, first_seq=895, last_seq=1_884)
+    for last_seq, text in ((1_884, "seq 895 to 1,884"), (1_700, "seq from 895")):
+        summary = replace(SNAPSHOT.summary, delivery=replace(delivery, last_seq=last_seq))
+        for size in ((80, 24), (140, 40)):
+            assert text in "\n".join(lines(replace(SNAPSHOT, summary=summary), *size))
 
 
 def test_a_percentage_is_never_ahead_of_what_is_done() -> None:

@@ -7,15 +7,16 @@ import pytest
 
 from spyctl.bus.consumers import Consumer
 from spyctl.replay.player import REPLAYED_SUBJECTS, Replay, ReplayOptions, RunState
+from spyctl.replay.result import summary_of
 from spyctl.replay.schedule import Schedule
 from spyctl.replay.snapshot import BINS, Scene
 from spyctl.replay.source import DBNIngestor
 from spyctl.replay.view import ReplayView
 from spyctl.summary import StopReason
-from spyctl.timing.clock import MAX_SPEED, REAL_TIME
+from spyctl.timing.clock import MAX_SPEED, REAL_TIME, Speed
 from spyctl.timing.instants import MINUTE, SECOND
 from spyctl.timing.notes import Note
-from tests.support.clock import FakeClock
+from tests.support.clock import FakeClock, JumpingClock
 from tests.support.records import MS, T0, book, trade, write_file
 from tests.support.sinks import RecordingSink
 
@@ -41,8 +42,12 @@ class Looked:
         pace.first_ns = event_ns if pace.first_ns is None else pace.first_ns
         pace.started_ns = pace.started_ns or self.clock.now_ns()
         pace.last_ns, pace.last_clock_ns = event_ns, self.clock.now_ns()
-        self.replay.progress.by_subject[TRADES] = trades
-        self.replay.progress.by_subject[BOOKS] = books
+        progress = self.replay.progress
+        for subject, count in ((TRADES, trades), (BOOKS, books)):
+            more = count - progress.by_subject[subject]
+            progress.seconds[subject].add(self.clock.now_ns(), more)
+            progress.second.add(self.clock.now_ns(), more)
+            progress.by_subject[subject] = count
 
 
 @pytest.fixture
@@ -65,10 +70,23 @@ def test_rates_and_speed_are_those_of_the_last_second(looked: Looked) -> None:
     looked.at(T0 + 10 * SECOND, trades=50, books=200)
     snapshot = looked.view.snapshot()
     books, trades = snapshot.subjects
-    assert (books.name, books.events, books.now, books.rates) == ("futures.mbp10", 200, 200.0, (200.0,))
-    assert (trades.name, trades.now, trades.peak) == ("futures.trades", 50.0, 50.0)
+    assert (books.name, books.events, books.now, books.rates) == ("futures.mbp10", 200, 200, (200.0,))
+    assert (trades.name, trades.now, trades.peak) == ("futures.trades", 50, 50)
     assert snapshot.speed.now == 10.0
     assert snapshot.position.wall_ns == SECOND
+
+
+async def test_screen_notes_and_summary_give_the_same_figures(looked: Looked) -> None:
+    replay = Replay(
+        looked.replay._source.infos, RecordingSink(), ReplayOptions(Speed(0.05)), run_id="r", clock=JumpingClock()
+    )
+    await replay.run()
+    snapshot = ReplayView(replay, looked.scene, clock=JumpingClock()).snapshot()  # looks late
+    summary = summary_of(replay)
+    assert snapshot.notes[0].ns == summary.details.first_event_ns == T0
+    assert snapshot.total.peak == summary.details.peak_events_per_s
+    assert snapshot.total.events == sum(summary.events.by_subject.values()) == summary.events.published == 105
+    assert all(0 < subject.peak <= snapshot.total.peak for subject in snapshot.subjects)
 
 
 def test_what_is_left_goes_by_the_schedule_of_the_plan(looked: Looked) -> None:
