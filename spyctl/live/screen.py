@@ -136,13 +136,13 @@ def _spot_line(current: LiveSnapshot, width: int) -> Text:
     spot, window = current.spot, current.window
     if spot.price is None:
         return row(width, word(spot.symbol), word("waiting for the first quote", "yellow"))
-    bars = 16 if width < WIDE - _MAIN + 48 else 28
+    bars = 12 if width < WIDE - _MAIN + 48 else 28
     chart = spark([price - spot.lowest for price in spot.history], bars, spot.highest - spot.lowest)
     quote = word("")
     if spot.age_s >= STALE_S:
         quote = word(f"{duration_text(int(spot.age_s) * SECOND)} old, no sound quote since", "yellow", rank=1)
     elif (last := spot.quote) is not None:
-        quote = word(f"{last.bid_px:,.2f} × {last.bid_sz:,}  {last.ask_px:,.2f} × {last.ask_sz:,}", rank=1)
+        quote = word(f"{last.bid_px:,.2f} × {last.bid_sz:<6,} {last.ask_px:,.2f} × {last.ask_sz:<5,}", rank=1)
     day = window.expiry
     when = f"{'0DTE' if window.is_0dte else 'next'} {day:%a} {day.day} {day:%b}"
     return row(

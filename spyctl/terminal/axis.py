@@ -2,6 +2,7 @@
 
 import math
 from datetime import datetime
+from functools import lru_cache
 
 from spyctl.timing.instants import DAY, HOUR, MINUTE, NEW_YORK, SECOND, clock_text
 
@@ -21,6 +22,7 @@ def round_ceiling(value: float) -> float:
     return next(unit * step for step in _CEILINGS if unit * step >= value or step == _CEILINGS[-1])
 
 
+@lru_cache(maxsize=8)  # the same for every frame
 def time_axis(first_ns: int, last_ns: int, cells: int) -> str:
     """Write the times of New York under a span drawn in so many columns, as many as have room.
 
