@@ -4,6 +4,7 @@ Secrets come from files, the environment or a context, never from an option's va
 """
 
 import ssl
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,10 @@ class Access:
     ca: Path | None = None
     cert: Path | None = None
     key: Path | None = None
+
+    def secrets(self) -> Iterator[str]:
+        """Yield the secrets themselves, for whoever has to keep them out of a text."""
+        yield from filter(None, (self.password, self.token))
 
     def options(self) -> dict[str, Any]:
         """Return what nats-py's ``connect`` takes. Raises :class:`UsageError` for a file that cannot be used."""

@@ -147,7 +147,7 @@ def run(arguments: list[str] | None = None) -> int:
     except Exception as error:  # a bug of ours: one sentence, and a traceback where asked for
         _trace(reporter)
         reporter.error(
-            settings.without_secrets(f"this is a bug: {type(error).__name__}: {error}"),
+            f"this is a bug: {type(error).__name__}: {error}",
             "run the same command with --debug, and report what it prints",
         )
         return ExitCode.FAILED
@@ -155,6 +155,7 @@ def run(arguments: list[str] | None = None) -> int:
 
 def _invoke(command: Any, arguments: list[str], reporter: Reporter) -> int:
     from_files = settings.load(command)
+    settings.learn_secrets(settings.options(command), from_files, arguments)
     for problem in from_files.problems:
         reporter.warn(problem)
     try:
@@ -168,7 +169,7 @@ def _trace(reporter: Reporter) -> None:
     if reporter.debug:
         import traceback
 
-        reporter.line(settings.without_secrets(traceback.format_exc()).rstrip())
+        reporter.line(traceback.format_exc().rstrip())
 
 
 def _with_value(arguments: list[str], option: str, default: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import typer
 
@@ -13,13 +13,13 @@ from spyctl.cli.framework.settings import (
     Option,
     Settings,
     load,
-    mask_userinfo,
     options,
     user_file,
 )
 from spyctl.cli.framework.streams import write
 from spyctl.cli.options import Json
 from spyctl.errors import ExitCode, path_text
+from spyctl.terminal.outgoing import mask_url
 from spyctl.terminal.tables import table
 
 _MOST_COMMANDS = 3
@@ -74,7 +74,8 @@ def _settings(known: list[Option], settings: Settings) -> Iterator[Setting]:
     commands: dict[tuple[str, str, str], list[str]] = {}
     for option in known:
         value, origin = _value(option, settings)
-        commands.setdefault((option.name, mask_userinfo(value), origin), []).append(option.command)
+        shown = mask_url(value) if option.is_url else value
+        commands.setdefault((option.name, shown, origin), []).append(option.command)
     yield from (Setting(*row, names) for row, names in sorted(commands.items()))
 
 
@@ -92,10 +93,7 @@ def _value(option: Option, settings: Settings) -> tuple[str, str]:
     path = settings.origins.get((option.command, option.name))
     if path is None:
         return "" if param.default in (None, False) else str(param.default), "default"
-    defaults: Any = settings.defaults
-    for part in option.command.split():
-        defaults = defaults[part]
-    value = defaults[param.name]
+    value = settings.default_of(option)
     return ", ".join(value) if isinstance(value, tuple) else str(value), path_text(path)
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from spyctl.cli.options import checked_url
 from spyctl.errors import UsageError
 
 FEED = "Feed"
@@ -65,30 +66,13 @@ class FeedOptions:
         from spyctl.massive.feed import DELAYED_URL, FEED_URL
 
         url = self.feed_url or (DELAYED_URL if self.delayed else FEED_URL)
-        return _checked(url, "--feed-url", ("wss", "ws"), "wss://socket.massive.com")
+        return checked_url(url, "--feed-url", ("wss", "ws"), "wss://socket.massive.com")
 
     def api_url(self) -> str:
         """Return the API's URL; raises :class:`UsageError` for one that does not name an HTTP server."""
         from spyctl.massive.rest import REST_URL
 
-        return _checked(self.rest_url or REST_URL, "--rest-url", ("https", "http"), "https://api.massive.com")
-
-
-def _checked(url: str, option: str, schemes: tuple[str, ...], example: str) -> str:
-    from urllib.parse import urlsplit
-
-    if "@" in url:
-        raise UsageError(
-            f"{option} holds a user or password", f"the key comes from the environment; {option} {example}"
-        )
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in schemes and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        good = False
-    if not good or parts.path.strip("/") or parts.query:
-        raise UsageError(f"{option} {url!r} does not name a server", f"{option} {example}")
-    return url
+        return checked_url(self.rest_url or REST_URL, "--rest-url", ("https", "http"), "https://api.massive.com")
 
 
 def key_hash(api_key: str) -> str:

@@ -14,12 +14,14 @@ from spyctl.cli.framework import complete
 from spyctl.cli.framework.origin import Origin, is_flag, origin_of
 from spyctl.cli.options import AUTHENTICATION, DESTINATION
 from spyctl.errors import UsageError
+from spyctl.terminal.outgoing import learn, learn_url, mask_url
 
 if TYPE_CHECKING:
     from spyctl.bus.access import Access
     from spyctl.bus.target import Target
 
 DEFAULT_PORT = 4222
+_OWN_VARIABLES = "nats://HOST:4222; user and password in NATS_USER and NATS_PASSWORD"
 _SCHEMES = ("nats", "tls", "ws", "wss")
 _URL_ORIGINS = {Origin.FLAG: "--nats-url", Origin.ENVIRONMENT: "NATS_URL"}
 
@@ -160,10 +162,15 @@ class NatsOptions:
             cert=self.tls_cert,
             key=self.tls_key,
         )
-        if self.nats_context is None:
-            return (), given
-        urls, access = read_context(self.nats_context)
-        return urls, merged(given, access)
+        urls: tuple[str, ...] = ()
+        if self.nats_context is not None:
+            urls, access = read_context(self.nats_context)
+            given = merged(given, access)
+        for secret in given.secrets():
+            learn(secret)
+        for url in urls:
+            learn_url(url)
+        return urls, given
 
     def running_server(self) -> "tuple[tuple[str, ...], Access]":
         """Return the URLs of the server that is meant, if it runs, and how to authenticate; starts nothing."""
@@ -196,8 +203,9 @@ def nats_urls(text: str | None, *, on_command_line: bool) -> tuple[str, ...]:
         if on_command_line and "@" in full:
             raise UsageError("--nats-url holds a user or password, which everybody can see there", "export NATS_URL=…")
         if not _is_nats_url(full):
-            shown = repr(url) if "@" not in url else "(with credentials)"
-            raise UsageError(f"{shown} is not a NATS URL", "nats://HOST:4222")
+            if mask_url(text or "") != text:  # who knows where the password ends
+                raise UsageError("what names the NATS server is not a NATS URL", _OWN_VARIABLES)
+            raise UsageError(f"{url!r} is not a NATS URL", "nats://HOST:4222")
     return urls
 
 
@@ -208,7 +216,7 @@ def _is_nats_url(url: str) -> bool:
     except ValueError:
         return False
     # A password with / or # in it ends the host too early; what is left of it must not be shown.
-    return good and url.count("@") == parts.netloc.count("@") <= 1
+    return good and url.count("@") == parts.netloc.count("@") <= 1 and not re.search(r"\s", url)
 
 
 def complete_runs(ctx: Any, incomplete: str) -> list[str]:

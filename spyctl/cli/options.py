@@ -12,9 +12,30 @@ from spyctl.errors import UsageError
 PLAYBACK, DESTINATION, AUTHENTICATION = "Playback", "Destination", "Authentication"
 
 
+def checked_url(url: str, option: str, schemes: tuple[str, ...], example: str) -> str:
+    """Return the URL of a server; raises :class:`UsageError`, which shows nothing secret, for anything else."""
+    from urllib.parse import urlsplit
+
+    remedy = f"the key comes from the environment; {option} {example}"
+    if "@" in url:
+        raise UsageError(f"{option} holds a user or password", remedy)
+    if "?" in url or "#" in url:
+        raise UsageError(f"{option} does not name a server: it holds more than an address", remedy)
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in schemes and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        good = False
+    if not good or parts.path.strip("/"):
+        raise UsageError(f"{option} {url!r} does not name a server", f"{option} {example}")
+    return url
+
+
 def _gateway(url: str | None) -> str | None:
-    if url and "@" in url:
-        raise UsageError("--gateway holds a user or password", "the key comes from DATABENTO_API_KEY; --gateway URL")
+    if not url:
+        return None
+    full = url if "://" in url else f"https://{url}"
+    checked_url(full, "--gateway", ("https", "http"), "https://hist.databento.com")
     return url
 
 

@@ -15,8 +15,9 @@ from spyctl.cli.nats_options import NatsOptions
 from spyctl.cli.options import DataDir, Gateway, Json
 from spyctl.errors import ExitCode
 from spyctl.probe.result import Advice, CheckResult, Verdict
+from spyctl.terminal.outgoing import Mark, safe_line
 from spyctl.terminal.tables import hanging
-from spyctl.terminal.text import elapsed_text
+from spyctl.terminal.text import elapsed_text, marked
 
 if TYPE_CHECKING:
     from spyctl.probe.request import ProbeRequest
@@ -41,10 +42,10 @@ _ADVICE = {
     Advice.LIST_FILES: "spyctl discover lists them",
 }
 _GLYPHS = {
-    Verdict.PASS: ("✓", "32"),
-    Verdict.WARN: ("!", "33"),
-    Verdict.FAIL: ("✗", "31"),
-    Verdict.SKIP: ("–", "2"),
+    Verdict.PASS: ("✓", Mark.GREEN),
+    Verdict.WARN: ("!", Mark.YELLOW),
+    Verdict.FAIL: ("✗", Mark.RED),
+    Verdict.SKIP: ("–", Mark.DIM),
 }
 _NAME_WIDTH, _TEXT_WIDTH, _WIDTH = 11, 56, 80
 
@@ -175,7 +176,8 @@ class _Printer:
     def _print_skipped(self) -> None:
         if self._skipped:
             first = self._skipped[0]
-            write(f" {self._glyph(first)} {', '.join(result.name for result in self._skipped)}: {first.text}")
+            names = ", ".join(result.name for result in self._skipped)
+            write(f" {self._glyph(first)} {names}: {safe_line(first.text)}")
             self._print_rest([], _remedy(first, self._request))
             self._skipped.clear()
 
@@ -186,5 +188,5 @@ class _Printer:
             write(line)
 
     def _glyph(self, result: CheckResult) -> str:
-        glyph, code = _GLYPHS[result.verdict]
-        return f"\x1b[{code}m{glyph}\x1b[0m" if self._colour else glyph
+        glyph, mark = _GLYPHS[result.verdict]
+        return marked(mark, glyph) if self._colour else glyph

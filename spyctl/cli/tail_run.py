@@ -21,7 +21,7 @@ from spyctl.bus.target import Target, reach
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.framework.screen import show_progress
 from spyctl.cli.framework.signals import Interruption
-from spyctl.cli.framework.streams import drop
+from spyctl.cli.framework.streams import drop, unguarded
 from spyctl.cli.tail_options import Place, PlaceKind, TailForm
 from spyctl.errors import ExitCode, NoDataError
 from spyctl.market.subjects import stream_name
@@ -227,7 +227,7 @@ class _EventWriter:
         if self._form is TailForm.STATS and self._as_json:
             sys.stdout.write(orjson.dumps(self.stats.document(), option=orjson.OPT_INDENT_2).decode() + "\n")
         elif self._form is TailForm.STATS:
-            console = Console(file=sys.stdout)
+            console = Console(file=unguarded(sys.stdout))
             console.print(self.stats.draw(console.width, len(self.stats.subjects) + 2))
         if self._lines.undecoded:
             reporter.warn(f"{count('messages', self._lines.undecoded)} not in our format")

@@ -4,14 +4,22 @@ from collections.abc import Iterable, Sequence
 
 from rich.text import Text
 
+from spyctl.terminal.outgoing import safe_line
+
 Lines = list[Text]
 _SPARKS = "▁▂▃▄▅▆▇█"
 _LEFT, _RIGHT = "▐", "▏▎▍▌▋▊▉"
 
 
 def line(*parts: str | Text | tuple[str, str]) -> Text:
-    """Put texts together, each with a style if it has one."""
-    return Text.assemble(*parts, no_wrap=True, overflow="crop", end="")
+    """Put texts together, each with a style if it has one, in one line that is safe to show; too long a line is cut."""
+    return Text.assemble(*map(_safe, parts), no_wrap=True, overflow="crop", end="")
+
+
+def _safe(part: str | Text | tuple[str, str]) -> str | Text | tuple[str, str]:
+    if isinstance(part, Text):
+        return part  # one that was put together here
+    return safe_line(part) if isinstance(part, str) else (safe_line(part[0]), part[1])
 
 
 def rule(width: int) -> Text:
@@ -62,6 +70,7 @@ def box(
 
     A title that does not fit is left out.
     """
+    title = safe_line(title)
     tail = right.copy() if right is not None and right.cell_len + len(title) + 6 <= width else Text()
     tail.rstrip()
     tail.append(" " * bool(tail.plain))

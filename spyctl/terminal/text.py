@@ -1,9 +1,9 @@
 """Sizes, counts and durations as a person reads them, and texts that are bright, dim or labelled."""
 
+from spyctl.terminal.outgoing import Mark
 from spyctl.timing.instants import MS, SECOND, duration_text
 
 LABEL_WIDTH = 9
-_BOLD, _DIM, _END = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 
 
 def size_text(size: float) -> str:
@@ -42,14 +42,19 @@ def shortened(text: str, width: int) -> str:
     return f"{head if word and head else text[: width - 1]}…"[:width]
 
 
+def marked(mark: Mark, text: str) -> str:
+    """Write a text in a style."""
+    return f"{mark}{text}{Mark.END}" if text else text
+
+
 def bold(text: str, *, colour: bool) -> str:
     """Write a text bright where colours are wanted."""
-    return f"{_BOLD}{text}{_END}" if colour and text else text
+    return marked(Mark.BOLD, text) if colour else text
 
 
 def dim(text: str, *, colour: bool) -> str:
     """Write a text dim where colours are wanted."""
-    return f"{_DIM}{text}{_END}" if colour and text else text
+    return marked(Mark.DIM, text) if colour else text
 
 
 def labelled(label: str, *lines: str, colour: bool = False) -> str:

@@ -30,7 +30,7 @@ def test_a_folder_may_set_neither_hosts_nor_credentials(cli: Cli, tmp_path: Path
 
 
 def test_secrets_and_passwords_are_masked(cli: Cli, tmp_path: Path) -> None:
-    user_file(tmp_path, 'nats-url = "nats://ann:s3cr3t@stream.example"\n')
+    user_file(tmp_path, 'nats-url = "nats://ann:s3cr3t@stream.example"\nfeed-url = "wss://feed?apiKey=s3cr3t"\n')
     env = {"POLYGON_API_KEY": "abcdefghijklmnop", "NATS_PASSWORD": "s3cr3t-pass"}
     result = cli("config", "show", **env)
     assert "s3cr3t" not in result.stdout + result.stderr

@@ -28,6 +28,16 @@ def test_a_missing_key_is_an_error_that_says_what_to_set(monkeypatch: pytest.Mon
     assert "spyctl live --sim" in error.value.remedy
 
 
+@pytest.mark.parametrize("key", ["two\nlines", "two words", "schlüssel", "\x1b[2J"])
+def test_what_cannot_be_a_key_is_refused_without_showing_it(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    monkeypatch.setenv("MASSIVE_API_KEY", key)
+    monkeypatch.setenv("DATABENTO_API_KEY", key)
+    for read in (massive_key, required_massive_key, databento_key):
+        with pytest.raises(KeyRefusedError, match="does not hold a key") as error:
+            read()
+        assert key not in error.value.message + error.value.remedy
+
+
 def test_databentos_key_is_stripped_and_empty_counts_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert databento_key() is None
     monkeypatch.setenv("DATABENTO_API_KEY", " ")

@@ -18,6 +18,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from spyctl.bus.consumers import Consumer
 from spyctl.errors import AddressError, ListenError
+from spyctl.terminal.outgoing import safe
 
 PATIENCE_S = 2.0
 LOOPBACK = "127.0.0.1"
@@ -75,7 +76,8 @@ def serving(address: tuple[str, int], read: Callable[[], Figures]) -> Iterator[s
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            code, kind, body = _answer(self.path.partition("?")[0], ask)
+            code, kind, text = _answer(self.path.partition("?")[0], ask)
+            body = safe(text).encode()
             self.send_response(code)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
@@ -100,20 +102,20 @@ def serving(address: tuple[str, int], read: Callable[[], Figures]) -> Iterator[s
         thread.join()
 
 
-def _answer(path: str, ask: Callable[[], Figures | None]) -> tuple[int, str, bytes]:
+def _answer(path: str, ask: Callable[[], Figures | None]) -> tuple[int, str, str]:
     if path not in ("/metrics", "/healthz", "/readyz"):
-        return 404, "text/plain", b"there are /metrics, /healthz and /readyz\n"
+        return 404, "text/plain", "there are /metrics, /healthz and /readyz\n"
     figures = ask()
     if figures is None:
-        return 503, "text/plain", b"the event loop does not answer\n"
+        return 503, "text/plain", "the event loop does not answer\n"
     if path == "/healthz":
-        return 200, "text/plain", b"ok\n"
+        return 200, "text/plain", "ok\n"
     if path == "/readyz":
         waiting = figures.waiting_for
-        return (503, "text/plain", f"waiting for {waiting}\n".encode()) if waiting else (200, "text/plain", b"ok\n")
+        return (503, "text/plain", f"waiting for {waiting}\n") if waiting else (200, "text/plain", "ok\n")
     registry = CollectorRegistry()
     registry.register(_FigureCollector(figures))
-    return 200, CONTENT_TYPE_LATEST, generate_latest(registry)
+    return 200, CONTENT_TYPE_LATEST, generate_latest(registry).decode()
 
 
 class _FigureCollector:

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
-from spyctl.cli.framework.streams import colours, drop
-from spyctl.terminal.text import dim, labelled
+from spyctl.cli.framework.streams import colours, drop, guarded, unguarded
+from spyctl.terminal.outgoing import Mark, safe, safe_line
+from spyctl.terminal.text import dim, labelled, marked
 from spyctl.timing.notes import Note
 
 _LONG_BYTES = 50_000_000
-_RED, _YELLOW, _END = "\x1b[31m", "\x1b[33m", "\x1b[0m"
 
 
 class Reporter:
@@ -24,7 +24,7 @@ class Reporter:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self.quiet = self.verbose = self.plain = self.as_json = self.debug = False
-        self._stream = stream
+        self._stream = guarded(stream) if stream is not None else None
         self._held: list[Note] | None = None  # while a display has the screen
         self._later: list[str] = []
         self._give_back: Callable[[], None] = lambda: None
@@ -54,6 +54,7 @@ class Reporter:
     def block(self, label: str, *lines: str) -> None:
         """Say something under a label."""
         if not self.quiet:
+            lines = tuple(map(safe_line, lines))
             self._say("info", labelled(label, *lines, colour=self.colour), f"{label}: " + " ".join(lines))
 
     def line(self, text: str = "") -> None:
@@ -68,16 +69,18 @@ class Reporter:
 
     def warn(self, text: str) -> None:
         """Say what the user should look at."""
-        self._say("warning", f"{_YELLOW}!{_END} {text}" if self.colour else f"! {text}", text)
+        text = safe_line(text)
+        self._say("warning", f"{marked(Mark.YELLOW, '!') if self.colour else '!'} {text}", text)
 
     def error(self, message: str, remedy: str = "") -> None:
         """Say what went wrong and how to fix it."""
-        mark = f"{_RED}error:{_END}" if self.colour else "error:"
+        message, remedy = safe_line(message), safe_line(remedy)
+        mark = marked(Mark.RED, "error:") if self.colour else "error:"
         shown = f"{mark} {message}" + (f"\n  try: {remedy}" if remedy else "")
         self._say("error", shown, message, remedy)
 
     def _say(self, level: str, shown: str, plain: str | None = None, remedy: str = "") -> None:
-        plain = shown if plain is None else plain
+        plain = safe(shown if plain is None else plain)
         if self.as_json:
             if not (plain := plain.strip()):
                 return
@@ -136,7 +139,7 @@ def progress_bar(reporter: Reporter, label: str, total: int) -> Iterator[Callabl
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn(f" {label}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(file=reporter.stream), transient=True) as shown:
-        task = shown.add_task(label, total=total)
+    columns = (TextColumn(f" {safe_line(label)}", markup=False), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(file=unguarded(reporter.stream)), transient=True) as shown:
+        task = shown.add_task("", total=total)
         yield lambda size: shown.advance(task, size)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from rich.text import Text
 
 from spyctl.cli.framework.reporter import Reporter
+from spyctl.cli.framework.streams import unguarded
 from spyctl.terminal.display import Display
 from spyctl.timing.notes import Note
 
@@ -41,7 +42,7 @@ async def show_progress(draw: Draw, line: Callable[[], str], reporter: Reporter)
 
 
 async def _draw_frames(draw: Draw, reporter: Reporter) -> None:
-    display = Display(reporter.stream, colour=reporter.colour)
+    display = Display(unguarded(reporter.stream), colour=reporter.colour)
     with reporter.held(display.give_back) as notes, _suspendable(display):
         while True:
             display.show(draw(*display.size, notes))

@@ -7,13 +7,14 @@ somebody else's folder, so it sets neither hosts nor credentials nor keys.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from spyctl.errors import UsageError
+from spyctl.terminal.outgoing import learn, learn_url
 
 PROJECT_FILE = Path("spyctl.toml")
 HARMLESS = frozenset(
@@ -23,6 +24,7 @@ HARMLESS = frozenset(
     }
 )  # fmt: skip
 SECRETS = ("POLYGON_API_KEY", "MASSIVE_API_KEY", "DATABENTO_API_KEY", "NATS_PASSWORD", "NATS_TOKEN")
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "WSS_PROXY", "WS_PROXY")
 
 
 def user_file() -> Path:
@@ -46,6 +48,13 @@ class Settings:
     problems: list[str] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
 
+    def default_of(self, option: "Option") -> Any:
+        """Return what the files set an option to, ``None`` where they do not."""
+        table: Any = self.defaults
+        for part in option.command.split():
+            table = table.get(part, {})
+        return table.get(option.param.name)
+
 
 @dataclass(frozen=True, slots=True)
 class Option:
@@ -59,6 +68,11 @@ class Option:
     def aliases(self) -> list[str]:
         """All its long names, without dashes."""
         return [name.removeprefix("--") for name in self.param.opts if name.startswith("--")]
+
+    @property
+    def is_url(self) -> bool:
+        """Whether its value names servers by their URLs, which may hold passwords and keys."""
+        return "URL" in (self.param.metavar or "")
 
 
 def options(group: Any, path: str = "") -> Iterator[Option]:
@@ -154,16 +168,16 @@ def _as_typed(param: Any, value: Any) -> Any:
     return str(Path(text).expanduser()) if text.startswith("~") else text
 
 
-def without_secrets(text: str) -> str:
-    """Return a text in which each secret of the environment, passwords in URLs included, is masked."""
+def learn_secrets(known: Iterable[Option], settings: Settings, arguments: Sequence[str]) -> None:
+    """Have what the environment, the files and the command line hold of secrets masked in all that is written."""
     for name in SECRETS:
-        if len(secret := os.environ.get(name, "").strip()) >= 4:
-            text = text.replace(secret, "****")
-    return mask_userinfo(text)
-
-
-def mask_userinfo(text: str) -> str:
-    """Return a text in which URLs have no user and no password."""
-    import re
-
-    return re.sub(r"(?<=://)[^/@\s]+@", "****@", text)
+        learn(os.environ.get(name))
+    for name in PROXIES:
+        learn_url(os.environ.get(name) or os.environ.get(name.lower()))
+    for option in known:
+        if option.is_url:
+            learn_url(os.environ.get(option.param.envvar))
+            learn_url(str(settings.default_of(option) or ""))
+    for argument in arguments:
+        if "://" in argument:
+            learn_url(argument.partition("=")[2] if argument.startswith("--") else argument)

@@ -1,11 +1,13 @@
-"""stdout and stderr: glyphs that they can take, colours that are wanted, readers that leave."""
+"""stdout and stderr: what may go out, glyphs that they can take, colours that are wanted, readers that leave."""
 
 import codecs
 import os
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO, cast
+
+from spyctl.terminal.outgoing import outgoing
 
 # What stands in for our glyphs where the output is not UTF-8.
 _ASCII = str.maketrans(
@@ -23,15 +25,47 @@ def _to_ascii(error: UnicodeError) -> tuple[str, int]:
     return text.encode("ascii", "replace").decode(), error.end
 
 
+class Outlet:
+    """A text stream that lets out neither secrets nor control characters; ``raw`` is the stream behind it.
+
+    It is the one way out for text. Data (its ``buffer``) goes out as it is.
+    """
+
+    def __init__(self, raw: TextIO) -> None:
+        self.raw = raw
+
+    def write(self, text: str) -> int:
+        """Write a text, with our own styles applied."""
+        self.raw.write(outgoing(text))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.raw, name)
+
+
+def guarded(stream: TextIO) -> TextIO:
+    """Return a stream as one that lets out neither secrets nor control characters."""
+    return stream if isinstance(stream, Outlet) else cast(TextIO, Outlet(stream))
+
+
+def unguarded(stream: TextIO) -> TextIO:
+    """Return the stream itself, for what draws; texts in a drawing have been made safe before."""
+    return stream.raw if isinstance(stream, Outlet) else stream
+
+
 def prepare_streams() -> None:
-    """Make both output streams take all that we write: glyphs become ASCII where needed, a closed one is no error."""
+    """Make both output streams take all that we write, and let out nothing else.
+
+    Glyphs become ASCII where needed, a closed stream is no error.
+    """
     codecs.register_error("spyctl", _to_ascii)
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
-            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - it stays open like any stream
+            stream = Path(os.devnull).open("w")  # noqa: SIM115 - it stays open like any stream
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="spyctl")
+        setattr(sys, name, guarded(stream))
 
 
 def write(text: str = "") -> None:

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from spyctl.cli.framework.reporter import Reporter, progress_bar
+from spyctl.cli.framework.streams import unguarded
 
 
 class Screen(io.StringIO):
@@ -21,7 +22,7 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def said(reporter: Reporter) -> str:
-    stream = reporter.stream
+    stream = unguarded(reporter.stream)
     assert isinstance(stream, io.StringIO)
     return stream.getvalue()
 

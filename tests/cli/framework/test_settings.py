@@ -3,9 +3,6 @@
 import json
 from pathlib import Path
 
-import pytest
-
-from spyctl.cli.framework.settings import mask_userinfo, without_secrets
 from tests.conftest import Cli
 from tests.support.records import MS, T0, trade, write_file
 
@@ -84,9 +81,3 @@ def test_a_tilde_in_a_value_is_the_home_folder(cli: Cli, tmp_path: Path) -> None
     user_file(tmp_path, 'data-dir = "~/es"\n')
     rows = json.loads(cli("config", "show", "--json").stdout)["settings"]
     assert {row["value"] for row in rows if row["setting"] == "data-dir"} == {str(tmp_path / "home" / "es")}
-
-
-def test_secrets_of_the_environment_and_of_urls_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("POLYGON_API_KEY", "abcdefgh")
-    assert without_secrets("key abcdefgh at nats://ann:pw@host") == "key **** at nats://****@host"
-    assert mask_userinfo("a@b.c, tls://u@h/x") == "a@b.c, tls://****@h/x"

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from spyctl.cli.framework.streams import colours, drop, prepare_streams, write
+from spyctl.cli.framework.streams import colours, drop, guarded, prepare_streams, unguarded, write
+from spyctl.terminal.outgoing import Mark
 
 
 class Screen(io.StringIO):
@@ -26,6 +27,23 @@ def test_glyphs_become_ascii_where_the_stream_is_not_utf8(monkeypatch: pytest.Mo
     prepare_streams()
     write("14:25 → 14:35 × 2 … ü")
     assert raw.getvalue() == b"14:25 -> 14:35 x 2 ... ?\n"
+
+
+def test_text_goes_out_without_what_steers_a_terminal_and_data_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="utf-8"))
+    prepare_streams()
+    write(f"{Mark.BOLD}ES{Mark.END} \x1b[2J token=abc")
+    sys.stdout.buffer.write(b"\x1b[2J")
+    sys.stdout.buffer.flush()
+    assert raw.getvalue() == b"\x1b[1mES\x1b[0m \xe2\x90\x9b[2J token=****\n\x1b[2J"
+
+
+def test_a_stream_is_guarded_once() -> None:
+    stream = io.StringIO()
+    once = guarded(stream)
+    assert guarded(once) is once
+    assert unguarded(once) is unguarded(stream) is stream
 
 
 def test_a_closed_stream_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:

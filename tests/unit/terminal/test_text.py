@@ -2,6 +2,7 @@
 
 import pytest
 
+from spyctl.terminal.outgoing import Mark
 from spyctl.terminal.text import bold, count, dim, elapsed_text, labelled, latency_text, shortened, size_text
 
 
@@ -48,11 +49,11 @@ def test_a_long_text_loses_whole_words_and_shows_that() -> None:
 
 
 def test_styles_are_left_out_without_colour_and_for_empty_text() -> None:
-    assert (bold("x", colour=True), dim("x", colour=True)) == ("\x1b[1mx\x1b[0m", "\x1b[2mx\x1b[0m")
+    assert (bold("x", colour=True), dim("x", colour=True)) == (f"{Mark.BOLD}x{Mark.END}", f"{Mark.DIM}x{Mark.END}")
     assert (bold("x", colour=False), dim("x", colour=False)) == ("x", "x")
     assert (bold("", colour=True), dim("", colour=True)) == ("", "")
 
 
 def test_a_label_stands_before_the_first_line_alone() -> None:
     assert labelled("plan", "one", "two") == "plan     one\n         two"
-    assert labelled("plan", "one", colour=True) == "\x1b[2mplan     \x1b[0mone"
+    assert labelled("plan", "one", colour=True) == f"{Mark.DIM}plan     {Mark.END}one"
