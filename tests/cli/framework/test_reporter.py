@@ -74,6 +74,16 @@ def test_colour_is_for_terminals_alone() -> None:
     assert "\x1b" not in said(in_file)
 
 
+def test_a_sentence_stays_one_and_holds_nothing_that_steers_a_terminal() -> None:
+    reporter = Reporter(Screen())
+    reporter.error("no file a\nerror: b\x1b[2J", "rm \x07")
+    reporter.warn("odd\r")
+    reporter.block("plan", "one\ntwo")
+    assert "\x1b[31merror:\x1b[0m no file a␊error: b␛[2J\n  try: rm ␇\n" in said(reporter)
+    assert "odd␍\n" in said(reporter)
+    assert "one␊two\n" in said(reporter)
+
+
 @pytest.mark.parametrize("variable", ["CI", None])
 def test_a_display_needs_a_terminal_that_nobody_objects_to(
     monkeypatch: pytest.MonkeyPatch, variable: str | None

@@ -74,3 +74,8 @@ def test_progress_stays_within_its_cells(share: float, text: str) -> None:
 
 def test_a_screen_is_its_lines() -> None:
     assert screen([Text("a"), rule(2)]).plain == "a\n──"
+
+
+def test_a_line_shows_nothing_that_steers_a_terminal() -> None:
+    assert line("a\x1b[2J", ("b\r\nc", "dim"), line("d")).plain == "a␛[2Jb␍␊cd"
+    assert box("t\x07", [], 9)[0].plain == "╭─ t␇ ──╮"

@@ -22,3 +22,8 @@ def test_meanings_are_folded_beside_their_terms() -> None:
 def test_later_lines_hang_under_the_first() -> None:
     assert list(hanging("try: ", "one two three", 14)) == ["try: one two", "     three"]
     assert list(hanging("try: ", "", 14)) == ["try: "]
+
+
+def test_a_cell_stays_in_its_row_whatever_it_holds() -> None:
+    assert table(("a", "b"), [("x\ny\x1b[2J", "z")]) == [" a       b", " x␊y␛[2J z"]
+    assert list(hanging("try: ", "one\x1b two", 40)) == ["try: one␛ two"]
