@@ -21,6 +21,8 @@ from nats.aio.msg import Msg
 from nats.js.client import JetStreamContext
 
 from spyctl.bus.access import Access
+from spyctl.bus.answers import read_answer
+from spyctl.bus.client import StrictClient
 from spyctl.errors import (
     AccessDeniedError,
     NoJetStreamError,
@@ -82,7 +84,7 @@ class Connection:
 
     def server_at_least(self, major: int, minor: int) -> bool:
         """Tell whether the server is of a version or newer."""
-        version = re.match(r"(\d+)\.(\d+)", self.server_version)
+        version = re.match(r"(\d{1,4})\.(\d{1,4})", self.server_version)
         return version is not None and (int(version[1]), int(version[2])) >= (major, minor)
 
     @property
@@ -141,9 +143,15 @@ class Connection:
                 f"JetStream at {self.url} did not answer within {REQUEST_TIMEOUT_S:g} s",
                 "spyctl server status, or look at the server's log",
             ) from None
-        reply: dict[str, Any] = orjson.loads(message.data)
+        try:
+            reply = read_answer(subject, message.data)
+        except ValueError:
+            raise NoJetStreamError(
+                f"JetStream at {self.url} answers {subject} with something that makes no sense",
+                "look at what answers there, and at the server's log",
+            ) from None
         if error := reply.get("error"):
-            raise ApiError(error.get("code", 0), error.get("err_code", 0), error.get("description", ""))
+            raise ApiError(error.get("code") or 0, error.get("err_code") or 0, error.get("description") or "")
         return reply
 
     def jetstream(self) -> JetStreamContext:
@@ -242,7 +250,7 @@ async def connect(
     # A library that logs tracebacks of its own would break the promise of one clear sentence.
     logging.getLogger(_QUIET_LOGGER).addHandler(logging.NullHandler())
     logging.getLogger(_QUIET_LOGGER).propagate = False
-    client = Client()
+    client = StrictClient()
     options = access.options() if access is not None else {}
     if any(url.startswith("tls://") for url in urls):
         options.setdefault("tls", ssl.create_default_context())
@@ -294,7 +302,7 @@ def _connect_error(error: BaseException, shown: str) -> Exception:
     if isinstance(error, ConnectionRefusedError | nats.errors.NoServersError) or "refused" in text:
         return NoServerError(f"no NATS server answers on {shown}")
     silent = TimeoutError | nats.errors.TimeoutError | nats.errors.ProtocolError | ValueError
-    if isinstance(error, silent) or "expecting info" in text:
+    if isinstance(error, silent) or "info message" in text:
         return NotNatsError(f"what answers on {shown} does not speak NATS")
     return UnreachableError(
         f"cannot connect to {shown}: {getattr(error, 'strerror', None) or error or type(error).__name__}",

@@ -131,7 +131,8 @@ def _value(hint: Any, value: Any, where: str) -> Any:
             return hint(value)
         except ValueError:
             allowed = ", ".join(str(member.value) for member in hint)
-            raise PayloadError(f"{where}: {value!r} is not one of {allowed}") from None
+            shown = repr(value)[:40] if isinstance(value, str | int | float) else f"a {type(value).__name__}"
+            raise PayloadError(f"{where}: {shown} is not one of {allowed}") from None
     if type(value) is hint:
         return value
     name = getattr(hint, "__name__", str(hint))

@@ -55,7 +55,7 @@ class Backfill:
                 await self._of(symbol, from_ns - MARGIN_NS, to_ns + MARGIN_NS, filling)
             except UnreachableFeedError as error:
                 filling.missing[symbol] = error.message
-        filling.messages.sort(key=lambda message: (message.get("t") or 0, message.get("q") or 0))
+        filling.messages.sort(key=lambda message: (_number(message.get("t")), _number(message.get("q"))))
         return filling
 
     async def _of(self, symbol: str, from_ns: int, to_ns: int, filling: Filling) -> None:
@@ -66,8 +66,7 @@ class Backfill:
         while path is not None and path not in asked and len(asked) < MAX_PAGES:
             asked.add(path)
             answer = await self._page(symbol, path, query if len(asked) == 1 else {})
-            trades = answer.document.get("results") or ()
-            filling.messages += [from_rest(symbol, trade) for trade in trades if isinstance(trade, dict)]
+            filling.messages += [from_rest(symbol, trade) for trade in answer.rows]
             path = following(answer)
 
     async def _page(self, symbol: str, path: str, query: dict[str, str | int]) -> Answer:
@@ -88,6 +87,10 @@ class Backfill:
                 raise KeyRefusedError(f"no trades of {symbol} over REST: {why}", "a plan that includes them")
             pause_s = answer.retry_after_s or self._pause_s
         raise UnreachableFeedError(why, "try again later")
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0
 
 
 class Filler:

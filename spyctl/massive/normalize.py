@@ -103,7 +103,7 @@ def normalize(messages: Iterable[object], market: str, ts_recv_ns: int, source: 
         kind = message.get("ev")
         try:
             if kind == "status":
-                parsed.statuses.append(Status(str(message.get("status", "")), str(message.get("message", ""))))
+                parsed.statuses.append(Status(_words(message, "status"), _words(message, "message")))
             elif kind == "T":
                 trade = _option_trade if market == OPTIONS else _stock_trade
                 parsed.events.append(trade(message, ts_recv_ns, source, parsed.notes))
@@ -113,7 +113,7 @@ def normalize(messages: Iterable[object], market: str, ts_recv_ns: int, source: 
                 parsed.rejects.append(Reject("no_ev" if kind is None else _unknown(kind), _sample(message)))
         except _RejectedError as reason:
             parsed.rejects.append(Reject(str(reason), _sample(message)))
-        except (ArithmeticError, ValueError, TypeError):  # numbers of absurd length
+        except (ArithmeticError, ValueError, TypeError, RecursionError):  # numbers of absurd length
             parsed.rejects.append(Reject("absurd", _sample(message)))
     return parsed
 
@@ -155,11 +155,11 @@ def _stock_trade(
     symbol, ts_event_ns = _symbol(message), _time(message, notes)
     price, size = _price(message, "p", above_zero=True), _trade_size(message, notes)
     exchange, seq = _optional_int(message, "x"), _optional_int(message, "q")
-    trade_id = message.get("i")
+    trade_id, reporter = _id(message, "i"), _id(message, "trfi")
     if trade_id is None:
         which = f"{ts_event_ns // _MS}.{seq}.{price}.{size}"
     else:
-        which = f"{message.get('trfi') or 0}.{trade_id}.{ts_event_ns // DAY}"
+        which = f"{reporter or 0}.{trade_id}.{ts_event_ns // DAY}"
     event = StockTrade(ts_event_ns, ts_recv_ns, source, symbol, price, size, exchange, _conditions(message), seq)
     return event, _identity(f"T.{symbol}.{exchange}.{which}")
 
@@ -262,6 +262,21 @@ def _trade_size(message: dict[str, Any], notes: list[str]) -> int:
     if shares == 0 and exact is None:
         notes.append("zero_size")
     return shares
+
+
+def _words(message: dict[str, Any], key: str) -> str:
+    value = message.get(key, "")
+    if not isinstance(value, str):
+        raise _RejectedError("bad_status")
+    return value
+
+
+def _id(message: dict[str, Any], key: str) -> str | int | None:
+    # Part of an identity, so it must be one thing: what is neither text nor number is no id.
+    value = message.get(key)
+    if value is None or isinstance(value, str) or _is_int(value):
+        return value
+    raise _RejectedError("bad_id")
 
 
 def _optional_int(message: dict[str, Any], key: str) -> int | None:

@@ -4,6 +4,7 @@ The vendor's own REST clients retry for long and hide the status code; see
 https://massive.com/docs/rest/quickstart for the paths.
 """
 
+import re
 import ssl
 from collections.abc import Iterator
 from contextlib import suppress
@@ -21,6 +22,7 @@ from spyctl.market.option_tickers import parse_option_ticker
 
 REST_URL = "https://api.massive.com"
 CONNECT_S, READ_S = 3.0, 5.0
+_SECONDS = re.compile(r"\d{1,4}", re.ASCII)
 _REASONS = {
     "NewConnectionError": "connection refused", "NameResolutionError": "no such host", "SSLError": "TLS failed",
     "ConnectTimeoutError": "no answer", "ReadTimeoutError": "no answer", "ProtocolError": "not HTTP",
@@ -39,7 +41,18 @@ class Answer:
     @property
     def message(self) -> str:
         """The server's own message about a failure."""
-        return str(self.document.get("error") or self.document.get("message") or f"HTTP {self.code}")
+        return self.text("error") or self.text("message") or f"HTTP {self.code}"
+
+    def text(self, key: str) -> str:
+        """Return what the document says under a key, empty where that is no text."""
+        value = self.document.get(key)
+        return value if isinstance(value, str) else ""
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The document's results, as far as they are objects."""
+        results = self.document.get("results")
+        return [row for row in results if isinstance(row, dict)] if isinstance(results, list) else []
 
 
 class MassiveRest:
@@ -74,7 +87,7 @@ class MassiveRest:
             response.status,
             document if isinstance(document, dict) else {},
             response.headers.get("Date"),
-            float(after) if after.isdigit() else None,
+            float(after) if _SECONDS.fullmatch(after) else None,
         )
 
     def pages(self, path: str, **query: str | int) -> Iterator[Answer]:
@@ -90,9 +103,12 @@ class MassiveRest:
 
 def following(answer: Answer) -> str | None:
     """Return the path of the next page that an answer names; its host is not followed, since the key goes along."""
-    if answer.code != 200 or not (url := answer.document.get("next_url")):
+    if answer.code != 200 or not (url := answer.text("next_url")):
         return None
-    parts = urlsplit(str(url))
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
     return f"{parts.path}?{parts.query}"
 
 
@@ -103,8 +119,8 @@ def listed_contracts(rest: MassiveRest, underlying: str, expiry: date) -> tuple[
     """
     query: dict[str, str | int] = {"underlying_ticker": underlying, "expiration_date": str(expiry), "limit": 1000}
     answers = list(rest.pages("/v3/reference/options/contracts", **query))
-    rows = (row for answer in answers for row in answer.document.get("results") or () if isinstance(row, dict))
-    return answers[-1], [str(row.get("ticker")) for row in rows]
+    tickers = (row.get("ticker") for answer in answers for row in answer.rows)
+    return answers[-1], [ticker for ticker in tickers if isinstance(ticker, str)]
 
 
 def listed_strikes(rest: MassiveRest, underlying: str, expiry: date) -> frozenset[int] | None:

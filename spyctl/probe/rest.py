@@ -52,14 +52,14 @@ async def rest_checks(request: ProbeRequest, findings: Findings) -> AsyncIterato
             yield result
         return
     yield clock
-    findings.market = str(answer.document.get("market", ""))
+    findings.market = answer.text("market")
     yield CheckResult("market", Verdict.PASS, session_text(time.time_ns(), findings.market))
     yield await _timed("stocks", rest.host, lambda: _stocks(rest, request, findings))
     yield await _timed("options", rest.host, lambda: _options(rest, request, findings))
 
 
 def _is_market_status(answer: Answer) -> bool:
-    return answer.code == 200 and "market" in answer.document
+    return answer.code == 200 and bool(answer.text("market"))
 
 
 def _key_check(request: ProbeRequest, key: str, host: str, answer: Answer, took_s: float) -> CheckResult:

@@ -1,7 +1,9 @@
 """A stored message as one line: for a person, or as JSON for a program."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 from typing import NamedTuple
 
 import orjson
@@ -13,8 +15,10 @@ from spyctl.terminal.boxes import bar_left, bar_right
 from spyctl.terminal.text import count
 from spyctl.timing.instants import MAX_INSTANT, NEW_YORK, SECOND, clock_text
 
+_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")  # what JSON in one line does not hold
 HEADING = "      seq New York     subject        event"
 _CELLS = 4
+_MOST_WORDS = 200  # of what is wrong with a message, which may quote it
 SIDES = {Aggressor.BUY: " ▲ buy", Aggressor.SELL: " ▼ sell", Aggressor.MID: ""}
 
 
@@ -76,7 +80,7 @@ def json_lines(messages: Iterable[StreamMessage]) -> bytes:
     parts: list[bytes] = []
     for seq, subject, stored_ns, payload, _ in messages:
         key = "event"
-        if payload[:1] != b"{" or payload[-1:] != b"}":
+        if payload[:1] != b"{" or payload[-1:] != b"}" or _CONTROL.search(payload):
             key, payload = "undecoded", orjson.dumps(payload.decode("utf-8", "replace"))
         parts += (f'{{"seq":{seq},"subject":"{subject}","stored_ns":{stored_ns},"{key}":'.encode(), payload, b"}\n")
     return b"".join(parts)
@@ -102,7 +106,7 @@ class TextLines:
             ns, text = event.ts_event_ns, self._text(event, short)
         except PayloadError as error:
             self.undecoded += 1
-            ns, text = message.stored_ns, f"! {error.message}"
+            ns, text = message.stored_ns, f"! {error.message[:_MOST_WORDS]}"
         return f"{message.seq:>9,} {clock_text(ns, NEW_YORK)} {short:<14} {text}"
 
     def _text(self, event: Event, subject: str) -> str:
@@ -135,7 +139,10 @@ class TextLines:
 
 
 def day_text(iso: str) -> str:
-    """Write an ISO date as ``16 Dec``."""
+    """Write an ISO date as ``16 Dec``. Raises :class:`PayloadError` for anything else."""
     months = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-    _, month, day = iso.split("-")
-    return f"{int(day)} {months[int(month) - 1]}"
+    try:
+        day = date.fromisoformat(iso)
+    except ValueError:
+        raise PayloadError(f"{iso[:40]!r} is not a date") from None
+    return f"{day.day} {months[day.month - 1]}"

@@ -11,7 +11,7 @@ from spyctl.terminal.event_lines import StreamMessage
 from spyctl.terminal.fields import Column, grid
 from spyctl.terminal.text import latency_text
 from spyctl.timing.histogram import Histogram, Percentiles
-from spyctl.timing.instants import SECOND
+from spyctl.timing.instants import SECOND, is_instant
 from spyctl.timing.notes import Note
 
 _REPLAYED_MS = 86_400_000
@@ -42,12 +42,12 @@ class StreamStats:
         tally.size += len(message.payload)
         self._first_ns = self._first_ns or message.stored_ns
         self._last_ns = max(self._last_ns, message.stored_ns)
-        try:
-            event = orjson.loads(message.payload)
-            tally.event_to_stored.add(message.stored_ns - event["ts_event_ns"])
-            tally.received_to_stored.add(message.stored_ns - event["ts_recv_ns"])
-        except (orjson.JSONDecodeError, KeyError, TypeError):
+        times = _times(message.payload)
+        if times is None:
             tally.undecoded += 1
+        else:
+            tally.event_to_stored.add(message.stored_ns - times[0])
+            tally.received_to_stored.add(message.stored_ns - times[1])
 
     def document(self) -> Mapping[str, object]:
         """Return the figures for a program; latencies in ms."""
@@ -87,6 +87,18 @@ class StreamStats:
             f"{subject.partition('market.')[2]} {tally.events:,}" for subject, tally in sorted(self.subjects.items())
         )
         return "  ".join(counts) or "nothing yet"
+
+
+def _times(payload: bytes) -> tuple[int, int] | None:
+    # When the event was and when it arrived; None where the payload does not say so in instants.
+    try:
+        event = orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(event, dict):
+        return None
+    event_ns, recv_ns = event.get("ts_event_ns"), event.get("ts_recv_ns")
+    return (event_ns, recv_ns) if is_instant(event_ns) and is_instant(recv_ns) else None
 
 
 def _latency_ms(histogram: Histogram) -> dict[str, float] | None:

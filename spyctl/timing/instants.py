@@ -7,6 +7,7 @@ every wall-clock time a user types or reads first; the zone database takes care 
 import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from typing import TypeGuard
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from spyctl.errors import TimeSyntaxError, UsageError
@@ -87,9 +88,14 @@ def parse_instant(text: str, day: date, zone: ZoneInfo = NEW_YORK) -> int:
     return checked_instant(_instant(text.strip(), day, zone), text)
 
 
+def is_instant(value: object) -> TypeGuard[int]:
+    """Tell whether a value from outside is an instant (Unix ns) of the years 1970 to 2261."""
+    return type(value) is int and 0 <= value <= MAX_INSTANT
+
+
 def checked_instant(ns: int, text: str) -> int:
     """Return an instant that was read from ``text``; raises :class:`UsageError` outside the years 1970 to 2261."""
-    if not 0 <= ns <= MAX_INSTANT:
+    if not is_instant(ns):
         raise UsageError(f"{text!r} is outside the years 1970 to 2261", "choose a time within the days of the data")
     return ns
 

@@ -37,6 +37,14 @@ async def test_a_gap_that_begins_before_the_last_one_is_filled_is_filled_too() -
     assert lines == ["backfill: 1 trade of the options gap", "backfill: 2 trades of the options gap"]
 
 
+async def test_answers_of_other_types_cost_themselves_alone() -> None:
+    rows = [TRADE, 5, TRADE | {"sip_timestamp": "x"}, TRADE | {"sequence_number": [1]}, TRADE | {"sip_timestamp": {}}]
+    answers: dict[str, Any] = {"/v3/trades/O:A": (200, {"results": rows}), "/v3/trades/O:B": (200, {"results": 7})}
+    with serving(answers) as rest:
+        filling = await Backfill(MassiveRest("k", rest.url), pause_s=0.01).trades(["O:A", "O:B"], 0, 1)
+    assert (len(filling.messages), filling.missing) == (4, {})
+
+
 async def test_a_contract_that_is_unavailable_costs_the_others_nothing() -> None:
     trades = {"results": [{"sip_timestamp": time.time_ns(), "price": 1.0, "size": 1, "exchange": 300}]}
     answers: dict[str, Any] = {"/v3/trades/O:A": (200, trades), "/v3/trades/O:B": (500, {"error": "oh"})}

@@ -43,6 +43,8 @@ def test_a_get_carries_the_key_in_a_header_and_the_query_in_the_address() -> Non
         ((500, {}), 500, "HTTP 500"),
         ((502, b"<html>"), 502, "HTTP 502"),
         ((200, b"[1]"), 200, "HTTP 200"),
+        ((400, b'{"error":' + b"[" * 900 + b"]" * 900 + b"}"), 400, "HTTP 400"),
+        ((400, {"error": {"code": 1}, "message": "no"}), 400, "no"),
     ],
 )
 def test_a_failure_keeps_its_code_and_the_servers_message(answer: Any, code: int, message: str) -> None:
@@ -78,7 +80,7 @@ def limited(request: pytest.FixtureRequest) -> Iterator[ThreadingHTTPServer]:
     thread.join()
 
 
-@pytest.mark.parametrize(("header", "seconds"), [("7", 7.0), ("Wed,21Oct", None), ("-1", None)])
+@pytest.mark.parametrize(("header", "seconds"), [("7", 7.0), ("Wed,21Oct", None), ("-1", None), ("9" * 400, None)])
 def test_a_rate_limit_says_when_to_come_back(limited: ThreadingHTTPServer, header: str, seconds: float | None) -> None:
     answer = MassiveRest("k", f"http://127.0.0.1:{limited.server_port}").get(f"/{header}")
     assert (answer.code, answer.retry_after_s) == (429, seconds)
@@ -138,9 +140,11 @@ def test_contracts_of_all_pages_are_listed_with_the_last_answer() -> None:
         ((200, {"results": [ticker(680_500), ticker(1, "SPY1"), {"ticker": "?"}]}), {680_500}),
         ((200, {"results": []}), None),
         ((200, {}), None),
+        ((200, {"results": 5, "next_url": ["x"]}), None),
+        ((200, {"results": [{"ticker": ["O:"]}], "next_url": "https://[x"}), None),
         (NO_PLAN, None),
     ],
-    ids=["adjusted ones do not count", "none", "no list", "not in the plan"],
+    ids=["adjusted ones do not count", "none", "no list", "odd types", "odd rows", "not in the plan"],
 )  # fmt: skip
 def test_listed_strikes_are_those_of_the_root_or_unknown(answer: Any, strikes: set[int] | None) -> None:
     with serving({CONTRACTS: answer}) as server:

@@ -21,6 +21,7 @@ QUOTE = {
     "ev": "Q", "sym": "SPY", "bx": 11, "bp": 680.3, "bs": 400, "ax": 12, "ap": 680.32, "as": 700, "c": 1, "t": MS,
     "q": 5141, "z": 2, "i": [604],
 }  # fmt: skip
+STATUS = {"ev": "status", "status": "success", "message": "subscribed to: T.SPY"}
 OPTION = {"ev": "T", "sym": "O:SPY251216C00680000", "x": 312, "p": 2.18, "s": 10, "c": [209], "t": MS, "q": 77}
 
 
@@ -245,13 +246,19 @@ def nearly(message: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
 
 
 @given(
-    st.lists(_json | nearly(TRADE) | nearly(QUOTE) | nearly(OPTION) | st.sampled_from([TRADE, QUOTE, OPTION])),
+    st.lists(
+        _json
+        | nearly(STATUS)
+        | nearly(TRADE)
+        | nearly(QUOTE)
+        | nearly(OPTION)
+        | st.sampled_from([TRADE, QUOTE, OPTION])
+    ),
     st.sampled_from(["stocks", "options"]),
 )
 def test_nothing_makes_it_raise_and_everything_is_accounted_for(messages: list[Any], market: str) -> None:
     result = normalize(messages, market, RECV, WS)
-    statuses = sum(isinstance(message, dict) and message.get("ev") == "status" for message in messages)
-    assert len(result.events) + len(result.rejects) + statuses == len(messages)
+    assert len(result.events) + len(result.rejects) + len(result.statuses) == len(messages)
     for event, _ in result.events:
         assert decode(subject_of(event), encode(event)) == event
 
@@ -281,6 +288,25 @@ def test_numbers_and_nestings_of_absurd_size_are_rejects() -> None:
         "no_object",
         "unknown_ev",
     ]
+
+
+@pytest.mark.parametrize(
+    ("message", "field", "reason"),
+    [
+        (STATUS, "status", "bad_status"),
+        (STATUS, "message", "bad_status"),
+        (TRADE, "i", "bad_id"),
+        (TRADE, "trfi", "bad_id"),
+    ],
+)
+@pytest.mark.parametrize("depth", [1, 500, 900])
+def test_a_text_that_is_a_nest_costs_its_message_alone(
+    message: dict[str, Any], field: str, reason: str, depth: int
+) -> None:
+    nest = b"[" * depth + b"]" * depth
+    hostile = orjson.dumps(message | {field: "NEST"}).replace(b'"NEST"', nest)
+    result = parse_frame(b"[%b,%b]" % (hostile, orjson.dumps(TRADE)), "stocks", RECV, WS)
+    assert ([reject.reason for reject in result.rejects], len(result.events)) == ([reason], 1)
 
 
 def test_rejects_carry_a_sample() -> None:

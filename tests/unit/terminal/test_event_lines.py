@@ -3,9 +3,12 @@
 import json
 from typing import Any
 
+import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from spyctl.errors import UsageError
+from spyctl.errors import PayloadError, UsageError
 from spyctl.market.events import (
     MBP10,
     Aggressor,
@@ -67,6 +70,37 @@ def test_a_payload_of_another_shape_is_shown_and_counted() -> None:
     assert lines.undecoded == 1
 
 
+_OTHERS = st.recursive(
+    st.none() | st.booleans() | st.integers(-(1 << 63), (1 << 64) - 1) | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+_EVENTS = [
+    StockQuote(NS, NS, SIM, "SPY", 680.3, 680.32, 400, 700),
+    OptionTrade(NS, NS, SIM, "SPY", "O:SPY251216C00680000", "2025-12-16", 680.0, "C", 2.18, 10),
+    MBP10(NS, NS, SIM, "ES", [BidAskLevel(6_816.5, 22, None, 0)] * 10),
+    Gap(NS, NS, SIM, "options", NS, NS + 1, "cut", "g1", 1),
+]
+
+
+@given(st.sampled_from(_EVENTS), st.data())
+def test_no_payload_of_others_makes_it_raise(event: Any, data: st.DataObject) -> None:
+    document = json.loads(encode(event))
+    document[data.draw(st.sampled_from(sorted(document)))] = data.draw(_OTHERS)
+    payload = orjson.dumps(document)
+    TextLines().line(StreamMessage(1, subject_of(event), NS, payload, 0))
+    json_lines([StreamMessage(1, subject_of(event), NS, payload, 0)])
+    EventFilter(frozenset(), "SPY", 1, 2).matches(document)
+
+
+def test_a_nest_is_named_by_its_type() -> None:
+    nest = "[" * 900 + "]" * 900
+    payload = encode(_EVENTS[0]).replace(b'"sim"', nest.encode())
+    assert "stocks.quotes.v1.source: a list is not one of" in TextLines().line(
+        StreamMessage(1, "market.stocks.quotes", NS, payload, 0)
+    )
+
+
 def test_names_for_subjects() -> None:
     assert subjects_of(["futures"]) == ["market.futures.trades", "market.futures.mbp10"]
     assert subjects_of(["gaps", "options.trades", "gaps"]) == ["market.gaps", "market.options.trades"]
@@ -84,6 +118,8 @@ def test_json_lines_hold_payloads_as_they_are() -> None:
 
 def test_a_payload_that_is_not_an_object_becomes_a_text() -> None:
     assert json.loads(json_lines([StreamMessage(1, "market.gaps", 2, b'"}\xff', 0)]))["undecoded"] == '"}\ufffd'
+    lines = json_lines([StreamMessage(1, "market.gaps", 2, b"{\x1b[2J\n}", 0)])
+    assert (lines.count(b"\n"), json.loads(lines)["undecoded"]) == (1, "{\x1b[2J\n}")
 
 
 def test_a_filter_looks_at_symbol_and_event_time_alone() -> None:
@@ -100,3 +136,6 @@ def test_a_filter_looks_at_symbol_and_event_time_alone() -> None:
 
 def test_a_day_is_written_without_its_year() -> None:
     assert day_text("2025-12-06") == "6 Dec"
+    for text in ("", "2025-13-01", "2025-12", "x-y-z"):
+        with pytest.raises(PayloadError, match="is not a date"):
+            day_text(text)

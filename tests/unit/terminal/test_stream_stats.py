@@ -41,6 +41,28 @@ def test_what_is_not_json_or_has_no_times_is_counted() -> None:
     assert made.document()["a"]["undecoded"] == 2  # type: ignore[index]
 
 
+HOSTILE = [b"[" * 2_000, b"[]", b"null", b'"x"', b"\x1b[2J", b"", b"{" * 2_000]
+TIMES = [
+    b"-1.7976931348623157e308",
+    b"1e308",
+    b"1e400",
+    b"NaN",
+    b"true",
+    b"-1",
+    b"18446744073709551615",
+    b"[" * 9,
+    b'"1"',
+]
+
+
+@pytest.mark.parametrize("payload", [*HOSTILE, *(b'{"ts_event_ns":%b,"ts_recv_ns":1}' % text for text in TIMES)])
+def test_a_hostile_payload_is_counted_and_costs_itself_alone(payload: bytes) -> None:
+    made = stats(StreamMessage(1, "a", SECOND, payload, 0), message(2 * SECOND, 2_000_000, "a"))
+    assert made.document()["a"]["undecoded"] == 1  # type: ignore[index]
+    assert made.document()["a"]["event_to_stored_ms"]["p99"] == pytest.approx(2.0, rel=0.02)  # type: ignore[index]
+    assert max(map(len, made.draw().plain.splitlines())) < 80
+
+
 def test_the_table_shows_a_row_per_subject_and_no_age_of_replayed_events() -> None:
     made = stats(message(DAY * 9, 2_000_000), message(DAY * 9, DAY * 3, "market.futures.trades"))
     head, replayed, live, foot = made.draw(100, 24).plain.splitlines()
