@@ -156,8 +156,10 @@ class NatsOptions:
             creds=self.creds,
             nkey=self.nkey,
             user=self.user,
-            password=_secret(self.password_file, "NATS_PASSWORD"),
-            token=_secret(self.token_file, "NATS_TOKEN"),
+            password=os.environ.get("NATS_PASSWORD") or None,
+            token=os.environ.get("NATS_TOKEN") or None,
+            password_file=self.password_file,
+            token_file=self.token_file,
             ca=self.tls_ca,
             cert=self.tls_cert,
             key=self.tls_key,
@@ -184,12 +186,6 @@ class NatsOptions:
         folder = self.store or default_store()
         state = EmbeddedStore(folder).state() if folder.is_dir() else None
         return (state.url if state is not None else f"nats://localhost:{self.port}",), Access()
-
-
-def _secret(path: Path | None, variable: str) -> str | None:
-    from spyctl.bus.access import read_secret
-
-    return read_secret(path) if path is not None else os.environ.get(variable) or None
 
 
 def nats_urls(text: str | None, *, on_command_line: bool) -> tuple[str, ...]:

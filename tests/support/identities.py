@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,13 +19,13 @@ def public(seed: bytes) -> str:
     return nkeys.from_seed(bytearray(seed)).public_key.decode()
 
 
-def token(issuer: bytes, subject: bytes, name: str, nats: dict[str, Any]) -> str:
-    """Write a JWT of NATS (version 2), signed by ``issuer``."""
+def token(issuer: bytes, subject: bytes, name: str, nats: dict[str, Any], **claims: Any) -> str:
+    """Write a JWT of NATS (version 2), signed by ``issuer``; ``exp`` is when it expires (Unix s)."""
 
     def part(document: dict[str, Any]) -> str:
         return base64.urlsafe_b64encode(json.dumps(document, separators=(",", ":")).encode()).rstrip(b"=").decode()
 
-    claims = {"iat": 1_700_000_000, "iss": public(issuer), "name": name, "sub": public(subject), "nats": nats}
+    claims |= {"iat": 1_700_000_000, "iss": public(issuer), "name": name, "sub": public(subject), "nats": nats}
     digest = hashlib.sha256(json.dumps(claims).encode()).digest()
     claims["jti"] = base64.b32encode(digest).rstrip(b"=").decode()
     signed = f"{part({'typ': 'JWT', 'alg': 'ed25519-nkey'})}.{part(claims)}"
@@ -34,10 +35,27 @@ def token(issuer: bytes, subject: bytes, name: str, nats: dict[str, Any]) -> str
 
 @dataclass(frozen=True)
 class Operator:
-    """``config`` is what a server needs, ``creds`` what its user has."""
+    """``config`` is what a server needs, ``creds`` what its user has, which are ``jwt`` and ``seed``.
+
+    ``user_jwt`` makes the JWT of that user anew, with further claims.
+    """
 
     config: str
-    creds: str
+    jwt: str
+    seed: str
+    user_jwt: Callable[..., str]
+
+    @property
+    def creds(self) -> str:
+        return creds(self.jwt, self.seed)
+
+
+def creds(jwt: str, seed: str) -> str:
+    """Write a credentials file."""
+    return (
+        f"-----BEGIN NATS USER JWT-----\n{jwt}\n------END NATS USER JWT------\n\n"
+        f"-----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
+    )
 
 
 def operator() -> Operator:
@@ -67,13 +85,13 @@ def operator() -> Operator:
         public(account): token(operator, account, "A", about | {"limits": limits | storage}),
     }
     top = token(operator, operator, "O", {"type": "operator", "version": 2, "system_account": public(system)})
-    mine = token(account, user, "u", {"type": "user", "version": 2, "subs": -1, "data": -1, "payload": -1})
+
+    def user_jwt(**claims: Any) -> str:
+        rights = {"type": "user", "version": 2, "subs": -1, "data": -1, "payload": -1}
+        return token(account, user, "u", rights, **claims)
+
     preload = "\n".join(f"  {name}: {jwt}" for name, jwt in accounts.items())
     config = (
         f"operator: {top}\nsystem_account: {public(system)}\nresolver: MEMORY\nresolver_preload {{\n{preload}\n}}\n"
     )
-    creds = (
-        f"-----BEGIN NATS USER JWT-----\n{mine}\n------END NATS USER JWT------\n\n"
-        f"-----BEGIN USER NKEY SEED-----\n{user.decode()}\n------END USER NKEY SEED------\n"
-    )
-    return Operator(config, creds)
+    return Operator(config, user_jwt(), user.decode(), user_jwt)

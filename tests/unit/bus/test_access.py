@@ -1,17 +1,22 @@
 """Credentials from files, contexts of the nats CLI, and what takes precedence; a secret is in no text."""
 
 import ssl
+from base64 import b64decode
 from pathlib import Path
+from typing import Any
 
+import nkeys
 import orjson
 import pytest
 import trustme
 
 from spyctl.bus.access import Access, contexts, merged, read_context, read_secret
 from spyctl.errors import IncompleteTlsError, NoDataError, UsageError
+from tests.support.identities import creds, new_seed
 
 SECRET = "s3cr3t-of-the-test"
-CREDS = "-----BEGIN NATS USER JWT-----\nx\n------END NATS USER JWT------\n"
+SEED = new_seed(nkeys.PREFIX_BYTE_USER).decode()
+CREDS = creds("j.w.t", SEED)
 
 
 @pytest.fixture
@@ -33,12 +38,36 @@ def test_nothing_given_is_no_option() -> None:
 
 
 def test_each_credential_becomes_an_option_of_the_client(tmp_path: Path) -> None:
-    creds, nkey = write(tmp_path / "c", CREDS), write(tmp_path / "n", "SUABC\n")
-    assert Access(creds=creds).options() == {"user_credentials": str(creds)}
+    nkey = write(tmp_path / "n", SEED + "\n")
     assert Access(nkey=nkey).options() == {"nkeys_seed": str(nkey)}
+    for access in (Access(creds=write(tmp_path / "c", CREDS)), Access(jwt="j.w.t", seed=SEED)):
+        options = access.options()
+        assert options["user_jwt_cb"]() == b"j.w.t"
+        assert nkeys.from_seed(bytearray(SEED.encode())).verify(b"nonce", b64decode(options["signature_cb"]("nonce")))
     assert Access(user="ann", password=SECRET).options() == {"user": "ann", "password": SECRET}
     assert Access(user="ann").options() == {"user": "ann", "password": ""}
     assert Access(token=SECRET).options() == {"token": SECRET}
+    first = Access(tls_first=True, inbox_prefix="_MINE").options()
+    assert (first["tls_handshake_first"], first["inbox_prefix"]) == (True, "_MINE")
+    assert isinstance(first["tls"], ssl.SSLContext)
+
+
+def test_files_are_read_anew_each_time(tmp_path: Path) -> None:
+    path = write(tmp_path / "s", "one\n")
+    access = Access(user="ann", password_file=path, token_file=path)
+    assert access.options() == {"user": "ann", "password": "one", "token": "one"}
+    path.write_text("two\n")
+    assert access.options() == {"user": "ann", "password": "two", "token": "two"}
+    assert set(access.secrets()) == {"two"}
+    path.unlink()
+    with pytest.raises(UsageError, match="s cannot be read"):
+        access.options()
+
+
+@pytest.mark.parametrize("text", ["", "hello", CREDS[:60], CREDS.replace(SEED, "SUABC"), CREDS.replace("SEED", "")])
+def test_a_credentials_file_that_is_not_whole_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UsageError, match="c is not a NATS credentials file"):
+        Access(creds=write(tmp_path / "c", text)).options()
 
 
 def test_files_that_are_something_else_are_refused(tmp_path: Path) -> None:
@@ -97,9 +126,32 @@ def test_a_context_that_is_unknown_bent_or_asks_nsc_is_an_error(folder: Path) ->
     write(folder / "bent.json", "{")
     write(folder / "list.json", "[]")
     write(folder / "nsc.json", '{"nsc": "nsc://O/A/u"}')
-    for name, reason in (("bent", "cannot be read"), ("list", "cannot be read"), ("nsc", "asks nsc")):
+    for name, reason in (("bent", "cannot be read"), ("list", "cannot be read"), ("nsc", "asked of nsc")):
         with pytest.raises(UsageError, match=reason):
             read_context(name)
+
+
+def test_a_context_gives_what_else_its_user_needs(folder: Path) -> None:
+    document = {"user_jwt": "j.w.t", "user_seed": SEED, "inbox_prefix": "_MINE", "tls_first": True, "description": "x"}
+    (folder / "prod.json").write_bytes(orjson.dumps(document))
+    assert read_context("prod") == ((), Access(jwt="j.w.t", seed=SEED, inbox_prefix="_MINE", tls_first=True))
+    assert SEED not in repr(read_context("prod"))
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"jetstream_domain": "hub"}, {"jetstream_api_prefix": "$JS.hub.API"}, {"socks_proxy": "socks5://h:1"},
+        {"windows_cert_store": "user"}, {"user_jwt": "j.w.t"}, {"user_seed": SEED},
+        {"user_jwt": "j", "user_seed": "SU1"},
+        {"user_jwt": 5, "user_seed": SEED}, {"inbox_prefix": "a.*"}, {"inbox_prefix": "a b"}, {"inbox_prefix": "a."},
+    ],
+)  # fmt: skip
+def test_what_a_context_sets_and_cannot_be_honoured_is_refused_by_name(folder: Path, setting: dict[str, Any]) -> None:
+    (folder / "prod.json").write_bytes(orjson.dumps({"url": "nats://a"} | setting))
+    with pytest.raises(UsageError, match=next(reversed(setting))) as error:
+        read_context("prod")
+    assert SEED not in error.value.message
 
 
 def test_what_is_given_takes_precedence_over_a_context() -> None:
