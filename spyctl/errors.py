@@ -45,7 +45,7 @@
         ├── NoJetStreamError           a server without JetStream
         │   ├── NotNatsError           what answers does not speak NATS
         │   ├── TlsError               no encrypted connection can be made
-        │   └── AccessDeniedError      the server does not accept our credentials
+        │   └── AccessDeniedError      the server refuses our credentials, or what we do
         ├── UnfitStreamError           a stream that cannot hold our events
         │   └── OverlappingStreamError another stream captures our subjects
         ├── StreamBusyError            somebody else is publishing there
@@ -358,7 +358,7 @@ class TlsError(NoJetStreamError):
 
 
 class AccessDeniedError(NoJetStreamError):
-    """The server does not accept our credentials."""
+    """The server does not accept our credentials, or does not permit what we do."""
 
 
 class UnfitStreamError(BusError):

@@ -1,21 +1,79 @@
-"""nats-py's client, strict about what a server says: nonsense is an attempt that failed, and ends nothing else."""
+"""nats-py's client, for runs that last: strict about what a server says, fresh credentials, refusals told at once.
 
-from typing import Any
+nats-py ends a connection for good where a server refuses it later on, reads passwords and certificates once, and leaves
+a request that is not permitted waiting for its timeout.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, cast
 
 import nats.errors
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 
 from spyctl.bus.answers import is_info
+from spyctl.errors import SpyctlError
+from spyctl.timing.tasks import end_task
+
+_DENIAL = re.compile(r"permissions violation for (publish|subscription) to \"([^\"]+)\"")
+_RENEWED = ("user", "password", "token", "tls")
+
+
+class DeniedError(nats.errors.Error):
+    """The server does not permit a subject: ``words`` are its own (in lower case, as nats-py hands them on)."""
+
+    def __init__(self, words: str, subject: str, *, to_publish: bool) -> None:
+        super().__init__(words)
+        self.words = words
+        self.subject = subject
+        self.to_publish = to_publish
 
 
 class StrictClient(Client):
-    """Takes no INFO whose fields are of other types; while it reconnects, too."""
+    """Takes no INFO whose fields are of other types, and goes on trying whatever a server says once it was connected.
+
+    ``access`` returns the options with which to authenticate, anew for each connection; it may raise
+    :class:`SpyctlError`.
+    """
+
+    def __init__(self, access: Callable[[], dict[str, Any]] = dict) -> None:
+        super().__init__()
+        self._access = access
+        self._asking: dict[asyncio.Future[DeniedError], str] = {}  # who waits for an answer, and from which subject
+        self._deaf: DeniedError | None = None  # why no answer can be received
+
+    async def request(self, subject: str, *arguments: Any, **options: Any) -> Msg:
+        """Ask, as nats-py's client does; raises :class:`DeniedError` at once where that is not permitted."""
+        if self._deaf is not None:
+            raise self._deaf
+        denied: asyncio.Future[DeniedError] = asyncio.get_running_loop().create_future()
+        self._asking[denied] = subject.lower()
+        answer = asyncio.ensure_future(super().request(subject, *arguments, **options))
+        try:
+            await asyncio.wait([answer, cast("asyncio.Future[Any]", denied)], return_when=asyncio.FIRST_COMPLETED)
+            if denied.done() and not answer.done():
+                raise denied.result()
+            return answer.result()
+        finally:
+            del self._asking[denied]
+            denied.cancel()
+            with suppress(nats.errors.Error, OSError):
+                await end_task(answer)
+
+    # --- what nats-py does otherwise
 
     async def _process_connect_init(self) -> None:
         try:
+            self._renew()
+            self._deaf = None
             await super()._process_connect_init()
         except (nats.errors.Error, OSError, TimeoutError):
             raise
+        except SpyctlError as error:
+            raise nats.errors.Error(error.message) from None
         except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
             raise nats.errors.ProtocolError from None
 
@@ -23,3 +81,29 @@ class StrictClient(Client):
         if not is_info(info):
             raise nats.errors.ProtocolError
         await super()._process_info(info, initial_connection)
+
+    async def _process_err(self, err_msg: str) -> None:
+        if denial := _DENIAL.search(err_msg):
+            error = DeniedError(err_msg.strip("'"), denial[2], to_publish=denial[1] == "publish")
+            self._deny(error)
+            await self._error_cb(error)
+        elif self.is_connected:
+            await self._error_cb(nats.errors.Error(f"nats: {err_msg}"))
+            await self._process_op_err(nats.errors.Error(f"nats: {err_msg}"))
+        else:
+            await super()._process_err(err_msg)
+
+    def _renew(self) -> None:
+        fresh = self._access()
+        self.options.update({key: fresh[key] for key in _RENEWED if key in fresh})
+        self._user_jwt_cb = fresh.get("user_jwt_cb", self._user_jwt_cb)
+        self._signature_cb = fresh.get("signature_cb", self._signature_cb)
+        if self._nkeys_seed is not None:
+            self._setup_nkeys_connect()
+
+    def _deny(self, error: DeniedError) -> None:
+        if not error.to_publish and error.subject.startswith(self._inbox_prefix.decode().lower()):
+            self._deaf = error
+        for waiting, subject in self._asking.items():
+            if not waiting.done() and (self._deaf is not None or (error.to_publish and subject == error.subject)):
+                waiting.set_result(error)

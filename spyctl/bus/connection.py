@@ -22,14 +22,11 @@ from nats.js.client import JetStreamContext
 
 from spyctl.bus.access import Access
 from spyctl.bus.answers import read_answer
-from spyctl.bus.client import StrictClient
+from spyctl.bus.client import DeniedError, StrictClient
+from spyctl.bus.standing import Standing, connect_error
 from spyctl.errors import (
-    AccessDeniedError,
     NoJetStreamError,
-    NoServerError,
-    NotNatsError,
     RefusedError,
-    TlsError,
     UnreachableError,
 )
 
@@ -64,10 +61,7 @@ class Connection:
         self._client = client
         self._urls = tuple(urls)
         self._write_timeout_s = write_timeout_s
-        self._on_disconnect: list[Callable[[], None]] = []
-        self._connected = asyncio.Event()
-        self._closing = False
-        self._last_error: Exception | None = None
+        self._standing = Standing(lambda: self.url)
 
     # --- what the server is
 
@@ -90,28 +84,28 @@ class Connection:
     @property
     def connected(self) -> bool:
         """Whether the connection is up at this moment."""
-        return self._connected.is_set() and bool(self._client.is_connected)
+        return self._standing.up and bool(self._client.is_connected)
+
+    @property
+    def trouble(self) -> str:
+        """Why the connection is not up, in the server's words where it has any; empty where it is up."""
+        return self._standing.trouble
 
     async def wait_connected(self, timeout_s: float) -> None:
-        """Wait until the connection is up. Raises :class:`UnreachableError` after ``timeout_s``."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._connected.wait()
-            if not self._client.is_closed:
-                return
-        except TimeoutError:
-            pass
-        if self._client.is_closed:
-            raise UnreachableError(f"{self.url} closed the connection permanently: {self._last_error}")
-        raise UnreachableError(
-            f"{self.url} went away and did not come back within {timeout_s:g} s",
-            "start it again, then run the command again",
-        )
+        """Wait until the connection is up.
+
+        Raises :class:`UnreachableError` after ``timeout_s``; :class:`AccessDeniedError`, then or at once, where the
+        server refuses us, or does not permit what we publish or subscribe.
+        """
+        await self._standing.wait(timeout_s)
 
     def on_disconnect(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Have a function called whenever the connection breaks; returns one that ends that."""
-        self._on_disconnect.append(callback)
-        return lambda: self._on_disconnect.remove(callback)
+        return self._standing.on_disconnect(callback)
+
+    def on_refusal(self, callback: Callable[[str], None]) -> None:
+        """Have a function called with a sentence whenever a server that was away is back and refuses us."""
+        self._standing.on_refusal(callback)
 
     # --- asking
 
@@ -129,11 +123,13 @@ class Connection:
         """Ask JetStream's API (``$JS.API.<subject>``) and return the reply as it is.
 
         Raises :class:`ApiError` where JetStream refuses, :class:`NoJetStreamError` where the server has none, and
-        :class:`UnreachableError` where no answer comes in time.
+        :class:`UnreachableError` where no answer comes in time, :class:`AccessDeniedError` where we may not ask.
         """
         payload = orjson.dumps(request) if request is not None else b""
         try:
             message = await self._client.request(f"$JS.API.{subject}", payload, timeout=REQUEST_TIMEOUT_S)
+        except DeniedError as denial:
+            raise self._standing.refusal(denial) from None
         except nats.errors.NoRespondersError:
             raise NoJetStreamError(
                 f"the NATS server at {self.url} runs without JetStream", "start it with: nats-server -js"
@@ -161,13 +157,14 @@ class Connection:
     async def subscribe(self, subject: str, handler: Callable[[Msg], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
         """Call ``handler`` with each message on a subject; returns a function that ends that, and never raises.
 
-        Raises :class:`UnreachableError`.
+        Raises :class:`UnreachableError`, :class:`AccessDeniedError`.
         """
         try:
-            subscription = await self._client.subscribe(
-                subject, cb=handler, pending_msgs_limit=0, pending_bytes_limit=0
-            )
-            await self._client.flush()
+            with self._standing.subscribing(subject):
+                subscription = await self._client.subscribe(
+                    subject, cb=handler, pending_msgs_limit=0, pending_bytes_limit=0
+                )
+                await self._client.flush()
         except (nats.errors.Error, OSError) as error:
             raise UnreachableError(f"{self.url} does not take a subscription: {error}") from None
 
@@ -207,29 +204,11 @@ class Connection:
 
     async def close(self) -> None:
         """Close the connection; never raises."""
-        self._closing = True
+        self._standing.closing = True
         try:
             await self._client.close()
         except Exception:  # whatever a dying connection raises, it is gone
             logging.getLogger(__name__).debug("closing failed", exc_info=True)
-
-    # --- nats-py's callbacks
-
-    async def _disconnected(self) -> None:
-        self._connected.clear()
-        if not self._closing:
-            for callback in self._on_disconnect:
-                callback()
-
-    async def _reconnected(self) -> None:
-        self._connected.set()
-
-    async def _closed(self) -> None:
-        self._connected.set()  # whoever waits learns at once that waiting is pointless
-
-    async def _failed(self, error: Exception) -> None:
-        self._last_error = error
-        logging.getLogger(__name__).debug("nats: %s", error)
 
 
 async def connect(
@@ -250,34 +229,36 @@ async def connect(
     # A library that logs tracebacks of its own would break the promise of one clear sentence.
     logging.getLogger(_QUIET_LOGGER).addHandler(logging.NullHandler())
     logging.getLogger(_QUIET_LOGGER).propagate = False
-    client = StrictClient()
-    options = access.options() if access is not None else {}
+    access = access or Access()
+    client = StrictClient(access.options)
+    options = access.options()
     if any(url.startswith("tls://") for url in urls):
         options.setdefault("tls", ssl.create_default_context())
     connection = Connection(client, urls, write_timeout_s=write_timeout_s)
+    standing = connection._standing
     shown = ", ".join(map(masked, urls))
     try:
         async with asyncio.timeout(timeout_s * len(urls) + 1):
             await client.connect(
                 list(urls),
                 name="spyctl",
-                error_cb=connection._failed,
-                disconnected_cb=connection._disconnected,
-                reconnected_cb=connection._reconnected,
+                error_cb=standing.failed,
+                disconnected_cb=standing.disconnected,
+                reconnected_cb=standing.reconnected,
                 connect_timeout=timeout_s,  # type: ignore[arg-type]
                 reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type]
-                closed_cb=connection._closed,
+                closed_cb=standing.closed,
                 max_reconnect_attempts=1,
                 ping_interval=5,
                 max_outstanding_pings=2,
                 **options,
             )
     except (nats.errors.Error, OSError, TimeoutError, ValueError) as error:
-        failure: BaseException = connection._last_error or error
+        failure: BaseException = standing.last_error or error
         if isinstance(failure, ConnectionResetError) and client._server_info.get("auth_required"):
             failure = nats.errors.AuthorizationError()  # the server hung up before its reason was read
         await connection.close()
-        raise _connect_error(failure, shown) from None
+        raise connect_error(failure, shown) from None
     if "tls" in options and not {"tls_required", "tls_available"} & {k for k, on in client._server_info.items() if on}:
         await connection.close()
         raise NoJetStreamError(f"the server at {shown} does not speak TLS", "nats://…, if clear text is what you want")
@@ -288,23 +269,5 @@ async def connect(
             "raise max_payload in its configuration",
         )
     client.options["max_reconnect_attempts"] = -1  # only the first attempt may fail
-    connection._connected.set()
+    await standing.reconnected()
     return connection
-
-
-def _connect_error(error: BaseException, shown: str) -> Exception:
-    text = str(error).lower()
-    if isinstance(error, ssl.SSLError):
-        why = getattr(error, "verify_message", "") or error.reason or error
-        return TlsError(f"TLS with {shown} failed: {why}")
-    if isinstance(error, nats.errors.AuthorizationError) or "authorization" in text:
-        return AccessDeniedError(f"{shown} refuses us: authorization violation")
-    if isinstance(error, ConnectionRefusedError | nats.errors.NoServersError) or "refused" in text:
-        return NoServerError(f"no NATS server answers on {shown}")
-    silent = TimeoutError | nats.errors.TimeoutError | nats.errors.ProtocolError | ValueError
-    if isinstance(error, silent) or "info message" in text:
-        return NotNatsError(f"what answers on {shown} does not speak NATS")
-    return UnreachableError(
-        f"cannot connect to {shown}: {getattr(error, 'strerror', None) or error or type(error).__name__}",
-        "check the address, or start the server",
-    )

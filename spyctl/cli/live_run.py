@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from spyctl.bus.acks.base import Patience
 from spyctl.bus.acks.mode import AckMode
+from spyctl.bus.connection import Connection
 from spyctl.bus.consumers import Consumers
 from spyctl.bus.publishing import Publishing, RunRequest, publishing
 from spyctl.bus.runs import RunState
@@ -21,7 +22,7 @@ from spyctl.cli.framework.ack_watch import AckWatch
 from spyctl.cli.framework.remedies import remedy_for
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.framework.signals import Interruption
-from spyctl.cli.framework.watch import watched
+from spyctl.cli.framework.watch import away, watched
 from spyctl.cli.replay_run import show_server
 from spyctl.cli.summary import print_live_summary
 from spyctl.errors import SpyctlError
@@ -209,7 +210,7 @@ async def _play(
     acks = AckWatch(ledger.delivery, lambda: True, reporter)  # a connection that breaks is told as a gap
     scene = LiveScene(request.title, where)
     view = LiveView(session, scene, stream, lambda: consumers.now, lambda: acks.waiting_ns)
-    figures = partial(_figures, session, policies, consumers, stream)
+    figures = partial(_figures, session, policies, consumers, stream, run.connection)
     failure: SpyctlError | None = None
     try:
         async with watched(reporter, view.draw, view.line, acks, consumers, request.metrics, figures):
@@ -238,12 +239,14 @@ def _show_plan(request: LiveRequest, reporter: Reporter, window: StrikeWindow) -
     reporter.line()
 
 
-def _figures(session: LiveSession, policies: Sequence[FeedPolicy], consumers: Consumers, stream: str) -> "Figures":
+def _figures(
+    session: LiveSession, policies: Sequence[FeedPolicy], consumers: Consumers, stream: str, connection: Connection
+) -> "Figures":
     from spyctl.cli.framework.metrics import Figures
 
     up = {policy.feed.name: policy.feed.state is FeedState.UP for policy in policies}
     down = [name for name, is_up in up.items() if not is_up]
-    waiting = "NATS" if not session.connected else f"the {' and '.join(down)} feed" if down else ""
+    waiting = away(connection) or (f"the {' and '.join(down)} feed" if down else "")
     gauges = {f"feed_up_{name}": float(is_up) for name, is_up in up.items()}
     gauges |= {"queued": session.ledger.queued, "open_gaps": len(session.gaps.open_now)}
     spot = session.window.spot

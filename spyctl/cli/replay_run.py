@@ -20,7 +20,7 @@ from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.framework.signals import Interruption
 from spyctl.cli.framework.stdout_sink import StdoutSink
 from spyctl.cli.framework.streams import drop
-from spyctl.cli.framework.watch import watched
+from spyctl.cli.framework.watch import away, watched
 from spyctl.cli.replay_options import SinkKind
 from spyctl.cli.replay_plan import Request
 from spyctl.cli.summary import print_summary
@@ -128,7 +128,8 @@ def _content_options(request: Request, plan: Plan) -> dict[str, Any]:
 
 
 def show_server(reporter: Reporter, reached: Reached, target: Target) -> None:
-    """Show which server is used and, for the embedded one, why."""
+    """Show which server is used and, for the embedded one, why; later on, that it refuses us."""
+    reached.connection.on_refusal(reporter.warn)
     version = reached.connection.server_version
     embedded = reached.embedded
     if embedded is None or embedded.state is None:
@@ -217,7 +218,7 @@ async def _shown(
     )
     # Events that scroll by on the same terminal leave no place for a display.
     draw = view.draw if request.sink is not SinkKind.STDOUT or not sys.stdout.isatty() else None
-    figures = partial(_figures, replay, consumers, stream)
+    figures = partial(_figures, replay, consumers, stream, destination.run)
     notes = asyncio.create_task(_tell_rolls(replay, reporter))
     try:
         async with watched(reporter, draw, view.line, acks, consumers, request.metrics, figures):
@@ -244,7 +245,9 @@ async def _until_played(
     return None
 
 
-def _figures(replay: Replay, consumers: Consumers | None, stream: str | None) -> "Figures":
+def _figures(
+    replay: Replay, consumers: Consumers | None, stream: str | None, run: Publishing | None = None
+) -> "Figures":
     from spyctl.cli.framework.metrics import Figures
 
     pace = replay.pace
@@ -257,7 +260,7 @@ def _figures(replay: Replay, consumers: Consumers | None, stream: str | None) ->
         gauges["speed_achieved"] = achieved
     if pace.last_ns is not None:
         gauges["event_time_seconds"] = pace.last_ns / SECOND
-    waiting = "the first event" if pace.last_ns is None else ""
+    waiting = "the first event" if pace.last_ns is None else away(run.connection) if run is not None else ""
     summary = summary_of(replay, stream)
     return Figures(summary.document(), waiting, consumers.now if consumers is not None else (), gauges)
 

@@ -133,3 +133,23 @@ def test_a_context_of_the_nats_cli(cli: Cli, serve: Callable[[str], NatsServer],
 def test_of_several_servers_one_that_answers_is_enough(cli: Cli, serve: Callable[[str], NatsServer]) -> None:
     server = serve("")
     replay(cli, f"nats://127.0.0.1:{unused_port()},{server.url}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "denied", "words"),
+    [
+        (["replay", "--speed", "max"], "market.>", 'publish to "market.futures.'),
+        (["replay", "--speed", "max", "--ack", "message"], "market.>", 'publish to "market.futures.'),
+        (["live", "--sim"], "market.>", 'publish to "market.stocks.'),
+        (["replay"], "$KV.>", 'publish to "$kv.spyctl.'),
+        (["replay"], "$JS.API.STREAM.CREATE.>", 'publish to "$js.api.stream.create.market_data"'),
+    ],
+)
+def test_what_is_not_permitted_ends_the_run_at_once_in_the_servers_words(
+    cli: Cli, serve: Callable[[str], NatsServer], arguments: list[str], denied: str, words: str
+) -> None:
+    rights = f'permissions: {{ publish: {{ deny: "{denied}" }} }}'
+    url = serve(f'authorization {{ users: [ {{ user: ann, password: "{SECRET}", {rights} }} ] }}').url
+    result = cli(*arguments, "--nats-url", url, NATS_USER="ann", NATS_PASSWORD=SECRET)
+    assert result.returncode == 5, result.stderr
+    assert f"permissions violation for {words}" in result.stderr

@@ -39,6 +39,7 @@ from spyctl.massive.simulator import Peer, Script, Simulator
 from spyctl.timing.instants import HOUR, SECOND
 from spyctl.timing.notes import Note
 from tests.support.clock import WALL_NS
+from tests.support.connection import ScriptedConnection
 from tests.support.live import StillFeed, still_session
 from tests.support.servers import NatsServer
 from tests.support.waiting import eventually
@@ -196,7 +197,7 @@ def test_the_live_side_is_not_ready_before_its_feeds_are_up() -> None:
     feeds = [StillFeed(name=name, state=FeedState.CONNECTING) for name in ("stocks", "options")]
     policies = equity_policies(feeds[0], feeds[1], session.window)
     for waiting_for in ("the stocks and options feed", "the options feed", ""):
-        figures = _figures(session, policies, NOBODY, "MARKET_DATA")
+        figures = _figures(session, policies, NOBODY, "MARKET_DATA", ScriptedConnection().as_connection())
         assert figures.waiting_for == waiting_for
         next((feed for feed in feeds if feed.state is not FeedState.UP), feeds[0]).state = FeedState.UP
     assert figures.gauges == {"feed_up_stocks": 1.0, "feed_up_options": 1.0, "queued": 0, "open_gaps": 0}

@@ -235,7 +235,7 @@ def test_the_embedded_server_is_shown_with_the_reason_for_it(
 ) -> None:
     state = SimpleNamespace(port=4222, store="/store")
     reached = SimpleNamespace(
-        connection=SimpleNamespace(server_version="2.14.1"),
+        connection=SimpleNamespace(server_version="2.14.1", on_refusal=lambda _: None),
         embedded=SimpleNamespace(state=state, started=started),
         why="none named, none on localhost:4222",
     )

@@ -47,6 +47,7 @@ class ScriptedConnection:
     respond: Callable[[Published], Iterable[Any]] = lambda _: ()
     version: tuple[int, int] = (2, 14)
     connected: bool = True
+    trouble: str = ""
     url: str = "nats://scripted:4222"
     asked: list[tuple[str, Any]] = field(default_factory=list)
     written: list[Published] = field(default_factory=list)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
+from spyctl.bus.connection import Connection
 from spyctl.bus.consumers import Consumers
 from spyctl.cli.framework.ack_watch import AckWatch
 from spyctl.cli.framework.reporter import Reporter
@@ -13,6 +14,13 @@ from spyctl.timing.tasks import end_task
 
 if TYPE_CHECKING:
     from spyctl.cli.framework.metrics import Figures
+
+
+def away(connection: Connection) -> str:
+    """Say that the server is waited for, and why, where it is known; empty where it is there."""
+    if connection.connected:
+        return ""
+    return f"NATS ({connection.trouble})" if connection.trouble else "NATS"
 
 
 @asynccontextmanager

@@ -9,8 +9,9 @@ import pytest
 
 from spyctl.cli.framework.metrics import Figures
 from spyctl.cli.framework.reporter import Reporter
-from spyctl.cli.framework.watch import watched
+from spyctl.cli.framework.watch import away, watched
 from spyctl.errors import ListenError
+from tests.support.connection import ScriptedConnection
 from tests.support.waiting import eventually
 
 SUMMARY = {"by_subject": {}, "published": 3, "acked": 2}
@@ -32,6 +33,15 @@ class Polling:
 
 def figures() -> Figures:
     return Figures(SUMMARY, "")
+
+
+def test_a_server_that_is_away_is_waited_for_with_its_reason() -> None:
+    connection = ScriptedConnection()
+    assert away(connection.as_connection()) == ""
+    connection.connected = False
+    assert away(connection.as_connection()) == "NATS"
+    connection.trouble = "nats://a refuses us"
+    assert away(connection.as_connection()) == "NATS (nats://a refuses us)"
 
 
 async def test_server_and_consumers_are_watched_during_the_run_alone() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import trustme
 
-from spyctl.bus.access import read_context
+from spyctl.bus.access import Access, read_context
 from spyctl.bus.connection import Connection, connect
 from spyctl.errors import AccessDeniedError
 from tests.support.identities import operator
@@ -65,3 +65,7 @@ async def test_answers_where_they_may_be_received(enter: Enter) -> None:
     assert await connection.jetstream_info()
     assert connection.inbox().startswith("_MINE.")
     await connection.close()
+    other = await connect([connection.url], access=Access(user="ann", password="pw"))
+    with pytest.raises(AccessDeniedError, match=r'permissions violation for subscription to "_inbox\..*"'):
+        await other.jetstream_info()
+    await other.close()
