@@ -125,9 +125,16 @@ class Connection:
         Raises :class:`ApiError` where JetStream refuses, :class:`NoJetStreamError` where the server has none, and
         :class:`UnreachableError` where no answer comes in time, :class:`AccessDeniedError` where we may not ask.
         """
+        reply = await self.ask(f"$JS.API.{subject}", request)
+        if error := reply.get("error"):
+            raise ApiError(error.get("code") or 0, error.get("err_code") or 0, error.get("description") or "")
+        return reply
+
+    async def ask(self, subject: str, request: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Ask on any subject and return the answer as it is; raises what :meth:`api` does, but no refusal."""
         payload = orjson.dumps(request) if request is not None else b""
         try:
-            message = await self._client.request(f"$JS.API.{subject}", payload, timeout=REQUEST_TIMEOUT_S)
+            message = await self._client.request(subject, payload, timeout=REQUEST_TIMEOUT_S)
         except DeniedError as denial:
             raise self._standing.refusal(denial) from None
         except nats.errors.NoRespondersError:
@@ -140,15 +147,12 @@ class Connection:
                 "spyctl server status, or look at the server's log",
             ) from None
         try:
-            reply = read_answer(subject, message.data)
+            return read_answer(subject.removeprefix("$JS.API."), message.data)
         except ValueError:
             raise NoJetStreamError(
                 f"JetStream at {self.url} answers {subject} with something that makes no sense",
                 "look at what answers there, and at the server's log",
             ) from None
-        if error := reply.get("error"):
-            raise ApiError(error.get("code") or 0, error.get("err_code") or 0, error.get("description") or "")
-        return reply
 
     def jetstream(self) -> JetStreamContext:
         """Return nats-py's JetStream client over this connection, for the KV bucket and for readers."""

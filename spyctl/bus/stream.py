@@ -28,6 +28,7 @@ MAX_AGE_NS = DAY
 DUPLICATE_WINDOW_NS = 2 * MINUTE
 BUSY_NS = 60 * SECOND
 STABLE_S = 0.5
+LARGEST_MESSAGE = 2_048  # bytes of an event with its headers: ten levels of a book take 1.5 kB
 _NOT_FOUND = 10059
 _NO_MESSAGE = 10037
 _OVERLAP = 10065
@@ -118,7 +119,7 @@ async def ensure_stream(connection: Connection, prefix: str = "") -> Stream:
 def misfits(config: dict[str, Any], subjects: list[str]) -> list[str]:
     """Say in which ways a stream's configuration cannot hold our events; nothing where it can."""
     problems = []
-    missing = [subject for subject in subjects if not _captured(subject, config.get("subjects") or [])]
+    missing = [subject for subject in subjects if not captures(config.get("subjects") or [], subject)]
     if config.get("mirror"):
         problems.append("is a mirror; spyctl needs a stream it can publish to")
     if missing and not config.get("mirror"):
@@ -135,10 +136,13 @@ def misfits(config: dict[str, Any], subjects: list[str]) -> list[str]:
         problems.append("is sealed; nothing can be added")
     if config.get("max_msgs_per_subject", -1) > 0:
         problems.append(f"keeps only {config['max_msgs_per_subject']:,} messages a subject; spyctl needs no such limit")
+    if 0 < config.get("max_msg_size", -1) < LARGEST_MESSAGE:
+        problems.append(f"takes messages of {config['max_msg_size']:,} bytes at most; spyctl needs {LARGEST_MESSAGE:,}")
     return problems
 
 
-def _captured(subject: str, patterns: list[str]) -> bool:
+def captures(patterns: Sequence[str], subject: str) -> bool:
+    """Tell whether one of some patterns covers a subject, or another pattern."""
     return any(_covers(pattern.split("."), subject.split(".")) for pattern in patterns)
 
 
@@ -161,19 +165,27 @@ def _limits(config: dict[str, Any]) -> list[str]:
     return limits
 
 
+async def overlap(connection: Connection, subjects: Sequence[str]) -> OverlappingStreamError | None:
+    """Return the error of making a stream of some subjects where others capture them; ``None`` where none does."""
+    others: list[str] = []
+    for subject in subjects:
+        reply = await connection.api("STREAM.NAMES", {"subject": subject})
+        others += [other for other in reply.get("streams") or [] if other not in others]
+    if not others:
+        return None
+    return OverlappingStreamError(
+        f"stream {', '.join(others)} at {connection.url} already captures {' and '.join(subjects)}"
+    )
+
+
 async def _create(connection: Connection, wanted: dict[str, Any]) -> dict[str, Any]:
     name = wanted["name"]
     try:
         return await connection.api(f"STREAM.CREATE.{name}", wanted)
     except ApiError as error:
         if error.err_code == _OVERLAP:
-            others = []
-            for subject in wanted["subjects"]:
-                reply = await connection.api("STREAM.NAMES", {"subject": subject})
-                others += [other for other in reply.get("streams") or [] if other not in others]
-            raise OverlappingStreamError(
-                f"stream {', '.join(others)} at {connection.url} already captures {' and '.join(wanted['subjects'])}"
-            ) from None
+            others = await overlap(connection, wanted["subjects"])
+            raise others or _unfit(connection, name, f"cannot be made: {error}") from None
         if error.err_code in NO_SPACE:
             raise NoSpaceError(f"{connection.url} has no room for stream {name}: {error.description}") from None
         raise _unfit(connection, name, f"cannot be made: {error}") from None

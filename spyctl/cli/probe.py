@@ -39,6 +39,8 @@ _ADVICE = {
     Advice.NAME_SERVER: "name one with --nats-url or NATS_URL for live, or give it --embedded",
     Advice.START_SERVER: "start it, or leave out {named_by} to use the embedded server",
     Advice.OTHER_STREAM: "another server, or nats stream rm {stream}",
+    Advice.RAISE_LIMITS: "raise the account's limits on the server, or another account",
+    Advice.TRY_A_RUN: "a rehearsal: spyctl live --sim --prefix TEST --for 5s",
     Advice.LIST_FILES: "spyctl discover lists them",
 }
 _GLYPHS = {

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spyctl.bus.account import Account
 from spyctl.bus.consumers import Consumers
 from spyctl.bus.in_flight import Sink
 from spyctl.bus.publishing import Publishing, RunRequest, publishing
@@ -151,11 +152,10 @@ async def _check_space(plan: Plan, request: Request, reached: Reached) -> None:
         free = reached.embedded.store.free_bytes()
         place = "the embedded server's store"
     else:
-        info = await reached.connection.jetstream_info()
-        limit = info.get("limits", {}).get("max_storage", -1)
-        if limit < 0:
+        account = Account.of(await reached.connection.jetstream_info())
+        if account.free is None:
             return
-        free, place = max(0, limit - info.get("storage", 0)), f"JetStream at {reached.connection.url}"
+        free, place = account.free, f"JetStream at {reached.connection.url}"
     if not plan.fits(free):
         about = "about" if plan.volume.known else "up to"
         raise NoSpaceError(

@@ -35,6 +35,8 @@ class Advice(Enum):
     NAME_SERVER = auto()
     START_SERVER = auto()
     OTHER_STREAM = auto()
+    RAISE_LIMITS = auto()
+    TRY_A_RUN = auto()
     LIST_FILES = auto()
 
 

@@ -58,7 +58,8 @@ def creds(jwt: str, seed: str) -> str:
     )
 
 
-def operator() -> Operator:
+def operator(**jetstream: Any) -> Operator:
+    """Make an operator, an account and a user; ``jetstream`` replaces the account's limits, which are none."""
     operator, system, account, user = (
         new_seed(kind)
         for kind in (
@@ -78,7 +79,7 @@ def operator() -> Operator:
         "conn": -1,
         "leaf": -1,
     }
-    storage = {"mem_storage": -1, "disk_storage": -1, "streams": -1, "consumer": -1}
+    storage = jetstream or {"mem_storage": -1, "disk_storage": -1, "streams": -1, "consumer": -1}
     about = {"type": "account", "version": 2}
     accounts = {
         public(system): token(operator, system, "SYS", about | {"limits": limits}),

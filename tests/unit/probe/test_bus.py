@@ -10,7 +10,7 @@ from spyctl.bus.connection import ApiError
 from spyctl.bus.embedded import Store
 from spyctl.bus.stream import desired_config
 from spyctl.bus.target import Target
-from spyctl.errors import ExitCode
+from spyctl.errors import ExitCode, UnfitStreamError
 from spyctl.probe.bus import _stream_check, bus_checks
 from spyctl.probe.request import Findings
 from spyctl.probe.result import Advice, CheckResult, Verdict
@@ -19,12 +19,17 @@ from tests.support.servers import unused_port
 
 
 class Connection:
-    """Answers one request."""
+    """Answers one request; of rights it knows nothing."""
 
     def __init__(self, answer: dict[str, Any] | ApiError) -> None:
         self.answer = answer
 
-    async def api(self, subject: str) -> dict[str, Any]:
+    async def ask(self, subject: str) -> dict[str, Any]:
+        return {}
+
+    async def api(self, subject: str, request: object = None) -> dict[str, Any]:
+        if subject == "STREAM.NAMES":
+            return {"streams": None}
         assert subject == "STREAM.INFO.MARKET_DATA"
         if isinstance(self.answer, ApiError):
             raise self.answer
@@ -48,9 +53,11 @@ async def test_a_stream_that_does_not_fit_is_exit_5() -> None:
 
 
 async def test_no_stream_is_no_problem_and_one_that_cannot_be_read_is() -> None:
-    for code, verdict in ((404, Verdict.PASS), (503, Verdict.FAIL)):
-        connection: Any = Connection(ApiError(code, 0, "not now"))
-        assert (await _stream_check(connection, "")).verdict is verdict
+    connection: Any = Connection(ApiError(404, 0, "not there"))
+    assert (await _stream_check(connection, "")).verdict is Verdict.PASS
+    connection = Connection(ApiError(503, 0, "not now"))
+    with pytest.raises(UnfitStreamError, match="MARKET_DATA cannot be read: not now"):
+        await _stream_check(connection, "")
 
 
 @pytest.mark.parametrize(("embedded", "advice"), [(True, None), (False, Advice.NAME_SERVER)])
