@@ -10,6 +10,7 @@ from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.framework.streams import drop
 from spyctl.errors import ExitCode
 from spyctl.summary import StopReason
+from spyctl.terminal.text import count
 
 _SIGNALS = {
     signal.SIGINT: (StopReason.CTRL_C, ExitCode.INTERRUPTED),
@@ -53,14 +54,15 @@ class Interruption:
         self.code = code
         if self._receiver is not None:
             self._receiver(reason)
-            self._reporter.line(f"\nstopping: {self._missing():,} acks to come ({reason} again leaves at once)")
+            waiting = count("acks", self._missing())
+            self._reporter.line(f"\nstopping: {waiting} to come ({reason} again leaves at once)")
         elif self._task is not None:
             self._task.cancel()
 
     def _leave_at_once(self, code: ExitCode) -> None:
         self._reporter.release()
         if missing := self._missing():
-            self._reporter.warn(f"left at once: {missing:,} acks had not come")
+            self._reporter.warn(f"left at once: {count('acks', missing)} had not come")
         else:
             self._reporter.line("left at once: nothing was in flight")
         os._exit(code)

@@ -60,7 +60,7 @@ def test_a_hostile_payload_is_counted_and_costs_itself_alone(payload: bytes) -> 
     made = stats(StreamMessage(1, "a", SECOND, payload, 0), message(2 * SECOND, 2_000_000, "a"))
     assert made.document()["a"]["undecoded"] == 1  # type: ignore[index]
     assert made.document()["a"]["event_to_stored_ms"]["p99"] == pytest.approx(2.0, rel=0.02)  # type: ignore[index]
-    assert max(map(len, made.draw().plain.splitlines())) < 80
+    assert max(map(len, made.draw(79, 24).plain.splitlines())) < 80
 
 
 def test_the_table_shows_a_row_per_subject_and_no_age_of_replayed_events() -> None:
