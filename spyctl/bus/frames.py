@@ -24,10 +24,20 @@ def pub_frames(batch: EncodedBatch, subjects: Sequence[str], reply: str, first: 
     return _framed(byte_rows(rows), batch)
 
 
-def hpub_frames(batch: EncodedBatch, subjects: Sequence[str], reply: str, first: int, message_id: str) -> bytearray:
+def hpub_frame(batch: EncodedBatch, subjects: Sequence[str], reply: str, lines: bytes) -> bytes:
+    """Frame the one event of a batch as ``HPUB <subject> <reply>``, with the ``lines`` of a header."""
+    payload, header = bytes(batch.lines())[:-1], b"NATS/1.0\r\n" + lines + _CRLF
+    head = f"HPUB {subjects[batch.ranks[0]]} {reply} {len(header)} {len(header) + len(payload)}\r\n"
+    return b"".join((head.encode(), header, payload, _CRLF))
+
+
+def hpub_frames(
+    batch: EncodedBatch, subjects: Sequence[str], reply: str, first: int, message_id: str, *, more: bytes = b""
+) -> bytearray:
     """Frame events as ``HPUB <subject> <reply><first, …>`` with the header ``Nats-Msg-Id``.
 
-    That is the event's own id where the batch brings ids, else ``<message_id><first, …>``.
+    That is the event's own id where the batch brings ids, else ``<message_id><first, …>``. ``more`` are further lines
+    of the header.
     """
     numbers = _numbers(batch, first)
     if batch.ids is None:
@@ -36,7 +46,7 @@ def hpub_frames(batch: EncodedBatch, subjects: Sequence[str], reply: str, first:
     else:
         prefix, id_slots = b"", [("id", f"S{batch.ids.shape[1]}")]
         id_lengths = (batch.ids != 0).sum(axis=1)
-    before, behind = b"NATS/1.0\r\nNats-Msg-Id: " + prefix, b"\r\n\r\n"
+    before, behind = b"NATS/1.0\r\n" + more + b"Nats-Msg-Id: " + prefix, b"\r\n\r\n"
     parts: list[Part] = [
         b" " + reply.encode(),
         *int_slots("number", wide=True),

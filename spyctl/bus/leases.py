@@ -1,21 +1,22 @@
 """Leases: which run publishes to a subject, kept as entries of the KV bucket ``SPYCTL``.
 
 At most one run holds the lease on a subject, and it renews it every second. A lease that was not renewed for 10 s is
-void, and on the same machine a dead process voids its own at once. Every change states the revision that it
-replaces, so of two runs that reach for a lease at the same time the bucket lets one through.
+void, and where its process can be seen to be dead, at once. No two clocks are compared: on one machine the age of a
+lease is read from the clock that both share; elsewhere, whoever wants it watches for 10 s whether it is renewed. Every
+change states the revision that it replaces, so of two runs that reach for a lease at the same time the bucket lets one
+through.
+
+Its holder is *in doubt* after it was stopped for half of that time (a suspended machine, ``SIGSTOP``) or its connection
+broke: then it publishes nothing before a renewal has proved that the lease is still its own.
 
 :data:`TRANSITIONS` is the whole life of a lease, as one run sees it: it takes what is free or void, is refused what
 another one holds (unless forced), renews, and either returns the lease or learns that it was overtaken. A run that was
 overtaken has lost its lease permanently: it stops publishing and never writes it again.
 """
 
-import os
-import platform
-import time
 from contextlib import suppress
 from dataclasses import astuple, dataclass, replace
 from enum import StrEnum
-from pathlib import Path
 from typing import Self
 
 import nats.errors
@@ -23,10 +24,13 @@ import nats.js.errors
 import orjson
 from nats.js.kv import KeyValue
 
+from spyctl.bus.machine import Place, here, is_dead
 from spyctl.errors import LeaseHeldError, LeaseLostError, StreamBusyError
-from spyctl.timing.instants import SECOND, duration_text
+from spyctl.timing.clock import Clock, SystemClock
+from spyctl.timing.instants import MS, SECOND, duration_text
 
 LEASE_NS = 10 * SECOND
+_LOOK_NS = 250 * MS
 _ATTEMPTS = 10
 
 
@@ -67,9 +71,10 @@ TRANSITIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A lease as the bucket holds it; ``renewed_ns`` (Unix ns) is 0 once it was returned.
+    """A lease as the bucket holds it; ``renewed_ns`` (Unix ns, to be shown) is 0 once it was returned.
 
-    ``token`` tells the processes apart that go on with one run, one after the other.
+    ``token`` tells the processes apart that go on with one run, one after the other. ``boot`` and ``pids`` say with
+    ``host`` where the process runs, ``ticked_ns`` is the monotonic time there when it was renewed.
     """
 
     token: str
@@ -78,10 +83,13 @@ class Lease:
     pid: int
     started_ns: int
     renewed_ns: int
+    boot: str = ""
+    pids: str = ""
+    ticked_ns: int = 0
 
     @classmethod
     def from_json(cls, payload: bytes) -> Self:
-        """Read a lease as the bucket holds it; one of an older version has no token.
+        """Read a lease as the bucket holds it; one of an older version has no token and no place.
 
         Raises :class:`TypeError` or :class:`ValueError` for anything else.
         """
@@ -90,79 +98,124 @@ class Lease:
             raise TypeError("a field is of another type")
         return lease
 
+    @property
+    def place(self) -> Place:
+        """Where its process runs."""
+        return Place(self.host, self.boot, self.pids)
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether its process certainly lives no more."""
+        return here().sees(self.place) and is_dead(self.pid)
+
+
+_KINDS = (str, str, str, int, int, int, str, str, int)  # of the fields of a lease, in their order
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the bucket holds for a subject: the lease (``None``: nothing, or what is none), and the revision.
+
+    ``alive`` says that its run still publishes, as far as can be told.
+    """
+
+    lease: Lease | None
+    revision: int
+    alive: bool = False
+
     def state(self, token: str) -> LeaseState:
-        """Return what this lease is to the holder of a token at this moment."""
-        if not self.renewed_ns:
+        """Return what this lease is to the holder of a token."""
+        if self.lease is None or not self.lease.renewed_ns:
             return LeaseState.FREE
-        if self.token == token:
+        if self.lease.token == token:
             return LeaseState.OURS
         return LeaseState.HELD if self.alive else TRANSITIONS[LeaseState.HELD, LeaseEvent.EXPIRE]
 
-    @property
-    def alive(self) -> bool:
-        """Whether its run still publishes, as far as can be told."""
-        if time.time_ns() - self.renewed_ns > LEASE_NS:
-            return False
-        if self.host != platform.node():
-            return True
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            pass
-        return not _is_zombie(self.pid)
-
-
-_KINDS = (str, str, str, int, int, int)  # of the fields of a lease, in their order
-
 
 class Leases:
-    """The leases that one run holds; ``lease`` says who it is."""
+    """The leases that one run holds; ``lease`` says who it is, ``life_ns`` how long one lasts that is not renewed."""
 
-    def __init__(self, bucket: KeyValue, lease: Lease) -> None:
+    def __init__(self, bucket: KeyValue, lease: Lease, *, clock: Clock | None = None, life_ns: int = LEASE_NS) -> None:
         self.lost: LeaseLostError | None = None
         self.lost_to: str | None = None  # the id of the run that took one
         self._bucket = bucket
         self._lease = lease
+        self._clock = clock or SystemClock()
+        self._life_ns = life_ns
         self._states: dict[str, LeaseState] = {}  # by subject
         self._revisions: dict[str, int] = {}
+        self._silent: str | None = None  # the token of a holder found void, whose other leases are void too
+        self._seen = self._clock.now_ns(), self._clock.time_ns()
+        self._doubts, self._cleared = 1, 0  # how often there was reason for doubt, and how much of that is cleared
+        self._proved_ns = self._clock.now_ns()
 
-    async def take(self, subject: str, *, force: bool = False) -> str | None:
-        """Take the lease on a subject; returns the id of the run that left it behind, void.
+    async def take(self, subject: str, *, force: bool = False) -> Lease | None:
+        """Take the lease on a subject; returns the lease of who left it behind, or of who goes on with our very run.
 
         Raises :class:`LeaseHeldError` where another run holds it, unless ``force``: then that run learns of it, and
         counts its own events.
         """
         event = LeaseEvent.FORCE if force else LeaseEvent.TAKE
         for _ in range(_ATTEMPTS):
-            current, revision = await read_lease(self._bucket, subject)
-            state = self._states[subject] = current.state(self._lease.token) if current is not None else LeaseState.FREE
+            entry = await watch_lease(
+                self._bucket, subject, clock=self._clock, for_ns=self._life_ns, silent=self._silent
+            )
+            current, state = entry.lease, entry.state(self._lease.token)
+            self._states[subject] = state
+            if current is not None and state is LeaseState.VOID:
+                self._silent = current.token
             if current is not None and TRANSITIONS[state, event] is LeaseState.HELD:
-                age = duration_text(time.time_ns() - current.started_ns)
+                age = duration_text(max(0, self._clock.time_ns() - current.started_ns))
                 raise LeaseHeldError(
                     f"run {current.run_id} (process {current.pid} on {current.host}) has been publishing "
                     f"to {subject} for {age}"
                 )
             try:
-                await self._write(subject, revision, time.time_ns())
+                await self._write(subject, entry.revision, self._clock.time_ns())
             except nats.js.errors.KeyWrongLastSequenceError:
                 continue  # somebody was faster; look again
             self._on(subject, event)
-            return current.run_id if current is not None and state is LeaseState.VOID else None
+            same_run = current is not None and current.run_id == self._lease.run_id
+            return current if state is LeaseState.VOID or (state is LeaseState.HELD and same_run) else None
         raise StreamBusyError(f"the lease on {subject} changes hands too fast", "try again")
+
+    def look(self) -> None:
+        """Note that this process is awake; where it was not for a while, its leases are in doubt."""
+        now = self._clock.now_ns(), self._clock.time_ns()
+        # A suspended machine stops the one clock, and somebody may set the other.
+        if max(now[0] - self._seen[0], now[1] - self._seen[1]) > self._life_ns // 2:
+            self.doubt()
+        self._seen = now
+
+    def doubt(self) -> None:
+        """Have the leases proved before anything is published."""
+        self._doubts += 1
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether something has happened since the last renewal through which the leases may be lost."""
+        return self._doubts > self._cleared
+
+    @property
+    def overdue(self) -> bool:
+        """Whether the last renewal is so long ago that another run may soon take the leases."""
+        return self._clock.now_ns() - self._proved_ns > self._life_ns // 2
 
     async def renew(self) -> None:
         """Renew all leases. Raises :class:`LeaseLostError` where another run has taken one, now or before."""
         if self.lost is not None:
             raise self.lost
+        self.look()
+        doubts, begun_ns = self._doubts, self._clock.now_ns()
         for subject in self._ours():
             try:
-                await self._replace(subject, time.time_ns())
+                await self._replace(subject, self._clock.time_ns())
             except LeaseLostError as error:
                 self.lost = error
                 raise
             self._on(subject, LeaseEvent.RENEW)
+        self.look()  # an answer may have waited for us to wake up
+        self._cleared, self._proved_ns = doubts, begun_ns
 
     async def give_back(self) -> None:
         """Return all leases; those that another run has taken meanwhile stay with it."""
@@ -189,15 +242,15 @@ class Leases:
                 return
             except nats.js.errors.KeyWrongLastSequenceError:
                 current, newest = await read_lease(self._bucket, subject)
-                if current is None or current.token != self._lease.token:
+                if current is not None and current.token != self._lease.token:
                     self._overtaken(subject)
-                    self.lost_to = current.run_id if current is not None else None
-                    other = f"run {current.run_id}" if current is not None else "another run"
-                    raise LeaseLostError(f"{other} took over {subject}", "end one of the two") from None
+                    self.lost_to = current.run_id
+                    raise LeaseLostError(f"run {current.run_id} took over {subject}", "end one of the two") from None
                 self._revisions[subject] = newest
+        raise nats.js.errors.KeyWrongLastSequenceError
 
     async def _write(self, subject: str, revision: int, renewed_ns: int) -> None:
-        value = orjson.dumps(replace(self._lease, renewed_ns=renewed_ns))
+        value = orjson.dumps(replace(self._lease, renewed_ns=renewed_ns, ticked_ns=self._clock.now_ns()))
         if revision:
             self._revisions[subject] = await self._bucket.update(f"lease.{subject}", value, last=revision)
         else:  # never held, or its entry was deleted
@@ -216,9 +269,29 @@ async def read_lease(bucket: KeyValue, subject: str) -> tuple[Lease | None, int]
         return None, int(entry.revision or 0)
 
 
-def _is_zombie(pid: int) -> bool:
-    # Dead, but its parent has not asked yet. Only Linux tells.
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return False
+async def watch_lease(
+    bucket: KeyValue,
+    subject: str,
+    *,
+    clock: Clock | None = None,
+    for_ns: int = LEASE_NS,
+    silent: str | None = None,
+) -> Entry:
+    """Return the lease on a subject, and whether its run is alive.
+
+    Where only its own machine could tell how old it is, it is watched until it is renewed, or was not for ``for_ns``.
+    ``silent`` is the token of a holder that is known not to be.
+    """
+    clock = clock or SystemClock()
+    lease, revision = await read_lease(bucket, subject)
+    if lease is None or not lease.renewed_ns or lease.token == silent or lease.is_dead:
+        return Entry(lease, revision)
+    if here().shares_clock(lease.place):
+        return Entry(lease, revision, alive=clock.now_ns() - lease.ticked_ns <= for_ns)
+    until_ns = clock.now_ns() + for_ns
+    while clock.now_ns() < until_ns:
+        await clock.wait_until(min(until_ns, clock.now_ns() + _LOOK_NS))
+        newest, changed = await read_lease(bucket, subject)
+        if changed != revision:
+            return Entry(newest, changed, alive=True)
+    return Entry(lease, revision)

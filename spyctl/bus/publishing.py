@@ -19,6 +19,7 @@ from spyctl.bus.acks.base import USUAL, Patience
 from spyctl.bus.acks.choice import choose_protocol, uses_batches
 from spyctl.bus.acks.mode import AckMode
 from spyctl.bus.connection import ApiError, Connection
+from spyctl.bus.fence import can_fence, close_fence, fence_subject
 from spyctl.bus.publisher import Publisher
 from spyctl.bus.reader import read_back
 from spyctl.bus.reconcile import reconcile
@@ -90,6 +91,7 @@ class Publishing:
             stop()
         try:
             await work
+            await self._run.prove(fenced=True)  # who slept at the end learns here of who went on meanwhile
         finally:
             self._stop = None
             if (lost := self._lost()) is not None:
@@ -166,7 +168,7 @@ async def publishing(connection: Connection, request: RunRequest) -> AsyncIterat
 
 async def _begin(connection: Connection, stream: Stream, request: RunRequest) -> Run:
     runs = await Runs.open(connection)
-    record = RunRecord(
+    now = record = RunRecord(
         run_id=new_run_id(),
         command=request.command,
         stream=stream.name,
@@ -179,16 +181,25 @@ async def _begin(connection: Connection, stream: Stream, request: RunRequest) ->
     if request.resume is None:
         await runs.register(record)
     else:
-        record = await run_to_resume(runs, request.resume, record)
+        record = await run_to_resume(runs, request.resume, now)
         await refuse_uncounted(runs, record)
-    run = Run(runs, record)
+    run = Run(runs, record, prefix=request.prefix)
     try:
+        fenced: set[str] = set()
         for subject in record.subjects:
             former = await run.leases.take(subject, force=request.force)
-            if former is not None and former != record.run_id:
-                await _reconcile_former(connection, runs, former)
-        if request.resume is not None and not record.settled:
-            await reconcile(connection, record)
+            if former is None or former.token in fenced:
+                continue
+            fenced.add(former.token)
+            if not former.is_dead and can_fence(connection):
+                await close_fence(connection, fence_subject(former.token, request.prefix), former.run_id)
+            if former.run_id != record.run_id:
+                await _reconcile_former(connection, runs, former.run_id)
+        if request.resume is not None:
+            # Its last word, now that it has to be silent.
+            run.record = record = await run_to_resume(runs, record.run_id, now)
+            if not record.settled:
+                await reconcile(connection, record)
         record.taken_over()
         await run.begin_at(record.position, await _last_seq(connection, stream.name))
     except BaseException:

@@ -23,12 +23,18 @@ from nats.js.kv import KeyValue
 from spyctl.bus.access import Access
 from spyctl.bus.checkpoint import Checkpoint, OpenBatch
 from spyctl.bus.connection import ApiError, Connection, connect
-from spyctl.bus.leases import Lease, Leases, read_lease
+from spyctl.bus.fence import fence_subject
+from spyctl.bus.leases import Lease, Leases, watch_lease
+from spyctl.bus.machine import here
 from spyctl.bus.stream import FREE_SPACE, NO_SPACE
-from spyctl.errors import BusError, NoSpaceError, RefusedError
+from spyctl.errors import BusError, LeaseLostError, NoSpaceError, RefusedError
+from spyctl.timing.clock import Clock
+from spyctl.timing.instants import SECOND
 
 BUCKET = "SPYCTL"
 RENEW_S = 1.0
+SEEN_NS = 3 * SECOND  # a living run renews its leases several times meanwhile
+_ATTEMPTS = 10
 _RECORD_TTL_S = 7 * 86_400
 _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 _FAILURES = (nats.errors.Error, nats.js.errors.Error, OSError)
@@ -144,10 +150,18 @@ class Runs:
             except nats.js.errors.KeyWrongLastSequenceError:
                 record.run_id = new_run_id()
 
-    async def save(self, record: RunRecord) -> None:
-        """Write a record down."""
+    async def save(self, record: RunRecord, *, after: int | None = None) -> int:
+        """Write a record down and return its revision; ``after`` is the one that must not have changed meanwhile."""
         record.updated_ns = time.time_ns()
-        await self.bucket.put(f"run.{record.run_id}", orjson.dumps(record))
+        key, value = f"run.{record.run_id}", orjson.dumps(record)
+        return await (self.bucket.put(key, value) if after is None else self.bucket.update(key, value, last=after))
+
+    async def revision(self, run_id: str) -> int:
+        """Return the revision of a run's record, 0 where there is none."""
+        try:
+            return int((await self.bucket.get(f"run.{run_id}")).revision or 0)
+        except nats.js.errors.KeyNotFoundError:
+            return 0
 
     async def find(self, run_id: str) -> RunRecord | None:
         """Return the record of a run."""
@@ -167,18 +181,24 @@ class Runs:
 
 
 class Run:
-    """A run that has begun: keeps its leases and its record until it ends."""
+    """A run that has begun: keeps its leases and its record until it ends; ``fence`` is around this process."""
 
-    def __init__(self, runs: Runs, record: RunRecord) -> None:
+    def __init__(self, runs: Runs, record: RunRecord, *, prefix: str = "", clock: Clock | None = None) -> None:
         self.record = record
-        lease = Lease(secrets.token_hex(8), record.run_id, record.host, record.pid, record.started_ns, 0)
-        self.leases = Leases(runs.bucket, lease)
+        place = here()
+        lease = Lease(
+            secrets.token_hex(8), record.run_id, place.host, os.getpid(), record.started_ns, 0, place.boot, place.pids
+        )
+        self.leases = Leases(runs.bucket, lease, clock=clock)
+        self.fence = fence_subject(lease.token, prefix)
         self._runs = runs
+        self._revision = 0  # of the record
+        self._saving = asyncio.Lock()
 
     async def begin_at(self, position: int, seq: int) -> None:
         """Note that what the stream holds up to a sequence is not what this process publishes."""
         self.record.checkpoint, self.record.batch = Checkpoint(position, seq), None
-        await self._runs.save(self.record)
+        await self._save()
 
     async def give_up(self, *, is_new: bool) -> None:
         """Return the leases of a run that could not begin; never raises for a server that is gone."""
@@ -199,6 +219,15 @@ class Run:
             return False
         return True
 
+    async def prove(self, *, fenced: bool) -> bool:
+        """Tell whether something may be published now: the leases are not in doubt, or a renewal has proved them.
+
+        ``fenced`` says that the server refuses what comes from a holder that was overtaken. Where it does not, the last
+        renewal must be recent. Raises :class:`LeaseLostError`.
+        """
+        self.leases.look()
+        return await self.hold() if self.leases.in_doubt or (not fenced and self.leases.overdue) else True
+
     async def keep(self, checkpoint: Callable[[], Checkpoint]) -> None:
         """Renew leases and checkpoint every second, until cancelled.
 
@@ -209,16 +238,17 @@ class Run:
             with suppress(*_FAILURES):
                 await self.leases.renew()
                 self.record.checkpoint = checkpoint()
-                await self._runs.save(self.record)
+                await self._save()
 
     async def note_batch(self, batch: OpenBatch, checkpoint: Checkpoint) -> bool:
         """Write down that a batch begins, before its first event is sent; returns whether that worked.
 
-        Raises :class:`RefusedError` where the server will not store it.
+        Raises :class:`RefusedError` where the server will not store it, :class:`LeaseLostError` where another process
+        goes on with the run.
         """
         self.record.batch, self.record.checkpoint = batch, checkpoint
         try:
-            await self._runs.save(self.record)
+            await self._save()
         except nats.js.errors.APIError as error:
             raise RefusedError(str(error.description)) from None
         except _FAILURES:
@@ -237,10 +267,23 @@ class Run:
         record = self.record
         record.state, record.settled, record.checkpoint = state, settled, checkpoint
         record.batch = None if settled else record.batch
-        with suppress(*_FAILURES):
-            await self._runs.save(record)
+        with suppress(*_FAILURES, LeaseLostError):
+            await (self._save() if leases.lost is None else self._runs.save(record))
             if settled:
                 await leases.give_back()
+
+    async def _save(self) -> None:
+        # Writes the record, unless somebody else did meanwhile: whoever goes on with the run took its leases first.
+        async with self._saving:
+            for _ in range(_ATTEMPTS):
+                try:
+                    self._revision = await self._runs.save(self.record, after=self._revision)
+                    return
+                except nats.js.errors.KeyWrongLastSequenceError:
+                    newest = await self._runs.revision(self.record.run_id)
+                    await self.leases.renew()
+                    self._revision = newest
+            raise nats.js.errors.KeyWrongLastSequenceError
 
 
 async def _record(bucket: KeyValue, run_id: str) -> RunRecord | None:
@@ -288,11 +331,10 @@ async def living_runs(connection: Connection) -> list[RunRecord]:
     living: dict[str, RunRecord] = {}
     with suppress(nats.js.errors.Error, nats.errors.Error, KeyError):
         bucket = await connection.jetstream().key_value(BUCKET)
-        for key in await _keys(connection, "lease."):
-            lease, _ = await read_lease(bucket, key.removeprefix("lease."))
-            if lease is None or lease.run_id in living or not lease.alive:
-                continue
-            record = await _record(bucket, lease.run_id)
+        subjects = [key.removeprefix("lease.") for key in await _keys(connection, "lease.")]
+        entries = await asyncio.gather(*(watch_lease(bucket, subject, for_ns=SEEN_NS) for subject in subjects))
+        for run_id in {entry.lease.run_id: None for entry in entries if entry.lease is not None and entry.alive}:
+            record = await _record(bucket, run_id)
             living |= {record.run_id: record} if record is not None else {}
     return list(living.values())
 

@@ -2,20 +2,25 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import Any
 
 from spyctl.bus.connection import Connection
+from spyctl.bus.fence import FENCED, can_fence, fence_header
 from spyctl.bus.in_flight import Chunk, InFlight
+from spyctl.bus.runs import Run
 from spyctl.bus.stream import Stream
 from spyctl.errors import RefusedError, UnreachableError
+from spyctl.timing.clock import Clock
 from spyctl.timing.instants import SECOND
 
 _TEND_S = 0.5
 _REFUSAL_PAUSE_S = 0.25
 _RETRY_PAUSE_S = 0.02
 _UNTAKEN = "no stream takes them"
+_TAKEN_OVER = "another process goes on with this run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,9 @@ class AckProtocol(ABC):
     stream that is gone does (no responders), and its election takes 4 to 8 s: there that counts as an outage.
     A broken connection, a missed deadline and a refusal all stop the sending; then :meth:`repair` finds out
     what is stored and sends the rest again, in order.
+
+    Nothing is written before ``run`` has proved that its leases hold, where they are in doubt; without one, nobody else
+    may publish to ``subjects``.
     """
 
     name: str
@@ -47,11 +55,13 @@ class AckProtocol(ABC):
         stream: Stream,
         subjects: Sequence[str],
         *,
+        run: Run | None = None,
         patience: Patience = USUAL,
     ) -> None:
         self._connection = connection
         self._stream = stream
         self._subjects = tuple(subjects)
+        self._run = run
         self._patience = patience
         self._broken = asyncio.Event()
         self._refusal = ""
@@ -65,10 +75,13 @@ class AckProtocol(ABC):
         """Whether the checkpoint covers all that is acknowledged."""
         return True
 
+    @property
+    def _clock(self) -> Clock:
+        return self._in_flight.clock
+
     async def open(self, in_flight: InFlight, run_id: str) -> None:
         """Get ready to send."""
         self._in_flight = in_flight
-        self._clock = in_flight.clock
         self._run_id = run_id
         self._inbox = self._connection.inbox()
         self._listening.push_async_callback(await self._listen())
@@ -81,7 +94,7 @@ class AckProtocol(ABC):
     async def send(self, chunk: Chunk) -> None:
         """Send events that follow those sent before; they are in flight already.
 
-        What cannot be sent now is left to :meth:`repair`.
+        What cannot be sent now is left to :meth:`repair`. Raises :class:`LeaseLostError`.
         """
         if self._broken.is_set() or not await self._send(chunk):
             self._broken.set()
@@ -94,7 +107,7 @@ class AckProtocol(ABC):
         """Repair: wait for the server, find out what it holds, send the rest again.
 
         Returns at once where nothing is wrong. Raises :class:`RefusedError` or :class:`UnreachableError`
-        where the server will not take what is in flight.
+        where the server will not take what is in flight, and :class:`LeaseLostError`.
         """
         if not self._broken.is_set() and not self._overdue(self._patience.ack_s):
             await self._keep_alive()
@@ -153,18 +166,37 @@ class AckProtocol(ABC):
     async def _wait(self, for_s: float, interrupt: asyncio.Event | None = None) -> None:
         await self._clock.wait_until(self._clock.now_ns() + round(for_s * SECOND), interrupt)
 
+    # --- one writer
+
+    async def _write(self, frames: bytes | bytearray) -> bool:
+        # Writes events. Time may have passed since they were given to us, and with it our lease.
+        return await self._proved() and await self._connection.write(frames)
+
+    async def _proved(self) -> bool:
+        return self._run is None or await self._run.prove(fenced=can_fence(self._connection))
+
+    def _fence(self) -> bytes:
+        # The lines of a header that has a message refused once another process has taken over.
+        return fence_header(self._run.fence) if self._run is not None and can_fence(self._connection) else b""
+
     # --- what may break
 
-    def _refused(self, reason: str | None) -> None:
-        self._refusal = reason or _UNTAKEN
+    def _refused(self, error: Mapping[str, Any]) -> None:
+        self._refusal = error.get("description") or _UNTAKEN
+        if self._run is not None and error.get("err_code") in FENCED:
+            self._refusal = _TAKEN_OVER
+            self._run.leases.doubt()
         self._in_flight.delivery.refusals[self._refusal] += 1
         self._broken.set()
 
     def _refusal_limit_s(self) -> float:
-        electing = self._refusal == _UNTAKEN and self._stream.replicas > 1
+        # There a message of ours that is still being agreed upon is refused as if another process had taken over.
+        electing = self._refusal in (_UNTAKEN, _TAKEN_OVER) and self._stream.replicas > 1
         return max(self._patience.refusal_s, self._patience.outage_s) if electing else self._patience.refusal_s
 
     def _on_disconnect(self) -> None:
+        if self._run is not None:
+            self._run.leases.doubt()  # nobody knows for how long it was gone before we noticed
         self._in_flight.delivery.reconnects += 1
         self._broken.set()
 

@@ -24,11 +24,11 @@ def choose_protocol(
 ) -> AckProtocol:
     """Return fast ingest where server (2.14 or newer) and stream allow it, acknowledgements per message elsewhere.
 
-    ``paced`` has every event acknowledged by itself; ``run`` writes down the batches. Raises
+    ``paced`` has every event acknowledged by itself; ``run`` proves its leases, and writes down the batches. Raises
     :class:`FastIngestUnavailableError` where fast ingest is asked for and unavailable.
     """
     if not uses_batches(connection, stream, asked):
-        return PerMessage(connection, stream, subjects, patience=patience)
+        return PerMessage(connection, stream, subjects, run=run, patience=patience)
     flow = FLOW_PACED if paced else FLOW_FAST
     return FastIngest(connection, stream, subjects, flow=flow, run=run, patience=patience)
 

@@ -25,7 +25,7 @@ from nats.aio.msg import Msg
 from spyctl.bus.acks.base import USUAL, AckProtocol, Patience
 from spyctl.bus.checkpoint import Checkpoint, OpenBatch
 from spyctl.bus.connection import Connection
-from spyctl.bus.frames import pub_frames
+from spyctl.bus.frames import hpub_frame, pub_frames
 from spyctl.bus.in_flight import Chunk
 from spyctl.bus.runs import Run
 from spyctl.bus.stream import Stream, stable_count, stored_after
@@ -121,7 +121,7 @@ class Batch:
 
 
 def batch_reply(inbox: str, name: str, flow: int, number: int, op: Op) -> str:
-    """Write the reply subject of a message that carries no event."""
+    """Write the reply subject of one message."""
     return f"{inbox}.{name}.{flow}.fail.{number}.{op.value}.$FI"
 
 
@@ -129,8 +129,7 @@ class FastIngest(AckProtocol):
     """The batch acknowledgement protocol.
 
     ``flow`` is how many messages one acknowledgement covers. ``run`` is told of each batch ahead of its first message,
-    and proves that its leases hold before messages are counted instead of acknowledged; without one, nobody else may
-    publish to ``subjects``.
+    and proves that its leases hold before messages are counted instead of acknowledged.
     """
 
     name = "fast ingest"
@@ -145,9 +144,8 @@ class FastIngest(AckProtocol):
         run: Run | None = None,
         patience: Patience = USUAL,
     ) -> None:
-        super().__init__(connection, stream, subjects, patience=patience)
+        super().__init__(connection, stream, subjects, run=run, patience=patience)
         self._flow = flow
-        self._run = run
         self._counted = tuple(run.record.subjects) if run is not None else self._subjects
         self._batch: Batch | None = None
         self._committed_ns = self._sent_ns = 0
@@ -180,10 +178,10 @@ class FastIngest(AckProtocol):
                 return False
             self._batch = batch
             batch.on(BatchEvent.SEND)
-            if not await self._write(batch, chunk, slice(0, 1), Op.START) or not await self._begun(batch):
+            if not await self._put(batch, chunk, slice(0, 1), Op.START) or not await self._begun(batch):
                 return False
             start = 1
-        return start == length or await self._write(self._batch, chunk, slice(start, length), Op.ADD)
+        return start == length or await self._put(self._batch, chunk, slice(start, length), Op.ADD)
 
     async def _noted(self, batch: Batch) -> bool:
         if self._run is None:
@@ -191,15 +189,21 @@ class FastIngest(AckProtocol):
         try:
             return await self._run.note_batch(OpenBatch(batch.name, batch.first), self._in_flight.anchor)
         except RefusedError as error:
-            self._refused(error.message)
+            self._refused({"description": error.message})
             return False
 
-    async def _write(self, batch: Batch, chunk: Chunk, part: slice, op: Op) -> bool:
-        head, tail = f"{self._inbox}.{batch.name}.{self._flow}.fail.", f".{op.value}.$FI"
-        frames = pub_frames(chunk.batch[part], self._subjects, head, batch.sent + 1, tail)
+    async def _put(self, batch: Batch, chunk: Chunk, part: slice, op: Op) -> bool:
+        # Who takes over ends the batch; only one that it cannot know of yet needs a fence.
+        events, fence = chunk.batch[part], self._fence() if op is Op.START else b""
+        if fence:
+            reply = batch_reply(self._inbox, batch.name, self._flow, batch.sent + 1, op)
+            frames: bytes | bytearray = hpub_frame(events, self._subjects, reply, fence)
+        else:
+            head, tail = f"{self._inbox}.{batch.name}.{self._flow}.fail.", f".{op.value}.$FI"
+            frames = pub_frames(events, self._subjects, head, batch.sent + 1, tail)
         batch.sent += part.stop - part.start
         self._sent_ns = self._clock.now_ns()
-        return await self._connection.write(frames)
+        return await self._write(frames)
 
     async def _ask(self, batch: Batch, number: int, op: Op) -> bool:
         reply = batch_reply(self._inbox, batch.name, self._flow, number, op)
@@ -295,7 +299,7 @@ class FastIngest(AckProtocol):
         elif (error := reply.get("error")) is not None and error.get("err_code") == UNKNOWN_BATCH:
             self._end(batch, BatchEvent.UNKNOWN)
         elif error is not None:
-            self._refused(error.get("description"))
+            self._refused(error)
             if reply.get("type") != "err":
                 self._end(batch, BatchEvent.UNKNOWN)  # it never began
 

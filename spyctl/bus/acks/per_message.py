@@ -54,12 +54,12 @@ class PerMessage(AckProtocol):
                 int(position), reply["seq"], duplicate=reply.get("duplicate", False), known=first_time
             )
         elif int(epoch) == self._epoch:
-            self._refused((reply.get("error") or {}).get("description"))
+            self._refused(reply.get("error") or {})
 
     async def _send(self, chunk: Chunk) -> bool:
         reply = f"{self._inbox}.{self._epoch}."
-        frames = hpub_frames(chunk.batch, self._subjects, reply, chunk.first, f"{self._run_id}-")
-        return await self._connection.write(frames)
+        frames = hpub_frames(chunk.batch, self._subjects, reply, chunk.first, f"{self._run_id}-", more=self._fence())
+        return await self._write(frames)
 
     async def _settle(self) -> bool:
         oldest_ns = self._in_flight.oldest_ns

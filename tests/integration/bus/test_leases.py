@@ -1,8 +1,6 @@
 """Leases in a real bucket: who may publish to a subject, and who learns that it no longer may."""
 
 import asyncio
-import os
-import platform
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -12,9 +10,11 @@ import pytest
 from nats.js.kv import KeyValue
 
 from spyctl.bus.connection import connect
-from spyctl.bus.leases import LEASE_NS, TRANSITIONS, Lease, LeaseEvent, Leases, LeaseState, read_lease
+from spyctl.bus.leases import TRANSITIONS, LeaseEvent, LeaseState, watch_lease
 from spyctl.errors import LeaseHeldError, LeaseLostError
+from spyctl.timing.clock import SystemClock
 from spyctl.timing.tasks import end_task
+from tests.support.bucket import leases
 from tests.support.servers import NatsServer
 
 pytestmark = pytest.mark.integration
@@ -29,11 +29,6 @@ async def bucket(nats_server: NatsServer) -> AsyncIterator[KeyValue]:
     await connection.close()
 
 
-def leases(bucket: KeyValue, run_id: str = "aaaa", **fields: Any) -> Leases:
-    values = {"host": platform.node(), "pid": os.getpid(), "started_ns": time.time_ns(), "renewed_ns": 0}
-    return Leases(bucket, Lease(f"token of {run_id}", run_id, **(values | fields)))
-
-
 async def test_a_held_lease_is_refused_until_it_is_returned(bucket: KeyValue) -> None:
     first = leases(bucket)
     assert await first.take(SUBJECT) is None
@@ -43,15 +38,12 @@ async def test_a_held_lease_is_refused_until_it_is_returned(bucket: KeyValue) ->
     assert await leases(bucket, "bbbb").take(SUBJECT) is None
 
 
-@pytest.mark.parametrize("left_by", [{"pid": NO_PROCESS}, {"host": "elsewhere"}], ids=["dead process", "not renewed"])
-async def test_a_void_lease_is_taken_and_its_run_named(bucket: KeyValue, left_by: dict[str, Any]) -> None:
-    await leases(bucket, **left_by).take(SUBJECT)
-    if "host" in left_by:  # of another machine, so only its age can tell
-        with pytest.raises(LeaseHeldError):
-            await leases(bucket, "bbbb").take(SUBJECT)
-        lease = orjson.loads((await bucket.get(f"lease.{SUBJECT}")).value or b"")
-        await bucket.put(f"lease.{SUBJECT}", orjson.dumps(lease | {"renewed_ns": time.time_ns() - LEASE_NS - 1}))
-    assert await leases(bucket, "bbbb").take(SUBJECT) == "aaaa"
+@pytest.mark.parametrize("fields", [{"pid": NO_PROCESS}, {"host": "elsewhere", "boot": ""}], ids=["dead", "silent"])
+async def test_a_void_lease_is_taken_and_its_run_named(bucket: KeyValue, fields: dict[str, Any]) -> None:
+    await leases(bucket, **fields).take(SUBJECT)
+    left = await leases(bucket, "bbbb").take(SUBJECT)
+    assert left is not None
+    assert (left.run_id, left.token) == ("aaaa", "token of aaaa")
 
 
 async def test_a_run_that_was_overtaken_has_lost_its_lease(bucket: KeyValue) -> None:
@@ -64,9 +56,8 @@ async def test_a_run_that_was_overtaken_has_lost_its_lease(bucket: KeyValue) -> 
     with pytest.raises(LeaseLostError):  # nor later, when nothing is left to renew
         await first.renew()
     await first.give_back()
-    lease, _ = await read_lease(bucket, SUBJECT)
-    assert lease is not None
-    assert lease.state("token of bbbb") is LeaseState.OURS
+    entry = await watch_lease(bucket, SUBJECT)
+    assert entry.state("token of bbbb") is LeaseState.OURS
 
 
 async def test_two_renewals_at_once_both_learn_that_the_lease_is_lost(bucket: KeyValue) -> None:
@@ -80,7 +71,7 @@ async def test_two_renewals_at_once_both_learn_that_the_lease_is_lost(bucket: Ke
 async def test_another_process_that_goes_on_with_the_same_run_overtakes_it(bucket: KeyValue) -> None:
     asleep = leases(bucket, pid=NO_PROCESS)
     await asleep.take(SUBJECT)
-    resumed = Leases(bucket, Lease("another token", "aaaa", platform.node(), os.getpid(), time.time_ns(), 0))
+    resumed = leases(bucket, token="another token")
     await resumed.take(SUBJECT)
     with pytest.raises(LeaseLostError):
         await asleep.renew()
@@ -108,11 +99,15 @@ async def test_an_entry_that_is_not_a_lease_is_taken_like_a_free_one(bucket: Key
     assert await leases(bucket).take(SUBJECT) is None
 
 
-async def test_a_lease_of_an_older_version_counts(bucket: KeyValue) -> None:
-    lease = {"run_id": "aaaa", "host": "elsewhere", "pid": 1, "started_ns": time.time_ns()}
-    await bucket.put(f"lease.{SUBJECT}", orjson.dumps(lease | {"renewed_ns": time.time_ns()}))
+async def test_a_lease_of_an_older_version_counts_while_it_is_renewed(bucket: KeyValue) -> None:
+    lease = {"run_id": "aaaa", "host": "elsewhere", "pid": 1, "started_ns": time.time_ns(), "renewed_ns": 1}
+    await bucket.put(f"lease.{SUBJECT}", orjson.dumps(lease))
+    taking = asyncio.create_task(leases(bucket, "bbbb", clock=SystemClock()).take(SUBJECT))
+    while not taking.done():
+        await bucket.put(f"lease.{SUBJECT}", orjson.dumps(lease))
+        await asyncio.sleep(0.05)
     with pytest.raises(LeaseHeldError, match="run aaaa"):
-        await leases(bucket, "bbbb").take(SUBJECT)
+        await taking
     await bucket.put(f"lease.{SUBJECT}", orjson.dumps(lease | {"renewed_ns": 0}))
     assert await leases(bucket, "bbbb").take(SUBJECT) is None
 
@@ -134,8 +129,10 @@ async def test_a_lease_is_returned_although_a_renewal_was_cancelled_on_its_way(b
 
 
 async def test_a_lease_of_a_version_without_tokens_is_read(bucket: KeyValue) -> None:
-    await leases(bucket, pid=NO_PROCESS).take(SUBJECT)
+    await leases(bucket, boot="").take(SUBJECT)
     lease = orjson.loads((await bucket.get(f"lease.{SUBJECT}")).value or b"")
-    del lease["token"]
+    del lease["token"], lease["boot"], lease["pids"], lease["ticked_ns"]
     await bucket.put(f"lease.{SUBJECT}", orjson.dumps(lease))
-    assert await leases(bucket, "bbbb").take(SUBJECT) == "aaaa"
+    left = await leases(bucket, "bbbb").take(SUBJECT)
+    assert left is not None
+    assert left.run_id == "aaaa"

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 
+import orjson
 import pytest
 
 from spyctl.bus.acks.mode import AckMode
@@ -13,6 +14,7 @@ from spyctl.bus.runs import RunRecord, Runs, RunState
 from spyctl.errors import FastIngestUnavailableError, LeaseHeldError, LeaseLostError, ResumeError
 from spyctl.market.encode import EncodedBatch
 from spyctl.market.subjects import rank_of
+from spyctl.timing.tasks import end_task
 from tests.support.batches import numbered
 from tests.support.servers import NatsServer
 from tests.support.stream import read_stream
@@ -139,6 +141,29 @@ async def test_the_run_of_a_dead_process_is_reconciled_before_another_one_publis
     record = await (await Runs.open(connection)).find(dead)
     assert record is not None
     assert (record.state, record.settled, record.position) == (RunState.CRASHED, True, 50)
+
+
+@MODES
+async def test_the_server_refuses_what_an_overtaken_process_still_sends(
+    connection: Connection, nats_server: NatsServer, mode: AckMode
+) -> None:
+    request, other = replace(REQUEST, ack_mode=mode), await connect([nats_server.url])
+    with pytest.raises(LeaseLostError, match="took over market.futures.trades"):  # noqa: PT012
+        async with publishing(connection, request) as late:
+            await late.publisher.publish(events(20))
+            await late.publisher.drain()
+            await late.publisher.publish(events(20, 20))  # a batch is open
+            await end_task(late._keeper)  # it does not learn of anything: what follows was sent before it could
+            await make_silent(connection)
+            async with publishing(other, replace(request, resume=late.run_id)) as resumed:
+                assert resumed.position == 40
+                await resumed.publisher.publish(events(20, 40))
+                await late.publisher.publish(events(500, 1_000))
+                await late.publisher.drain()
+    rows = await read_stream(nats_server.url)
+    assert [row[2] for row in rows if row[1] == SUBJECTS[0]] == [b"event %d" % n for n in range(60)]
+    assert [subject for _, subject, *_ in rows if subject != SUBJECTS[0]] == [late._run.fence]
+    await other.close()
 
 
 @MODES
@@ -280,3 +305,11 @@ async def crashed(connection: Connection, request: RunRequest, count: int, state
     await runs.save(record)
     await runs.bucket.put(subject, lease.replace(b'"pid":', b'"pid":9999'))
     return run.run_id
+
+
+async def make_silent(connection: Connection) -> None:
+    """Have the leases look as they do after their holder slept for longer than they last."""
+    bucket = (await Runs.open(connection)).bucket
+    for subject in SUBJECTS:
+        lease = orjson.loads((await bucket.get(f"lease.{subject}")).value or b"")
+        await bucket.put(f"lease.{subject}", orjson.dumps(lease | {"ticked_ns": 0}))

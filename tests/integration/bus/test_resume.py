@@ -6,6 +6,8 @@ import random
 import signal
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -242,37 +244,77 @@ async def test_a_resumed_run_does_not_count_events_of_another_one_between_its_cr
     assert (summary["differing"], summary["missing"]) == (0, 0)
 
 
+@asynccontextmanager
+async def suspended(
+    environment: dict[str, str], folder: Path, url: str, how: str, *more: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Stop a replay (SIGSTOP) amidst its events, for longer than its leases last."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "spyctl", "replay", *more, "-q", "--ack", how, "--nats-url", url,
+        env=environment, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    connection = await connect([url])
+    while await stored(connection) < 1_000:  # noqa: ASYNC110
+        await asyncio.sleep(0.001)
+    process.send_signal(signal.SIGSTOP)
+    bucket = await connection.jetstream().key_value("SPYCTL")
+    for key in ("futures.trades", "futures.mbp10"):
+        lease = json.loads((await bucket.get(f"lease.market.{key}")).value or b"{}")
+        await bucket.put(f"lease.market.{key}", json.dumps(lease | {"ticked_ns": 0}).encode())
+    await connection.close()
+    yield process
+
+
+async def woken(process: asyncio.subprocess.Process) -> str:
+    """Have a stopped replay go on, which has to learn that it was overtaken; returns what it said."""
+    process.send_signal(signal.SIGCONT)
+    _, stderr = await process.communicate()
+    text = stderr.decode()
+    assert process.returncode == 5, text
+    assert "took over" in text
+    return text
+
+
+@pytest.mark.parametrize("how", ["fast", "message"])
+async def test_what_a_run_sends_after_another_process_went_on_with_it_is_not_stored(
+    cli: Cli, environment: dict[str, str], tmp_path: Path, nats_server: NatsServer, how: str
+) -> None:
+    data = tmp_path / "dbn-data"
+    write_file(data, "trades", [trade(T0 + i * 100_000) for i in range(30_000)])  # more than can be in flight
+    async with suspended(environment, tmp_path, nats_server.url, how, "-s", "max") as process:
+        (before,) = await records(nats_server.url)
+        resume = ("replay", "-s", "2", "--json", "--ack", how, "--nats-url", nats_server.url, "--resume")
+        resumed = asyncio.create_task(asyncio.to_thread(cli, *resume))
+
+        async def gone_on() -> bool:
+            (now,) = await records(nats_server.url)
+            return bool(now["pid"] != before["pid"])
+
+        await eventually(gone_on)
+        await woken(process)  # while the other one has most of the events still before it
+        result = await resumed
+    assert result.returncode == 0, result.stderr
+    events = await stored_events(nats_server.url)
+    assert [event for event in events if not event[0].startswith("market.fences.")] == expected(data)
+    assert json.loads(result.stdout)["reordered"] == 0
+
+
 async def test_a_run_that_was_suspended_does_not_count_events_of_another_one(
     cli: Cli, environment: dict[str, str], data: Path, tmp_path: Path, nats_server: NatsServer
 ) -> None:
-    events = expected(data)
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "spyctl", "replay", "-s", "100", "--ack", "fast", "--nats-url", nats_server.url,
-        env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    connection = await connect([nats_server.url])
-    while await stored(connection) < 1_000:  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
-    process.send_signal(signal.SIGSTOP)
-    bucket = await connection.jetstream().key_value("SPYCTL")
-    for key in ("futures.trades", "futures.mbp10"):  # as if it had slept for longer than a lease lasts
-        lease = json.loads((await bucket.get(f"lease.market.{key}")).value or b"{}")
-        await bucket.put(f"lease.market.{key}", json.dumps(lease | {"renewed_ns": 1}).encode())
-    other = await asyncio.to_thread(cli, "replay", "-s", "max", "--json", "--nats-url", nats_server.url)
-    assert other.returncode == 0, other.stderr
-    process.send_signal(signal.SIGCONT)
-    _, stderr = await process.communicate()
-    assert process.returncode == 5, stderr.decode()
-    assert "took over" in stderr.decode()
+    async with suspended(environment, tmp_path, nats_server.url, "fast", "-s", "100") as process:
+        other = await asyncio.to_thread(cli, "replay", "-s", "max", "--json", "--nats-url", nats_server.url)
+        assert other.returncode == 0, other.stderr
+        await woken(process)
     (first,) = [record for record in await records(nats_server.url) if record["state"] == "crashed"]
     result = await asyncio.to_thread(
         cli, "replay", "-s", "max", "--verify", "--json", "--nats-url", nats_server.url, "--resume", first["run_id"]
     )
     assert result.returncode == 0, result.stderr
+    events, at = expected(data), first["checkpoint"]["position"]
     events_stored = await stored_events(nats_server.url)
-    at = first["checkpoint"]["position"]
+    assert events_stored.pop(at)[0].startswith("market.fences.")
     assert events_stored == events[:at] + events + events[at:]
-    await connection.close()
 
 
 async def test_the_checkpoint_of_a_fast_ingest_run_follows_the_stream(

@@ -3,8 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spyctl.bus.frames import hpub_frames, pub_frames
+from spyctl.bus.frames import hpub_frame, hpub_frames, pub_frames
 from tests.support.batches import batch_of
+from tests.support.connection import Published, messages
 
 SUBJECTS = ("market.futures.trades", "m.b", "market.options.trades")
 PAYLOADS = st.lists(
@@ -53,3 +54,21 @@ def test_an_event_that_brings_an_id_keeps_it(rows: list[tuple[bytes, int]], firs
     ids = data.draw(st.lists(text, min_size=len(rows), max_size=len(rows)))
     batch = batch_of([payload for payload, _ in rows], [rank for _, rank in rows], ids)
     assert hpub_frames(batch, SUBJECTS, "in.", first, "3kq7-") == expected_hpub(rows, first, ids)
+
+
+@given(PAYLOADS, st.binary(max_size=40))
+def test_further_lines_of_a_header_are_written_before_the_id(rows: list[tuple[bytes, int]], text: bytes) -> None:
+    batch = batch_of([payload for payload, _ in rows], [rank for _, rank in rows])
+    lines = b"X:%s\r\n" % text.hex().encode()
+    plain, frames = expected_hpub(rows, 1, [b"r-%d" % (i + 1) for i in range(len(rows))]), bytearray()
+    for message in messages(plain):
+        headers = message.headers.replace(b"NATS/1.0\r\n", b"NATS/1.0\r\n" + lines)
+        sizes = len(headers), len(headers) + len(message.payload)
+        frames += b"HPUB %s %s %d %d\r\n" % (message.subject.encode(), message.reply.encode(), *sizes)
+        frames += headers + message.payload + b"\r\n"
+    assert hpub_frames(batch, SUBJECTS, "in.", 1, "r-", more=lines) == frames
+
+
+def test_one_event_is_framed_with_the_lines_of_a_header() -> None:
+    (message,) = messages(hpub_frame(batch_of([b"event"], [1]), SUBJECTS, "in.1", b"X:y\r\n"))
+    assert message == Published("m.b", "in.1", b"NATS/1.0\r\nX:y\r\n\r\n", b"event")

@@ -8,8 +8,12 @@ import orjson
 import pytest
 
 from spyctl.bus.checkpoint import Checkpoint, OpenBatch
-from spyctl.bus.runs import RunRecord, RunState, new_run_id, unusable
-from spyctl.errors import BusError, NoSpaceError
+from spyctl.bus.leases import watch_lease
+from spyctl.bus.runs import Run, RunRecord, Runs, RunState, new_run_id, unusable
+from spyctl.errors import BusError, LeaseLostError, NoSpaceError
+from tests.support.bucket import MemoryBucket
+from tests.support.clock import JumpingClock
+from tests.support.connection import ScriptedConnection
 
 
 def record(**values: Any) -> RunRecord:
@@ -87,3 +91,47 @@ def test_a_bucket_without_room_is_no_space_and_any_other_failure_is_named() -> N
     other = unusable(nats.js.errors.APIError(code=400, err_code=10058, description="name in use"))
     assert type(other) is BusError
     assert "name in use" in other.message
+
+
+# --- a run that has begun
+
+
+def run_of(bucket: MemoryBucket, clock: JumpingClock, **values: Any) -> Run:
+    return Run(Runs(ScriptedConnection().as_connection(), bucket.as_bucket()), record(**values), clock=clock)
+
+
+async def test_a_process_that_was_overtaken_does_not_write_over_the_record_of_the_one_that_goes_on() -> None:
+    bucket, clock = MemoryBucket(), JumpingClock()
+    late, resumed = run_of(bucket, clock), run_of(bucket, clock)
+    await late.leases.take("a")
+    await late.begin_at(0, 0)
+    assert await late.note_batch(OpenBatch("aaaa-1", 1), Checkpoint())
+    await resumed.leases.take("a", force=True)
+    await resumed.begin_at(5, 9)
+    with pytest.raises(LeaseLostError, match="run aaaa took over a"):
+        await late.note_batch(OpenBatch("aaaa-2", 6), Checkpoint(5, 9))
+    await late.end(RunState.FAILED, Checkpoint(5, 9), settled=True)
+    stored = RunRecord.from_json((await bucket.get("run.aaaa")).value)
+    assert (stored.batch, stored.checkpoint, stored.state) == (None, Checkpoint(5, 9), RunState.RUNNING)
+
+
+async def test_a_record_whose_write_was_not_answered_is_written_again() -> None:
+    bucket, clock = MemoryBucket(), JumpingClock()
+    run = run_of(bucket, clock)
+    await run.leases.take("a")
+    await run.begin_at(0, 0)
+    await bucket.put("run.aaaa", orjson.dumps(run.record))  # ours, but we were not told the revision
+    assert await run.note_batch(OpenBatch("aaaa-1", 1), Checkpoint())
+    assert RunRecord.from_json((await bucket.get("run.aaaa")).value).batch == OpenBatch("aaaa-1", 1)
+
+
+async def test_an_end_that_finds_another_process_there_changes_nothing() -> None:
+    bucket, clock = MemoryBucket(), JumpingClock()
+    late, resumed = run_of(bucket, clock), run_of(bucket, clock)
+    await late.leases.take("a")
+    await late.begin_at(0, 0)
+    await resumed.leases.take("a", force=True)
+    await resumed.begin_at(5, 9)
+    await late.end(RunState.COMPLETE, Checkpoint(3, 3), settled=True)
+    assert RunRecord.from_json((await bucket.get("run.aaaa")).value).state is RunState.RUNNING
+    assert (await watch_lease(bucket.as_bucket(), "a", clock=clock)).alive

@@ -1,17 +1,24 @@
 """Patience: how long a protocol tries before it gives up, by a clock that a test moves."""
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 from nats.aio.msg import Msg
 
 from spyctl.bus.acks.base import AckProtocol, Patience
+from spyctl.bus.acks.fast_ingest import FastIngest, Op
+from spyctl.bus.acks.per_message import PerMessage
+from spyctl.bus.fence import FENCED, fence_header
 from spyctl.bus.in_flight import Chunk, Delivery, InFlight
-from spyctl.errors import RefusedError, UnreachableError
+from spyctl.bus.leases import LEASE_NS
+from spyctl.bus.runs import Run, RunRecord, Runs
+from spyctl.errors import LeaseLostError, RefusedError, UnreachableError
 from spyctl.timing.instants import SECOND
 from tests.support.batches import numbered
+from tests.support.bucket import MemoryBucket, leases
 from tests.support.clock import JumpingClock
-from tests.support.connection import ScriptedConnection
+from tests.support.connection import Published, ScriptedConnection
 from tests.unit.bus.acks.streams import stream
 
 PATIENCE = Patience(ack_s=5.0, outage_s=120.0, refusal_s=4.0)
@@ -146,7 +153,7 @@ async def test_a_server_that_keeps_refusing_is_given_its_time_and_not_more() -> 
     begun = sending.clock.now_ns()
     with pytest.raises(RefusedError, match="refuses to store events: stream is full"):  # noqa: PT012
         for _ in range(100):
-            protocol._refused("stream is full")
+            protocol._refused({"description": "stream is full"})
             await protocol.repair()
     assert 4 * SECOND < sending.clock.now_ns() - begun < 8 * SECOND
     assert sending.in_flight.delivery.refusals["stream is full"] > 2
@@ -159,7 +166,7 @@ async def test_nobody_to_answer_is_an_outage_where_a_leader_may_be_elected(repli
     begun = sending.clock.now_ns()
     with pytest.raises((RefusedError, UnreachableError)):  # noqa: PT012
         for _ in range(1_000):
-            protocol._refused(None)
+            protocol._refused({})
             await protocol.repair()
     assert limit_s * SECOND < sending.clock.now_ns() - begun < (limit_s + 4) * SECOND
 
@@ -168,7 +175,7 @@ async def test_a_refusal_that_ends_begins_the_patience_again() -> None:
     sending = Sending()
     protocol = await sending.send()
     for _ in range(20):
-        protocol._refused("stream is full")
+        protocol._refused({"description": "stream is full"})
         await protocol.repair()
         protocol._refusals = 0  # an event was stored meanwhile
         sending.advance(1)
@@ -182,3 +189,133 @@ async def test_a_server_that_does_not_come_back_is_unreachable() -> None:
     sending.connection.cut()
     with pytest.raises(UnreachableError, match="did not come back within 120 s"):
         await protocol.repair()
+
+
+# --- one writer
+
+
+class Holding:
+    """A protocol of a run that holds its lease, over a server that takes what it is sent."""
+
+    def __init__(self, protocol: type[PerMessage] | type[FastIngest], version: tuple[int, int] = (2, 14)) -> None:
+        self.clock = JumpingClock()
+        self.bucket = MemoryBucket()
+        self.connection = ScriptedConnection(respond=self.answer, version=version)
+        record = RunRecord("aaaa", "replay", "S", ["a"], [], {}, 0)
+        self.run = Run(Runs(self.connection.as_connection(), self.bucket.as_bucket()), record, clock=self.clock)
+        self.in_flight = InFlight(1_000, 1 << 20, Delivery(), clock=self.clock)
+        self.protocol = protocol(self.connection.as_connection(), stream(batched=True), ["a"], run=self.run)
+        self.sent = 0
+
+    def answer(self, message: Published) -> list[Any]:
+        if message.reply.endswith(f"{Op.COMMIT}.$FI"):
+            return [{"count": len(self.written), "seq": len(self.written)}]
+        return [{"type": "ack", "seq": 0}] if message.reply.endswith("$FI") else []
+
+    async def open(self) -> None:
+        await self.run.leases.take("a")
+        await self.protocol.open(self.in_flight, "aaaa")
+
+    async def send(self, count: int = 2) -> None:
+        chunk = Chunk.of(self.sent + 1, numbered(range(self.sent, self.sent + count)), self.clock.now_ns())
+        self.sent += count
+        self.in_flight.add(chunk)
+        await self.protocol.send(chunk)
+
+    @property
+    def written(self) -> list[bytes]:
+        return [message.payload for message in self.connection.written if message.payload]
+
+    async def overtaken(self) -> None:
+        other = leases(self.bucket, "bbbb", clock=self.clock)
+        assert await other.take("a") is not None
+
+
+each_protocol = pytest.mark.parametrize("protocol", [PerMessage, FastIngest])
+
+
+@each_protocol
+async def test_who_slept_for_longer_than_its_lease_lasts_writes_no_byte_before_it_is_proved(
+    protocol: type[PerMessage] | type[FastIngest],
+) -> None:
+    holding = Holding(protocol)
+    await holding.open()
+    await holding.send()
+    holding.clock.advance(LEASE_NS + 1)
+    await holding.overtaken()
+    for _ in range(2):
+        with pytest.raises(LeaseLostError, match="run bbbb took over a"):
+            await holding.send()
+    with pytest.raises(LeaseLostError):
+        await holding.protocol.repair()
+    assert holding.written == [b"event 0", b"event 1"]
+
+
+@each_protocol
+async def test_who_slept_and_still_holds_its_lease_renews_it_and_goes_on(
+    protocol: type[PerMessage] | type[FastIngest],
+) -> None:
+    holding = Holding(protocol)
+    await holding.open()
+    await holding.send()
+    renewals = holding.bucket.writes
+    await holding.send()
+    assert holding.bucket.writes == renewals  # which costs nothing while there is no doubt
+    holding.clock.advance(LEASE_NS + 1)
+    await holding.send()
+    assert holding.bucket.writes == renewals + 1
+    assert holding.written == [b"event %d" % n for n in range(6)]
+
+
+@each_protocol
+async def test_who_cannot_prove_its_lease_waits_with_what_it_has(
+    protocol: type[PerMessage] | type[FastIngest],
+) -> None:
+    holding = Holding(protocol)
+    await holding.open()
+    await holding.send()
+    holding.connection.cut()  # nobody knows for how long
+    holding.bucket.away = True
+    await holding.send()
+    assert holding.written == [b"event 0", b"event 1"]
+    assert holding.in_flight.count == 4
+
+
+async def test_without_a_fence_a_lease_is_proved_ahead_of_its_end_too() -> None:
+    holding = Holding(PerMessage, version=(2, 10))
+    await holding.open()
+    await holding.send()
+    for _ in range(3):  # awake
+        holding.clock.advance(LEASE_NS // 4)
+        holding.run.leases.look()
+    holding.bucket.away = True
+    await holding.send()
+    assert holding.written == [b"event 0", b"event 1"]
+    assert all(b"Subject-Sequence" not in message.headers for message in holding.connection.written)
+
+
+@pytest.mark.parametrize(("protocol", "fenced"), [(PerMessage, [True, True]), (FastIngest, [True, False])])
+async def test_what_the_end_of_a_batch_does_not_stop_has_a_fence(
+    protocol: type[PerMessage] | type[FastIngest], fenced: list[bool]
+) -> None:
+    holding = Holding(protocol)
+    await holding.open()
+    await holding.send()
+    lines = fence_header(holding.run.fence)
+    assert [lines in message.headers for message in holding.connection.written] == fenced
+
+
+@each_protocol
+async def test_who_is_refused_for_its_fence_learns_who_took_over(
+    protocol: type[PerMessage] | type[FastIngest],
+) -> None:
+    holding = Holding(protocol)
+    await holding.open()
+    await holding.run.leases.renew()
+    await leases(holding.bucket, "bbbb", clock=holding.clock).take("a", force=True)  # a moment ago: there is no doubt
+    refusal = {"error": {"code": 400, "err_code": FENCED[0], "description": "wrong last sequence: 7"}}
+    holding.connection.respond = lambda _: [refusal]
+    await holding.send()
+    with pytest.raises(LeaseLostError, match="run bbbb took over a"):
+        await holding.protocol.repair()
+    assert list(holding.in_flight.delivery.refusals) == ["another process goes on with this run"]

@@ -215,9 +215,13 @@ class Holder:
     """A run whose leases a test holds, or cannot prove to hold."""
 
     record = SimpleNamespace(subjects=["a"])
+    fence = "market.fences.t"
     holds = False
 
     async def note_batch(self, *_: Any) -> bool:
+        return True
+
+    async def prove(self, *, fenced: bool) -> bool:
         return True
 
     async def hold(self) -> bool:
