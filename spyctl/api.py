@@ -34,7 +34,7 @@ from spyctl.market.sessions import in_regular_hours
 from spyctl.market.subjects import encode, rank_of, subject_of, subject_table
 from spyctl.massive.feed import FEED_URL, Feed
 from spyctl.massive.normalize import OPTIONS, STOCKS, from_model, normalize
-from spyctl.replay.player import REPLAYED_SUBJECTS, Replay, ReplayOptions
+from spyctl.replay.player import REPLAYED_SUBJECTS, Replay, ReplayOptions, events_after
 from spyctl.replay.source import DBNIngestor
 from spyctl.summary import StopReason
 from spyctl.timing.clock import MAX_SPEED, Speed
@@ -283,9 +283,14 @@ class ReplayPublisher:
             days=frozenset(map(day_number, dates)),
         )
         infos = list({info.path: info for info in infos}.values())
-        request = RunRequest(command="api", leased=REPLAYED_SUBJECTS, paced=Speed.of(self.replay_speed) != MAX_SPEED)
+        options = ReplayOptions(Speed.of(self.replay_speed), selection, digest=False)
+        request = RunRequest(
+            command="api",
+            leased=REPLAYED_SUBJECTS,
+            events=partial(events_after, infos, selection, options),
+            paced=options.speed != MAX_SPEED,
+        )
         async with publishing(self.bus.connection, request) as run:
-            options = ReplayOptions(Speed.of(self.replay_speed), selection, digest=False)
             replay = Replay(infos, run.publisher, options, run_id=run.run_id)
             try:
                 await run.watch(replay.run(), partial(replay.stop, StopReason.LEASE_LOST))

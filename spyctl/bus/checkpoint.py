@@ -21,7 +21,11 @@ BEGINNING = Checkpoint()
 
 @dataclass(frozen=True, slots=True)
 class OpenBatch:
-    """A JetStream batch whose first message is the event at position ``first``."""
+    """A JetStream batch whose first message is the event at position ``first``.
+
+    ``ends_seq`` is a sequence behind which nothing of it is stored, ``None`` while more may come.
+    """
 
     name: str
     first: int
+    ends_seq: int | None = None

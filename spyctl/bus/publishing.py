@@ -22,6 +22,7 @@ from spyctl.bus.connection import ApiError, Connection
 from spyctl.bus.fence import can_fence, close_fence, fence_subject
 from spyctl.bus.publisher import Publisher
 from spyctl.bus.reader import read_back
+from spyctl.bus.recognition import Events
 from spyctl.bus.reconcile import reconcile
 from spyctl.bus.resume import refuse_uncounted, run_to_resume
 from spyctl.bus.runs import Run, RunRecord, Runs, RunState, new_run_id, unusable
@@ -38,7 +39,8 @@ class RunRequest:
     """What a run publishes, and as what.
 
     The run leases the subjects in ``leased``, prefix included. ``inputs`` and ``options`` are what makes its events; a
-    run is resumed only where they are the same. ``resume`` names the run to go on with.
+    run is resumed only where they are the same. ``events`` yields those behind a position again (``None``: nobody can),
+    with which what is stored is compared. ``resume`` names the run to go on with.
     ``source`` refuses a stream that received another source's events a moment ago (``None``: never). ``force`` takes
     over leases.
     """
@@ -48,6 +50,7 @@ class RunRequest:
     prefix: str = ""
     inputs: list[dict[str, Any]] = field(default_factory=list)
     options: dict[str, Any] = field(default_factory=dict)
+    events: Events | None = None
     resume: str | None = None
     source: str | None = None
     force: bool = False
@@ -59,13 +62,16 @@ class RunRequest:
 class Publishing:
     """A run that publishes; made by :func:`publishing`. ``position`` is how many of its events were stored before."""
 
-    def __init__(self, connection: Connection, stream: Stream, run: Run, publisher: Publisher) -> None:
+    def __init__(
+        self, connection: Connection, stream: Stream, run: Run, publisher: Publisher, events: Events | None = None
+    ) -> None:
         self.connection = connection
         self.stream = stream
         self.publisher = publisher
         self.position = run.record.position
         self.state: RunState | None = None  # how it ended, once somebody knows better than the context manager
         self._run = run
+        self._events = events
         self._began_after = run.record.checkpoint.seq if run.record.checkpoint is not None else 0
         self._stop: Callable[[], None] | None = None
         self._keeper = asyncio.create_task(run.keep(publisher.checkpoint))
@@ -114,10 +120,9 @@ class Publishing:
         run, checkpoint, settled = self._run, self.publisher.checkpoint(), self.publisher.settled
         if not settled and run.leases.lost is None and self.connection.connected:
             run.record.checkpoint = checkpoint
-            # While the leases are ours, what the stream holds behind the checkpoint is ours too.
             with suppress(SpyctlError, ApiError, TimeoutError):
                 async with asyncio.timeout(SETTLE_S):
-                    await reconcile(self.connection, run.record)
+                    await reconcile(self.connection, run.record, self._events)
                 checkpoint, settled = run.record.checkpoint, True
         await run.end(self.state or state, checkpoint, settled=settled)
 
@@ -156,7 +161,7 @@ async def publishing(connection: Connection, request: RunRequest) -> AsyncIterat
         patience=request.patience,
     )  # fmt: skip
     publisher = Publisher(protocol, run.record.run_id, anchor=run.record.checkpoint)
-    published = Publishing(connection, stream, run, publisher)
+    published = Publishing(connection, stream, run, publisher, request.events)
     state = RunState.FAILED
     try:
         await publisher.open()
@@ -199,7 +204,7 @@ async def _begin(connection: Connection, stream: Stream, request: RunRequest) ->
             # Its last word, now that it has to be silent.
             run.record = record = await run_to_resume(runs, record.run_id, now)
             if not record.settled:
-                await reconcile(connection, record)
+                await reconcile(connection, record, request.events)
         record.taken_over()
         await run.begin_at(record.position, await _last_seq(connection, stream.name))
     except BaseException:
@@ -213,7 +218,7 @@ async def _reconcile_former(connection: Connection, runs: Runs, run_id: str) -> 
     former = await runs.find(run_id)
     if former is None or former.settled:
         return
-    with suppress(SpyctlError):  # it can then not be resumed, which is no reason to stop us
+    with suppress(SpyctlError):  # it may then never be resumed, which is no reason to stop us
         await reconcile(connection, former)
     if former.state is RunState.RUNNING:
         former.state = RunState.CRASHED

@@ -70,7 +70,21 @@ async def read_back(
     *,
     silence_s: float = SILENCE_S,
 ) -> AsyncIterator[list[tuple[int, str, bytes]]]:
-    """Yield ``(seq, subject, payload)`` of what a stream holds on some subjects, in its order.
+    """Yield ``(seq, subject, payload)`` of what :func:`read_messages` yields."""
+    async for batch in read_messages(connection, stream, subjects, after_seq, last_seq, silence_s=silence_s):
+        yield [(message.metadata.sequence.stream, message.subject, message.data) for message in batch]
+
+
+async def read_messages(
+    connection: Connection,
+    stream: str,
+    subjects: Collection[str],
+    after_seq: int,
+    last_seq: int,
+    *,
+    silence_s: float = SILENCE_S,
+) -> AsyncIterator[list[Msg]]:
+    """Yield what a stream holds on some subjects, in its order.
 
     Only messages with ``after_seq < seq <= last_seq`` count. Raises :class:`UnreachableError` where the server
     sends nothing for ``silence_s`` before the last one.
@@ -86,8 +100,11 @@ async def read_back(
                     batch = await anext(batches)
             except TimeoutError:
                 raise UnreachableError(f"stream {stream} at {connection.url} fell silent while it was read") from None
-            rows = [(message.metadata.sequence.stream, message.subject, message.data) for message in batch]
-            seq = rows[-1][0] if rows else seq
-            yield [row for row in rows if row[0] <= last_seq and row[1] in wanted]
+            seq = batch[-1].metadata.sequence.stream if batch else seq
+            yield [
+                message
+                for message in batch
+                if message.subject in wanted and message.metadata.sequence.stream <= last_seq
+            ]
     finally:
         await batches.aclose()

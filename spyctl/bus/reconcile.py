@@ -1,6 +1,7 @@
 """What the stream holds of a run that ended without recording its end."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -9,6 +10,8 @@ from nats.aio.msg import Msg
 from spyctl.bus.acks.fast_ingest import UNKNOWN_BATCH, Op, batch_reply
 from spyctl.bus.checkpoint import Checkpoint, OpenBatch
 from spyctl.bus.connection import ApiError, Connection
+from spyctl.bus.reader import read_messages
+from spyctl.bus.recognition import Events, count_identified, count_own
 from spyctl.bus.runs import RunRecord
 from spyctl.bus.stream import stable_count
 from spyctl.errors import LostTrackError, ResumeError
@@ -16,14 +19,19 @@ from spyctl.timing.clock import Clock, SystemClock
 from spyctl.timing.instants import SECOND
 
 FENCE_TIMEOUT_S = 5.0
+MESSAGE_ID = "Nats-Msg-Id"
 _BEHIND_ALL = 1 << 40  # a sequence behind any message of a batch
 
 
-async def reconcile(connection: Connection, record: RunRecord, *, clock: Clock | None = None) -> None:
+async def reconcile(
+    connection: Connection, record: RunRecord, events: Events | None = None, *, clock: Clock | None = None
+) -> None:
     """Find out how many events of a run are stored, and note it as its checkpoint.
 
-    A batch is fenced first, so that nothing of the dead process can be stored later. Raises
-    :class:`ResumeError` where the stream can no longer tell: recreated, or its messages expired or deleted.
+    A batch is fenced first, so that nothing of the dead process can be stored later. Where the server has forgotten it,
+    messages are compared with the run's ``events``. Raises :class:`ResumeError` where the stream can no longer tell
+    (recreated, or messages expired or deleted), and where it cannot be told which messages are the run's own: then the
+    record notes behind which sequence there are none.
     """
     try:
         info = await connection.api(f"STREAM.INFO.{record.stream}")
@@ -34,21 +42,41 @@ async def reconcile(connection: Connection, record: RunRecord, *, clock: Clock |
     if record.checkpoint is None:
         record.checkpoint = Checkpoint(0, info["state"]["last_seq"])
     else:
-        record.checkpoint = await _stored(connection, record, record.checkpoint, clock or SystemClock())
+        record.checkpoint = await _stored(connection, record, record.checkpoint, events, clock or SystemClock())
     record.batch = None
     record.settled = True
 
 
-async def _stored(connection: Connection, record: RunRecord, known: Checkpoint, clock: Clock) -> Checkpoint:
+async def _stored(
+    connection: Connection, record: RunRecord, known: Checkpoint, events: Events | None, clock: Clock
+) -> Checkpoint:
     fenced = await _fence(connection, record, record.batch, clock) if record.batch is not None else None
     if fenced is not None and record.batch is not None:
         count, seq = fenced
         return Checkpoint(record.batch.first + count - 1, seq)
     try:
-        count, seq = await stable_count(connection, record.stream, record.subjects, known.seq, clock)
+        count, last_seq = await stable_count(connection, record.stream, record.subjects, known.seq, clock)
     except LostTrackError as error:
         raise _refusal(record, error.message) from None
-    return Checkpoint(known.position + count, seq)
+    batch = record.batch
+    ends_seq = last_seq if batch is None or batch.ends_seq is None else batch.ends_seq
+    record.batch = replace(batch, ends_seq=ends_seq) if batch is not None else None
+    if not count:
+        return Checkpoint(known.position, ends_seq)
+    batches = read_messages(connection, record.stream, record.subjects, known.seq, ends_seq)
+    if batch is None:  # every message has an identity
+        ids = ([(message.headers or {}).get(MESSAGE_ID, "") for message in read] async for read in batches)
+        own = await count_identified(ids, record.run_id, known.position)
+        why = "an event is missing before one that is stored"
+    elif events is None:
+        own, why = None, f"which of the {count:,} messages after seq {known.seq:,} are its own cannot be told"
+    else:
+        messages = ([(message.subject, message.data) for message in read] async for read in batches)
+        own = await count_own(messages, events(known.position))
+        why = "somebody else has published the same events meanwhile"
+    if own is None:
+        raise _refusal(record, why)
+    return Checkpoint(known.position + own, ends_seq)
 
 
 def _refusal(record: RunRecord, why: str) -> ResumeError:

@@ -33,9 +33,10 @@ async def refuse_uncounted(runs: Runs, record: RunRecord) -> None:
     """Refuse a run of which it was not counted what is stored before another one published.
 
     Raises :class:`ResumeError`. A run is normally counted when its leases pass to another; one that was overtaken by
-    force counts itself, unless it is killed or cut off before it can.
+    force counts itself, unless it is killed or cut off before it can. Where it was noted behind which sequence it has
+    nothing, that can still be done.
     """
-    if record.settled:
+    if record.settled or (record.batch is not None and record.batch.ends_seq is not None):
         return
     for subject in record.subjects:
         lease, _ = await read_lease(runs.bucket, subject)

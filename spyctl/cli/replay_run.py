@@ -29,7 +29,7 @@ from spyctl.errors import DamagedDefinitionsError, DamagedFileError, ExitCode, N
 from spyctl.market.events import EventSource
 from spyctl.market.subjects import subject_table, with_prefix
 from spyctl.replay.plan import Plan, fingerprints
-from spyctl.replay.player import REPLAYED_SUBJECTS, Replay
+from spyctl.replay.player import REPLAYED_SUBJECTS, Replay, events_after
 from spyctl.replay.result import summary_of
 from spyctl.replay.schedule import Schedule
 from spyctl.replay.snapshot import Scene
@@ -106,6 +106,7 @@ def _run_request(request: Request, plan: Plan, reached: Reached) -> RunRequest:
         prefix=request.options.prefix,
         inputs=fingerprints(plan.infos),
         options=_content_options(request, plan),
+        events=partial(events_after, plan.infos, plan.selection, request.options),
         resume=request.resume,
         source=EventSource.DIRECT_FEED if reached.embedded is None and not request.force else None,
         force=request.force,

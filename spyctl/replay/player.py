@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from hashlib import blake2b
-from itertools import islice
+from itertools import chain, islice
 
 import numpy as np
 
 from spyctl.bus.in_flight import Delivery, Sink
+from spyctl.bus.recognition import Message, messages_of
 from spyctl.dbn.file_info import DBNFileInfo
 from spyctl.dbn.sort_times import Selection
 from spyctl.errors import MergeLimitError, SpyctlError
@@ -68,6 +69,15 @@ class Progress:
     seconds: dict[str, RollingSecond] = field(default_factory=lambda: defaultdict(RollingSecond))
     started_ns: int = 0
     ended_ns: int = 0
+
+
+async def events_after(
+    infos: Sequence[DBNFileInfo], selection: Selection, options: ReplayOptions, position: int
+) -> AsyncIterator[list[Message]]:
+    """Read the events of a replay anew, those behind a position, as messages; others have their turns meanwhile."""
+    source, table = FileSource(tuple(infos), selection, position, options.count), subject_table(options.prefix)
+    async for piece in in_turns(source.pieces(Reading()), SystemClock()):
+        yield messages_of(piece, table)
 
 
 class Replay:
@@ -209,9 +219,6 @@ class Replay:
     async def verify(self, stored: AsyncIterator[list[tuple[int, str, bytes]]]) -> None:
         """Compare what the stream holds of this replay with its events, read and encoded anew; sets ``verified``."""
         source = FileSource(self._source.infos, self.options.selection, self.options.skip, self.options.count)
-        events = (
-            (self._subject_table[rank], payload)
-            for piece in source.pieces(Reading())
-            for rank, payload in zip(piece.ranks.tolist(), piece.payloads(), strict=True)
-        )
+        pieces = source.pieces(Reading())
+        events = chain.from_iterable(messages_of(piece, self._subject_table) for piece in pieces)
         self.verified = await compare(stored, islice(events, self.delivery.published))

@@ -1,7 +1,9 @@
 """A connection to no server: its answers are a test's, and it remembers what was asked and written."""
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -9,8 +11,10 @@ import orjson
 
 from spyctl.bus.connection import Connection
 from spyctl.errors import UnreachableError
+from spyctl.timing.tasks import end_task
 
 Handler = Callable[[Any], Awaitable[None]]
+Held = tuple[str, bytes, str]  # a message that is stored: subject, payload, and its id if any
 
 
 @dataclass(frozen=True)
@@ -37,14 +41,16 @@ def messages(frames: bytes | bytearray) -> Iterator[Published]:
 
 @dataclass
 class ScriptedConnection:
-    """``answers`` maps an API subject, or its start, to a document, an error, a function that returns one of
-    them, or several in turn (the last one stays).
+    """``answers`` maps an API subject, or its start, to a document, an error, a function that makes one of
+    them of the request, or several in turn (the last one stays).
 
-    ``respond`` gets each message that is written, and returns the documents that the server answers to it.
+    ``respond`` gets each message that is written, and returns the documents that the server answers to it. ``held`` is
+    what a stream holds to be read, from sequence 1 on.
     """
 
     answers: dict[str, Any] = field(default_factory=dict)
     respond: Callable[[Published], Iterable[Any]] = lambda _: ()
+    held: Callable[[], Sequence[Held]] = lambda: ()
     version: tuple[int, int] = (2, 14)
     connected: bool = True
     trouble: str = ""
@@ -70,7 +76,7 @@ class ScriptedConnection:
         if isinstance(answer, list):
             answer = answer.pop(0) if len(answer) > 1 else answer[0]
         if callable(answer):
-            answer = answer()
+            answer = answer(request)
         if isinstance(answer, Exception):
             raise answer
         return cast(dict[str, Any], answer)
@@ -82,6 +88,24 @@ class ScriptedConnection:
             self._handlers.remove(handler)
 
         return unsubscribe
+
+    def jetstream(self) -> Any:
+        return SimpleNamespace(subscribe=self._read)
+
+    async def _read(self, *_: Any, cb: Handler, config: Any, **__: Any) -> Any:
+        rows = list(enumerate(self.held(), 1))[(config.opt_start_seq or 1) - 1 :]
+
+        async def deliver() -> None:
+            for seq, (subject, payload, message_id) in rows:
+                sequence = SimpleNamespace(sequence=SimpleNamespace(stream=seq))
+                headers = {"Nats-Msg-Id": message_id} if message_id else None
+                await cb(SimpleNamespace(subject=subject, data=payload, headers=headers, metadata=sequence))
+
+        async def consumer_info() -> Any:
+            return SimpleNamespace(num_pending=len(rows), delivered=None)
+
+        delivering = asyncio.create_task(deliver())
+        return SimpleNamespace(consumer_info=consumer_info, unsubscribe=partial(end_task, delivering))
 
     def on_disconnect(self, callback: Callable[[], None]) -> Callable[[], None]:
         self._on_disconnect.append(callback)

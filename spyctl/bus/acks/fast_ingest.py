@@ -7,7 +7,8 @@ architecture decisions): the server answers on it every ``flow`` messages with w
 No message carries an identity. Instead a batch is *fenced* when its connection has broken: a commit from
 whichever connection makes the server say how many messages of that batch it has stored, and refuse all that may
 still come. What is behind that count is sent again, in a new batch. Where the server has forgotten the batch (it
-was restarted, or away for long), the stream is asked how much it holds behind the last fence.
+was restarted, or away for long), the stream is asked how much it holds behind the last fence, and what was not
+acknowledged of it is compared with the events in flight.
 
 :data:`TRANSITIONS` is the life of a batch. It ends in ``closed``, where the server has said what it stored, or in
 ``forgotten``, where it no longer knows; answers that arrive after that change nothing.
@@ -15,7 +16,7 @@ was restarted, or away for long), the stream is asked how much it holds behind t
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from enum import IntEnum, StrEnum
 from typing import Any
 
@@ -26,10 +27,11 @@ from spyctl.bus.acks.base import USUAL, AckProtocol, Patience
 from spyctl.bus.checkpoint import Checkpoint, OpenBatch
 from spyctl.bus.connection import Connection
 from spyctl.bus.frames import hpub_frame, pub_frames
-from spyctl.bus.in_flight import Chunk
+from spyctl.bus.in_flight import Chunk, InFlight
+from spyctl.bus.recognition import Message, count_own, last_messages, messages_of
 from spyctl.bus.runs import Run
 from spyctl.bus.stream import Stream, stable_count, stored_after
-from spyctl.errors import BusError, LostTrackError, RefusedError, StreamBusyError
+from spyctl.errors import BusError, LostTrackError, RefusedError, StreamBusyError, UnreachableError
 from spyctl.timing.instants import SECOND
 
 PING_S = 2.0
@@ -244,7 +246,7 @@ class FastIngest(AckProtocol):
         return True
 
     async def _count(self, batch: Batch) -> Checkpoint | None:
-        # The server no longer knows the batch: what the stream holds behind the last fence is ours.
+        # The server no longer knows the batch: what is stored of it is a part of what lies behind the last fence.
         known = self._in_flight.anchor
         if self._run is not None and not await self._run.hold():
             return None
@@ -254,15 +256,27 @@ class FastIngest(AckProtocol):
                 count, seq = await stable_count(*where, self._clock)
             else:
                 count, seq = await stored_after(*where)
-        except LostTrackError:
+            own = await self._own(batch, count, seq)
+        except (LostTrackError, StreamBusyError):
             raise
         except BusError:
             return None  # not ready yet; the outage has a limit of its own
-        if known.position + count > batch.first + batch.sent - 1:
-            raise StreamBusyError(
-                f"somebody else has published to {self._counted[0]} or its like meanwhile", "end one of the two"
-            )
-        return Checkpoint(known.position + count, seq)
+        return Checkpoint(known.position + own, seq)
+
+    async def _own(self, batch: Batch, count: int, last_seq: int) -> int:
+        # Of so many messages behind the last fence, those that are acknowledged come first in our order, and the rest
+        # is compared with what is in flight: others may have published too.
+        known, oldest, name = self._in_flight.anchor, self._in_flight.oldest, self._stream.name
+        acked = (oldest or batch.first + batch.sent) - 1 - known.position
+        if count < acked:  # a new leader may not have stored yet what was agreed upon
+            kind, lost = LostTrackError if self._stream.replicas == 1 else UnreachableError, acked - count
+            raise kind(f"stream {name} does not hold {lost:,} events that it acknowledged", "play it again")
+        rest = last_messages(self._connection, name, self._counted, known.seq + acked, last_seq, count - acked)
+        own = await count_own(rest, _waiting(self._in_flight, self._subjects))
+        if own is None:
+            where = f"{self._counted[0]} or its like"
+            raise StreamBusyError(f"somebody else has published the same events to {where}", "end one of the two")
+        return acked + own
 
     async def _keep_alive(self) -> None:
         # The server forgets a batch that is silent for 10 s; a ping also repeats an acknowledgement that was lost.
@@ -312,3 +326,8 @@ class FastIngest(AckProtocol):
         super()._on_disconnect()
         if self._batch is not None:
             self._batch.answered.set()
+
+
+async def _waiting(in_flight: InFlight, subjects: Sequence[str]) -> AsyncIterator[list[Message]]:
+    for chunk in in_flight.unacknowledged():
+        yield messages_of(chunk.batch, subjects)

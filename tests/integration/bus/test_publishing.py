@@ -1,19 +1,21 @@
 """The life of a run: whatever happens, its record tells the truth, and a lost lease stops whoever publishes."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import orjson
 import pytest
 
 from spyctl.bus.acks.mode import AckMode
-from spyctl.bus.checkpoint import Checkpoint
+from spyctl.bus.checkpoint import Checkpoint, OpenBatch
 from spyctl.bus.connection import Connection, connect
 from spyctl.bus.publishing import Publishing, RunRequest, publishing
+from spyctl.bus.recognition import Message, messages_of
 from spyctl.bus.runs import RunRecord, Runs, RunState
 from spyctl.errors import FastIngestUnavailableError, LeaseHeldError, LeaseLostError, ResumeError
 from spyctl.market.encode import EncodedBatch
-from spyctl.market.subjects import rank_of
+from spyctl.market.subjects import rank_of, subject_table
 from spyctl.timing.tasks import end_task
 from tests.support.batches import numbered
 from tests.support.servers import NatsServer
@@ -134,13 +136,23 @@ async def test_the_checkpoint_is_kept_while_a_run_goes_on(connection: Connection
     assert (await record_of(connection, run)).position == 16
 
 
-async def test_the_run_of_a_dead_process_is_reconciled_before_another_one_publishes(connection: Connection) -> None:
-    dead = await crashed(connection, REQUEST, 50)
-    async with publishing(connection, REQUEST):
+@MODES
+async def test_the_run_of_a_dead_process_is_reconciled_before_another_one_publishes(
+    connection: Connection, mode: AckMode
+) -> None:
+    request = replace(REQUEST, ack_mode=mode)
+    dead = await crashed(connection, request, 50)
+    async with publishing(connection, request):
         pass
     record = await (await Runs.open(connection)).find(dead)
     assert record is not None
-    assert (record.state, record.settled, record.position) == (RunState.CRASHED, True, 50)
+    assert record.state is RunState.CRASHED
+    if mode is AckMode.MESSAGE:
+        assert (record.settled, record.position, record.batch) == (True, 50, None)
+    else:  # only who has its events can tell them; but what comes later is not among them
+        assert (record.settled, record.position) == (False, 0)
+        assert record.batch is not None
+        assert record.batch.ends_seq == 50
 
 
 @MODES
@@ -200,13 +212,38 @@ async def test_a_run_that_was_overtaken_by_force_is_resumed_after_its_own_events
 async def test_the_run_of_a_dead_process_is_resumed_after_its_own_events_although_force_was_used(
     connection: Connection, mode: AckMode, state: RunState
 ) -> None:
-    request = replace(REQUEST, ack_mode=mode)
+    request = replace(REQUEST, ack_mode=mode, events=events_after)
     dead = await crashed(connection, request, 50, state)
     async with publishing(connection, replace(request, force=True)) as other:
         await other.publisher.publish(events(1_000))
         await other.publisher.drain()
     async with publishing(connection, replace(request, resume=dead)) as resumed:
         assert resumed.position == 50
+
+
+@MODES
+async def test_messages_of_others_behind_a_crash_are_not_taken_for_its_own(
+    connection: Connection, nats_server: NatsServer, mode: AckMode
+) -> None:
+    request = replace(REQUEST, ack_mode=mode, events=events_after)
+    dead = await crashed(connection, request, 50)
+    for payload in (b"of", b"somebody", b"else"):
+        await connection.jetstream().publish(SUBJECTS[0], payload)
+    async with publishing(connection, replace(request, resume=dead)) as resumed:
+        assert resumed.position == 50
+        await resumed.publisher.publish(events(50, 50))
+        await resumed.publisher.drain()
+    payloads = [payload for _, _, payload, _ in await read_stream(nats_server.url)]
+    assert [payload for payload in payloads if payload.startswith(b"event")] == [b"event %d" % n for n in range(100)]
+
+
+async def test_a_run_is_not_continued_where_others_have_published_its_very_events(connection: Connection) -> None:
+    request = replace(REQUEST, events=events_after)
+    dead = await crashed(connection, request, 50)
+    await connection.jetstream().publish(SUBJECTS[0], b"event 7")
+    with pytest.raises(ResumeError, match="somebody else has published the same events meanwhile"):
+        async with publishing(connection, replace(request, resume=dead)):
+            pass
 
 
 async def test_a_run_that_was_overtaken_and_then_killed_is_not_continued_with_the_events_of_the_other(
@@ -293,6 +330,11 @@ async def work_until(stopped: asyncio.Event) -> None:
         await stopped.wait()
 
 
+async def events_after(position: int) -> AsyncIterator[list[Message]]:
+    """The events of a run, as it published them."""
+    yield messages_of(events(5_000 - position, position), subject_table())
+
+
 async def crashed(connection: Connection, request: RunRequest, count: int, state: RunState = RunState.RUNNING) -> str:
     """Leave a run behind as a process does that was killed after so many events; returns its id."""
     async with publishing(connection, request) as run:
@@ -302,6 +344,8 @@ async def crashed(connection: Connection, request: RunRequest, count: int, state
         lease = (await runs.bucket.get(subject)).value or b""
     record = await record_of(connection, run)
     record.state, record.settled, record.checkpoint = state, False, Checkpoint(0, 0)
+    # The server forgets a batch that is silent for 10 s.
+    record.batch = OpenBatch(f"{run.run_id}-gone", 1) if request.ack_mode is not AckMode.MESSAGE else None
     await runs.save(record)
     await runs.bucket.put(subject, lease.replace(b'"pid":', b'"pid":9999'))
     return run.run_id

@@ -109,14 +109,18 @@ class BatchServer:
             self.stored.append(message.payload)
         return [{"type": "ack", "seq": len(batch)}] if answer is None else answer
 
-    def connection(self, counted: int | None = None, first_seq: int = 1) -> ScriptedConnection:
-        """Return a connection to it; ``counted`` is what it says it holds behind the checkpoint, else the truth."""
+    def connection(self, first_seq: int = 1) -> ScriptedConnection:
+        """Return a connection to it."""
         answers = {
-            "CONSUMER.CREATE.S.": lambda: {"num_pending": len(self.stored) if counted is None else counted},
+            "CONSUMER.CREATE.S.": lambda request: {
+                "num_pending": len(self.stored[request["config"]["opt_start_seq"] - 1 :])
+            },
             "CONSUMER.DELETE.S.": {},
-            "STREAM.INFO.S": lambda: {"state": {"last_seq": len(self.stored), "first_seq": first_seq}},
+            "STREAM.INFO.S": lambda _: {"state": {"last_seq": len(self.stored), "first_seq": first_seq}},
         }
-        return ScriptedConnection(answers, respond=self.answer)
+        return ScriptedConnection(
+            answers, respond=self.answer, held=lambda: [("a", payload, "") for payload in self.stored]
+        )
 
 
 class Sending:
@@ -203,7 +207,7 @@ async def test_the_messages_of_a_batch_that_the_server_forgot_are_counted() -> N
 async def test_a_new_leader_of_a_replicated_stream_is_counted_until_it_has_stored_what_was_agreed_upon() -> None:
     server = BatchServer(None, [], [], [], known=False)
     connection = server.connection()
-    connection.answers["CONSUMER.CREATE.S."] = [{"num_pending": count} for count in (2, 3, 4, 4)]
+    connection.answers["CONSUMER.CREATE.S."] = [{"num_pending": count} for count in (2, 3, 4, 4, 3)]
     sending = Sending(connection, replicas=3)
     await sending.send(4)
     await sending.protocol.finish()
@@ -240,13 +244,45 @@ async def test_messages_are_counted_only_while_the_leases_are_proved_to_hold() -
     assert sending.result == (0, Checkpoint(2, 2), 0)
 
 
-async def test_more_messages_than_were_sent_are_somebody_elses() -> None:
-    server = BatchServer(known=False)
-    sending = Sending(server.connection(counted=5))
-    await sending.send(4)
-    with pytest.raises(StreamBusyError, match="somebody else has published to a"):
+async def test_messages_of_somebody_else_are_not_taken_for_those_of_a_forgotten_batch() -> None:
+    server = BatchServer(None, None, [], [], {}, known=False)  # the last event never arrives
+    sending = Sending(server.connection())
+    await sending.send(5)
+    for at in (0, 3, 4):
+        server.stored.insert(at, b"of somebody else")
+    assert sending.in_flight.count == 3
+    await sending.protocol.finish()
+    await sending.protocol.repair()
+    await sending.protocol.finish()
+    assert [payload for payload in server.stored if payload != b"of somebody else"] == events(5)
+    assert sending.result == (0, Checkpoint(5, 8), 1)
+
+
+async def test_a_forgotten_batch_is_given_up_where_somebody_else_has_published_the_same_events() -> None:
+    server = BatchServer(None, None, [], known=False)
+    sending = Sending(server.connection())
+    await sending.send(3)
+    server.stored += events(5)[2:]
+    with pytest.raises(StreamBusyError, match="somebody else has published the same events to a"):
         await sending.protocol.finish()
     assert sending.in_flight.anchor == Checkpoint()
+
+
+@pytest.mark.parametrize("replicas", [1, 3])
+async def test_events_that_were_acknowledged_and_are_gone_are_not_taken_for_stored(replicas: int) -> None:
+    server = BatchServer(known=False)
+    sending = Sending(server.connection(), replicas=replicas)
+    await sending.send(4)
+    stored, server.stored = server.stored, []
+    if replicas == 1:
+        with pytest.raises(LostTrackError, match="stream S does not hold 4 events that it acknowledged"):
+            await sending.protocol.finish()
+    else:  # a new leader may not have stored them yet
+        await sending.protocol.finish()
+        assert sending.protocol._broken.is_set()
+        server.stored = stored
+        await sending.protocol.repair()
+        assert sending.in_flight.anchor == Checkpoint(4, 4)
 
 
 async def test_messages_that_have_expired_cannot_be_counted() -> None:

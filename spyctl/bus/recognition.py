@@ -1,0 +1,65 @@
+"""Which stored messages are a run's own, where others publish to its subjects too: told by bytes, or by identities."""
+
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from spyctl.bus.connection import Connection
+from spyctl.bus.reader import read_back
+from spyctl.bus.stream import count_after
+from spyctl.market.encode import EncodedBatch
+
+Message = tuple[str, bytes]  # subject and payload
+Events = Callable[[int], AsyncIterator[Sequence[Message]]]  # a run's events behind a position, the same every time
+
+
+def messages_of(batch: EncodedBatch, subjects: Sequence[str]) -> list[Message]:
+    """Return events as messages; ``subjects`` is the table that their ranks index."""
+    return [(subjects[rank], payload) for rank, payload in zip(batch.ranks.tolist(), batch.payloads(), strict=True)]
+
+
+async def last_messages(
+    connection: Connection, stream: str, subjects: Sequence[str], after_seq: int, last_seq: int, count: int
+) -> AsyncIterator[list[Message]]:
+    """Yield the last so many of the messages on some subjects with ``after_seq < seq <= last_seq``.
+
+    Raises :class:`UnreachableError`.
+    """
+    if not count:
+        return
+    skip = (await count_after(connection, stream, subjects, after_seq))[0] - count
+    async for rows in read_back(connection, stream, subjects, after_seq, last_seq):
+        yield [(subject, payload) for _, subject, payload in rows[max(0, skip) :]]
+        skip -= len(rows)
+
+
+async def count_own(stored: AsyncIterator[Sequence[Message]], expected: AsyncIterator[Sequence[Message]]) -> int | None:
+    """Count how many of the expected events are stored, from the first one on, whatever others lie between them.
+
+    ``None`` where others equal some of them, so that it cannot be told.
+    """
+    awaited: deque[Message] = deque()
+    own, found, others = 0, set[int](), set[int]()
+    async for messages in stored:
+        for message in messages:
+            while not awaited and (more := await anext(expected, None)) is not None:
+                awaited.extend(more)
+            if awaited and awaited[0] == message:
+                awaited.popleft()
+                found.add(hash(message))
+                own += 1
+            else:
+                others.add(hash(message))
+    return own if found.isdisjoint(others) else None
+
+
+async def count_identified(ids: AsyncIterator[Sequence[str]], run_id: str, position: int) -> int | None:
+    """Count how many events behind a position are stored, by the ids ``<run_id>-<position>`` among those stored.
+
+    ``None`` where one is missing before one that is stored.
+    """
+    prefix, positions = f"{run_id}-", set[int]()
+    async for batch in ids:
+        numbers = [text.removeprefix(prefix) for text in batch if text.startswith(prefix)]
+        positions |= {int(number) for number in numbers if number.isascii() and number.isdigit()}
+    ahead = {number for number in positions if number > position}
+    return len(ahead) if not ahead or max(ahead) - position == len(ahead) else None
