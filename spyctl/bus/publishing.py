@@ -172,7 +172,7 @@ async def publishing(connection: Connection, request: RunRequest) -> AsyncIterat
 
 
 async def _begin(connection: Connection, stream: Stream, request: RunRequest) -> Run:
-    runs = await Runs.open(connection)
+    runs = await Runs.open(connection, replicas=stream.replicas)
     now = record = RunRecord(
         run_id=new_run_id(),
         command=request.command,

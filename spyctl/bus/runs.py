@@ -9,7 +9,7 @@ import os
 import platform
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -35,6 +35,7 @@ BUCKET = "SPYCTL"
 RENEW_S = 1.0
 SEEN_NS = 3 * SECOND  # a living run renews its leases several times meanwhile
 _ATTEMPTS = 10
+_LOOK_S, _ELECTION_LOOKS = 0.1, 100
 _RECORD_TTL_S = 7 * 86_400
 _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 _FAILURES = (nats.errors.Error, nats.js.errors.Error, OSError)
@@ -128,17 +129,26 @@ class Runs:
         self.bucket = bucket
 
     @classmethod
-    async def open(cls, connection: Connection) -> "Runs":
-        """Open the bucket, made where there is none. Raises :class:`BusError`."""
+    async def open(cls, connection: Connection, *, replicas: int = 1) -> "Runs":
+        """Open the bucket, made where there is none. Raises :class:`BusError`.
+
+        It should have as many ``replicas`` as the stream it serves; one with fewer gets them where the server agrees.
+        """
         jetstream = connection.jetstream()
         try:
             try:
                 bucket = await jetstream.key_value(BUCKET)
+                await _replicate(connection, replicas)
             except nats.js.errors.NotFoundError:
-                bucket = await jetstream.create_key_value(bucket=BUCKET, ttl=_RECORD_TTL_S)
+                bucket = await jetstream.create_key_value(bucket=BUCKET, ttl=_RECORD_TTL_S, replicas=replicas)
         except (nats.js.errors.Error, nats.errors.Error) as error:
             raise unusable(error) from None
         return cls(connection, bucket)
+
+    @property
+    def connected(self) -> bool:
+        """Whether the server can be reached at this moment."""
+        return self._connection.connected
 
     async def register(self, record: RunRecord) -> None:
         """Write a new record down, under an id that no other run has."""
@@ -181,7 +191,11 @@ class Runs:
 
 
 class Run:
-    """A run that has begun: keeps its leases and its record until it ends; ``fence`` is around this process."""
+    """A run that has begun: keeps its leases and its record until it ends; ``fence`` is around this process.
+
+    A run outlives its bucket: while nobody can be asked, nobody can take its leases either, and the server refuses
+    whatever comes of it after its fence was closed.
+    """
 
     def __init__(self, runs: Runs, record: RunRecord, *, prefix: str = "", clock: Clock | None = None) -> None:
         self.record = record
@@ -194,6 +208,8 @@ class Run:
         self._runs = runs
         self._revision = 0  # of the record
         self._saving = asyncio.Lock()
+        self._noted = False  # whether the record tells of a batch as the bucket holds it
+        self._bucket_away = False  # it does not answer, though the server is there
 
     async def begin_at(self, position: int, seq: int) -> None:
         """Note that what the stream holds up to a sequence is not what this process publishes."""
@@ -213,20 +229,20 @@ class Run:
 
         Raises :class:`LeaseLostError` where one is not.
         """
-        try:
-            await self.leases.renew()
-        except _FAILURES:
-            return False
-        return True
+        return await self._reached(self.leases.renew())
 
     async def prove(self, *, fenced: bool) -> bool:
         """Tell whether something may be published now: the leases are not in doubt, or a renewal has proved them.
 
-        ``fenced`` says that the server refuses what comes from a holder that was overtaken. Where it does not, the last
-        renewal must be recent. Raises :class:`LeaseLostError`.
+        ``fenced`` says that the server refuses what comes from a holder that was overtaken: then a bucket that does not
+        answer is no reason to wait. Where it does not, the last renewal must be recent. Raises :class:`LeaseLostError`.
         """
         self.leases.look()
-        return await self.hold() if self.leases.in_doubt or (not fenced and self.leases.overdue) else True
+        if not self.leases.in_doubt and (fenced or not self.leases.overdue):
+            return True
+        if fenced and self._bucket_away:
+            return True  # the keeper goes on asking
+        return await self.hold() or (fenced and self._bucket_away)
 
     async def keep(self, checkpoint: Callable[[], Checkpoint]) -> None:
         """Renew leases and checkpoint every second, until cancelled.
@@ -235,25 +251,19 @@ class Run:
         """
         while True:
             await asyncio.sleep(RENEW_S)
-            with suppress(*_FAILURES):
-                await self.leases.renew()
-                self.record.checkpoint = checkpoint()
-                await self._save()
+            await self._reached(self._renew(checkpoint))
 
     async def note_batch(self, batch: OpenBatch, checkpoint: Checkpoint) -> bool:
-        """Write down that a batch begins, before its first event is sent; returns whether that worked.
+        """Write down that a batch begins, before its first event is sent; returns whether it may be sent.
 
-        Raises :class:`RefusedError` where the server will not store it, :class:`LeaseLostError` where another process
-        goes on with the run.
+        It may too while the bucket does not answer, where an earlier batch was written down: a successor then finds
+        that the server has forgotten that one, and compares what is stored. Raises :class:`RefusedError` where the
+        server will not store it, :class:`LeaseLostError` where another process goes on with the run.
         """
         self.record.batch, self.record.checkpoint = batch, checkpoint
-        try:
-            await self._save()
-        except nats.js.errors.APIError as error:
-            raise RefusedError(str(error.description)) from None
-        except _FAILURES:
-            return False
-        return True
+        if self._noted and self._bucket_away:
+            return True  # the keeper writes it down as soon as it can
+        return await self._reached(self._note()) or (self._noted and self._bucket_away)
 
     async def end(self, state: RunState, checkpoint: Checkpoint, *, settled: bool) -> None:
         """Note how the run ended and return the leases; never raises for a server that is gone.
@@ -272,18 +282,56 @@ class Run:
             if settled:
                 await leases.give_back()
 
+    async def _reached(self, work: Coroutine[Any, Any, None]) -> bool:
+        # Does something with the bucket; returns whether it answered.
+        try:
+            await work
+        except _FAILURES:
+            self._bucket_away = self._runs.connected
+            return False
+        self._bucket_away = False
+        return True
+
+    async def _note(self) -> None:
+        try:
+            await self._save()
+        except nats.js.errors.APIError as error:
+            if isinstance(error, nats.js.errors.ServiceUnavailableError) and error.err_code not in NO_SPACE:
+                raise  # it has no leader
+            raise RefusedError(str(error.description)) from None
+
+    async def _renew(self, checkpoint: Callable[[], Checkpoint]) -> None:
+        await self.leases.renew()
+        self.record.checkpoint = checkpoint()
+        await self._save()
+
     async def _save(self) -> None:
         # Writes the record, unless somebody else did meanwhile: whoever goes on with the run took its leases first.
         async with self._saving:
             for _ in range(_ATTEMPTS):
                 try:
+                    noted = self.record.batch is not None
                     self._revision = await self._runs.save(self.record, after=self._revision)
+                    self._noted = noted
                     return
                 except nats.js.errors.KeyWrongLastSequenceError:
                     newest = await self._runs.revision(self.record.run_id)
                     await self.leases.renew()
                     self._revision = newest
             raise nats.js.errors.KeyWrongLastSequenceError
+
+
+async def _replicate(connection: Connection, replicas: int) -> None:
+    # As many replicas of the bucket as are wanted, or those that there are.
+    with suppress(ApiError, BusError):
+        config = (await connection.api(f"STREAM.INFO.KV_{BUCKET}"))["config"]
+        if config.get("num_replicas", 1) >= replicas:
+            return
+        await connection.api(f"STREAM.UPDATE.KV_{BUCKET}", config | {"num_replicas": replicas})
+        for _ in range(_ELECTION_LOOKS):
+            if (await connection.api(f"STREAM.INFO.KV_{BUCKET}")).get("cluster", {}).get("leader"):
+                return
+            await asyncio.sleep(_LOOK_S)
 
 
 async def _record(bucket: KeyValue, run_id: str) -> RunRecord | None:

@@ -17,9 +17,10 @@ from tests.support.clock import JumpingClock
 
 @dataclass
 class MemoryBucket:
-    """Keeps revisions as JetStream does; while ``away`` it answers nothing."""
+    """Keeps revisions as JetStream does; while ``away`` it answers nothing. ``error`` is its answer to everything."""
 
     away: bool = False
+    error: Exception | None = None
     writes: int = 0
     _entries: dict[str, tuple[int, bytes]] = field(default_factory=dict)
 
@@ -52,8 +53,8 @@ class MemoryBucket:
         del self._entries[key]
 
     def _answer(self) -> None:
-        if self.away:
-            raise nats.errors.TimeoutError
+        if self.away or self.error is not None:
+            raise self.error or nats.errors.TimeoutError
 
 
 def leases(

@@ -172,8 +172,12 @@ class AckProtocol(ABC):
         # Writes events. Time may have passed since they were given to us, and with it our lease.
         return await self._proved() and await self._connection.write(frames)
 
-    async def _proved(self) -> bool:
-        return self._run is None or await self._run.prove(fenced=can_fence(self._connection))
+    async def _proved(self, *, anew: bool = False) -> bool:
+        if self._run is None:
+            return True
+        if anew:
+            self._run.leases.doubt()
+        return await self._run.prove(fenced=can_fence(self._connection))
 
     def _fence(self) -> bytes:
         # The lines of a header that has a message refused once another process has taken over.

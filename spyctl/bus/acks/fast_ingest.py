@@ -248,7 +248,7 @@ class FastIngest(AckProtocol):
     async def _count(self, batch: Batch) -> Checkpoint | None:
         # The server no longer knows the batch: what is stored of it is a part of what lies behind the last fence.
         known = self._in_flight.anchor
-        if self._run is not None and not await self._run.hold():
+        if not await self._proved(anew=True):
             return None
         where = self._connection, self._stream.name, self._counted, known.seq
         try:

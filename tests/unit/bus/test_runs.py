@@ -1,5 +1,6 @@
 """Run records: what the bucket holds of them, what a successor changes, and errors of the bucket."""
 
+import asyncio
 import os
 from typing import Any
 
@@ -8,12 +9,15 @@ import orjson
 import pytest
 
 from spyctl.bus.checkpoint import Checkpoint, OpenBatch
+from spyctl.bus.connection import ApiError
 from spyctl.bus.leases import watch_lease
 from spyctl.bus.runs import Run, RunRecord, Runs, RunState, new_run_id, unusable
-from spyctl.errors import BusError, LeaseLostError, NoSpaceError
+from spyctl.errors import BusError, LeaseLostError, NoSpaceError, RefusedError
+from spyctl.timing.tasks import end_task
 from tests.support.bucket import MemoryBucket
 from tests.support.clock import JumpingClock
 from tests.support.connection import ScriptedConnection
+from tests.support.waiting import eventually
 
 
 def record(**values: Any) -> RunRecord:
@@ -135,3 +139,67 @@ async def test_an_end_that_finds_another_process_there_changes_nothing() -> None
     await late.end(RunState.COMPLETE, Checkpoint(3, 3), settled=True)
     assert RunRecord.from_json((await bucket.get("run.aaaa")).value).state is RunState.RUNNING
     assert (await watch_lease(bucket.as_bucket(), "a", clock=clock)).alive
+
+
+async def test_a_run_goes_on_while_its_bucket_is_away_and_its_record_follows() -> None:
+    bucket, clock = MemoryBucket(), JumpingClock()
+    run = run_of(bucket, clock)
+    await run.leases.take("a")
+    await run.begin_at(0, 0)
+    bucket.away = True
+    for _ in range(2):
+        assert not await run.note_batch(OpenBatch("aaaa-0", 1), Checkpoint())  # a successor could not know of any
+    bucket.away = False
+    assert await run.note_batch(OpenBatch("aaaa-1", 1), Checkpoint())
+    bucket.away = True
+    assert await run.note_batch(OpenBatch("aaaa-2", 1), Checkpoint())
+    run.leases.doubt()
+    assert not await run.prove(fenced=False)
+    assert await run.prove(fenced=True)
+    bucket.away = False
+    keeping = asyncio.create_task(run.keep(lambda: Checkpoint(5, 9)))
+    await eventually(lambda: not run.leases.in_doubt)
+    await end_task(keeping)
+    stored = RunRecord.from_json((await bucket.get("run.aaaa")).value)
+    assert stored.batch == OpenBatch("aaaa-2", 1)
+
+
+@pytest.mark.parametrize(
+    ("error", "refused"),
+    [
+        (nats.js.errors.APIError(code=400, err_code=10054, description="message size exceeds maximum"), True),
+        (nats.js.errors.ServiceUnavailableError(code=503, err_code=10023, description="insufficient resources"), True),
+        (nats.js.errors.ServiceUnavailableError(code=503, err_code=10008, description="no leader"), False),
+    ],
+)
+async def test_a_bucket_that_refuses_a_batch_is_not_one_that_is_away(error: Exception, refused: bool) -> None:
+    bucket, clock = MemoryBucket(), JumpingClock()
+    run = run_of(bucket, clock)
+    await run.begin_at(0, 0)
+    assert await run.note_batch(OpenBatch("aaaa-1", 1), Checkpoint())
+    bucket.error = error
+    if refused:
+        with pytest.raises(RefusedError):
+            await run.note_batch(OpenBatch("aaaa-2", 2), Checkpoint())
+    else:
+        assert await run.note_batch(OpenBatch("aaaa-2", 2), Checkpoint())
+
+
+@pytest.mark.parametrize(("held", "wanted", "updated"), [(1, 3, [3]), (3, 3, []), (3, 1, [])])
+async def test_a_bucket_with_fewer_replicas_than_its_stream_gets_as_many(
+    held: int, wanted: int, updated: list[int]
+) -> None:
+    class Server(ScriptedConnection):
+        def jetstream(self) -> Any:
+            return self
+
+        async def key_value(self, _: str) -> MemoryBucket:
+            return MemoryBucket()
+
+    info = {"config": {"name": "KV_SPYCTL", "num_replicas": held}, "cluster": {"leader": "n1"}}
+    connection = Server({"STREAM.INFO.KV_SPYCTL": info, "STREAM.UPDATE.KV_SPYCTL": info})
+    await Runs.open(connection.as_connection(), replicas=wanted)
+    updates = [request for subject, request in connection.asked if subject.startswith("STREAM.UPDATE")]
+    assert [request["num_replicas"] for request in updates] == updated
+    connection.answers["STREAM.UPDATE.KV_SPYCTL"] = ApiError(400, 10052, "no suitable peers")
+    await Runs.open(connection.as_connection(), replicas=wanted)  # what cannot be had is done without

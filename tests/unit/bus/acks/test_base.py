@@ -226,9 +226,8 @@ class Holding:
     def written(self) -> list[bytes]:
         return [message.payload for message in self.connection.written if message.payload]
 
-    async def overtaken(self) -> None:
-        other = leases(self.bucket, "bbbb", clock=self.clock)
-        assert await other.take("a") is not None
+    async def overtaken(self, *, force: bool = False) -> None:
+        await leases(self.bucket, "bbbb", clock=self.clock).take("a", force=force)
 
 
 each_protocol = pytest.mark.parametrize("protocol", [PerMessage, FastIngest])
@@ -267,18 +266,32 @@ async def test_who_slept_and_still_holds_its_lease_renews_it_and_goes_on(
     assert holding.written == [b"event %d" % n for n in range(6)]
 
 
-@each_protocol
-async def test_who_cannot_prove_its_lease_waits_with_what_it_has(
-    protocol: type[PerMessage] | type[FastIngest],
+@pytest.mark.parametrize(("version", "goes_on"), [((2, 10), False), ((2, 14), True)], ids=["no fence", "fence"])
+async def test_while_nobody_can_be_asked_a_lease_in_doubt_counts_only_behind_a_fence(
+    version: tuple[int, int], goes_on: bool
 ) -> None:
-    holding = Holding(protocol)
+    holding = Holding(PerMessage, version)
     await holding.open()
     await holding.send()
-    holding.connection.cut()  # nobody knows for how long
+    holding.run.leases.doubt()
     holding.bucket.away = True
     await holding.send()
-    assert holding.written == [b"event 0", b"event 1"]
+    assert holding.written == [b"event %d" % n for n in range(4 if goes_on else 2)]
     assert holding.in_flight.count == 4
+    holding.bucket.away = False
+    await holding.overtaken(force=True)
+    with pytest.raises(LeaseLostError):
+        await holding.run.hold()
+
+
+async def test_a_new_batch_is_begun_although_the_bucket_does_not_answer() -> None:
+    holding = Holding(FastIngest)
+    await holding.open()
+    await holding.send()
+    holding.bucket.away = True
+    await holding.protocol.finish()
+    await holding.send()
+    assert holding.written == [b"event %d" % n for n in range(4)]
 
 
 async def test_without_a_fence_a_lease_is_proved_ahead_of_its_end_too() -> None:
@@ -312,7 +325,7 @@ async def test_who_is_refused_for_its_fence_learns_who_took_over(
     holding = Holding(protocol)
     await holding.open()
     await holding.run.leases.renew()
-    await leases(holding.bucket, "bbbb", clock=holding.clock).take("a", force=True)  # a moment ago: there is no doubt
+    await holding.overtaken(force=True)  # a moment ago: there is no doubt
     refusal = {"error": {"code": 400, "err_code": FENCED[0], "description": "wrong last sequence: 7"}}
     holding.connection.respond = lambda _: [refusal]
     await holding.send()

@@ -220,16 +220,19 @@ class Holder:
 
     record = SimpleNamespace(subjects=["a"])
     fence = "market.fences.t"
-    holds = False
+    holds = asked = False
 
     async def note_batch(self, *_: Any) -> bool:
         return True
 
-    async def prove(self, *, fenced: bool) -> bool:
-        return True
+    def __init__(self) -> None:
+        self.leases = SimpleNamespace(doubt=self.doubt)
 
-    async def hold(self) -> bool:
-        return self.holds
+    async def prove(self, *, fenced: bool) -> bool:
+        return self.holds or not self.asked
+
+    def doubt(self) -> None:
+        self.asked = True
 
 
 async def test_messages_are_counted_only_while_the_leases_are_proved_to_hold() -> None:
