@@ -20,7 +20,7 @@ from spyctl.bus.runs import RunState, new_run_id
 from spyctl.bus.stream import ensure_stream
 from spyctl.dbn.choice import files_for_day
 from spyctl.dbn.sort_times import Selection
-from spyctl.errors import NoDataError, UsageError
+from spyctl.errors import LostEventsError, NoDataError, UsageError
 from spyctl.live.feed_policy import equity_policies
 from spyctl.live.result import summary_of
 from spyctl.live.session import SUBJECTS as LIVE_SUBJECTS
@@ -145,7 +145,8 @@ class StreamIngestor:
         """Take in both feeds until :meth:`stop`.
 
         Raises :class:`KeyRefusedError` where the key is refused, :class:`StreamBusyError` where another run publishes
-        the same, and what :meth:`NATSBus.publish` raises.
+        the same, :class:`LostEventsError` where the stream does not hold what it has acknowledged, and what
+        :meth:`NATSBus.publish` raises.
         """
         run, session = await self._begin()
         if self._stopping:
@@ -154,6 +155,7 @@ class StreamIngestor:
         self._running = True
         try:
             await run.watch(session.run(policies), partial(session.stop, StopReason.LEASE_LOST))
+            _refuse_loss(run)
         except Exception:
             run.state = RunState.FAILED
             raise
@@ -218,6 +220,11 @@ class StreamIngestor:
             await session.sender.send_waiting()
 
 
+def _refuse_loss(run: Publishing) -> None:
+    if run.holdings is not None and run.holdings.lost:
+        raise LostEventsError(run.holdings.sentence)
+
+
 @dataclass(slots=True)
 class ReplayStats:
     """What a :class:`ReplayPublisher` has played so far."""
@@ -256,9 +263,9 @@ class ReplayPublisher:
     ) -> ReplayStats:
         """Replay one UTC day with ``start_ns <= sort time < end_ns``; returns when all is acknowledged.
 
-        Raises :class:`NoDataError`, :class:`StreamBusyError` where another replay runs, what
-        :meth:`NATSBus.publish` raises, and :class:`DamagedFileError` after the
-        last event that is whole.
+        Raises :class:`NoDataError`, :class:`StreamBusyError` where another replay runs, :class:`LostEventsError` where
+        the stream does not hold what it has acknowledged, what :meth:`NATSBus.publish` raises, and
+        :class:`DamagedFileError` after the last event that is whole.
         """
         schemas = [name for name, wanted in (("trades", include_trades), ("mbp-10", include_mbp10)) if wanted]
         return await self._replay([date], start_ns, end_ns, schemas)
@@ -296,6 +303,7 @@ class ReplayPublisher:
                 await run.watch(replay.run(), partial(replay.stop, StopReason.LEASE_LOST))
             finally:
                 self._count(replay)
+            _refuse_loss(run)
             if replay.reading.damage:
                 raise replay.reading.damage[0]
             run.state = RunState.COMPLETE

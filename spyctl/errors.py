@@ -55,6 +55,8 @@
         ├── NoSpaceError               too little room for what would be stored
         ├── RefusedError               the server will not store a message
         ├── LostTrackError             the server can no longer tell what it has stored
+        ├── StreamGoneError            a stream was deleted while it was read
+        ├── LostEventsError         3  the stream no longer holds what it has acknowledged
         └── EmbeddedServerError        our own server did not start
 
 An error is one sentence (what and where) and one remedy (what to type). Neither ever holds a secret.
@@ -395,6 +397,16 @@ class RefusedError(BusError):
 
 class LostTrackError(BusError):
     """What the stream holds of a run can no longer be told."""
+
+
+class StreamGoneError(BusError):
+    """A stream was deleted while it was read; it may have been made anew."""
+
+
+class LostEventsError(BusError):
+    """The stream no longer holds events that it has acknowledged."""
+
+    exit_code = ExitCode.INCOMPLETE
 
 
 class EmbeddedServerError(BusError):

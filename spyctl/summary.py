@@ -82,7 +82,9 @@ class EventCounts:
 class DeliveryFigures:
     """How the messages were delivered. ``acknowledged`` is the ack mode, ``unacknowledged`` messages still in flight.
 
-    ``stream`` is ``None`` where events went to no stream, a sequence ``None`` before one is known.
+    ``lost`` events were acknowledged, but at the end the stream did not hold them; ``expired`` ones fell out by the
+    limits that it had from the beginning. ``stream`` is ``None`` where events went to no stream, a sequence ``None``
+    before one is known.
     """
 
     acknowledged: str
@@ -94,6 +96,8 @@ class DeliveryFigures:
     resent: int = 0
     refusals: Mapping[str, int] = field(default_factory=dict)
     reconnects: int = 0
+    lost: int = 0
+    expired: int = 0
     ack_ms: Percentiles | None = None
 
     def document(self) -> dict[str, Any]:
@@ -101,6 +105,8 @@ class DeliveryFigures:
             "resent": self.resent,
             "refusals": dict(self.refusals),
             "reconnects": self.reconnects,
+            "lost": self.lost,
+            "expired": self.expired,
             "bytes": self.payload_bytes,
             "ack_ms": _percentiles(self.ack_ms),
             "acknowledged": self.acknowledged,
@@ -328,7 +334,7 @@ class RunSummary(Generic[D]):
             return ExitCode.FAILED
         events = self.events
         wrong = events.rejected or events.late or events.reordered or events.dropped or events.gaps
-        if wrong or self.delivery.unacknowledged or self.details.incomplete:
+        if wrong or self.delivery.unacknowledged or self.delivery.lost or self.details.incomplete:
             return ExitCode.INCOMPLETE
         return ExitCode.OK
 

@@ -92,12 +92,17 @@ class Connection:
         return self._standing.trouble
 
     async def wait_connected(self, timeout_s: float) -> None:
-        """Wait until the connection is up.
+        """Wait until the connection is up; time in which this process slept does not count.
 
         Raises :class:`UnreachableError` after ``timeout_s``; :class:`AccessDeniedError`, then or at once, where the
         server refuses us, or does not permit what we publish or subscribe.
         """
         await self._standing.wait(timeout_s)
+
+    @property
+    def absence(self) -> str:
+        """Say of a connection that is not up why: the server is away, or no longer accepts us."""
+        return self.trouble or f"{self.url} is away"
 
     def on_disconnect(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Have a function called whenever the connection breaks; returns one that ends that."""

@@ -27,6 +27,9 @@ class Delivery:
     resent: int = 0
     reconnects: int = 0
     refusals: Counter[str] = field(default_factory=Counter)  # answers that an event is not stored, by its text
+    ranks: set[int] = field(default_factory=set)  # of what was published
+    lost: int = 0  # acknowledged, but at the end not in the stream
+    expired: int = 0  # fell out of the stream by its own limits
     known: int = 0  # not stored again, since an earlier run has stored the same event
     payload_bytes: int = 0
     first_seq: int | None = None
@@ -50,6 +53,8 @@ class Delivery:
             resent=self.resent,
             refusals=dict(self.refusals),
             reconnects=self.reconnects,
+            lost=self.lost,
+            expired=self.expired,
             ack_ms=Percentiles.of(self.ack_ns),
         )
 
@@ -154,11 +159,15 @@ class InFlight:
         """The position of the event that has waited longest, if there is one."""
         return self._chunks[0].first + self._chunks[0].waiting.index(1) if self._chunks else None
 
-    def unacknowledged(self) -> list[Chunk]:
-        """Return all that is unacknowledged, in order, as chunks of consecutive events."""
+    def unacknowledged(self, first: int = 0) -> list[Chunk]:
+        """Return all from a position on that is unacknowledged, in order, as chunks of consecutive events."""
         chunks = []
         for chunk in self._chunks:
-            edges = np.flatnonzero(np.diff(np.array([0, *chunk.waiting, 0])))
+            if chunk.end <= first:
+                continue
+            waiting = chunk.waiting[:]
+            waiting[: max(0, first - chunk.first)] = bytes(max(0, first - chunk.first))
+            edges = np.flatnonzero(np.diff(np.array([0, *waiting, 0])))
             for start, end in edges.reshape(-1, 2).tolist():
                 chunks.append(Chunk.of(chunk.first + start, chunk.batch[start:end], chunk.sent_ns))
         return chunks

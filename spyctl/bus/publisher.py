@@ -8,6 +8,8 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
+import numpy as np
+
 from spyctl.bus.acks.base import AckProtocol
 from spyctl.bus.checkpoint import BEGINNING, Checkpoint
 from spyctl.bus.in_flight import Chunk, Delivery, InFlight
@@ -59,6 +61,11 @@ class Publisher:
         return self._in_flight.count
 
     @property
+    def hindrance(self) -> str:
+        """Why nothing has been acknowledged for some seconds, as far as is known; nothing where all is well."""
+        return self._protocol.hindrance
+
+    @property
     def settled(self) -> bool:
         """Whether everything sent is acknowledged, and the checkpoint tells where."""
         return self._in_flight.count == 0 and self._protocol.settled
@@ -91,6 +98,7 @@ class Publisher:
                 in_flight.add(chunk)
                 delivery.published += len(piece)
                 delivery.payload_bytes += int(piece.lengths.sum())
+                delivery.ranks.update(np.unique(piece.ranks).tolist())
                 await self._protocol.send(chunk)
 
     def refuse(self, reason: SpyctlError) -> None:
@@ -122,8 +130,7 @@ class Publisher:
         try:
             while True:
                 await self._protocol.trouble()
-                async with self._sending:
-                    await self._protocol.repair()
+                await self._protocol.repair()
         except Exception as error:  # whatever it is, those who wait for acknowledgements have to learn of it
             self._failure = error
             self._in_flight.moved.set()

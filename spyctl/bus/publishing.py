@@ -19,6 +19,7 @@ from spyctl.bus.acks.base import USUAL, Patience
 from spyctl.bus.acks.choice import choose_protocol, uses_batches
 from spyctl.bus.acks.mode import AckMode
 from spyctl.bus.connection import ApiError, Connection
+from spyctl.bus.custody import Custody, Holdings
 from spyctl.bus.fence import can_fence, close_fence, fence_subject
 from spyctl.bus.publisher import Publisher
 from spyctl.bus.reader import read_back
@@ -63,9 +64,17 @@ class Publishing:
     """A run that publishes; made by :func:`publishing`. ``position`` is how many of its events were stored before."""
 
     def __init__(
-        self, connection: Connection, stream: Stream, run: Run, publisher: Publisher, events: Events | None = None
+        self,
+        connection: Connection,
+        stream: Stream,
+        run: Run,
+        publisher: Publisher,
+        custody: Custody,
+        events: Events | None = None,
     ) -> None:
         self.connection = connection
+        self.custody = custody
+        self.holdings: Holdings | None = None  # what the stream held of it at the end
         self.stream = stream
         self.publisher = publisher
         self.position = run.record.position
@@ -90,7 +99,9 @@ class Publishing:
     async def watch(self, work: Coroutine[Any, Any, None], stop: Callable[[], None]) -> None:
         """Do the work of the run to its end; where a lease is lost meanwhile, ``stop`` is to end it in order.
 
-        Raises what the work raises, and :class:`LeaseLostError` once everything in flight is settled.
+        At the end the stream is asked what it holds of the run: ``holdings``. Raises what the work raises,
+        :class:`UnreachableError` where the stream does not tell, and :class:`LeaseLostError` once everything in flight
+        is settled.
         """
         self._stop = stop
         if self._lost() is not None:
@@ -98,6 +109,7 @@ class Publishing:
         try:
             await work
             await self._run.prove(fenced=True)  # who slept at the end learns here of who went on meanwhile
+            self.holdings = await self.custody.account()
         finally:
             self._stop = None
             if (lost := self._lost()) is not None:
@@ -161,7 +173,12 @@ async def publishing(connection: Connection, request: RunRequest) -> AsyncIterat
         patience=request.patience,
     )  # fmt: skip
     publisher = Publisher(protocol, run.record.run_id, anchor=run.record.checkpoint)
-    published = Publishing(connection, stream, run, publisher, request.events)
+    began_after = run.record.checkpoint.seq
+    custody = Custody(
+        connection, stream, subject_table(request.prefix), publisher.delivery, began_after,
+        hindrance=lambda: publisher.hindrance,
+    )  # fmt: skip
+    published = Publishing(connection, stream, run, publisher, custody, request.events)
     state = RunState.FAILED
     try:
         await publisher.open()

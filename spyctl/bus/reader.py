@@ -1,6 +1,7 @@
 """Reading a stream in order: one ordered consumer for all subjects, which fixes gaps and reconnects by itself."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from contextlib import suppress
 from typing import Any
@@ -10,20 +11,25 @@ import nats.js.errors
 from nats.aio.msg import Msg
 from nats.js.api import ConsumerConfig
 
-from spyctl.bus.connection import Connection
-from spyctl.errors import UnreachableError
+from spyctl.bus.connection import ApiError, Connection
+from spyctl.errors import BusError, StreamGoneError, UnreachableError
 
 SILENCE_S = 10.0
+LOOK_S = 2.0
+_GONE = 404
 _MAX_GATHERED = 16_000  # messages that may wait for a slow reader
 
 
-async def follow(connection: Connection, stream: str, start: dict[str, Any]) -> AsyncGenerator[list[Msg], None]:
+async def follow(
+    connection: Connection, stream: str, start: dict[str, Any], *, look_s: float = LOOK_S
+) -> AsyncGenerator[list[Msg], None]:
     """Yield the messages of a stream in its order, in batches as they come, until closed; nothing is changed there.
 
     An empty batch comes first where nothing is stored after the start.
 
     ``start`` holds the fields of a consumer's configuration that say where to begin (``deliver_policy``,
-    ``opt_start_seq``, ``opt_start_time``). Raises :class:`UnreachableError` where it cannot be read.
+    ``opt_start_seq``, ``opt_start_time``). Raises :class:`UnreachableError` where it cannot be read, and
+    :class:`StreamGoneError` where it was deleted meanwhile, which is looked for every ``look_s``.
     """
     gathered: list[Msg] = []
     arrived, taken = asyncio.Event(), asyncio.Event()
@@ -36,29 +42,51 @@ async def follow(connection: Connection, stream: str, start: dict[str, Any]) -> 
             taken.clear()
             await taken.wait()
 
-    subscription = None
     try:
+        born = await _born(connection, stream)
         subscription = await connection.jetstream().subscribe(
             ">", stream=stream, ordered_consumer=True, cb=on_message, config=ConsumerConfig(**start)
         )
-    except (nats.errors.Error, nats.js.errors.Error) as error:
+    except (nats.errors.Error, nats.js.errors.Error, ApiError) as error:
         raise UnreachableError(f"stream {stream} at {connection.url} cannot be read: {error}") from None
     try:
         info = await subscription.consumer_info()
         if not info.num_pending and not (info.delivered and info.delivered.consumer_seq):
             yield []
+        looked_s = time.monotonic()
         while True:
-            await arrived.wait()
-            arrived.clear()
-            batch = gathered.copy()
-            gathered.clear()
-            taken.set()
-            yield batch
+            with suppress(TimeoutError):
+                async with asyncio.timeout(look_s):
+                    await arrived.wait()
+            if time.monotonic() - looked_s >= look_s:  # a consumer of a stream that is gone is silent
+                await _refuse_other(connection, stream, born)
+                looked_s = time.monotonic()
+            if arrived.is_set():
+                arrived.clear()
+                batch = gathered.copy()
+                gathered.clear()
+                taken.set()
+                yield batch
     except (nats.errors.Error, nats.js.errors.Error) as error:
         raise UnreachableError(f"stream {stream} at {connection.url} cannot be read: {error}") from None
     finally:
         with suppress(nats.errors.Error, nats.js.errors.Error):
             await subscription.unsubscribe()
+
+
+async def _born(connection: Connection, stream: str) -> str:
+    return str((await connection.api(f"STREAM.INFO.{stream}")).get("created"))
+
+
+async def _refuse_other(connection: Connection, stream: str, born: str) -> None:
+    try:
+        same, now = await _born(connection, stream) == born, "was deleted and made anew"
+    except ApiError as error:
+        same, now = error.code != _GONE, "was deleted"
+    except BusError:
+        return  # an outage, after which it is looked for again
+    if not same:
+        raise StreamGoneError(f"stream {stream} at {connection.url} {now}")
 
 
 async def read_back(

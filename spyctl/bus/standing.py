@@ -11,6 +11,7 @@ import nats.errors
 from spyctl.bus.client import DeniedError
 from spyctl.errors import AccessDeniedError, NoServerError, NotNatsError, SpyctlError, TlsError, UnreachableError
 
+_STEP_S = 0.5
 _ASKED = ("$js.", "$kv.")  # whoever asks there learns of a refusal itself
 
 
@@ -42,9 +43,12 @@ class Standing:
 
     async def wait(self, timeout_s: float) -> None:
         """Wait until it is up; see :meth:`Connection.wait_connected`."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                await self._up.wait()
+        left_s = timeout_s
+        while not self._up.is_set() and left_s > 0:  # in steps: time in which this process slept is no absence
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(_STEP_S, left_s)):
+                    await self._up.wait()
+            left_s -= _STEP_S
         if self.up:
             return
         if self.denied is not None:

@@ -29,11 +29,38 @@ DUPLICATE_WINDOW_NS = 2 * MINUTE
 BUSY_NS = 60 * SECOND
 STABLE_S = 0.5
 LARGEST_MESSAGE = 2_048  # bytes of an event with its headers: ten levels of a book take 1.5 kB
+_HEARD_NS = 3 * SECOND  # followers answer every second
 _NOT_FOUND = 10059
 _NO_MESSAGE = 10037
 _OVERLAP = 10065
 NO_SPACE = (10023, 10047)  # error codes of a server that has none
 FREE_SPACE = "free some: spyctl server reset, or nats stream purge"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a stream keeps: an age in ns, messages, bytes; 0 is no limit. ``refuses`` what would exceed them."""
+
+    max_age_ns: int = 0
+    max_messages: int = 0
+    max_bytes: int = 0
+    refuses: bool = False
+
+    @classmethod
+    def of(cls, config: dict[str, Any]) -> "Limits":
+        """Read the limits of a stream's configuration."""
+        ages, counts, sizes = (max(0, config.get(key) or 0) for key in ("max_age", "max_msgs", "max_bytes"))
+        return cls(ages, counts, sizes, config.get("discard") == "new")
+
+    def sentences(self, name: str) -> list[str]:
+        """Say what the limits on messages and bytes mean."""
+        kept = "takes no more than" if self.refuses else "keeps only the newest"
+        limits = []
+        if self.max_messages:
+            limits.append(f"{name} {kept} {self.max_messages:,} messages")
+        if self.max_bytes:
+            limits.append(f"{name} {kept} {self.max_bytes / 1e6:,.0f} MB")
+        return limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +78,13 @@ class Stream:
     created: bool
     batched: bool = False
     born: str = ""
-    warnings: tuple[str, ...] = ()
+    subjects: tuple[str, ...] = ()
+    limits: Limits = Limits()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What its limits mean for our events."""
+        return tuple(self.limits.sentences(self.name))
 
 
 def desired_config(prefix: str = "", *, batched: bool = False) -> dict[str, Any]:
@@ -112,7 +145,8 @@ async def ensure_stream(connection: Connection, prefix: str = "") -> Stream:
         created=created,
         batched=bool(config.get("allow_batched")),
         born=info.get("created", ""),
-        warnings=tuple(_limits(config)),
+        subjects=tuple(config.get("subjects") or ()),
+        limits=Limits.of(config),
     )
 
 
@@ -153,16 +187,6 @@ def _covers(pattern: list[str], subject: list[str]) -> bool:
         if i >= len(subject) or token not in ("*", subject[i]):
             return False
     return len(pattern) == len(subject)
-
-
-def _limits(config: dict[str, Any]) -> list[str]:
-    limits = []
-    kept = "takes no more than" if config.get("discard") == "new" else "keeps only the newest"
-    if (count := config.get("max_msgs", -1)) > 0:
-        limits.append(f"{config['name']} {kept} {count:,} messages")
-    if (size := config.get("max_bytes", -1)) > 0:
-        limits.append(f"{config['name']} {kept} {size / 1e6:,.0f} MB")
-    return limits
 
 
 async def overlap(connection: Connection, subjects: Sequence[str]) -> OverlappingStreamError | None:
@@ -232,14 +256,18 @@ async def refuse_busy(connection: Connection, stream: Stream, source: str, now_n
 async def stored_after(connection: Connection, name: str, subjects: Sequence[str], seq: int) -> tuple[int, int]:
     """Ask how many messages on some subjects were stored after a sequence, all of which must still be there.
 
-    Returns the count and the sequence of the last message of the stream. Raises :class:`UnreachableError`, and
-    :class:`LostTrackError` where messages have expired or were deleted meanwhile.
+    Returns the count and the sequence of the last message of the stream. Raises :class:`UnreachableError`, also where
+    the leader of a replicated stream hears no majority, and :class:`LostTrackError` where messages have expired or were
+    deleted meanwhile.
     """
     counted = await count_after(connection, name, subjects, seq)
     try:
-        state = (await connection.api(f"STREAM.INFO.{name}"))["state"]
+        info = await connection.api(f"STREAM.INFO.{name}")
     except ApiError as error:
         raise UnreachableError(f"stream {name} at {connection.url} cannot be counted: {error}") from None
+    if not _hears_majority(info):  # what it has proposed may be stored once it does
+        raise UnreachableError(f"stream {name} at {connection.url} has no quorum")
+    state = info["state"]
     if state["first_seq"] > seq + 1:
         raise LostTrackError(
             f"messages after seq {seq:,} of stream {name} have expired", "play it again from the start"
@@ -247,6 +275,12 @@ async def stored_after(connection: Connection, name: str, subjects: Sequence[str
     if state.get("num_deleted"):
         raise LostTrackError(f"messages were deleted from stream {name}", "play it again from the start")
     return counted
+
+
+def _hears_majority(info: dict[str, Any]) -> bool:
+    followers = (info.get("cluster") or {}).get("replicas") or []
+    heard = [each for each in followers if each.get("current") and each.get("active", 0) < _HEARD_NS]
+    return 2 * (len(heard) + 1) > len(followers) + 1
 
 
 async def stable_count(
@@ -263,6 +297,15 @@ async def stable_count(
         if again == counted:
             return counted
         counted = again
+
+
+async def final_count(
+    connection: Connection, stream: Stream, subjects: Sequence[str], seq: int, clock: Clock
+) -> tuple[int, int]:
+    """Ask like :func:`stored_after`; a new leader may not have stored yet what was agreed upon, and is asked again."""
+    if stream.replicas > 1:
+        return await stable_count(connection, stream.name, subjects, seq, clock)
+    return await stored_after(connection, stream.name, subjects, seq)
 
 
 async def count_after(connection: Connection, name: str, subjects: Sequence[str], seq: int) -> tuple[int, int]:

@@ -23,7 +23,7 @@ from spyctl.cli.framework.remedies import remedy_for
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.framework.signals import Interruption
 from spyctl.cli.framework.watch import away, watched
-from spyctl.cli.replay_run import show_server
+from spyctl.cli.replay_run import show_holdings, show_server
 from spyctl.cli.summary import print_live_summary
 from spyctl.errors import SpyctlError
 from spyctl.live.feed_policy import FeedPolicy, equity_policies
@@ -213,7 +213,7 @@ async def _play(
     figures = partial(_figures, session, policies, consumers, stream, run.connection)
     failure: SpyctlError | None = None
     try:
-        async with watched(reporter, view.draw, view.line, acks, consumers, request.metrics, figures):
+        async with watched(reporter, view.draw, view.line, acks, consumers, request.metrics, figures, run.custody):
             await run.watch(session.run(policies), partial(session.stop, StopReason.LEASE_LOST))
     except SpyctlError as error:
         failure = error
@@ -222,6 +222,7 @@ async def _play(
     if session.ledger.received or failure is None:
         underlying = request.manager.underlying
         print_live_summary(summary, request.title, underlying, as_json=request.as_json, out=sys.stdout)
+    show_holdings(reporter, run)
     if failure is not None:
         reporter.error(failure.message, remedy_for(failure))
         return failure.exit_code

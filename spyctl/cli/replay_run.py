@@ -187,10 +187,18 @@ async def _play(
     for damage in replay.reading.damage:
         if failure is not damage:
             _show_damage(reporter, damage, sorted(replay.reading.unresolved))
+    if destination.run is not None:
+        show_holdings(reporter, destination.run)
     if failure is not None:
         reporter.error(failure.message, remedy_for(failure))
         return failure.exit_code
     return summary.exit_code
+
+
+def show_holdings(reporter: Reporter, run: Publishing) -> None:
+    """Say which acknowledged events the stream did not hold at the end."""
+    if run.holdings is not None and run.holdings.sentence:
+        (reporter.error if run.holdings.lost else reporter.warn)(run.holdings.sentence)
 
 
 @asynccontextmanager
@@ -222,7 +230,8 @@ async def _shown(
     figures = partial(_figures, replay, consumers, stream, destination.run)
     notes = asyncio.create_task(_tell_rolls(replay, reporter))
     try:
-        async with watched(reporter, draw, view.line, acks, consumers, request.metrics, figures):
+        custody = destination.run.custody if destination.run is not None else None
+        async with watched(reporter, draw, view.line, acks, consumers, request.metrics, figures, custody):
             yield
     finally:
         await end_task(notes)

@@ -87,6 +87,8 @@ def _trouble(summary: RunSummary[ReplayDetails]) -> Block:
     if_any = [
         ("reordered", events.reordered),
         ("unacknowledged", delivery.unacknowledged),
+        ("lost", delivery.lost),
+        ("expired", delivery.expired),
         ("unresolved", events.unresolved),
         ("damaged", len(summary.details.damaged)),
         ("stalls", summary.timing.stalls),
@@ -151,6 +153,8 @@ def _live_trouble(summary: RunSummary[LiveDetails]) -> Block:
     trouble.append(f"{events.dropped:,} dropped")
     if events.reordered:
         trouble.append(f"{events.reordered:,} reordered")
+    if summary.delivery.lost:
+        trouble.append(f"{summary.delivery.lost:,} lost")
     if details.missing:
         trouble.append(f"{count('topics', len(details.missing))} never acknowledged")
     return "trouble", "   ".join(trouble)

@@ -23,7 +23,7 @@ from spyctl.cli.framework.screen import show_progress
 from spyctl.cli.framework.signals import Interruption
 from spyctl.cli.framework.streams import drop, unguarded
 from spyctl.cli.tail_options import Place, PlaceKind, TailForm
-from spyctl.errors import ExitCode, NoDataError
+from spyctl.errors import ExitCode, NoDataError, StreamGoneError
 from spyctl.market.subjects import stream_name
 from spyctl.terminal.event_lines import HEADING, EventFilter, StreamMessage, TextLines, json_lines, payload_lines
 from spyctl.terminal.stream_stats import StreamStats
@@ -75,15 +75,30 @@ async def run_tail(request: TailRequest, reporter: Reporter) -> int:
     return interruption.code if interruption.code is not None else ExitCode.OK
 
 
-@dataclass(frozen=True, slots=True)
 class _Follower:
-    request: TailRequest
-    reporter: Reporter
-    connection: Connection
-    writer: "_EventWriter"
+    # Shows events from the place asked for until the end asked for.
+    def __init__(
+        self, request: TailRequest, reporter: Reporter, connection: Connection, writer: "_EventWriter"
+    ) -> None:
+        self.request = request
+        self.reporter = reporter
+        self.connection = connection
+        self.writer = writer
+        self._place = request.place
+        self._left = request.count
 
     async def run(self) -> None:
-        # Shows events from the place asked for until the end asked for.
+        while True:
+            try:
+                await self._follow()
+                return
+            except StreamGoneError as gone:
+                if self.request.until_end:
+                    raise
+                self.reporter.warn(f"{gone.message}: what is stored there next is shown from its beginning")
+                self._place = Place(PlaceKind.START)
+
+    async def _follow(self) -> None:
         request = self.request
         info = await self._stream_info()
         name, state = info["config"]["name"], info["state"]
@@ -93,18 +108,17 @@ class _Follower:
             return
         if request.form is TailForm.TEXT:
             self.reporter.line(HEADING)
-        left = request.count
         async with aclosing(_messages(self.connection, name, start or {"deliver_policy": "new"})) as batches:
             async for batch in batches:
                 messages = _matching(request.wanted, batch)
                 if request.until_end and messages and messages[-1].seq > last_seq:
                     messages = [message for message in messages if message.seq <= last_seq]
-                if left is not None:
-                    messages = messages[:left]
-                    left -= len(messages)
+                if self._left is not None:
+                    messages = messages[: self._left]
+                    self._left -= len(messages)
                 self.writer.write(messages)
                 at_end = not batch or batch[-1].seq >= last_seq or not batch[-1].pending
-                if left == 0 or (request.until_end and at_end):
+                if self._left == 0 or (request.until_end and at_end):
                     return
 
     async def _stream_info(self) -> dict[str, Any]:
@@ -129,7 +143,7 @@ class _Follower:
     async def _start(self, name: str, state: dict[str, Any]) -> dict[str, Any] | None:
         # Where the consumer begins; None where nothing that is stored is wanted.
         first, last = max(1, state["first_seq"]), state["last_seq"]
-        match self.request.place:
+        match self._place:
             case Place(PlaceKind.NEW):
                 return None
             case Place(PlaceKind.TIME, ns):

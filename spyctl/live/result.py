@@ -11,6 +11,7 @@ def summary_of(session: LiveSession, stream: str | None = None) -> RunSummary[Li
     """Return the result of a session, or its state so far; ``stream`` is ``None`` where it publishes to none."""
     ledger, delivery = session.ledger, session.ledger.delivery
     by_subject, prefix = session.sender.by_subject, session.options.prefix
+    missing = ledger.queued or delivery.published - delivery.acked or delivery.lost
     return RunSummary(
         run_id=session.run_id,
         events=EventCounts(
@@ -27,7 +28,7 @@ def summary_of(session: LiveSession, stream: str | None = None) -> RunSummary[Li
         delivery=delivery.figures(session.sender.sink.protocol, stream),
         timing=Timing.real_time(ledger.started_ns or None, ledger.ended_ns or None, ledger.wall_ns, ledger.published),
         details=_details(session),
-        complete=session.stopped_by is not None and session.stopped_by.orderly and not ledger.queued,
+        complete=session.stopped_by is not None and session.stopped_by.orderly and not missing,
         stopped_by=session.stopped_by,
     )
 

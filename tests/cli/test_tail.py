@@ -113,6 +113,29 @@ async def test_tail_waits_for_the_stream_and_follows_it_until_ctrl_c(
     await process.communicate()
 
 
+async def test_tail_says_that_its_stream_was_made_anew_and_goes_on_with_it(
+    nats_server: NatsServer, stream: list[Any], environment: dict[str, str], tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "spyctl", "tail", "--from", "-1", "--nats-url", nats_server.url]
+    process = await asyncio.create_subprocess_exec(
+        *command, "--count", "3", env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert json.loads(await process.stdout.readline())["seq"] == len(stream)
+    connection = await connect([nats_server.url])
+    await connection.api("STREAM.DELETE.MARKET_DATA")
+    await ensure_stream(connection)
+    for _ in range(2):
+        assert await connection.write(b"PUB market.futures.trades 2\r\n{}\r\n")
+    await connection.close()
+    out, said = await asyncio.wait_for(process.communicate(), 30)
+    assert [json.loads(line)["seq"] for line in out.splitlines()] == [1, 2]
+    assert b"stream MARKET_DATA" in said
+    assert b"was deleted" in said
+    assert process.returncode == 0
+
+
 async def test_a_missing_stream_is_exit_6_and_an_unknown_subject_exit_2(cli: Cli, nats_server: NatsServer) -> None:
     result = await tail(cli, nats_server, "--until-end")
     assert result.returncode == 6

@@ -68,10 +68,10 @@ class JumpingClock(FakeClock):
 
     def __init__(self, now_ns: int = SECOND, wall_ns: int = WALL_NS, *, overshoot_ns: int = 0) -> None:
         super().__init__(now_ns, wall_ns)
-        self._overshoot_ns = overshoot_ns
+        self.overshoot_ns = overshoot_ns
 
     async def wait_until(self, ns: int, interrupt: asyncio.Event | None = None) -> None:
         self.waits.append(ns - self._now_ns)
         if interrupt is not None and interrupt.is_set():
             return
-        self.advance(max(0, ns - self._now_ns) + self._overshoot_ns)
+        self.advance(max(0, ns - self._now_ns) + self.overshoot_ns)

@@ -111,6 +111,10 @@ class ScriptedConnection:
         self._on_disconnect.append(callback)
         return lambda: self._on_disconnect.remove(callback)
 
+    @property
+    def absence(self) -> str:
+        return f"{self.url} is away"
+
     async def wait_connected(self, timeout_s: float) -> None:
         if not self.connected:
             raise UnreachableError(f"{self.url} went away and did not come back within {timeout_s:g} s")

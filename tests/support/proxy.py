@@ -1,14 +1,20 @@
-"""A TCP proxy on loopback that a test can cut, hold or make deaf in either direction."""
+"""A TCP proxy on loopback that a test can cut, hold, make long or make deaf in either direction."""
 
 import asyncio
 from contextlib import suppress
 
+_UNDER_WAY = 1_000  # pieces on a long line; behind them the sender waits
+
 
 class Proxy:
-    """Forwards to ``port``; :meth:`cut` drops all connections, ``hold_replies`` keeps the server's answers back."""
+    """Forwards to ``port``; :meth:`cut` drops all connections, ``replies`` cleared keeps the server's answers back.
 
-    def __init__(self, port: int) -> None:
+    Every byte takes ``delay_s`` each way, however many are under way.
+    """
+
+    def __init__(self, port: int, delay_s: float = 0.0) -> None:
         self._target = port
+        self._delay_s = delay_s
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.replies = asyncio.Event()
@@ -51,15 +57,13 @@ class Proxy:
             writer.transport.abort()
             return
         self._writers |= {writer, upstream_writer}
-        for task in (
-            asyncio.create_task(self._pump(reader, upstream_writer, upward=True)),
-            asyncio.create_task(self._pump(upstream_reader, writer, upward=False)),
-        ):
-            self._tasks.add(task)
+        for source, target, upward in ((reader, upstream_writer, True), (upstream_reader, writer, False)):
+            line = _Line(source, self._delay_s)
+            self._tasks |= {asyncio.create_task(line.fill()), asyncio.create_task(self._pump(line, target, upward))}
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, upward: bool) -> None:
+    async def _pump(self, line: "_Line", writer: asyncio.StreamWriter, upward: bool) -> None:
         with suppress(OSError):
-            while data := await reader.read(1 << 16):
+            while data := await line.read():
                 if not upward:
                     await self.replies.wait()
                 self.passed[upward] += len(data)
@@ -74,3 +78,26 @@ class Proxy:
                 await writer.drain()
         with suppress(OSError):
             writer.close()
+
+
+class _Line:
+    # What is under way in one direction, each piece with the time at which it arrives; an empty one is the end.
+    def __init__(self, source: asyncio.StreamReader, delay_s: float) -> None:
+        self._source = source
+        self._delay_s = delay_s
+        self._pieces: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(_UNDER_WAY)
+
+    async def fill(self) -> None:
+        data = b"-"
+        while data:
+            try:
+                data = await self._source.read(1 << 16)
+            except OSError:
+                data = b""
+            await self._pieces.put((asyncio.get_running_loop().time() + self._delay_s, data))
+
+    async def read(self) -> bytes:
+        due, data = await self._pieces.get()
+        if (left := due - asyncio.get_running_loop().time()) > 0:
+            await asyncio.sleep(left)
+        return data

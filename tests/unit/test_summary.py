@@ -32,12 +32,12 @@ CONTRACT = keys(
 REPLAY = CONTRACT | keys(
     "held rejected_by_reason unresolved_ids rolls damaged resent refusals reconnects first_event_ns first_event_utc "
     "last_event_ns last_event_utc started_ns started_utc ended_ns ended_utc paced_s lateness_ms peak_events_per_s "
-    "bytes stored missing differing acknowledged"
+    "bytes stored missing differing acknowledged lost expired"
 )
 LIVE = CONTRACT | keys(
     "received queued rejected_by_reason noted gap_records open_gaps notes backfilled unfilled resent refusals "
     "reconnects feed_reconnects refused missing started_ns started_utc ended_ns ended_utc bytes latency_ms "
-    "acknowledged expiry strike_range centre"
+    "acknowledged lost expired expiry strike_range centre"
 )
 
 Run = RunSummary[Any]
@@ -48,7 +48,7 @@ def summary(
     counts: dict[str, Any] | None = None,
     replay: dict[str, Any] | None = None,
     live: dict[str, Any] | None = None,
-    in_flight: int = 0,
+    delivery: dict[str, int] | None = None,
     stopped_by: StopReason | None = None,
 ) -> Run:
     details = (
@@ -59,7 +59,7 @@ def summary(
     return RunSummary(
         run_id="r",
         events=EventCounts(**({"read": 10, "published": 10, "acked": 10, "by_subject": {"s": 10}} | (counts or {}))),
-        delivery=DeliveryFigures("per message", unacknowledged=in_flight),
+        delivery=DeliveryFigures("per message", **(delivery or {})),
         timing=Timing.real_time(None, None, 0, 10),
         details=details,
         complete=stopped_by is None,
@@ -120,7 +120,8 @@ def test_rejected_is_the_sum_of_its_reasons() -> None:
         (summary(counts={"reordered": 1}), ExitCode.INCOMPLETE),
         (summary(counts={"dropped": 1}), ExitCode.INCOMPLETE),
         (summary(counts={"gaps": 1}), ExitCode.INCOMPLETE),
-        (summary(in_flight=1), ExitCode.INCOMPLETE),
+        (summary(delivery={"unacknowledged": 1}), ExitCode.INCOMPLETE),
+        (summary(delivery={"lost": 1}), ExitCode.INCOMPLETE),
         (summary(replay={"damaged": ["cut short"]}), ExitCode.INCOMPLETE),
         (summary(replay={"stored": 9, "missing": 1, "differing": 0}), ExitCode.INCOMPLETE),
         (summary(replay={"stored": 9, "missing": 0, "differing": 1}), ExitCode.INCOMPLETE),
@@ -128,6 +129,7 @@ def test_rejected_is_the_sum_of_its_reasons() -> None:
         (summary(live={"missing": ["T.O:SPY"]}), ExitCode.INCOMPLETE),
         # Not a fault of the run:
         (summary(counts={"unresolved": 5, "duplicates": 2}), ExitCode.OK),
+        (summary(delivery={"expired": 5}), ExitCode.OK),
         (summary(replay={"held": 5}, stopped_by=StopReason.COUNT), ExitCode.OK),
         (summary(replay={"stored": 10, "missing": 0, "differing": 0}), ExitCode.OK),
         (summary(live={"open_gaps": ["nats"], "unfilled": 1}, stopped_by=StopReason.DURATION), ExitCode.OK),

@@ -7,8 +7,11 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
+from spyctl.bus.acks.line import Line
+from spyctl.bus.acks.refusals import TAKEN_OVER, Refusals
+from spyctl.bus.acks.silence import Silence
+from spyctl.bus.acks.writer import Writer
 from spyctl.bus.connection import Connection
-from spyctl.bus.fence import FENCED, can_fence, fence_header
 from spyctl.bus.in_flight import Chunk, InFlight
 from spyctl.bus.runs import Run
 from spyctl.bus.stream import Stream
@@ -17,10 +20,13 @@ from spyctl.timing.clock import Clock
 from spyctl.timing.instants import SECOND
 
 _TEND_S = 0.5
+_HINDERED_S = 3.0
+_SILENT_S = 7.0
+_ITS_LOG = "as where its disk is full; its log tells more"
 _REFUSAL_PAUSE_S = 0.25
 _RETRY_PAUSE_S = 0.02
-_UNTAKEN = "no stream takes them"
-_TAKEN_OVER = "another process goes on with this run"
+_ROUND_TRIPS = 6  # to begin a batch, to send and to be answered takes no more
+_SLEPT_NS = 5 * SECOND  # no machine is so busy that a wait ends this late: the process slept
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +44,8 @@ USUAL = Patience()
 class AckProtocol(ABC):
     """A way to send events and to learn that they are stored.
 
-    ``subjects`` are indexed by the ranks of the events. A replicated stream without a leader answers as a
-    stream that is gone does (no responders), and its election takes 4 to 8 s: there that counts as an outage.
+    ``subjects`` are indexed by the ranks of the events. A refusal that passes by itself, as during an election, is
+    waited for as an outage is; the time that this process slept is no silence of the server.
     A broken connection, a missed deadline and a refusal all stop the sending; then :meth:`repair` finds out
     what is stored and sends the rest again, in order.
 
@@ -62,12 +68,9 @@ class AckProtocol(ABC):
         self._stream = stream
         self._subjects = tuple(subjects)
         self._run = run
+        self._writer = Writer(connection, run)
         self._patience = patience
-        self._broken = asyncio.Event()
-        self._refusal = ""
-        self._refusals = 0  # in a row
-        self._refused_ns = 0  # since when
-        self._attempt_ns = 0
+        self._refusals = Refusals(stream.replicas)
         self._listening = AsyncExitStack()
 
     @property
@@ -84,7 +87,11 @@ class AckProtocol(ABC):
         self._in_flight = in_flight
         self._run_id = run_id
         self._inbox = self._connection.inbox()
+        self._silence = Silence(in_flight)
+        self._line = Line(in_flight.anchor.position + 1)
+        asked_ns = self._clock.now_ns()
         self._listening.push_async_callback(await self._listen())
+        self._line.round_trip_ns = self._clock.now_ns() - asked_ns
         self._listening.callback(self._connection.on_disconnect(self._on_disconnect))
 
     async def close(self) -> None:
@@ -94,59 +101,104 @@ class AckProtocol(ABC):
     async def send(self, chunk: Chunk) -> None:
         """Send events that follow those sent before; they are in flight already.
 
-        What cannot be sent now is left to :meth:`repair`. Raises :class:`LeaseLostError`.
+        What cannot be sent at once is left to :meth:`repair`: nobody waits here for an answer of the server.
+        Raises :class:`LeaseLostError`.
         """
-        if self._broken.is_set() or not await self._send(chunk):
-            self._broken.set()
+        if self._ready and self._line.may_send(chunk.first):
+            async with self._line.busy:
+                await self._put(chunk)
+        else:
+            self._line.call.set()
+
+    @property
+    def hindrance(self) -> str:
+        """Why nothing has been acknowledged for some seconds, as far as can be told; nothing where all is well."""
+        if not self._silence.longer_than(_HINDERED_S, since_attempt=False):
+            return ""
+        silent = self._silence.longer_than(_SILENT_S, since_attempt=False)
+        return self._cause or (f"{self._connection.url} is up and answers nothing, {_ITS_LOG}" if silent else "")
+
+    @property
+    def _cause(self) -> str:
+        if not self._connection.connected:
+            return self._connection.absence
+        return self._refusals.sentence
 
     async def trouble(self) -> None:
         """Return when :meth:`repair` has something to do, and now and then."""
-        await self._wait(min(_TEND_S, self._patience.ack_s), self._broken)
+        if not self._line.broken:
+            await self._wait(min(_TEND_S, self._patience.ack_s), self._line.call)
+        self._line.call.clear()
 
     async def repair(self) -> None:
-        """Repair: wait for the server, find out what it holds, send the rest again.
+        """Repair: wait for the server, find out what it holds, send the rest again; and send what was left.
 
         Returns at once where nothing is wrong. Raises :class:`RefusedError` or :class:`UnreachableError`
         where the server will not take what is in flight, and :class:`LeaseLostError`.
         """
-        if not self._broken.is_set() and not self._overdue(self._patience.ack_s):
-            await self._keep_alive()
-            return
-        self._broken.set()
+        async with self._line.busy:
+            if not self._line.broken and not self._silence.longer_than(
+                self._line.within_s(self._patience.ack_s, _ROUND_TRIPS)
+            ):
+                await self._keep_alive()
+            else:
+                self._line.break_off()
+                await self._recover()
+            await self._send_rest()
+
+    async def finish(self) -> None:
+        """Send what was left, and have all in flight acknowledged: no more is to come for now."""
+        async with self._line.busy:
+            await self._send_rest()
+            if not self._line.broken and not await self._commit():
+                self._line.break_off()
+
+    async def _recover(self) -> None:
         await self._connection.wait_connected(self._patience.outage_s)
-        if self._overdue(self._patience.outage_s, since_attempt=False):
+        if self._silence.longer_than(self._patience.outage_s, since_attempt=False):
+            cause = self._cause
             raise UnreachableError(
-                f"{self._connection.url} has acknowledged nothing for {self._patience.outage_s:g} s",
+                f"{self._connection.url} has acknowledged nothing for {self._patience.outage_s:g} s"
+                + (f": {cause}" if cause else ""),
                 f"nats stream info {self._stream.name} tells more",
             )
-        self._attempt_ns = self._clock.now_ns()
+        self._silence.attempt()
         if not await self._settle():
             await self._wait(_RETRY_PAUSE_S)
             return
-        if self._refusal:
-            self._refusals += 1
-            if self._refusals == 1:
-                self._refused_ns = self._clock.now_ns()
-            elif self._clock.now_ns() - self._refused_ns > self._refusal_limit_s() * SECOND:
+        refusals, patience = self._refusals, self._patience
+        if refusals.reason:
+            if refusals.last_too_long(self._clock.now_ns(), patience.refusal_s, patience.outage_s):
                 raise RefusedError(
-                    f"the server refuses to store events: {self._refusal}",
+                    refusals.sentence,
                     f"nats stream info {self._stream.name} tells more",
                 )
-            await self._wait(_REFUSAL_PAUSE_S * min(self._refusals, 8))
-        self._refusal = ""
-        self._broken.clear()
-        for chunk in self._in_flight.unacknowledged():
-            if not await self._send(chunk):
-                self._broken.set()
-                await self._wait(_RETRY_PAUSE_S)
-                break
-            self._in_flight.delivery.resent += len(chunk.batch)
+            await self._wait(_REFUSAL_PAUSE_S * min(refusals.in_row, 8))
+        refusals.reason = ""
+        self._line.mend(self._in_flight.oldest)
 
-    @abstractmethod
-    async def finish(self) -> None:
-        """Have everything in flight acknowledged: no more is to come for now."""
+    async def _send_rest(self) -> None:
+        # Sends all that is in flight and was not sent, or is to be sent again; more may be left meanwhile.
+        while not self._line.broken and (chunks := self._in_flight.unacknowledged(self._line.next)):
+            for chunk in chunks:
+                if not await self._put(chunk):
+                    await self._wait(_RETRY_PAUSE_S)
+                    return
+
+    async def _put(self, chunk: Chunk) -> bool:
+        again = self._line.sending(chunk.first, chunk.end)
+        if not await self._send(chunk):
+            self._line.break_off()
+        else:
+            self._in_flight.delivery.resent += again
+        return not self._line.broken
 
     # --- what a protocol does in its own way
+
+    @property
+    def _ready(self) -> bool:
+        """Whether events can be sent without waiting for an answer."""
+        return True
 
     @abstractmethod
     async def _listen(self) -> Callable[[], Awaitable[None]]:
@@ -160,56 +212,32 @@ class AckProtocol(ABC):
     async def _settle(self) -> bool:
         """Take as acknowledged what turns out to be stored; return false to be called again."""
 
+    async def _commit(self) -> bool:
+        """Have all that was sent acknowledged; return whether that worked."""
+        return True
+
     async def _keep_alive(self) -> None:  # noqa: B027
         """Do what has to be done now and then while all is well."""
 
     async def _wait(self, for_s: float, interrupt: asyncio.Event | None = None) -> None:
-        await self._clock.wait_until(self._clock.now_ns() + round(for_s * SECOND), interrupt)
-
-    # --- one writer
-
-    async def _write(self, frames: bytes | bytearray) -> bool:
-        # Writes events. Time may have passed since they were given to us, and with it our lease.
-        return await self._proved() and await self._connection.write(frames)
-
-    async def _proved(self, *, anew: bool = False) -> bool:
-        if self._run is None:
-            return True
-        if anew:
-            self._run.leases.doubt()
-        return await self._run.prove(fenced=can_fence(self._connection))
-
-    def _fence(self) -> bytes:
-        # The lines of a header that has a message refused once another process has taken over.
-        return fence_header(self._run.fence) if self._run is not None and can_fence(self._connection) else b""
+        due_ns = self._clock.now_ns() + round(for_s * SECOND)
+        await self._clock.wait_until(due_ns, interrupt)
+        now_ns = self._clock.now_ns()
+        if now_ns - due_ns > _SLEPT_NS:
+            self._refusals.since_ns = now_ns
+            self._silence.slept()
 
     # --- what may break
 
     def _refused(self, error: Mapping[str, Any]) -> None:
-        self._refusal = error.get("description") or _UNTAKEN
-        if self._run is not None and error.get("err_code") in FENCED:
-            self._refusal = _TAKEN_OVER
-            self._run.leases.doubt()
-        self._in_flight.delivery.refusals[self._refusal] += 1
-        self._broken.set()
-
-    def _refusal_limit_s(self) -> float:
-        # There a message of ours that is still being agreed upon is refused as if another process had taken over.
-        electing = self._refusal in (_UNTAKEN, _TAKEN_OVER) and self._stream.replicas > 1
-        return max(self._patience.refusal_s, self._patience.outage_s) if electing else self._patience.refusal_s
+        reason, err_code = error.get("description"), error.get("err_code", 0)
+        if self._writer.is_fenced(err_code):
+            reason = TAKEN_OVER
+            self._writer.doubt()
+        self._in_flight.delivery.refusals[self._refusals.note(reason, err_code)] += 1
+        self._line.break_off()
 
     def _on_disconnect(self) -> None:
-        if self._run is not None:
-            self._run.leases.doubt()  # nobody knows for how long it was gone before we noticed
+        self._writer.doubt()  # nobody knows for how long it was gone before we noticed
         self._in_flight.delivery.reconnects += 1
-        self._broken.set()
-
-    def _overdue(self, limit_s: float, *, since_attempt: bool = True) -> bool:
-        # Whether the oldest event has waited that long, while nothing moved or later ones passed it.
-        oldest_ns = self._in_flight.oldest_ns
-        if oldest_ns is None:
-            return False
-        since = max(oldest_ns, self._attempt_ns if since_attempt else 0)
-        if not (since_attempt and self._in_flight.has_hole):
-            since = max(since, self._in_flight.progress_ns)
-        return self._clock.now_ns() - since > limit_s * SECOND
+        self._line.break_off()

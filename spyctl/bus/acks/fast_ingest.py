@@ -16,7 +16,7 @@ acknowledged of it is compared with the events in flight.
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from enum import IntEnum, StrEnum
 from typing import Any
 
@@ -24,18 +24,19 @@ import orjson
 from nats.aio.msg import Msg
 
 from spyctl.bus.acks.base import USUAL, AckProtocol, Patience
+from spyctl.bus.acks.forgotten import ForgottenBatches
 from spyctl.bus.checkpoint import Checkpoint, OpenBatch
 from spyctl.bus.connection import Connection
 from spyctl.bus.frames import hpub_frame, pub_frames
-from spyctl.bus.in_flight import Chunk, InFlight
-from spyctl.bus.recognition import Message, count_own, last_messages, messages_of
-from spyctl.bus.runs import Run
-from spyctl.bus.stream import Stream, stable_count, stored_after
-from spyctl.errors import BusError, LostTrackError, RefusedError, StreamBusyError, UnreachableError
+from spyctl.bus.in_flight import Chunk
+from spyctl.bus.runs import BUCKET, Run
+from spyctl.bus.stream import Stream
+from spyctl.errors import BusError, LostTrackError, RefusedError, StreamBusyError
 from spyctl.timing.instants import SECOND
 
 PING_S = 2.0
 COMMIT_S = 0.8
+COMMIT_ROUND_TRIPS = 20  # between two commits: each delays what is sent meanwhile by two
 ANSWER_S = 1.0  # a server that has just come back may lose a question; it is asked again
 FLOW_FAST = 200
 FLOW_PACED = 1
@@ -150,6 +151,7 @@ class FastIngest(AckProtocol):
         self._flow = flow
         self._counted = tuple(run.record.subjects) if run is not None else self._subjects
         self._batch: Batch | None = None
+        self._takes_batches = False  # whether the server is known to take batches
         self._committed_ns = self._sent_ns = 0
 
     @property
@@ -162,12 +164,17 @@ class FastIngest(AckProtocol):
         most = min(self._in_flight.max_messages // 4, self._in_flight.max_bytes // _LARGE)
         self._flow = max(1, min(self._flow, most))
         self._committed_ns = self._sent_ns = self._clock.now_ns()
+        self._forgotten = ForgottenBatches(
+            self._connection, self._stream, self._counted, self._subjects, self._in_flight
+        )
         return await self._connection.subscribe(f"{self._inbox}.>", self._on_reply)
 
-    async def finish(self) -> None:
-        """Commit, which proves the count; where that fails, :meth:`repair` will fence and go on."""
-        if self._batch is not None and not self._broken.is_set() and not await self._settle():
-            self._broken.set()
+    @property
+    def _ready(self) -> bool:
+        return self._batch is not None
+
+    async def _commit(self) -> bool:
+        return await self._settle()  # proves the count; where that fails, the batch will be fenced
 
     # --- batches
 
@@ -180,23 +187,26 @@ class FastIngest(AckProtocol):
                 return False
             self._batch = batch
             batch.on(BatchEvent.SEND)
-            if not await self._put(batch, chunk, slice(0, 1), Op.START) or not await self._begun(batch):
+            written = await self._put_part(batch, chunk, slice(0, 1), Op.START)
+            if not written or not (self._takes_batches or await self._begun(batch)):
                 return False
             start = 1
-        return start == length or await self._put(self._batch, chunk, slice(start, length), Op.ADD)
+        return start == length or await self._put_part(self._batch, chunk, slice(start, length), Op.ADD)
 
     async def _noted(self, batch: Batch) -> bool:
         if self._run is None:
             return True
         try:
-            return await self._run.note_batch(OpenBatch(batch.name, batch.first), self._in_flight.anchor)
+            noted = await self._run.note_batch(OpenBatch(batch.name, batch.first), self._in_flight.anchor)
+            self._refusals.stuck = "" if noted else f"the record of the run cannot be written to the bucket {BUCKET}"
+            return noted
         except RefusedError as error:
             self._refused({"description": error.message})
             return False
 
-    async def _put(self, batch: Batch, chunk: Chunk, part: slice, op: Op) -> bool:
+    async def _put_part(self, batch: Batch, chunk: Chunk, part: slice, op: Op) -> bool:
         # Who takes over ends the batch; only one that it cannot know of yet needs a fence.
-        events, fence = chunk.batch[part], self._fence() if op is Op.START else b""
+        events, fence = chunk.batch[part], self._writer.fence if op is Op.START else b""
         if fence:
             reply = batch_reply(self._inbox, batch.name, self._flow, batch.sent + 1, op)
             frames: bytes | bytearray = hpub_frame(events, self._subjects, reply, fence)
@@ -205,7 +215,7 @@ class FastIngest(AckProtocol):
             frames = pub_frames(events, self._subjects, head, batch.sent + 1, tail)
         batch.sent += part.stop - part.start
         self._sent_ns = self._clock.now_ns()
-        return await self._write(frames)
+        return await self._writer.write(frames)
 
     async def _ask(self, batch: Batch, number: int, op: Op) -> bool:
         reply = batch_reply(self._inbox, batch.name, self._flow, number, op)
@@ -213,8 +223,8 @@ class FastIngest(AckProtocol):
 
     async def _begun(self, batch: Batch) -> bool:
         # The first acknowledgement says that the server takes batches; sending more before it may be wasted.
-        await self._wait(min(ANSWER_S, self._patience.ack_s), batch.answered)
-        return batch.state is BatchState.OPEN and not self._broken.is_set()
+        await self._wait(self._answer_s, batch.answered)
+        return batch.state is BatchState.OPEN and not self._line.broken
 
     async def _settle(self) -> bool:
         # Ends the open batch; afterwards it is known exactly which events are stored.
@@ -223,11 +233,13 @@ class FastIngest(AckProtocol):
             return True
         if batch.state not in ENDS:
             batch.on(BatchEvent.COMMIT)
+            asked_ns = self._clock.now_ns()
             if not await self._ask(batch, batch.sent + 1, Op.COMMIT):
                 return False
-            await self._wait(min(ANSWER_S, self._patience.ack_s), batch.ended)
+            await self._wait(self._answer_s, batch.ended)
             if not batch.ended.is_set():
                 return False
+            self._line.round_trip_ns = self._clock.now_ns() - asked_ns
         if batch.stored is not None:
             count, seq = batch.stored
             stored = Checkpoint(batch.first + count - 1, seq)
@@ -242,51 +254,35 @@ class FastIngest(AckProtocol):
             # Others may publish to other subjects of the stream meanwhile, so the first of these is an estimate.
             self._in_flight.delivery.stored(stored.seq - (stored.position - known.position) + 1, stored.seq)
         self._in_flight.anchor = stored
+        self._takes_batches = not self._line.broken
         self._batch = None
         return True
 
+    @property
+    def _answer_s(self) -> float:
+        return self._line.within_s(min(ANSWER_S, self._patience.ack_s), 2)
+
     async def _count(self, batch: Batch) -> Checkpoint | None:
-        # The server no longer knows the batch: what is stored of it is a part of what lies behind the last fence.
-        known = self._in_flight.anchor
-        if not await self._proved(anew=True):
+        # The server no longer knows the batch.
+        if not await self._writer.proved(anew=True):
             return None
-        where = self._connection, self._stream.name, self._counted, known.seq
         try:
-            if self._stream.replicas > 1:  # a new leader may not have stored yet what was agreed upon
-                count, seq = await stable_count(*where, self._clock)
-            else:
-                count, seq = await stored_after(*where)
-            own = await self._own(batch, count, seq)
+            return await self._forgotten.stored(batch.first + batch.sent)
         except (LostTrackError, StreamBusyError):
             raise
         except BusError:
             return None  # not ready yet; the outage has a limit of its own
-        return Checkpoint(known.position + own, seq)
-
-    async def _own(self, batch: Batch, count: int, last_seq: int) -> int:
-        # Of so many messages behind the last fence, those that are acknowledged come first in our order, and the rest
-        # is compared with what is in flight: others may have published too.
-        known, oldest, name = self._in_flight.anchor, self._in_flight.oldest, self._stream.name
-        acked = (oldest or batch.first + batch.sent) - 1 - known.position
-        if count < acked:  # a new leader may not have stored yet what was agreed upon
-            kind, lost = LostTrackError if self._stream.replicas == 1 else UnreachableError, acked - count
-            raise kind(f"stream {name} does not hold {lost:,} events that it acknowledged", "play it again")
-        rest = last_messages(self._connection, name, self._counted, known.seq + acked, last_seq, count - acked)
-        own = await count_own(rest, _waiting(self._in_flight, self._subjects))
-        if own is None:
-            where = f"{self._counted[0]} or its like"
-            raise StreamBusyError(f"somebody else has published the same events to {where}", "end one of the two")
-        return acked + own
 
     async def _keep_alive(self) -> None:
         # The server forgets a batch that is silent for 10 s; a ping also repeats an acknowledgement that was lost.
         batch = self._batch
         if batch is None or not batch.sent:
             return
-        if self._clock.now_ns() - self._committed_ns > COMMIT_S * SECOND and self._sent_ns > self._committed_ns:
+        due_s = self._line.within_s(COMMIT_S, COMMIT_ROUND_TRIPS)
+        if self._clock.now_ns() - self._committed_ns > due_s * SECOND and self._sent_ns > self._committed_ns:
             # A commit tells position and sequence exactly: the checkpoint that a later resume stands on.
             if not await self._settle():
-                self._broken.set()
+                self._line.break_off()
             self._committed_ns = self._clock.now_ns()
             return
         if self._clock.now_ns() - self._sent_ns >= PING_S * SECOND:
@@ -304,7 +300,7 @@ class FastIngest(AckProtocol):
         if reply.get("type") == "ack":
             batch.on(BatchEvent.ACK)
             if reply["seq"]:
-                self._refusals = 0
+                self._refusals.stored()
                 self._in_flight.acknowledge_through(batch.first + reply["seq"] - 1)
         elif "count" in reply:
             if batch.state not in ENDS:
@@ -320,14 +316,9 @@ class FastIngest(AckProtocol):
     def _end(self, batch: Batch, event: BatchEvent) -> None:
         batch.on(event)
         if batch.stored is None or batch.stored[0] < batch.sent:
-            self._broken.set()  # closed by the server, not by our commit
+            self._line.break_off()  # closed by the server, not by our commit
 
     def _on_disconnect(self) -> None:
         super()._on_disconnect()
         if self._batch is not None:
             self._batch.answered.set()
-
-
-async def _waiting(in_flight: InFlight, subjects: Sequence[str]) -> AsyncIterator[list[Message]]:
-    for chunk in in_flight.unacknowledged():
-        yield messages_of(chunk.batch, subjects)

@@ -35,9 +35,6 @@ class PerMessage(AckProtocol):
     _epoch = 0
     _again_through = 0  # up to this position events may have been sent more than once
 
-    async def finish(self) -> None:
-        """Nothing to do: every message is acknowledged by itself."""
-
     async def _listen(self) -> Callable[[], Awaitable[None]]:
         # The new leader of a replicated stream may store what is in flight in another order.
         most = MAX_UNANSWERED if self._stream.replicas == 1 else 1
@@ -48,7 +45,7 @@ class PerMessage(AckProtocol):
         epoch, _, position = message.subject[len(self._inbox) + 1 :].partition(".")
         reply = orjson.loads(message.data) if message.data else {}
         if "seq" in reply and "error" not in reply:
-            self._refusals = 0
+            self._refusals.stored()
             first_time = int(position) > self._again_through
             self._in_flight.acknowledge(
                 int(position), reply["seq"], duplicate=reply.get("duplicate", False), known=first_time
@@ -58,18 +55,20 @@ class PerMessage(AckProtocol):
 
     async def _send(self, chunk: Chunk) -> bool:
         reply = f"{self._inbox}.{self._epoch}."
-        frames = hpub_frames(chunk.batch, self._subjects, reply, chunk.first, f"{self._run_id}-", more=self._fence())
-        return await self._write(frames)
+        frames = hpub_frames(
+            chunk.batch, self._subjects, reply, chunk.first, f"{self._run_id}-", more=self._writer.fence
+        )
+        return await self._writer.write(frames)
 
     async def _settle(self) -> bool:
         oldest_ns = self._in_flight.oldest_ns
-        if self._refusal:
+        if self._refusals.reason:
             await self._answers()
         self._epoch += 1
         self._again_through = max(self._again_through, self._in_flight.sent_through)
         if (
             oldest_ns is not None
-            and self._attempt_ns - oldest_ns > self._stream.duplicate_window_ns - _WINDOW_MARGIN_NS
+            and self._silence.attempt_ns - oldest_ns > self._stream.duplicate_window_ns - _WINDOW_MARGIN_NS
         ):
             return await self._find_stored()
         return True

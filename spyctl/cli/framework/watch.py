@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from spyctl.bus.connection import Connection
 from spyctl.bus.consumers import Consumers
+from spyctl.bus.custody import Custody
 from spyctl.cli.framework.ack_watch import AckWatch
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.framework.screen import Draw, show_progress
@@ -32,8 +33,10 @@ async def watched(
     consumers: Consumers | None,
     metrics: tuple[str, int] | None,
     figures: "Callable[[], Figures]",
+    custody: Custody | None = None,
 ) -> AsyncIterator[None]:
-    """Watch a run; without ``draw`` it is not shown, without ``acks`` no server stores it.
+    """Watch a run, and tell what is done to its stream; without ``draw`` it is not shown, without ``acks`` no server
+    stores it.
 
     Raises :class:`UsageError` where ``metrics`` cannot be served.
     """
@@ -46,6 +49,9 @@ async def watched(
             stack.push_async_callback(end_task, asyncio.create_task(acks.keep_looking()))
         if consumers is not None:
             stack.push_async_callback(end_task, asyncio.create_task(consumers.keep_looking()))
+        if custody is not None:
+            stream_changes = custody.keep_looking(reporter.warn)
+            stack.push_async_callback(end_task, asyncio.create_task(stream_changes))
         if draw is not None:
             stack.push_async_callback(end_task, asyncio.create_task(show_progress(draw, line, reporter)))
         yield

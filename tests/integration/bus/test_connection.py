@@ -1,13 +1,24 @@
 """A connection to a real server: its errors, its writing, and the undocumented parts of nats-py that it uses."""
 
 import asyncio
+import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
+from nats.aio.client import Client
 
-from spyctl.bus.connection import ApiError, connect, masked
-from spyctl.errors import NoJetStreamError, NoServerError, NotNatsError, RefusedError, UnreachableError
+from spyctl.bus.connection import ApiError, Connection, connect, masked
+from spyctl.errors import (
+    AccessDeniedError,
+    NoJetStreamError,
+    NoServerError,
+    NotNatsError,
+    RefusedError,
+    UnreachableError,
+)
 from tests.support.servers import NatsServer
 from tests.support.waiting import eventually
 
@@ -132,6 +143,53 @@ async def test_an_answer_of_jetstream_is_a_document_and_a_refusal_an_error_with_
         await connection.api("STREAM.INFO.NONE")
     assert (caught.value.code, caught.value.err_code) == (404, 10059)
     await connection.close()
+
+
+USERS = 'authorization {{ users: [ {{ user: u, password: "{}", permissions: {{ publish: {{ deny: "{}" }} }} }} ] }}'
+
+
+async def test_denied_rights_and_a_changed_password_are_named(tmp_path: Path) -> None:
+    server = NatsServer(tmp_path / "nats", extra=USERS.format("p", "other")).start()
+    try:
+        connection = await connect([f"nats://u:p@127.0.0.1:{server.port}"])
+        assert await connection.write(b"PUB a 1\r\n1\r\nPUB other 1\r\n1\r\n")
+        await eventually(lambda: bool(connection.denied("other")))
+        assert connection.denied("other") == f"{server.url} denies us the right to publish to other"
+        assert connection.denied("a") == ""
+        config = tmp_path / "nats" / "server.conf"
+        config.write_text(config.read_text().replace('"p"', '"q"'))
+        assert server.process is not None
+        server.process.send_signal(signal.SIGHUP)
+        await eventually(lambda: connection._client.is_closed)
+        with pytest.raises(AccessDeniedError, match="no longer accepts us: authorization violation"):
+            await connection.wait_connected(0.1)
+        await connection.close()
+        connection = await connect([f"nats://u:q@127.0.0.1:{server.port}"])
+        server.stop()
+        await eventually(lambda: not connection.connected)
+        assert connection.absence == f"{server.url} is away"
+        server.extra = USERS.format("r", "other")
+        server.start()
+        await eventually(lambda: connection.absence.endswith("no longer accepts us: authorization violation"))
+        await connection.close()
+    finally:
+        server.stop()
+
+
+async def test_time_in_which_this_process_slept_is_no_absence_of_the_server() -> None:
+    connection = Connection(cast(Client, SimpleNamespace(is_closed=False, connected_url=None)), ["nats://a:4222"])
+    waiting = asyncio.create_task(connection.wait_connected(120))
+    await asyncio.sleep(0)
+    loop = asyncio.get_running_loop()
+    awake = loop.time
+    try:
+        loop.time = lambda: awake() + 140  # type: ignore[method-assign]
+        for _ in range(5):
+            await asyncio.sleep(0)
+        await connection._reconnected()
+        await waiting
+    finally:
+        loop.time = awake  # type: ignore[method-assign]
 
 
 async def test_a_server_that_stays_away_is_unreachable_after_the_time_given(nats_server: NatsServer) -> None:

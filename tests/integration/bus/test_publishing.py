@@ -1,8 +1,9 @@
 """The life of a run: whatever happens, its record tells the truth, and a lost lease stops whoever publishes."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 
 import orjson
 import pytest
@@ -78,6 +79,53 @@ async def test_a_run_that_fails_with_every_event_acknowledged_is_resumed_after_t
         await other.publisher.drain()
     async with publishing(connection, replace(request, resume=failed.run_id)) as resumed:
         assert resumed.position == 20
+
+
+async def _purge(connection: Connection, _: dict[str, Any]) -> None:
+    await connection.api("STREAM.PURGE.MARKET_DATA")
+
+
+async def _make_anew(connection: Connection, config: dict[str, Any]) -> None:
+    await connection.api("STREAM.DELETE.MARKET_DATA")
+    await connection.api("STREAM.CREATE.MARKET_DATA", config)
+
+
+async def _lower(connection: Connection, config: dict[str, Any]) -> None:
+    await connection.api("STREAM.UPDATE.MARKET_DATA", config | {"max_msgs": 100})
+
+
+async def _move(connection: Connection, config: dict[str, Any]) -> None:
+    await connection.api("STREAM.UPDATE.MARKET_DATA", config | {"subjects": ["market.gaps"]})
+    other = {"name": "OTHER", "subjects": list(SUBJECTS), "allow_batched": True}
+    await connection.api("STREAM.CREATE.OTHER", config | other)
+
+
+@MODES
+@pytest.mark.parametrize(
+    ("change", "left", "said"),
+    [
+        (_purge, 300, "lost all up to seq 300: it was purged, or its limits were lowered"),
+        (_make_anew, 300, "was deleted and made anew"),
+        (_lower, 100, "has other limits: it keeps only the newest 100 messages"),
+        (_move, 300, "no longer takes market.futures.trades"),
+    ],
+)
+async def test_what_a_changed_stream_no_longer_holds_is_told_with_what_was_done_to_it(
+    connection: Connection, mode: AckMode, change: Callable[..., Awaitable[None]], left: int, said: str
+) -> None:
+    async def work(run: Publishing) -> None:
+        await run.publisher.publish(events(300))
+        await run.publisher.drain()
+        await run.custody.look()
+        await change(connection, (await connection.api("STREAM.INFO.MARKET_DATA"))["config"])
+        await run.publisher.publish(events(300, 300))
+        await run.publisher.drain()
+
+    async with publishing(connection, replace(REQUEST, ack_mode=mode, paced=True)) as run:
+        await run.watch(work(run), lambda: None)
+    assert run.holdings is not None
+    assert (run.holdings.acknowledged, run.holdings.lost, run.holdings.expired) == (600, 600 - left, 0)
+    assert said in run.holdings.sentence
 
 
 async def test_a_second_run_on_the_same_subjects_is_refused(connection: Connection) -> None:

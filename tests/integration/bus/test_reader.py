@@ -8,7 +8,7 @@ import pytest
 from spyctl.bus.connection import Connection, connect
 from spyctl.bus.reader import _MAX_GATHERED, follow, read_back
 from spyctl.bus.stream import ensure_stream
-from spyctl.errors import UnreachableError
+from spyctl.errors import StreamGoneError, UnreachableError
 from tests.support.proxy import Proxy
 from tests.support.servers import NatsServer
 
@@ -98,6 +98,25 @@ async def test_a_server_that_falls_silent_is_unreachable(nats_server: NatsServer
             async for _ in read_back(connection, stream, [TRADES], 0, 9, silence_s=0.2):  # nine were promised
                 pass
         await connection.close()
+
+
+async def test_a_stream_that_is_deleted_or_made_anew_is_named_instead_of_read_in_silence(
+    connection: Connection, stream: str
+) -> None:
+    config = (await connection.api(f"STREAM.INFO.{stream}"))["config"]
+    async with aclosing(follow(connection, stream, ALL, look_s=0.05)) as batches, asyncio.timeout(30):
+        assert await anext(batches) == []
+        await publish(connection, 1)
+        assert len(await anext(batches)) == 1
+        await connection.api(f"STREAM.DELETE.{stream}")
+        await connection.api(f"STREAM.CREATE.{stream}", config)
+        with pytest.raises(StreamGoneError, match=r"stream MARKET_DATA at .* was deleted and made anew"):
+            await anext(batches)
+    async with aclosing(follow(connection, stream, ALL, look_s=0.05)) as batches, asyncio.timeout(30):
+        assert await anext(batches) == []
+        await connection.api(f"STREAM.DELETE.{stream}")
+        with pytest.raises(StreamGoneError, match="was deleted$"):
+            await anext(batches)
 
 
 async def test_a_stream_that_is_not_there_cannot_be_read(connection: Connection) -> None:

@@ -31,8 +31,6 @@ class Recorded(AckProtocol):
     sends = True
     settles = True
 
-    async def finish(self) -> None: ...
-
     async def _listen(self) -> Callable[[], Awaitable[None]]:
         self.sent: list[range] = []
         self.kept_alive = 0
@@ -171,15 +169,84 @@ async def test_nobody_to_answer_is_an_outage_where_a_leader_may_be_elected(repli
     assert limit_s * SECOND < sending.clock.now_ns() - begun < (limit_s + 4) * SECOND
 
 
+async def test_an_id_in_process_is_waited_for_as_an_outage_is() -> None:
+    sending = Sending()
+    protocol = await sending.send()
+    begun = sending.clock.now_ns()
+    with pytest.raises((RefusedError, UnreachableError), match="id is in process"):  # noqa: PT012
+        for _ in range(1_000):
+            protocol._refused({"description": "duplicate message id is in process", "err_code": 10158})
+            await protocol.repair()
+    assert 120 * SECOND < sending.clock.now_ns() - begun < 124 * SECOND
+
+
+async def test_time_in_which_the_process_slept_is_no_silence_of_the_server() -> None:
+    sending = Sending()
+    protocol = await sending.send()
+    sending.clock.overshoot_ns = 140 * SECOND  # stopped while it watched
+    await protocol.trouble()
+    sending.clock.overshoot_ns = 0
+    await protocol.repair()
+    assert protocol.sent == [range(1, 4)]  # the answers may just be waiting here
+    sending.advance(5.1)
+    await protocol.repair()
+    assert protocol.sent[1:] == [range(1, 4)]
+
+
+async def test_refusals_are_not_longer_for_a_process_that_slept() -> None:
+    sending = Sending()
+    protocol = await sending.send()
+    for _ in range(3):
+        protocol._refused({"description": "stream is full"})
+        sending.clock.overshoot_ns = 140 * SECOND
+        await protocol.repair()
+        sending.clock.overshoot_ns = 0
+    assert len(protocol.sent) == 4
+
+
 async def test_a_refusal_that_ends_begins_the_patience_again() -> None:
     sending = Sending()
     protocol = await sending.send()
     for _ in range(20):
         protocol._refused({"description": "stream is full"})
         await protocol.repair()
-        protocol._refusals = 0  # an event was stored meanwhile
+        protocol._refusals.stored()
         sending.advance(1)
     assert len(protocol.sent) == 21
+
+
+async def test_why_nothing_is_acknowledged_is_said_after_some_seconds() -> None:
+    sending = Sending()
+    protocol = await sending.send()
+    protocol._refusals.stuck = "the bucket is gone"
+    assert protocol.hindrance == ""
+    sending.advance(3.1)
+    assert protocol.hindrance == "the bucket is gone"
+    protocol._refused({"description": "stream is full"})
+    assert protocol.hindrance == "the server refuses to store events: stream is full"
+    sending.connection.connected = False
+    assert protocol.hindrance == "nats://scripted:4222 is away"
+    sending.in_flight.acknowledge(1, 1)
+    assert protocol.hindrance == ""
+
+
+async def test_a_server_that_answers_nothing_is_named_too() -> None:
+    sending = Sending()
+    protocol = await sending.send()
+    sending.advance(6.9)
+    assert protocol.hindrance == ""
+    sending.advance(0.2)
+    assert protocol.hindrance.startswith("nats://scripted:4222 is up and answers nothing, as where its disk is full")
+
+
+async def test_the_last_word_names_the_cause() -> None:
+    sending = Sending()
+    protocol = await sending.send()
+    protocol.settles = False
+    protocol._refusals.stuck = "the bucket is gone"
+    sending.advance(120.1)
+    with pytest.raises(UnreachableError, match="acknowledged nothing for 120 s: the bucket is gone"):
+        await protocol.repair()
 
 
 async def test_a_server_that_does_not_come_back_is_unreachable() -> None:
@@ -221,6 +288,8 @@ class Holding:
         self.sent += count
         self.in_flight.add(chunk)
         await self.protocol.send(chunk)
+        if not self.protocol._line.broken and self.protocol._line.next < chunk.end:
+            await self.protocol.repair()  # which begins a batch
 
     @property
     def written(self) -> list[bytes]:

@@ -1,5 +1,6 @@
 """The life of a batch: its table of states, and each way in which one can end, with a scripted server."""
 
+import asyncio
 from collections.abc import Iterable
 from itertools import product
 from types import SimpleNamespace
@@ -24,7 +25,7 @@ from spyctl.bus.in_flight import Chunk, Delivery, InFlight
 from spyctl.errors import LostTrackError, StreamBusyError
 from spyctl.timing.instants import SECOND
 from tests.support.batches import numbered
-from tests.support.clock import JumpingClock
+from tests.support.clock import FakeClock, JumpingClock
 from tests.support.connection import Published, ScriptedConnection
 from tests.unit.bus.acks.streams import stream
 
@@ -126,19 +127,23 @@ class BatchServer:
 class Sending:
     """A protocol with its window, as the publisher drives it."""
 
-    def __init__(self, connection: ScriptedConnection, run: Any = None, replicas: int = 1) -> None:
-        self.clock = JumpingClock()
+    def __init__(
+        self, connection: ScriptedConnection, run: Any = None, replicas: int = 1, clock: FakeClock | None = None
+    ) -> None:
+        self.clock = clock or JumpingClock()
         self.in_flight = InFlight(1_000, 1 << 20, Delivery(), clock=self.clock)
         self.protocol = FastIngest(connection.as_connection(), stream(batched=True, replicas=replicas), ["a"], run=run)
         self._sent = 0
 
-    async def send(self, count: int) -> None:
+    async def send(self, count: int, *, look: bool = True) -> None:
         if not self._sent:
             await self.protocol.open(self.in_flight, "aaaa")
         chunk = Chunk.of(self._sent + 1, numbered(range(self._sent, self._sent + count)), self.clock.now_ns())
         self._sent += count
         self.in_flight.add(chunk)
         await self.protocol.send(chunk)
+        if look and not self.protocol._line.broken and self.protocol._line.next < chunk.end:
+            await self.protocol.repair()  # which begins a batch
 
     @property
     def result(self) -> tuple[int, Checkpoint, int]:
@@ -186,7 +191,7 @@ async def test_what_a_batch_that_the_server_closed_does_not_hold_is_sent_again()
     server = BatchServer(None, None, {"count": 2, "seq": 2})
     sending = Sending(server.connection())
     await sending.send(5)
-    assert sending.protocol._broken.is_set()
+    assert sending.protocol._line.broken
     await sending.protocol.repair()
     assert sending.result[1:] == (Checkpoint(2, 2), 3)
     await sending.protocol.finish()
@@ -215,15 +220,53 @@ async def test_a_new_leader_of_a_replicated_stream_is_counted_until_it_has_store
     assert sending.result == (0, Checkpoint(4, 4), 0)
 
 
+def led(*silent_s: int) -> dict[str, Any]:
+    """Describe a stream whose followers have been silent for so long."""
+    replicas = [{"current": True, "active": seconds * SECOND} for seconds in silent_s]
+    return {"state": {"last_seq": 4, "first_seq": 1}, "cluster": {"replicas": replicas}}
+
+
+async def test_a_leader_without_a_majority_is_not_believed_what_it_holds() -> None:
+    server = BatchServer(None, [], [], [], known=False)
+    connection = server.connection()
+    truth = connection.answers["CONSUMER.CREATE.S."]
+    connection.answers["CONSUMER.CREATE.S."] = {"num_pending": 1}  # of four that it has proposed
+    connection.answers["STREAM.INFO.S"] = led(12, 13)
+    sending = Sending(connection, replicas=3)
+    await sending.send(4)
+    await sending.protocol.finish()
+    assert (server.ops[-1], sending.in_flight.count) == (Op.COMMIT, 3)
+    for _ in range(3):
+        await sending.protocol.repair()
+    assert sending.in_flight.anchor == Checkpoint()
+    connection.answers |= {"STREAM.INFO.S": led(0, 13), "CONSUMER.CREATE.S.": truth}
+    await sending.protocol.repair()
+    assert server.stored == events(4)  # none of them was sent again
+    assert sending.result == (0, Checkpoint(4, 4), 0)
+
+
+async def test_events_that_a_stream_held_only_later_are_not_called_somebody_elses() -> None:
+    server = BatchServer(None, [], [], [], known=False)
+    connection = server.connection()
+    connection.answers["CONSUMER.CREATE.S."] = [{"num_pending": count} for count in (1, 7)]
+    sending = Sending(connection)
+    await sending.send(4)
+    await sending.protocol.finish()  # of which the stream says that it holds one
+    await sending.protocol.repair()  # sends the others again
+    with pytest.raises(LostTrackError, match="has stored events that it did not hold when it was asked"):
+        await sending.protocol.finish()
+
+
 class Holder:
     """A run whose leases a test holds, or cannot prove to hold."""
 
     record = SimpleNamespace(subjects=["a"])
     fence = "market.fences.t"
     holds = asked = False
+    notes = True
 
     async def note_batch(self, *_: Any) -> bool:
-        return True
+        return self.notes
 
     def __init__(self) -> None:
         self.leases = SimpleNamespace(doubt=self.doubt)
@@ -271,6 +314,18 @@ async def test_a_forgotten_batch_is_given_up_where_somebody_else_has_published_t
     assert sending.in_flight.anchor == Checkpoint()
 
 
+async def test_a_bucket_that_takes_no_record_of_a_batch_is_named() -> None:
+    run = Holder()
+    run.notes = False
+    sending = Sending(BatchServer().connection(), run)
+    await sending.send(2)
+    sending.clock.advance(4 * SECOND)
+    assert sending.protocol.hindrance == "the record of the run cannot be written to the bucket SPYCTL"
+    run.notes = True
+    await sending.protocol.repair()
+    assert sending.protocol.hindrance == ""
+
+
 @pytest.mark.parametrize("replicas", [1, 3])
 async def test_events_that_were_acknowledged_and_are_gone_are_not_taken_for_stored(replicas: int) -> None:
     server = BatchServer(known=False)
@@ -282,7 +337,7 @@ async def test_events_that_were_acknowledged_and_are_gone_are_not_taken_for_stor
             await sending.protocol.finish()
     else:  # a new leader may not have stored them yet
         await sending.protocol.finish()
-        assert sending.protocol._broken.is_set()
+        assert sending.protocol._line.broken
         server.stored = stored
         await sending.protocol.repair()
         assert sending.in_flight.anchor == Checkpoint(4, 4)
@@ -303,7 +358,7 @@ async def test_a_count_that_is_not_answered_is_asked_again() -> None:
     await sending.send(4)
     connection.respond = lambda _: ()
     await sending.protocol.finish()
-    assert sending.protocol._broken.is_set()
+    assert sending.protocol._line.broken
     connection.respond = server.answer
     await sending.protocol.repair()
     assert sending.result == (0, Checkpoint(4, 4), 0)
@@ -335,7 +390,7 @@ async def test_a_cut_connection_costs_no_event_and_stores_none_twice() -> None:
     await sending.protocol.repair()
     await sending.protocol.finish()
     assert server.stored == events(6)
-    assert sending.result == (0, Checkpoint(6, 6), 2)
+    assert sending.result == (0, Checkpoint(6, 6), 0)
     assert sending.in_flight.delivery.reconnects == 1
 
 
@@ -355,6 +410,69 @@ async def test_a_quiet_batch_is_committed_and_a_batch_without_news_pinged() -> N
     sending.clock.advance(round(PING_S * SECOND))
     await sending.protocol.repair()
     assert server.ops[4:] == [Op.START, Op.PING]
+
+
+class LongLine:
+    """A line to a :class:`BatchServer` whose answers come when a test lets them."""
+
+    def __init__(self) -> None:
+        self.server = BatchServer()
+        self.connection = self.server.connection()
+        self.connection.respond = self._keep
+        self._kept: list[tuple[str, Any]] = []
+
+    def _keep(self, message: Published) -> Iterable[Any]:
+        self._kept += [(message.reply, document) for document in self.server.answer(message)]
+        return ()
+
+    async def deliver(self) -> None:
+        kept, self._kept = self._kept, []
+        for reply, document in kept:
+            await self.connection.deliver(reply, document)
+
+
+async def test_nobody_who_publishes_waits_for_an_answer_and_what_was_left_is_sent_in_order() -> None:
+    line = LongLine()
+    sending = Sending(line.connection, clock=FakeClock())
+    await sending.send(2, look=False)
+    work = asyncio.create_task(sending.protocol.repair())  # begins the batch
+    await asyncio.sleep(0)
+    await sending.send(3, look=False)
+    assert line.server.stored == events(1)
+    await line.deliver()
+    await work
+    assert line.server.stored == events(5)
+    await line.deliver()
+    sending.clock.advance(round(COMMIT_S * SECOND) + 1)
+    await sending.send(1, look=False)
+    work = asyncio.create_task(sending.protocol.repair())  # commits
+    await asyncio.sleep(0)
+    await sending.send(2, look=False)
+    assert line.server.ops[-1] is Op.COMMIT
+    await line.deliver()
+    await work
+    assert line.server.ops[-2:] == [Op.START, Op.ADD]  # the server takes batches: its answer is not waited for
+    assert line.server.stored == events(8)
+    assert sending.in_flight.delivery.resent == 0
+
+
+async def test_commits_are_as_far_apart_as_the_line_is_long() -> None:
+    line = LongLine()
+    sending = Sending(line.connection, clock=FakeClock())
+    await sending.send(1, look=False)
+    sending.protocol._line.round_trip_ns = SECOND // 2
+    for after_s, ops in ((0, [Op.START]), (9, [Op.ADD]), (2, [Op.ADD, Op.COMMIT])):
+        sending.clock.advance(after_s * SECOND)
+        if after_s:
+            await sending.send(1, look=False)
+        work = asyncio.create_task(sending.protocol.repair())
+        await asyncio.sleep(0)
+        sending.clock.advance(SECOND // 4)
+        await line.deliver()
+        await work
+        assert line.server.ops == ops
+        line.server.ops.clear()
+    assert sending.protocol._line.round_trip_ns == SECOND // 4
 
 
 async def test_a_flow_is_acknowledged_before_the_bounds_of_the_window_are_reached() -> None:

@@ -72,7 +72,7 @@ async def test_a_refusal_has_the_rest_answered_and_all_that_is_missing_sent_agai
     await sending.protocol.repair()
     assert sending.sent[3:] == [("_INBOX.x.1.2", "aaaa-2"), ("_INBOX.x.1.3", "aaaa-3")]
     await sending.acknowledge(3, error={"code": 503, "description": "stream is full"})  # of the old epoch
-    assert not sending.protocol._broken.is_set()
+    assert not sending.protocol._line.broken
     assert sending.in_flight.delivery.refusals == {"stream is full": 1}
 
 
