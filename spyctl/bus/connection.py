@@ -214,6 +214,7 @@ class Connection:
     async def close(self) -> None:
         """Close the connection; never raises."""
         self._standing.closing = True
+        self._client._server_pool.clear()  # a reconnect that misses its cancellation would be tried for ever
         try:
             await self._client.close()
         except Exception:  # whatever a dying connection raises, it is gone

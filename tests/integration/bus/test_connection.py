@@ -176,6 +176,17 @@ async def test_denied_rights_and_a_changed_password_are_named(tmp_path: Path) ->
         server.stop()
 
 
+async def test_a_reconnect_that_misses_its_cancellation_ends_with_the_connection(nats_server: NatsServer) -> None:
+    connection = await connect([nats_server.url])
+    nats_server.stop()
+    await eventually(lambda: connection._client._reconnection_task is not None)
+    reconnecting = connection._client._reconnection_task
+    assert reconnecting is not None
+    connection._client._reconnection_task = None  # as if it had swallowed what close() does to it
+    await connection.close()
+    await eventually(reconnecting.done)
+
+
 async def test_time_in_which_this_process_slept_is_no_absence_of_the_server() -> None:
     connection = Connection(cast(Client, SimpleNamespace(is_closed=False, connected_url=None)), ["nats://a:4222"])
     waiting = asyncio.create_task(connection.wait_connected(120))
