@@ -11,7 +11,7 @@ from spyctl.cli.framework.help_page import OUTPUT
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.nats_options import NatsOptions
 from spyctl.cli.options import Json
-from spyctl.cli.tail_options import TailForm, parse_place, parse_time
+from spyctl.cli.tail_options import TailForm, parse_place, parse_time, range_text
 from spyctl.errors import UsageError
 
 
@@ -98,14 +98,18 @@ def tail(
     from spyctl.terminal.event_lines import EventFilter, subjects_of
     from spyctl.timing.instants import MAX_INSTANT
 
+    reporter = Reporter.of(context)
+    start_ns, end_ns = (parse_time(text) if text else None for text in (selection.start, selection.end))
+    if start_ns is not None or end_ns is not None:
+        reporter.block("range", range_text(start_ns, end_ns))
     request = TailRequest(
         target=nats.target(context),
         prefix=nats.prefix,
         wanted=EventFilter(
             frozenset(subjects_of(subjects or [], nats.prefix)),
             selection.symbol,
-            parse_time(selection.start) if selection.start else 0,
-            parse_time(selection.end) if selection.end else MAX_INSTANT,
+            start_ns if start_ns is not None else 0,
+            end_ns if end_ns is not None else MAX_INSTANT,
         ),
         place=parse_place(selection.place),
         until_end=selection.until_end,
@@ -113,4 +117,4 @@ def tail(
         form=form.form(),
         as_json=form.as_json,
     )
-    return asyncio.run(run_tail(request, Reporter.of(context)))
+    return asyncio.run(run_tail(request, reporter))

@@ -66,5 +66,19 @@ def parse_time(text: str) -> int:
     return parse(text, datetime.fromtimestamp(time.time_ns() // SECOND, UTC).date())
 
 
+def range_text(start_ns: int | None, end_ns: int | None) -> str:
+    """Say which event times are shown, with their day: ``from 2025-12-16 09:30:00 New York``; ``None`` is no bound."""
+    from datetime import datetime
+
+    from spyctl.timing.instants import NEW_YORK, SECOND
+
+    shown = [
+        f"{word} {datetime.fromtimestamp(ns // SECOND, NEW_YORK):%Y-%m-%d %H:%M:%S}"
+        for word, ns in (("from", start_ns), ("to", end_ns))
+        if ns is not None
+    ]
+    return f"event time {' '.join(shown)} New York"
+
+
 def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit()

@@ -24,7 +24,7 @@ from spyctl.cli.framework.signals import Interruption
 from spyctl.cli.framework.streams import drop, unguarded
 from spyctl.cli.tail_options import Place, PlaceKind, TailForm
 from spyctl.errors import ExitCode, NoDataError, StreamGoneError
-from spyctl.market.subjects import stream_name
+from spyctl.market.subjects import KINDS, stream_name
 from spyctl.terminal.event_lines import HEADING, EventFilter, StreamMessage, TextLines, json_lines, payload_lines
 from spyctl.terminal.stream_stats import StreamStats
 from spyctl.terminal.text import count
@@ -105,10 +105,10 @@ class _Follower:
         last_seq = state["last_seq"]
         start = await self._start(name, state)
         if request.until_end and (start is None or start.get("opt_start_seq", 1) > last_seq):
+            self._say_nothing_stored()
             return
-        if request.form is TailForm.TEXT:
-            self.reporter.line(HEADING)
-        async with aclosing(_messages(self.connection, name, start or {"deliver_policy": "new"})) as batches:
+        begin = (start or {"deliver_policy": "new"}) | self._filter()
+        async with aclosing(_messages(self.connection, name, begin)) as batches:
             async for batch in batches:
                 messages = _matching(request.wanted, batch)
                 if request.until_end and messages and messages[-1].seq > last_seq:
@@ -116,10 +116,33 @@ class _Follower:
                 if self._left is not None:
                     messages = messages[: self._left]
                     self._left -= len(messages)
-                self.writer.write(messages)
+                self._write(messages)
+                if not batch and start is not None:
+                    self._say_nothing_stored()
                 at_end = not batch or batch[-1].seq >= last_seq or not batch[-1].pending
                 if self._left == 0 or (request.until_end and at_end):
+                    if batch:
+                        self._say_nothing_stored()
                     return
+
+    def _write(self, messages: list[StreamMessage]) -> None:
+        if messages and self.request.form is TailForm.TEXT and not self.writer.any_written:
+            self.reporter.line(HEADING)
+        self.writer.write(messages)
+
+    def _say_nothing_stored(self) -> None:
+        # Instead of a heading with nothing below it.
+        wanted = self.request.wanted
+        if not self.writer.any_written:
+            matching = " that match" if wanted.looks_inside else ""
+            self.reporter.line(f"no {wanted.what}{matching} stored{'' if self.request.until_end else ' yet'}")
+
+    def _filter(self) -> dict[str, Any]:
+        # The server sends only what is asked for; an old one knows no filter by several subjects.
+        subjects = self.request.wanted.subjects
+        if len(subjects) == len(KINDS) or not self.connection.server_at_least(2, 10):
+            return {}
+        return {"filter_subjects": sorted(subjects)}
 
     async def _stream_info(self) -> dict[str, Any]:
         # Waits for the stream where it is not there yet.
@@ -197,7 +220,7 @@ class _EventWriter:
     # Writes events to stdout in the form that is asked for; notices a reader of the pipe that leaves.
     def __init__(self, request: TailRequest) -> None:
         self.stats = StreamStats()
-        self.reader_left = False
+        self.reader_left = self.any_written = False
         self._form = request.form
         self._as_json = request.as_json
         self._lines = TextLines()
@@ -220,6 +243,7 @@ class _EventWriter:
             loop.add_reader(descriptor, left)
 
     def write(self, messages: list[StreamMessage]) -> None:
+        self.any_written |= bool(messages)
         match self._form:
             case TailForm.STATS:
                 for message in messages:

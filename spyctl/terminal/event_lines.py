@@ -46,6 +46,13 @@ class EventFilter:
         """Whether the payload decides too."""
         return self.symbol is not None or self.start_ns > 0 or self.end_ns < MAX_INSTANT
 
+    @property
+    def what(self) -> str:
+        """The subjects in words: ``events`` where all are wanted, else ``gaps``, ``futures.mbp10, futures.trades``."""
+        if len(self.subjects) == len(KINDS):
+            return "events"
+        return ", ".join(sorted(subject.partition("market.")[2] for subject in self.subjects))
+
     def matches(self, event: dict[str, object]) -> bool:
         """Tell whether a decoded payload is of the symbol and the time."""
         if self.symbol is not None and self.symbol not in (

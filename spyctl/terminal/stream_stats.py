@@ -101,13 +101,19 @@ def _times(payload: bytes) -> tuple[int, int] | None:
     return (event_ns, recv_ns) if is_instant(event_ns) and is_instant(recv_ns) else None
 
 
-def _latency_ms(histogram: Histogram) -> dict[str, float] | None:
+def _latency(histogram: Histogram) -> Percentiles | None:
+    # A replayed event's age is that of its day, and no latency.
     percentiles = Percentiles.of(histogram)
+    return percentiles if percentiles is not None and percentiles.p50 < _REPLAYED_MS else None
+
+
+def _latency_ms(histogram: Histogram) -> dict[str, float] | None:
+    percentiles = _latency(histogram)
     return {"p50": percentiles.p50, "p99": percentiles.p99} if percentiles else None
 
 
 def _latency_text(histogram: Histogram) -> str:
-    percentiles = Percentiles.of(histogram)
-    if percentiles is None or percentiles.p50 >= _REPLAYED_MS:  # a replayed event's age is that of its day
+    percentiles = _latency(histogram)
+    if percentiles is None:
         return "·"
     return f"{latency_text(percentiles.p50)} / {latency_text(percentiles.p99)}"

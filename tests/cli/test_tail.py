@@ -62,6 +62,20 @@ async def test_filters_apply_to_the_event(cli: Cli, nats_server: NatsServer, str
     assert len(await seqs(cli, nats_server, "--from", "start", "--symbol", "ES")) == len(stream)
 
 
+async def test_nothing_stored_is_said_instead_of_a_bare_heading(
+    cli: Cli, nats_server: NatsServer, stream: list[Any]
+) -> None:
+    for arguments, text in (
+        (["gaps", "--from", "start"], "no gaps stored"),
+        (["gaps"], "no gaps stored"),
+        (["--symbol", "SPY", "--from", "start"], "no events that match stored"),
+    ):
+        result = await tail(cli, nats_server, "--until-end", "--text", *arguments)
+        assert (result.returncode, result.stdout, result.stderr.strip()) == (0, "", text)
+    some = await tail(cli, nats_server, "--until-end", "--text", "futures.trades", "--start", "2025-12-16T09:30")
+    assert "range    event time from 2025-12-16 09:30:00 New York" in some.stderr
+
+
 async def test_json_lines_hold_the_payloads_byte_for_byte(cli: Cli, nats_server: NatsServer, stream: list[Any]) -> None:
     result = await tail(cli, nats_server, "--from", "start", "--until-end")
     for line, (seq, subject, payload, _) in zip(result.stdout.splitlines(), stream, strict=True):

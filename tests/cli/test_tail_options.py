@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from spyctl.cli.tail_options import LAST, Place, PlaceKind, parse_place, parse_time
+from spyctl.cli.tail_options import LAST, Place, PlaceKind, parse_place, parse_time, range_text
 from spyctl.errors import UsageError
 
 NOW_NS = 1_765_898_047_000_000_000  # 2025-12-16 15:14:07 UTC
@@ -41,3 +41,8 @@ def test_what_is_not_a_place_is_refused(text: str) -> None:
 
 def test_a_time_without_a_day_is_of_today() -> None:
     assert parse_time("10:14:07") == NOW_NS  # New York
+
+
+def test_a_range_names_its_day() -> None:
+    assert range_text(NOW_NS, None) == "event time from 2025-12-16 10:14:07 New York"
+    assert range_text(NOW_NS, NOW_NS + 10**9) == "event time from 2025-12-16 10:14:07 to 2025-12-16 10:14:08 New York"

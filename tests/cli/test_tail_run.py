@@ -1,5 +1,6 @@
 """Following the stream: where it begins, and how events are written."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,7 +9,8 @@ from spyctl.bus.target import Target
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.tail_options import Place, PlaceKind, TailForm
 from spyctl.cli.tail_run import TailRequest, _EventWriter, _Follower
-from spyctl.terminal.event_lines import EventFilter, StreamMessage
+from spyctl.terminal.event_lines import EventFilter, StreamMessage, subjects_of
+from tests.support.connection import ScriptedConnection
 
 STATE = {"first_seq": 11, "last_seq": 20}
 
@@ -62,6 +64,24 @@ async def test_a_time_keeps_its_nanoseconds(monkeypatch: pytest.MonkeyPatch) -> 
 
 async def test_new_events_need_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
     assert await start(Place(PlaceKind.NEW), monkeypatch) is None
+
+
+@pytest.mark.parametrize(
+    ("subjects", "version", "sent"),
+    [
+        ([], (2, 14), {}),
+        (["gaps"], (2, 14), {"filter_subjects": ["market.gaps"]}),
+        (["futures"], (2, 14), {"filter_subjects": ["market.futures.mbp10", "market.futures.trades"]}),
+        (["futures"], (2, 9), {}),
+    ],
+)
+def test_the_server_sends_only_the_subjects_that_are_asked_for(
+    subjects: list[str], version: tuple[int, int], sent: dict[str, list[str]]
+) -> None:
+    asked = replace(request(Place(PlaceKind.START)), wanted=EventFilter(frozenset(subjects_of(subjects))))
+    connection: Any = ScriptedConnection(version=version)
+    writer: Any = None
+    assert _Follower(asked, Reporter(), connection, writer)._filter() == sent
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,11 @@ def test_rates_are_over_the_time_between_the_first_and_the_last_message() -> Non
     assert document["market.gaps"]["received_to_stored_ms"]["p99"] == pytest.approx(1.0, rel=0.02)  # type: ignore[index]
 
 
+def test_a_replay_has_no_latencies_as_json_either() -> None:
+    document = stats(message(DAY * 9, DAY * 3, "market.futures.trades")).document()["market.futures.trades"]
+    assert (document["event_to_stored_ms"], document["received_to_stored_ms"]) == (None, None)  # type: ignore[index]
+
+
 def test_one_message_has_no_rate() -> None:
     document = stats(message(SECOND, 1_000)).document()
     assert document["market.gaps"]["events_per_s"] is None  # type: ignore[index]
