@@ -27,6 +27,7 @@ from spyctl.cli import (
 )
 from spyctl.cli.framework import settings
 from spyctl.cli.framework.command import Group, add_command, print_help_page, with_option_groups
+from spyctl.cli.framework.origin import setting_of
 from spyctl.cli.framework.remedies import remedy_for
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.framework.streams import drop, prepare_streams, write
@@ -190,22 +191,32 @@ def _usage(error: Any) -> tuple[str, str]:
     if context is not None and option is not None and hasattr(error, "possibilities"):
         known = [name for param in context.command.get_params(context) for name in param.opts]
         close = get_close_matches(option, known, 1)
+        behind = [name for name, command in _commands(context) if any(option in param.opts for param in command.params)]
+        if behind:
+            return f"{where} has no option {option}", f"behind the command: {where} {behind[0]} {option}"
         return f"{where} has no option {option}", f"{where} {close[0]}" if close else f"{where} --help"
     if context is not None and message.startswith("No such command"):
         word = message.split("'")[1]
         close = get_close_matches(word, list(context.command.commands), 1)
         return f"{where} has no command {word!r}", f"{where} {close[0]}" if close else f"{where} --help"
+    if context is not None and message.startswith("Got unexpected extra argument"):
+        extra = message.rpartition(" (")[2].rstrip(").")
+        if extra[:4].isdigit() and any("--date" in param.opts for param in context.command.params):
+            return f"{where} takes no argument: {extra}", f"{where} --date {extra}"
     param = getattr(error, "param", None)
     if context is not None and param is not None and getattr(error, "message", None):
         return _wrong_value(context, param, error.message)
     return _sentence(message), f"{where} --help"
 
 
+def _commands(context: Any) -> list[tuple[str, Any]]:
+    return list(getattr(context.command, "commands", {}).items())
+
+
 def _wrong_value(context: Any, param: Any, problem: str) -> tuple[str, str]:
     # What is wrong with the value of an option, named as it was given.
     option = max(param.opts, key=len)
-    source = context.get_parameter_source(param.name)
-    given = param.envvar if source is not None and source.name == "ENVIRONMENT" else option
+    given = setting_of(context, param) or option
     first_choice = problem.partition("is not one of ")[2].partition(",")[0].strip("'")
     return (
         f"{given}: {_sentence(problem)}",

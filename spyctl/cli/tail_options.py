@@ -4,6 +4,8 @@ import time
 from enum import Enum, StrEnum, auto
 from typing import NamedTuple
 
+from spyctl.errors import TimeSyntaxError, UsageError
+
 LAST = 10  # events shown where no place is named
 
 
@@ -53,7 +55,10 @@ def parse_place(text: str | None) -> Place:
         if _is_number(plain[1:]):
             return Place(PlaceKind.LAST, int(plain[1:]))
         return Place(PlaceKind.TIME, time.time_ns() - parse_duration(plain[1:]))
-    return Place(PlaceKind.TIME, parse_time(text))
+    try:
+        return Place(PlaceKind.TIME, parse_time(text))
+    except TimeSyntaxError:
+        raise UsageError(f"{text!r} is not a place in the stream", "start, new, a sequence, -100, -5m, 09:30") from None
 
 
 def parse_time(text: str) -> int:

@@ -309,3 +309,28 @@ def test_a_command_loads_only_the_heavy_modules_it_needs(
     )
     loaded = set(result.stderr.partition("LOADED")[2].split())
     assert loaded & HEAVY <= heavy, sorted(loaded & HEAVY - heavy)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "message", "remedy"),
+    [
+        (["replay"], {"REPLAY_SPEED": "fast"}, "REPLAY_SPEED: 'fast' is not a speed", "write 1, 10x"),
+        (["replay"], {"REPLAY_ORDER": "fast"}, "REPLAY_ORDER: 'fast' is not one of", "--order event"),
+        (["replay", "--speed", "fast"], {}, "error: 'fast' is not a speed", "write 1, 10x"),
+        (["replay", "2025-12-16"], {}, "takes no argument: 2025-12-16", "spyctl replay --date 2025-12-16"),
+        (["--json", "replay"], {}, "spyctl has no option --json", "behind the command: spyctl live --json"),
+    ],
+)  # fmt: skip
+def test_an_error_says_where_a_value_comes_from_and_what_was_meant(
+    cli: Cli, arguments: list[str], settings: dict[str, str], message: str, remedy: str
+) -> None:
+    result = cli(*arguments, **settings)
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert f"try: {remedy}" in result.stderr
+
+
+def test_an_error_names_the_file_that_sets_a_value(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "spyctl.toml").write_text('speed = "fast"\norder = "fast"\n')
+    assert "speed in ./spyctl.toml: 'fast' is not a speed" in cli("replay", "--order", "event").stderr
+    assert "order in ./spyctl.toml: 'fast' is not one of" in cli("replay", "--speed", "1").stderr

@@ -39,6 +39,12 @@ def test_what_is_not_a_place_is_refused(text: str) -> None:
         parse_place(text)
 
 
+def test_advice_about_a_place_is_about_places() -> None:
+    with pytest.raises(UsageError, match="'foo' is not a place in the stream") as caught:
+        parse_place("foo")
+    assert caught.value.remedy.startswith("start, new, a sequence")
+
+
 def test_a_time_without_a_day_is_of_today() -> None:
     assert parse_time("10:14:07") == NOW_NS  # New York
 

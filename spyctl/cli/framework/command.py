@@ -14,8 +14,10 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from spyctl.cli.framework.help_page import OUTPUT, help_page
+from spyctl.cli.framework.origin import name_setting
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.framework.streams import write
+from spyctl.errors import UsageError
 
 Function = Callable[..., int | None]
 
@@ -92,7 +94,11 @@ def with_option_groups(function: Function) -> Function:
         _taken(OutputOptions, values).apply(Reporter.of(context))
         for name, group in groups.items():
             values[name] = _taken(group, values)
-        return function(context, **values) if "context" in hints else function(**values)
+        try:
+            return function(context, **values) if "context" in hints else function(**values)
+        except UsageError as error:
+            name_setting(context, error)
+            raise
 
     command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
