@@ -1,7 +1,6 @@
 """Sizes, counts and durations as a person reads them, and texts that are bright, dim or labelled."""
 
 from spyctl.terminal.outgoing import Mark
-from spyctl.timing.instants import MS, SECOND, duration_text
 
 LABEL_WIDTH = 9
 
@@ -29,6 +28,8 @@ def elapsed_text(seconds: float) -> str:
 
 def latency_text(milliseconds: float) -> str:
     """Write a latency in at most eight columns: ``1.1 ms``, ``143 ms``, ``11.4 s``, ``2 m 05 s``."""
+    from spyctl.timing.instants import MS, SECOND, duration_text  # completion reads this module, and no zones
+
     if milliseconds < 10:
         return f"{milliseconds:.1f} ms"
     return f"{milliseconds:.0f} ms" if milliseconds < 999.5 else duration_text(max(SECOND, round(milliseconds * MS)))

@@ -88,7 +88,7 @@ def test_completing_imports_no_heavy_library(tmp_path: Path) -> None:
     packages = {name.rpartition(".")[0] for name in ours}
     assert ours - packages <= {
         "spyctl.bus.acks.mode", "spyctl.bus.checkpoint", "spyctl.errors", "spyctl.paths", "spyctl.probe.result",
-        "spyctl.terminal.outgoing", "spyctl.terminal.tables", "spyctl.terminal.text", "spyctl.timing.instants",
+        "spyctl.terminal.outgoing", "spyctl.terminal.tables", "spyctl.terminal.text",
         "spyctl.timing.notes",
     }  # fmt: skip
 
