@@ -113,7 +113,7 @@ def test_the_display_shows_feeds_spot_and_window(
     seen = terminal.wait_for(
         lambda text: (
             "22 of 22 subscribed" in text
-            and "ack now " in text
+            and "ack now" in text
             and re.search(r"option trades \d+ \d+/s", text) is not None
         )
     )
@@ -123,7 +123,7 @@ def test_the_display_shows_feeds_spot_and_window(
     assert re.search(r"► \d+ ◄", seen)
     rows = [line for line in seen.splitlines() if re.search(r"(\d|·) +[►+]? ?\d{3}( ◄)? +(\d|·)", line)]
     assert len(rows) >= 11
-    assert re.search(r"ack now \d", seen)
+    assert re.search(r"arrival now \d.* ack now \d", seen)
     assert all(len(line) <= columns for line in seen.splitlines())
     terminal.type(b"\x03")
     assert terminal.finish() == 130
