@@ -78,7 +78,6 @@ class ExitCode(IntEnum):
     KEY = 4
     NATS = 5
     NO_DATA = 6
-    HUNG_UP = 129
     INTERRUPTED = 130
     TERMINATED = 143
 

@@ -35,7 +35,7 @@ class StopReason(StrEnum):
 _SIGNAL_CODES = {
     StopReason.CTRL_C: ExitCode.INTERRUPTED,
     StopReason.SIGTERM: ExitCode.TERMINATED,
-    StopReason.SIGHUP: ExitCode.HUNG_UP,
+    StopReason.SIGHUP: ExitCode.TERMINATED,
 }
 
 

@@ -27,6 +27,7 @@ from spyctl.cli import (
 )
 from spyctl.cli.framework import settings
 from spyctl.cli.framework.command import Group, add_command, print_help_page, with_option_groups
+from spyctl.cli.framework.home import provide_home
 from spyctl.cli.framework.origin import setting_of
 from spyctl.cli.framework.remedies import remedy_for
 from spyctl.cli.framework.reporter import Reporter
@@ -119,6 +120,8 @@ def run(arguments: list[str] | None = None) -> int:
     """Run one command line and return its exit code; never raises, whatever happens."""
     prepare_streams()
     reporter = Reporter()
+    if warning := provide_home():
+        reporter.warn(warning)
     arguments = _with_value(sys.argv[1:] if arguments is None else arguments, "--resume", LAST_RUN)
     reporter.as_json, reporter.debug = "--log-json" in arguments, "--debug" in arguments  # already while they are read
     try:
@@ -143,6 +146,8 @@ def run(arguments: list[str] | None = None) -> int:
     except OSError as error:
         where = error.filename or "standard output"
         _trace(reporter)
+        if error.filename is None:
+            drop(sys.stdout)  # or Python would complain again while it shuts down
         reporter.error(f"{where}: {error.strerror or error}", "check the path, its permissions and the free space")
         return ExitCode.FAILED
     except Exception as error:  # a bug of ours: one sentence, and a traceback where asked for

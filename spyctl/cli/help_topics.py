@@ -33,13 +33,12 @@ EXIT_CODES = (
         "spyctl replay --nats-url nats://127.0.0.1:1",
     ),
     (ExitCode.NO_DATA, "no such data: folder, date, schema or range", "spyctl replay --date 1999-01-04"),
-    (ExitCode.HUNG_UP, "SIGHUP (the terminal was closed), like Ctrl-C", "spyctl replay, then close its window"),
     (
         ExitCode.INTERRUPTED,
         "Ctrl-C: the first waits for acks and prints the summary, the second exits at once",
         "spyctl tail, then Ctrl-C",
     ),
-    (ExitCode.TERMINATED, "SIGTERM, the same way", "timeout 5 spyctl live --sim"),
+    (ExitCode.TERMINATED, "SIGTERM or SIGHUP, the same way", "timeout 5 spyctl live --sim"),
 )
 _VARIABLES = (
     ("POLYGON_API_KEY", "The key for Massive; MASSIVE_API_KEY works too. No option takes it."),
@@ -47,6 +46,7 @@ _VARIABLES = (
     ("NATS_PASSWORD", "The password of --user, without --password-file."),
     ("NATS_TOKEN", "A token, without --token-file."),
     ("SPYCTL_CONFIG", "The user's settings file instead of ~/.config/spyctl/config.toml."),
+    ("HTTPS_PROXY", "The proxy by which vendors are reached, except those that NO_PROXY names."),
     ("NO_COLOR", "Set to anything: no colours. FORCE_COLOR: colours without a terminal too."),
     ("CI", "Set to anything: no live display, plain lines instead."),
 )
@@ -107,7 +107,7 @@ def _exit_codes(group: Any) -> Iterator[str]:
     rows = [(str(int(code)), f"{meaning}. Example: {example}") for code, meaning, example in EXIT_CODES]
     yield from glossary(rows, page_width() - 2)
     yield ""
-    yield "129, 130 and 143 win over 3; complete and stopped_by in the summary tell the rest."
+    yield "130 and 143 win over 3; complete and stopped_by in the summary tell the rest."
 
 
 def _events(group: Any) -> Iterator[str]:

@@ -40,7 +40,8 @@ async def _run(folder: Path, port: int, reporter: Reporter) -> int:
     loop = asyncio.get_running_loop()
     signals: asyncio.Queue[ExitCode] = asyncio.Queue()
     loop.add_signal_handler(signal.SIGINT, signals.put_nowait, ExitCode.INTERRUPTED)
-    loop.add_signal_handler(signal.SIGTERM, signals.put_nowait, ExitCode.TERMINATED)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, signals.put_nowait, ExitCode.TERMINATED)
     async with EmbeddedServer(EmbeddedStore(folder), port) as server:
         state = server.state
         assert state is not None

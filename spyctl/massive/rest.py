@@ -11,13 +11,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import unquote, urlencode, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import certifi
 import orjson
 import urllib3
 
-from spyctl.errors import PayloadError, UnreachableRestError
+from spyctl.errors import PayloadError, UnreachableRestError, UsageError
 from spyctl.market.option_tickers import parse_option_ticker
 
 REST_URL = "https://api.massive.com"
@@ -26,6 +27,7 @@ _SECONDS = re.compile(r"\d{1,4}", re.ASCII)
 _REASONS = {
     "NewConnectionError": "connection refused", "NameResolutionError": "no such host", "SSLError": "TLS failed",
     "ConnectTimeoutError": "no answer", "ReadTimeoutError": "no answer", "ProtocolError": "not HTTP",
+    "ProxyError": "the proxy does not let us through",
 }  # fmt: skip
 
 
@@ -56,7 +58,10 @@ class Answer:
 
 
 class MassiveRest:
-    """GETs with a key in a header; blocking, so call it in a thread."""
+    """GETs with a key in a header; blocking, so call it in a thread.
+
+    By the proxy that the environment names; raises :class:`UsageError` for one that is not an HTTP proxy.
+    """
 
     def __init__(self, api_key: str, url: str = REST_URL) -> None:
         self.host = urlsplit(url).netloc
@@ -64,7 +69,9 @@ class MassiveRest:
         self._headers = {"Authorization": f"Bearer {api_key}", "User-Agent": "spyctl"}
         timeout = urllib3.Timeout(connect=CONNECT_S, read=READ_S)
         context = ssl.create_default_context(cafile=certifi.where())
-        self._pool = urllib3.PoolManager(timeout=timeout, retries=False, ssl_context=context)
+        options: dict[str, Any] = {"timeout": timeout, "retries": False, "ssl_context": context}
+        proxy = proxy_of(url)
+        self._pool = _proxied(proxy, options) if proxy is not None else urllib3.PoolManager(**options)
 
     def get(self, path: str, **query: str | int) -> Answer:
         """Return the answer to a GET. Raises :class:`UnreachableRestError` where there is none."""
@@ -99,6 +106,25 @@ class MassiveRest:
             asked.add(next_path)
             answer = self.get(next_path)
             yield answer
+
+
+def proxy_of(url: str) -> str | None:
+    """Return the proxy by which a server is reached, as ``HTTPS_PROXY``, ``HTTP_PROXY`` and ``NO_PROXY`` say."""
+    parts = urlsplit(url)
+    if parts.hostname in ("127.0.0.1", "localhost", "::1") or proxy_bypass(parts.netloc):
+        return None
+    proxies = getproxies()
+    return proxies.get(parts.scheme) or proxies.get("all")
+
+
+def _proxied(proxy: str, options: dict[str, Any]) -> urllib3.ProxyManager:
+    parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+    if parts.scheme not in ("http", "https"):
+        raise UsageError(f"the REST API is not reached by a {parts.scheme} proxy", "HTTPS_PROXY=http://HOST:PORT")
+    login = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else None
+    headers = urllib3.make_headers(proxy_basic_auth=login) if login else None
+    address = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    return urllib3.ProxyManager(address, proxy_headers=headers, **options)
 
 
 def following(answer: Answer) -> str | None:

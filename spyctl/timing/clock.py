@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import os
 import selectors
 import time
 from dataclasses import dataclass
@@ -28,9 +29,19 @@ class Clock(Protocol):
         ...
 
 
+_SELECTABLE = 1_024  # FD_SETSIZE
+_SPARE = 256  # more than a run opens
+
+
 def precise_loop() -> asyncio.AbstractEventLoop:
-    """Make an event loop whose timers are exact to some microseconds; epoll's go by whole milliseconds."""
-    return asyncio.SelectorEventLoop(selectors.SelectSelector())
+    """Make an event loop whose timers are exact to some microseconds; epoll's go by whole milliseconds.
+
+    Where so many files are open that select cannot take more, they go by milliseconds, too.
+    """
+    descriptor = os.open(os.devnull, os.O_RDONLY)
+    os.close(descriptor)
+    few = descriptor < _SELECTABLE - _SPARE
+    return asyncio.SelectorEventLoop(selectors.SelectSelector() if few else selectors.DefaultSelector())
 
 
 class SystemClock:

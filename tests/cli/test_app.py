@@ -61,7 +61,10 @@ def test_exit_6_without_such_data(cli: Cli, data: Path) -> None:
     assert cli("replay", "--date", "1999-01-04").returncode == 6
 
 
-@pytest.mark.parametrize(("number", "code", "by"), [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")])
+@pytest.mark.parametrize(
+    ("number", "code", "by"),
+    [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM"), (signal.SIGHUP, 143, "SIGHUP")],
+)
 def test_exit_130_and_143_sum_up_first(
     environment: dict[str, str], data: Path, tmp_path: Path, number: int, code: int, by: str
 ) -> None:
@@ -146,6 +149,89 @@ def test_talk_that_nobody_hears_does_not_stop_a_replay(environment: dict[str, st
         )  # fmt: skip
     assert result.returncode == 0
     assert json.loads(result.stdout)["acked"] == 200
+
+
+# --- odd machines
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 143), (signal.SIGINT, 130)])
+def test_a_signal_while_the_program_is_loaded_is_answered(
+    environment: dict[str, str], tmp_path: Path, number: int, code: int
+) -> None:
+    program = (
+        "import sys, time, types\n"
+        "import spyctl.__main__ as program\n"
+        "app = types.ModuleType('spyctl.cli.app')\n"
+        "def slow(): print('loaded', flush=True); time.sleep(60)\n"
+        "app.main = slow; sys.modules['spyctl.cli.app'] = app\n"
+        "import spyctl.cli; spyctl.cli.app = app; program.main()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline() == "loaded\n"
+    process.send_signal(number)
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (code, "")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["discover", "--json"], ["replay", "--speed", "max", "--json"]])
+def test_a_full_disk_under_stdout_is_one_sentence(
+    environment: dict[str, str], data: Path, tmp_path: Path, arguments: list[str]
+) -> None:
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [*SPYCTL, *arguments, "-q"], env=environment, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True,
+            timeout=60, check=False,
+        )  # fmt: skip
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: standard output: No space left on device\n  try: ")
+    assert result.stderr.count("\n") == 2
+
+
+def test_many_inherited_files_are_no_obstacle(environment: dict[str, str], data: Path, tmp_path: Path) -> None:
+    program = (
+        "import os, resource, sys\n"
+        "most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (min(4_096, most), most))\n"
+        "for _ in range(1_100): os.set_inheritable(os.open(os.devnull, os.O_RDONLY), True)\n"
+        "os.execv(sys.executable, [sys.executable, '-m', 'spyctl', *sys.argv[1:]])"
+    )
+    for arguments in (["replay", "--speed", "max", "--json"], ["live", "--sim", "--for", "1s", "--json"]):
+        result = subprocess.run(
+            [sys.executable, "-c", program, *arguments], env=environment, cwd=tmp_path, capture_output=True, text=True,
+            timeout=60, check=False,
+        )  # fmt: skip
+        assert result.returncode == 0, result.stderr
+
+
+def test_nothing_depends_on_docstrings_and_assertions(environment: dict[str, str], data: Path, tmp_path: Path) -> None:
+    for arguments in (
+        ["--help"],
+        ["replay", "--help"],
+        ["replay", "--speed", "max", "--json"],
+        ["tail", "--until-end"],
+    ):
+        result = subprocess.run(
+            [sys.executable, "-OO", "-m", "spyctl", *arguments], env=environment, cwd=tmp_path, capture_output=True,
+            text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert result.returncode == 0, result.stderr
+
+
+def test_a_user_without_a_home_folder_is_given_one(environment: dict[str, str], data: Path, tmp_path: Path) -> None:
+    unknown = "import pwd\ndef no(*_): raise KeyError\npwd.getpwuid = no\nfrom spyctl.cli.app import main; main()"
+    homeless = {name: value for name, value in environment.items() if name != "HOME"} | {"TMPDIR": str(tmp_path)}
+    for arguments in (["discover", "--check"], ["replay", "--speed", "max", "--json"]):
+        result = subprocess.run(
+            [sys.executable, "-c", unknown, *arguments], env=homeless, cwd=tmp_path, capture_output=True, text=True,
+            timeout=60, check=False,
+        )  # fmt: skip
+        assert result.returncode == 0, result.stderr
+        assert f"! there is no home folder, so {tmp_path}/spyctl-{os.getuid()} is used" in result.stderr
+    assert not (tmp_path / "~").exists()
 
 
 # --- words

@@ -48,7 +48,7 @@ def test_the_drawn_exit_code_is_that_of_the_class(name: str, code: int) -> None:
 
 def test_exit_codes_are_those_of_the_contract() -> None:
     assert {code.name: code.value for code in ExitCode} == {
-        "OK": 0, "FAILED": 1, "USAGE": 2, "INCOMPLETE": 3, "KEY": 4, "NATS": 5, "NO_DATA": 6, "HUNG_UP": 129,
+        "OK": 0, "FAILED": 1, "USAGE": 2, "INCOMPLETE": 3, "KEY": 4, "NATS": 5, "NO_DATA": 6,
         "INTERRUPTED": 130, "TERMINATED": 143,
     }  # fmt: skip
 

@@ -15,7 +15,7 @@ from spyctl.terminal.text import count
 _SIGNALS = {
     signal.SIGINT: (StopReason.CTRL_C, ExitCode.INTERRUPTED),
     signal.SIGTERM: (StopReason.SIGTERM, ExitCode.TERMINATED),
-    signal.SIGHUP: (StopReason.SIGHUP, ExitCode.HUNG_UP),
+    signal.SIGHUP: (StopReason.SIGHUP, ExitCode.TERMINATED),
 }
 
 

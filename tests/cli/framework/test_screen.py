@@ -129,7 +129,7 @@ def playing(environment: dict[str, str], tmp_path: Path, *arguments: str) -> Ter
 
 @pytest.mark.parametrize(
     ("number", "code", "by"),
-    [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM"), (signal.SIGHUP, 129, "SIGHUP")],
+    [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM"), (signal.SIGHUP, 143, "SIGHUP")],
 )
 def test_a_signal_gives_the_terminal_back(
     environment: dict[str, str], data: Path, tmp_path: Path, number: int, code: int, by: str
@@ -212,7 +212,7 @@ def test_a_terminal_that_is_closed_ends_the_run_in_order(
 ) -> None:
     terminal = playing(environment, tmp_path, "--nats-url", nats_server.url)
     terminal.close()
-    assert terminal.process.wait(30) == 129
+    assert terminal.process.wait(30) == 143
 
 
 def test_a_job_in_the_background_leaves_the_terminal_alone(

@@ -39,7 +39,7 @@ async def test_the_first_signal_cancels_the_task_that_asked() -> None:
     ("number", "name", "code"),
     [
         (signal.SIGINT, "Ctrl-C", ExitCode.INTERRUPTED), (signal.SIGTERM, "SIGTERM", ExitCode.TERMINATED),
-        (signal.SIGHUP, "SIGHUP", ExitCode.HUNG_UP),
+        (signal.SIGHUP, "SIGHUP", ExitCode.TERMINATED),
     ],
 )  # fmt: skip
 async def test_a_receiver_is_told_the_name_and_the_user_how_much_is_missing(

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import trustme
 
-from spyctl.errors import UnreachableRestError
-from spyctl.massive.rest import Answer, MassiveRest, following, listed_contracts, listed_strikes
+from spyctl.errors import UnreachableRestError, UsageError
+from spyctl.massive.rest import Answer, MassiveRest, following, listed_contracts, listed_strikes, proxy_of
 from tests.support.rest import BAD_KEY, NO_PLAN, serving
 
 PATH = "/v1/marketstatus/now"
@@ -149,3 +149,42 @@ def test_contracts_of_all_pages_are_listed_with_the_last_answer() -> None:
 def test_listed_strikes_are_those_of_the_root_or_unknown(answer: Any, strikes: set[int] | None) -> None:
     with serving({CONTRACTS: answer}) as server:
         assert listed_strikes(MassiveRest("k", server.url), "SPY", DAY) == strikes
+
+
+@pytest.fixture
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+def test_the_proxy_is_the_one_that_the_environment_names(no_proxies: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert proxy_of("https://api.massive.com") is None
+    monkeypatch.setenv("ALL_PROXY", "http://all:1")
+    assert proxy_of("https://api.massive.com") == "http://all:1"
+    monkeypatch.setenv("HTTPS_PROXY", "http://secure:2")
+    assert proxy_of("https://api.massive.com") == "http://secure:2"
+    assert proxy_of("http://api.massive.com") == "http://all:1"
+    for local in ("https://127.0.0.1:1", "http://localhost", "http://[::1]:1"):
+        assert proxy_of(local) is None
+    monkeypatch.setenv("NO_PROXY", "massive.com")
+    assert proxy_of("https://api.massive.com") is None
+
+
+def test_a_proxy_is_the_way_out_and_gets_its_login(no_proxies: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving({PATH: (200, {"market": "open"})}) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url.replace("http://", "http://ann:p%40w@"))
+        answer = MassiveRest("secret", "http://api.example").get(PATH)
+    assert (answer.code, answer.document) == (200, {"market": "open"})
+    assert proxy.asked == [(PATH, {}, "Bearer secret")]
+
+
+def test_a_proxy_that_is_away_or_of_another_kind_is_named(
+    no_proxies: None, monkeypatch: pytest.MonkeyPatch, free_port: int
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", f"127.0.0.1:{free_port}")
+    with pytest.raises(UnreachableRestError, match=r"cannot be reached: the proxy does not let us through"):
+        MassiveRest("k", "https://api.example").get(PATH)
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://127.0.0.1:1")
+    with pytest.raises(UsageError, match="not reached by a socks5 proxy"):
+        MassiveRest("k", "https://api.example")

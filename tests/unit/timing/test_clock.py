@@ -1,4 +1,6 @@
 import asyncio
+import os
+import selectors
 
 import pytest
 from hypothesis import given
@@ -14,6 +16,7 @@ from spyctl.timing.clock import (
     Timeline,
     achieved_text,
     parse_speed,
+    precise_loop,
 )
 from spyctl.timing.instants import MS, SECOND
 from tests.support.clock import FakeClock
@@ -134,3 +137,20 @@ async def test_a_wait_on_the_fake_clock_can_be_interrupted() -> None:
     await clock.run(1, 1)
     interrupt.set()
     await asyncio.wait_for(waiting, 10)
+
+
+def test_a_loop_is_precise_unless_too_many_files_are_open() -> None:
+    def selector() -> object:
+        loop = precise_loop()
+        try:
+            return type(loop._selector)  # type: ignore[attr-defined]
+        finally:
+            loop.close()
+
+    assert selector() is selectors.SelectSelector
+    opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(800)]
+    try:
+        assert selector() is selectors.DefaultSelector
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
