@@ -365,12 +365,12 @@ async def test_work_is_stopped_at_once_where_the_lease_was_lost_before_it_began(
 async def test_runs_one_after_the_other_leave_nothing_on_the_connection(connection: Connection, mode: AckMode) -> None:
     async with publishing(connection, replace(REQUEST, ack_mode=mode)):
         pass
-    before = len(connection._client._subs), len(connection._on_disconnect)
+    before = len(connection._client._subs), len(connection._standing._on_disconnect)
     for _ in range(3):
         async with publishing(connection, replace(REQUEST, ack_mode=mode)) as run:
             await run.publisher.publish(events(5))
             await run.publisher.drain()
-    assert (len(connection._client._subs), len(connection._on_disconnect)) == before == (1, 0)
+    assert (len(connection._client._subs), len(connection._standing._on_disconnect)) == before == (1, 0)
 
 
 async def work_until(stopped: asyncio.Event) -> None:
