@@ -19,6 +19,7 @@ from spyctl.bus.publishing import Publishing, RunRequest, publishing
 from spyctl.bus.runs import RunState, new_run_id
 from spyctl.bus.stream import ensure_stream
 from spyctl.dbn.choice import files_for_day
+from spyctl.dbn.siblings import with_siblings
 from spyctl.dbn.sort_times import Selection
 from spyctl.errors import LostEventsError, NoDataError, UsageError
 from spyctl.live.feed_policy import equity_policies
@@ -289,7 +290,7 @@ class ReplayPublisher:
             end_ns=MAX_INSTANT if end_ns is None else end_ns,
             days=frozenset(map(day_number, dates)),
         )
-        infos = list({info.path: info for info in infos}.values())
+        infos = with_siblings(list({info.key: info for info in infos}.values()))
         options = ReplayOptions(Speed.of(self.replay_speed), selection, digest=False)
         request = RunRequest(
             command="api",

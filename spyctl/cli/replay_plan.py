@@ -12,7 +12,7 @@ from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.replay_options import SinkKind
 from spyctl.dbn.catalog import scan
 from spyctl.dbn.choice import FileQuery, choose_files, parse_days, trading_day_choice
-from spyctl.dbn.names import renamed_in
+from spyctl.dbn.siblings import two_names
 from spyctl.errors import UsageError, path_text
 from spyctl.market.sessions import parse_time
 from spyctl.replay.plan import Plan, make_plan
@@ -173,8 +173,11 @@ def _show_files(reporter: Reporter, plan: Plan) -> None:
         reporter.warn(overlap.text(choice.root))
     for path, reason in choice.passed_over:
         reporter.line(f"note: {path.name} is left out: {reason}")
-    for renamed in renamed_in(choice.files, plan.selection):
-        reporter.line(f"note: {renamed.own} of {renamed.path.name} is published as {renamed.published}, as elsewhere")
+    for two in two_names(choice.files, plan.selection):
+        if two.since is None:
+            reporter.line(f"note: {two.symbol} of {two.path.name} is published as {two.published}, as elsewhere")
+        else:
+            reporter.line(f"note: {two.symbol} is published as {two.published} from {two.since} on")
     for warning in (warning for info in choice.files for warning in info.gateway_warnings()):
         reporter.warn(warning)
     for day, word in dict(pair for info in choice.files for pair in info.conditions).items():

@@ -8,6 +8,7 @@ from pathlib import Path
 from spyctl.dbn.catalog import Catalog
 from spyctl.dbn.file_info import DBNFileInfo, days_of, may_hold
 from spyctl.dbn.overlaps import Overlap, resolve_overlaps
+from spyctl.dbn.siblings import with_siblings
 from spyctl.dbn.sort_times import Selection
 from spyctl.errors import (
     DamagedFileError,
@@ -152,7 +153,7 @@ def choose_files(catalog: Catalog, query: FileQuery) -> FileChoice:
     empty = tuple(day for day in lacking if any(info.covers(day) for info in infos))
     infos = [info for info in infos if any(info.covers(day) for day in days)]
     refuse_mixture(infos, root)
-    infos, overlaps = resolve_overlaps(with_symbols(infos, query.symbols, root))
+    infos, overlaps = resolve_overlaps(with_symbols(with_siblings(infos), query.symbols, root))
     named = query.days.named
     return FileChoice(
         root=root,

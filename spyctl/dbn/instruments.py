@@ -5,6 +5,7 @@ All of it is read only when it is needed: a parent file names hundreds of instru
 """
 
 from collections.abc import Callable, Iterator
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -39,6 +40,7 @@ class Naming:
         self._in_records = in_records
         self._in_symbology = in_symbology
         self._ask_definitions = in_definitions
+        self._among: Callable[[], tuple[tuple[Mapping, ...], tuple[Mapping, ...]]] | None = None
 
     @cached_property
     def own(self) -> tuple[Mapping, ...]:
@@ -59,7 +61,18 @@ class Naming:
     @cached_property
     def mappings(self) -> tuple[Mapping, ...]:
         """All there is; the first that fits an instrument and a day names it."""
-        return tuple(dict.fromkeys(self.own + self._in_symbology + self._in_definitions.mappings))
+        beside = self._in_symbology + self._in_definitions.mappings
+        if self._among is None:
+            return tuple(dict.fromkeys(self.own + beside))
+        first, more = self._among()
+        return tuple(dict.fromkeys(first + self.own + beside + more))
+
+    def among(self, others: Callable[[], tuple[tuple[Mapping, ...], tuple[Mapping, ...]]]) -> "Naming":
+        """Return the same with what other files say: what goes before the file's own word, and what goes last."""
+        naming = copy(self)
+        naming.__dict__.pop("mappings", None)
+        naming._among = others
+        return naming
 
     @property
     def damage(self) -> tuple[DamagedDefinitionsError, ...]:

@@ -13,7 +13,7 @@ import databento_dbn
 import numpy as np
 from numpy.typing import NDArray
 
-from spyctl.market.symbology import CaptureMapping, Mapping, capture_mappings, epochs_of, header_mappings
+from spyctl.market.symbology import CaptureMapping, Mapping, capture_mappings, header_mappings
 from spyctl.timing.instants import DAY
 
 Records = NDArray[np.void]
@@ -247,15 +247,12 @@ class CaptureSurvey:
     @property
     def mappings(self) -> tuple[Mapping, ...]:
         """The names of the instruments."""
-        return capture_mappings(self._messages)
+        return capture_mappings(self._messages)[0]
 
     @property
     def epochs(self) -> tuple[int, ...]:
-        """Where new epochs begin, in unpacked bytes: an id goes to another instrument there."""
-        beginnings: dict[int, int] = {}
-        for message, epoch in zip(self._messages, epochs_of(self._messages), strict=True):
-            beginnings.setdefault(epoch, message.offset)
-        return tuple(offset for epoch, offset in beginnings.items() if epoch)
+        """Where new epochs begin, in unpacked bytes: an id or a symbol goes to another instrument there."""
+        return capture_mappings(self._messages)[1]
 
     def add(self, piece: Piece) -> None:
         """Look through the next records."""

@@ -28,7 +28,8 @@ _FAR_DAY = 1 << 23
 class Mapping:
     """``symbol`` names the instrument on the days ``first <= day < end`` (days since 1970-01-01).
 
-    In a live capture that gives an id to one instrument after the other, it does so from an ``epoch`` on.
+    In a live capture, which may give an id to one instrument after the other and a symbol to one id after the other, it
+    does so from an ``epoch`` on, and ``until`` another one begins.
     """
 
     symbol: str
@@ -36,6 +37,7 @@ class Mapping:
     first: int
     end: int
     epoch: int = 0
+    until: int | None = None
 
 
 def header_mappings(mappings: MappingType[str, Sequence[MappingType[str, Any]]], stype_out: str) -> tuple[Mapping, ...]:
@@ -77,50 +79,63 @@ class CaptureMapping:
         return match[1] if match else self.symbol_in
 
 
-def epochs_of(messages: Sequence[CaptureMapping]) -> list[int]:
-    """Return the epoch from which each message holds: a new one begins where an id goes to another instrument."""
-    known: dict[int, tuple[str, int]] = {}
-    epochs, latest = [], 0
-    for message in messages:
-        instrument, epoch = known.get(message.instrument_id, (message.instrument, 0))
-        if instrument != message.instrument:
-            latest += 1
-            epoch = latest
-        known[message.instrument_id] = message.instrument, epoch
-        epochs.append(epoch)
-    return epochs
+@dataclass(slots=True)
+class _CaptureNames:
+    # The mappings of a capture so far, with the places of those that hold now.
+    mappings: list[Mapping]
+    instruments: dict[int, str]
+    of_id: dict[int, list[int]]
+    of_symbol: dict[str, int]
+    epochs: list[int]  # offsets
 
+    def end(self, place: int) -> None:
+        mapping = self.mappings[place]
+        if mapping.until is None:
+            self.mappings[place] = replace(mapping, until=len(self.epochs))
 
-def capture_mappings(messages: Sequence[CaptureMapping]) -> tuple[Mapping, ...]:
-    """Turn the mapping records of a live capture into intervals of days.
-
-    A continuous symbol that was asked for names the instrument; otherwise its raw symbol does, as in
-    databento-python's ``InstrumentMap.insert_symbol_mapping_msg``. A message without ``start_ts`` holds for the whole
-    capture: the gateway may replay records from before the session. A later one that gives the same symbol to
-    another instrument ends what an earlier one said, from its ``start_ts`` or else its ``ts_event`` on. Of two names
-    of one instrument the one that came first goes first; an id that goes to another instrument names it from there on.
-    """
-    mappings: list[Mapping] = []
-    places: dict[str, list[int]] = {}  # of the mappings of a symbol
-    for message, epoch in zip(messages, epochs_of(messages), strict=True):
-        asked, raw = message.symbol_in, message.symbol_out
+    def add(self, message: CaptureMapping) -> None:
+        asked, raw, number = message.symbol_in, message.symbol_out, message.instrument_id
         names = [asked] if raw.isdecimal() or asked == raw else [raw]
         if _CONTINUOUS.fullmatch(asked) and not raw.isdecimal():
             names = [asked, raw]
+        dated = 0 < message.start_ns < _FAR
+        holders = [self.of_symbol[name] for name in names if name in self.of_symbol]
+        moved = [place for place in holders if self.mappings[place].instrument_id != number]
+        reused = self.instruments.get(number, message.instrument) != message.instrument
+        if (moved or reused) and not dated:
+            self.epochs.append(message.offset)
+            for place in {*moved, *(self.of_id[number] if reused else ())}:
+                self.end(place)
+        if dated:
+            for place in moved:  # a symbol that goes to another id leaves the first one that day
+                mapping = self.mappings[place]
+                self.mappings[place] = replace(
+                    mapping, end=max(mapping.first, min(mapping.end, message.start_ns // DAY))
+                )
+        self.instruments[number] = message.instrument
+        first = message.start_ns // DAY if dated else 0
         end = -(-message.end_ns // DAY) if 0 < message.end_ns < _FAR else _FAR_DAY
+        taken = {self.mappings[place].symbol for place in moved}
         for name in names:
-            former = places.setdefault(name, [])
-            moved = bool(former) and mappings[former[-1]].instrument_id != message.instrument_id
-            times = (message.start_ns, message.ts_event_ns) if moved else (message.start_ns,)
-            since_ns = next((ns for ns in times if 0 < ns < _FAR), 0)
-            first = since_ns // DAY
-            for place in former:
-                earlier = mappings[place]
-                if earlier.instrument_id != message.instrument_id and earlier.end > first:
-                    mappings[place] = replace(earlier, end=max(earlier.first, first))
-            former.append(len(mappings))
-            mappings.append(Mapping(name, message.instrument_id, first, max(first + 1, end), epoch))
-    return tuple(dict.fromkeys(mappings))
+            since = len(self.epochs) if not dated and (reused or name in taken) else 0
+            self.of_symbol[name] = len(self.mappings)
+            self.of_id.setdefault(number, []).append(len(self.mappings))
+            self.mappings.append(Mapping(name, number, first, max(first + 1, end), since))
+
+
+def capture_mappings(messages: Sequence[CaptureMapping]) -> tuple[tuple[Mapping, ...], tuple[int, ...]]:
+    """Turn the mapping records of a live capture into mappings; also returns where new epochs begin.
+
+    A continuous symbol that was asked for names the instrument; otherwise its raw symbol does, as in
+    databento-python's ``InstrumentMap.insert_symbol_mapping_msg``. A message without ``start_ts`` holds for the whole
+    capture: the gateway may replay records from before the session. Only what contradicts an earlier one, an id that
+    goes to another instrument or a symbol that goes to another id, holds from its place in the file on. Of two names of
+    one instrument the one that came first goes first.
+    """
+    names = _CaptureNames([], {}, {}, {}, [])
+    for message in messages:
+        names.add(message)
+    return tuple(dict.fromkeys(names.mappings)), tuple(names.epochs)
 
 
 def read_symbology(path: Path) -> tuple[Mapping, ...]:
@@ -152,6 +167,7 @@ def read_symbology(path: Path) -> tuple[Mapping, ...]:
 
 _MONTHS = "FGHJKMNQUVXZ"
 _EXPIRY = re.compile(rf"[{_MONTHS}]\d{{1,2}}", re.ASCII)
+_RAW = re.compile(rf"(.+?)[{_MONTHS}]\d{{1,2}}", re.ASCII)
 _OUTRIGHT = re.compile(rf"[A-Z0-9]{{1,3}}[{_MONTHS}]\d{{1,2}}", re.ASCII)
 
 
@@ -239,16 +255,21 @@ class SymbolMap:
     def names(self, instrument_id: int, day: int, epoch: int = 0) -> list[str]:
         """Return every symbol that names an instrument on a UTC day, in a capture from an epoch on."""
         found = [mapping for mapping in self._by_id.get(instrument_id, ()) if mapping.first <= day < mapping.end]
-        epochs = {mapping.epoch for mapping in found}
-        if len(epochs) > 1:
-            latest = max((one for one in epochs if one <= epoch), default=min(epochs))
-            found = [mapping for mapping in found if mapping.epoch == latest]
-        return [mapping.symbol for mapping in found]
+        valid = [one for one in found if one.epoch <= epoch and (one.until is None or epoch < one.until)]
+        return [mapping.symbol for mapping in valid]
 
     def published(self, symbol: str) -> str:
         """Return what a symbol is called in events: a front continuous one by its root, where that is unambiguous."""
         root = front_root(symbol)
         return symbol if root is None or root in self._ambiguous else root
+
+
+def root_of(symbol: str) -> str | None:
+    """Return the root of a continuous symbol or of the raw symbol of a future; ``None`` for spreads and others."""
+    if match := _CONTINUOUS.fullmatch(symbol):
+        return match[1]
+    match = _RAW.fullmatch(symbol)
+    return match[1] if match and not is_spread(symbol) else None
 
 
 def front_root(symbol: str) -> str | None:
@@ -259,14 +280,23 @@ def front_root(symbol: str) -> str | None:
 
 def ambiguous_roots(named: Iterable[tuple[Mapping, Iterable[int]]]) -> frozenset[str]:
     """Find the roots that would name two instruments on one day; ``named`` are mappings with the days of their use."""
-    known: dict[tuple[str, int], int] = {}
+    known: dict[tuple[str, int], set[Mapping]] = {}
     ambiguous = set()
     for mapping, days in named:
         if (root := front_root(mapping.symbol)) is None:
             continue
         for day in days:
-            if mapping.first <= day < mapping.end and known.setdefault((root, day), mapping.instrument_id) != (
-                mapping.instrument_id
-            ):
-                ambiguous.add(root)
+            if mapping.first <= day < mapping.end:
+                others = known.setdefault((root, day), set())
+                if any(_at_once(mapping, other) for other in others):
+                    ambiguous.add(root)
+                others.add(mapping)
     return frozenset(ambiguous)
+
+
+def _at_once(one: Mapping, other: Mapping) -> bool:
+    # Whether two mappings of one day name different instruments at a time.
+    apart = (one.until is not None and one.until <= other.epoch) or (
+        other.until is not None and other.until <= one.epoch
+    )
+    return one.instrument_id != other.instrument_id and not apart

@@ -12,8 +12,8 @@ from spyctl.dbn.catalog import scan
 from spyctl.dbn.choice import files_for_day, selection_for
 from spyctl.dbn.descriptors import make_room
 from spyctl.dbn.file_info import DBNFileInfo
-from spyctl.dbn.names import names_of_selection
 from spyctl.dbn.normalize import Normalizer, RecordCounts
+from spyctl.dbn.siblings import symbol_maps
 from spyctl.dbn.sort_times import Selection, Sequencer
 from spyctl.dbn.time_range import TimeRange, time_range
 from spyctl.errors import DamagedFileError, NoSuchDataError
@@ -122,10 +122,10 @@ def read_batches(infos: Sequence[DBNFileInfo], selection: Selection, reading: Re
     there, and the others go on. Raises :class:`MergeLimitError`, :class:`TooManyFilesError`.
     """
     make_room(infos)
-    names, symbols = Names(), names_of_selection(infos, selection)
+    names = Names()
     reading.damage.extend(dict.fromkeys(error for info in infos for error in info.naming.damage))
     inputs = []
-    for info in infos:
+    for info, symbols in zip(infos, symbol_maps(infos, selection), strict=True):
         sequencer = Sequencer(selection_for(info, selection), SymbolMap(info.mappings))
         normalizer = Normalizer(info.dataset, info.schema, symbols, names, sequencer, reading.saw_front)
         reading.counts.append(normalizer.counts)

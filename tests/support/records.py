@@ -105,6 +105,12 @@ def definition(instrument_id: int, raw_symbol: str, ts_recv: int) -> Any:
     return dbn.InstrumentDefMsg(1, instrument_id, ts_recv, ts_recv, 250_000_000, 1, raw_symbol, "ES", "FUT", *kinds)
 
 
+def mapped(symbol: str, raw: str, instrument_id: int, ts_event: int = T0) -> Any:
+    kinds = dbn.SType.from_str("continuous"), dbn.SType.from_str("raw_symbol")
+    far = dbn.UNDEF_TIMESTAMP
+    return dbn.SymbolMappingMsg(1, instrument_id, ts_event, kinds[0], symbol, kinds[1], raw, far, far)
+
+
 def content(records: Sequence[Any], header: bytes) -> bytes:
     return header + b"".join(map(bytes, records))
 

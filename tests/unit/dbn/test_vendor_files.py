@@ -36,6 +36,7 @@ from tests.support.records import (
     content,
     definition,
     level,
+    mapped,
     metadata,
     trade,
     write_file,
@@ -225,12 +226,6 @@ def test_a_trade_of_another_length_is_damage_and_not_passed_over(tmp_path: Path,
     found, reading = read([info])
     assert len(found) == 5
     assert [error.reason for error in reading.damage] == ["not a DBN record, or one of a later version"]
-
-
-def mapped(symbol: str, raw: str, instrument_id: int, ts_event: int = T0) -> Any:
-    kinds = dbn.SType.from_str("continuous"), dbn.SType.from_str("raw_symbol")
-    far = dbn.UNDEF_TIMESTAMP
-    return dbn.SymbolMappingMsg(1, instrument_id, ts_event, kinds[0], symbol, kinds[1], raw, far, far)
 
 
 def test_a_live_capture_is_read_as_what_it_holds(tmp_path: Path) -> None:

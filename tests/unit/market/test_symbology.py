@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -11,10 +12,10 @@ from spyctl.market.symbology import (
     SymbolMap,
     ambiguous_roots,
     capture_mappings,
-    epochs_of,
     front_root,
     header_mappings,
     read_symbology,
+    root_of,
 )
 from spyctl.timing.instants import DAY, day_number
 
@@ -90,32 +91,53 @@ def said(asked: str, raw: str, instrument_id: int, day: int, start_ns: int = UND
 
 @pytest.mark.parametrize("undefined", [0, UNDEFINED])
 def test_a_capture_mapping_without_a_start_holds_for_the_whole_capture(undefined: int) -> None:
-    names = SymbolMap(capture_mappings([said("ES.c.0", "ESZ5", 7, D16, undefined)]))
+    names = SymbolMap(capture_mappings([said("ES.c.0", "ESZ5", 7, D16, undefined)])[0])
     assert [names.name(7, day) for day in (0, D14, D16, D20)] == ["ES"] * 4
 
 
 def test_a_capture_mapping_with_a_start_holds_from_that_day_on() -> None:
-    names = SymbolMap(capture_mappings([said("ES.c.0", "ESZ5", 7, D20, D16 * DAY)]))
+    names = SymbolMap(capture_mappings([said("ES.c.0", "ESZ5", 7, D20, D16 * DAY)])[0])
     assert [names.name(7, day) for day in (D14, D16, D20)] == [None, "ES", "ES"]
 
 
-def test_a_symbol_that_moves_to_another_instrument_in_a_capture_leaves_the_first_one() -> None:
-    names = SymbolMap(capture_mappings([said("ES.c.0", "ESZ5", 7, D14), said("ES.c.0", "ESH6", 8, D16)]))
-    assert [names.name(7, day) for day in (D14 - 1, D14, D16)] == ["ES", "ES", "ESZ5"]
-    assert [names.name(8, day) for day in (D14, D16, D20)] == ["ESH6", "ES", "ES"]
+def test_a_symbol_that_moves_to_another_instrument_in_a_capture_leaves_the_first_one_there() -> None:
+    messages = [said("ES.c.0", "ESZ5", 7, D14), said("ES.c.0", "ESH6", 8, D16)]
+    mappings, epochs = capture_mappings([replace(message, offset=n) for n, message in enumerate(messages)])
+    names = SymbolMap(mappings)
+    assert epochs == (1,)
+    assert [names.name(7, D16, epoch) for epoch in (0, 1)] == ["ES", "ESZ5"]
+    assert [names.name(8, D14, epoch) for epoch in (0, 1)] == ["ESH6", "ES"]
+
+
+def test_a_symbol_that_moves_from_a_day_on_leaves_the_first_one_that_day() -> None:
+    messages = [said("ES.c.0", "ESZ5", 7, D14, D14 * DAY), said("ES.c.0", "ESH6", 8, D14, D16 * DAY)]
+    mappings, epochs = capture_mappings(messages)
+    names = SymbolMap(mappings)
+    assert epochs == ()
+    assert [names.name(7, day) for day in (D14, D16)] == ["ES", "ESZ5"]
+    assert [names.name(8, day) for day in (D14, D16)] == [None, "ES"]
 
 
 def test_an_id_that_goes_to_another_instrument_in_a_capture_names_it_from_there_on() -> None:
     messages = [said("ES.c.0", "ESZ5", 7, D16), said("ES.v.0", "ESZ5", 7, D16), said("NQ.c.0", "NQZ5", 7, D16)]
-    assert epochs_of(messages) == [0, 0, 1]
-    names = SymbolMap(capture_mappings(messages))
-    assert [names.name(7, D16, epoch) for epoch in (0, 1, 2)] == ["ES", "NQ", "NQ"]
+    mappings, epochs = capture_mappings(messages)
+    names = SymbolMap(mappings)
+    assert len(epochs) == 1
+    assert [names.name(7, D16, epoch) for epoch in (0, 1)] == ["ES", "NQ"]
+
+
+@pytest.mark.parametrize(
+    ("symbol", "root"),
+    [("ES.c.0", "ES"), ("ES.v.1", "ES"), ("ESZ5", "ES"), ("6EH26", "6E"), ("ESZ5-ESH6", None), ("ES.FUT", None)],
+)
+def test_the_root_of_a_future(symbol: str, root: str | None) -> None:
+    assert root_of(symbol) == root
 
 
 def test_of_two_names_of_one_instrument_in_a_capture_the_first_one_wins() -> None:
     both = [said("ESZ5", "ESZ5", 7, D16), said("ES.c.0", "ESZ5", 7, D16)]
-    assert SymbolMap(capture_mappings(both)).name(7, D16) == "ESZ5"
-    assert SymbolMap(capture_mappings(both[::-1])).name(7, D16) == "ES"
+    assert SymbolMap(capture_mappings(both)[0]).name(7, D16) == "ESZ5"
+    assert SymbolMap(capture_mappings(both[::-1])[0]).name(7, D16) == "ES"
 
 
 @pytest.mark.parametrize(
