@@ -55,8 +55,8 @@ class Normalizer:
         sequencer: Sequencer,
         on_front: Callable[[str, int, int], None] | None = None,
     ) -> None:
-        """``symbols`` names the instruments; ``on_front`` is told name, instrument id and day of each continuous symbol
-        met."""
+        """``symbols`` names the instruments; ``on_front`` is told name and instrument id of each continuous symbol met,
+        and the first ``ts_recv`` of a UTC day."""
         self.schema = schema
         self._dataset = dataset
         self.sequencer = sequencer
@@ -80,7 +80,7 @@ class Normalizer:
         rows["late"] = late
         rows["ts_event_ns"] = records["ts_event"]
         rows["ts_recv_ns"] = ts_recv_ns
-        rows["symbol"] = self._symbol_numbers(instrument_keys(records, ts_recv_ns))
+        rows["symbol"] = self._symbol_numbers(instrument_keys(records, ts_recv_ns), ts_recv_ns)
         rows["seq"] = records["sequence"]
         if self.schema == "trades":
             rows["price"] = records["price"]
@@ -108,15 +108,18 @@ class Normalizer:
             self.counts.rejected[reason] = self.counts.rejected.get(reason, 0) + count
         return keep & ~bad
 
-    def _symbol_numbers(self, keys: Int64s) -> NDArray[np.uint32]:
+    def _symbol_numbers(self, keys: Int64s, ts_recv_ns: Int64s) -> NDArray[np.uint32]:
         if keys[0] == keys[-1] and (keys == keys[0]).all():  # one instrument, one day: nearly every chunk
-            number = self._symbol_number(int(keys[0]), len(keys))
+            number = self._symbol_number(int(keys[0]), len(keys), int(ts_recv_ns[0]))
             return np.full(len(keys), number, np.uint32)
-        unique, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
-        numbers = [self._symbol_number(int(key), int(n)) for key, n in zip(unique, counts, strict=True)]
-        return np.array(numbers, np.uint32)[inverse]
+        _, places, inverse, counts = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
+        numbers = np.zeros(len(places), np.uint32)
+        for number in np.argsort(places).tolist():  # as they come
+            place = places[number]
+            numbers[number] = self._symbol_number(int(keys[place]), int(counts[number]), int(ts_recv_ns[place]))
+        return numbers[inverse]
 
-    def _symbol_number(self, key: int, count: int) -> int:
+    def _symbol_number(self, key: int, count: int, first_ns: int) -> int:
         instrument_id, day, epoch = split_instrument_key(key)
         names = self._symbols.names(instrument_id, day, epoch)
         if not names:
@@ -125,5 +128,5 @@ class Normalizer:
         if self._on_front is not None and key not in self._fronts_seen:
             self._fronts_seen.add(key)
             for symbol in filter(is_continuous, names):
-                self._on_front(self._symbols.published(symbol), instrument_id, day)
+                self._on_front(self._symbols.published(symbol), instrument_id, first_ns)
         return self._names.number(self._symbols.published(names[0]))

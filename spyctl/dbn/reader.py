@@ -24,6 +24,7 @@ from spyctl.dbn.records import (
     RecordSplitter,
     begins_header,
     count_good,
+    find_header,
     metadata_length,
     parse_header,
     read_definitions,
@@ -39,6 +40,7 @@ CHUNK_RECORDS = 2048
 _MAX_METADATA = 64 << 20
 _CAPTURE_READ = 1 << 20
 _SAMPLED = 4_096
+_HEADER_START = 24  # bytes by which a header is told: prefix and dataset
 _FETCH_AGAIN = "download it again"
 _SPLIT = "split it there into the files that it was made of"
 
@@ -110,6 +112,7 @@ class DBNFile:
         return file
 
     def _reader(self, file: BinaryIO) -> ByteReader:
+        file.seek(0)
         magic = file.read(4)
         file.seek(0)
         plain = _PlainReader(file, str(self.path), self.size)
@@ -122,11 +125,15 @@ class DBNFile:
             raise self._changed("not the header that it had when it was looked at")
         return reader
 
-    def _compare_size(self, file: BinaryIO) -> None:
-        size = os.fstat(file.fileno()).st_size
+    def _compare(self, file: BinaryIO) -> None:
+        status = os.fstat(file.fileno())
+        size = status.st_size
         if size != self.size:
             what = "still growing" if size > self.size else "shrunk"
             raise self._changed(f"{what}: {self.size:,} bytes when it was looked at, {size:,} now")
+        self._records(file)
+        if status.st_mtime_ns != self.stamp[1]:
+            raise self._changed("written to since it was looked at")
 
     def _changed(self, reason: str) -> DamagedFileError:
         return DamagedFileError(str(self.path), reason, remedy="begin again when nobody writes to it any more")
@@ -170,26 +177,27 @@ class DBNFile:
 
     def _uniform(self, size: int) -> Iterator[Records]:
         dtype, schema = self.dtype, str(self.schema)
-        step = size * dtype.itemsize
-        count = 0
+        step, count = dtype.itemsize, 0
         with closing(self._open_again()) as file:
             reader = self._records(file)
-            while data := _exactly(reader, step):
-                whole = len(data) // dtype.itemsize
+            for data, joint in _up_to_header(reader, size * step, self.header.dataset):
+                whole = len(data) // step
                 records = np.frombuffer(data, dtype, count=whole)
                 good = count_good(records, schema)
                 if good:
                     yield records[:good]
                 count += good
-                offset = self.header.size + count * dtype.itemsize
-                if begins_header(data[good * dtype.itemsize :][:4]):
-                    raise self._damage(JOINED, offset)
+                offset = self.header.size + count * step
                 if good < whole:
-                    raise self._damage(f"not a {schema} record", offset)
-                if len(data) % dtype.itemsize:
+                    joined = _begins_file(data[good * step :][:4])
+                    raise self._damage(JOINED if joined else f"not a {schema} record", offset)
+                if joint:
+                    raise self._damage(JOINED, offset + len(data) % step)
+                if len(data) % step:
                     reader.read(1)  # a compressed file that was cut says so itself
-                    raise self._damage(f"cut short inside record {count + 1:,}", offset)
-            self._compare_size(file)
+                    joined = _begins_file(data[good * step :][:4])
+                    raise self._damage(JOINED if joined else f"cut short inside record {count + 1:,}", offset)
+            self._compare(file)
 
     def _captured(self, size: int) -> Iterator[Records]:
         dtype = self.dtype
@@ -243,20 +251,23 @@ class DBNFile:
         splitter = RecordSplitter(self.header)
         with closing(self._open_again()) as file:
             reader = self._records(file)
-            while splitter.problem is None and (data := _exactly(reader, _CAPTURE_READ)):
+            for data, joint in _up_to_header(reader, _CAPTURE_READ, self.header.dataset):
                 piece = splitter.feed(data)
                 if piece.starts:
                     yield piece
-            if splitter.problem is not None:
-                raise self._damage(splitter.problem, splitter.offset)
+                if splitter.problem is not None:
+                    raise self._damage(splitter.problem, splitter.offset)
+                if joint:
+                    raise self._damage(JOINED, splitter.offset + splitter.unfinished)
             if splitter.unfinished:
                 reader.read(1)  # a compressed file that was cut says so itself
                 raise self._damage("cut short inside a record", splitter.offset)
-            self._compare_size(file)
+            self._compare(file)
 
     def _damage(self, reason: str, offset: int, records: int = 0) -> DamagedFileError:
         remedy = _SPLIT if reason == JOINED else _FETCH_AGAIN
         if self.compressed:
+            remedy = f"unpack it, then {_SPLIT}" if reason == JOINED else remedy
             reason += ", counted in unpacked bytes,"
         return DamagedFileError(str(self.path), reason, offset=offset, records=records, remedy=remedy)
 
@@ -273,6 +284,28 @@ def _exactly(reader: ByteReader, size: int) -> bytes:
             break
         data += more
     return data
+
+
+def _up_to_header(reader: ByteReader, size: int, dataset: str) -> Iterator[tuple[bytes, bool]]:
+    # Chunks of ``size`` bytes, and whether the header of another file ends one; damage comes after what is whole.
+    failure: DamagedFileError | None = None
+    ahead = _exactly(reader, size)
+    while data := ahead:
+        ahead = b""
+        try:
+            ahead = _exactly(reader, size)  # a header may lie across two chunks
+        except DamagedFileError as error:
+            failure = error
+        joint = find_header(data + ahead[:_HEADER_START], dataset)
+        yield (data, False) if joint < 0 else (data[:joint], True)
+        if joint >= 0:
+            return
+    if failure is not None:
+        raise failure
+
+
+def _begins_file(start: bytes) -> bool:
+    return begins_header(start) or is_zstd(start)
 
 
 def _open(path: Path) -> BinaryIO:

@@ -109,6 +109,15 @@ def begins_header(data: bytes) -> bool:
     return data[:3] == b"DBN" and 1 <= int.from_bytes(data[3:4]) <= MAX_VERSION
 
 
+def find_header(data: bytes, dataset: str) -> int:
+    """Return where in some bytes the header of another file of the same dataset begins, -1 where none does."""
+    mark = dataset.encode().ljust(16, b"\0")[:16]
+    at = data.find(mark)
+    while at >= 0 and not (at >= PREFIX_BYTES and begins_header(data[at - PREFIX_BYTES : at])):
+        at = data.find(mark, at + 1)
+    return at - PREFIX_BYTES if at >= 0 else -1
+
+
 def metadata_length(prefix: bytes) -> int:
     """Return how many bytes of metadata follow the eight of the prefix. Raises :class:`MalformedHeaderError`."""
     if prefix[:3] != b"DBN":
@@ -201,9 +210,9 @@ class RecordSplitter:
         self._ts_out_bytes = 8 if header.ts_out else 0
 
     @property
-    def unfinished(self) -> bool:
-        """Whether the bytes so far end inside a record."""
-        return bool(self._rest)
+    def unfinished(self) -> int:
+        """How many bytes of a record lie behind the last whole one."""
+        return len(self._rest)
 
     def feed(self, data: bytes) -> Piece:
         """Take in the next bytes; returns what is whole now, perhaps nothing."""

@@ -62,6 +62,9 @@ class ZstdReader:
             return False
         while data:
             if self._frame.eof:
+                if data[:3] == b"DBN":
+                    self._failure = self._damage("a DBN file that is not packed follows (joined files)")
+                    return False
                 self._frame = zstandard.ZstdDecompressor().decompressobj()
             try:
                 self._ready += self._frame.decompress(data)

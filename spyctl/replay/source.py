@@ -28,7 +28,10 @@ DEFAULT_ROOT = Path("dbn-data")
 
 @dataclass(frozen=True, slots=True)
 class Roll:
-    """From ``ts_ns`` (midnight UTC) on, a continuous symbol is another instrument; prices are not adjusted."""
+    """From ``ts_ns`` on (midnight UTC, but in a live capture), a continuous symbol is another instrument.
+
+    Prices are not adjusted.
+    """
 
     symbol: str
     from_id: int
@@ -47,15 +50,20 @@ class Reading:
     counts: list[RecordCounts] = field(default_factory=list)
     damage: list[DamagedFileError] = field(default_factory=list)
     rolls: list[Roll] = field(default_factory=list)
-    _fronts: dict[str, dict[int, int]] = field(default_factory=dict)  # name → day → instrument id
+    _fronts: dict[str, dict[int, list[int]]] = field(default_factory=dict)  # name → day → instrument ids
 
-    def saw_front(self, symbol: str, instrument_id: int, day: int) -> None:
-        """Note which instrument a continuous symbol is on a UTC day; another one than before is a roll."""
-        known = self._fronts.setdefault(symbol, {})
+    def saw_front(self, symbol: str, instrument_id: int, ts_recv_ns: int) -> None:
+        """Note which instrument a continuous symbol is on the UTC day of a record; another than before is a roll."""
+        known, day = self._fronts.setdefault(symbol, {}), ts_recv_ns // DAY
         before = max((earlier for earlier in known if earlier < day), default=None)
-        if day not in known and before is not None and known[before] != instrument_id:
-            self.rolls.append(Roll(symbol, known[before], instrument_id, day * DAY))
-        known.setdefault(day, instrument_id)
+        today = known.setdefault(day, [])
+        if instrument_id in today:
+            return
+        if today:  # within a capture
+            self.rolls.append(Roll(symbol, today[-1], instrument_id, ts_recv_ns))
+        elif before is not None and known[before][-1] != instrument_id:
+            self.rolls.append(Roll(symbol, known[before][-1], instrument_id, day * DAY))
+        today.append(instrument_id)
 
     @property
     def stopped(self) -> bool:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from spyctl.dbn.reader import DBNFile
 from spyctl.errors import DamagedFileError
@@ -164,7 +166,43 @@ def test_the_header_of_a_second_file_is_found_and_named(tmp_path: Path, schema: 
     assert problem is not None
     assert (counted, problem.records, problem.offset) == (5_000, 5_000, plain.stat().st_size)
     assert problem.reason.startswith("a second DBN header (joined files)")
-    assert problem.remedy == "split it there into the files that it was made of"
+    unpacking = "unpack it, then " if compressed else ""
+    assert problem.remedy == f"{unpacking}split it there into the files that it was made of"
+
+
+@pytest.mark.parametrize("capture", [False, True])
+@pytest.mark.parametrize("schema", ["trades", "mbp-10"])
+@settings(max_examples=20)
+@given(count=st.sampled_from([1, 5, 2_047, 2_048, 2_049, 3_000]), cut=st.integers(1, 47))
+def test_a_second_file_behind_one_that_was_cut_inside_a_record_is_found(
+    tmp_path_factory: pytest.TempPathFactory, capture: bool, schema: str, count: int, cut: int
+) -> None:
+    record = bytes((trade if schema == "trades" else book)(T0))
+    cut = cut * len(record) // 48
+    head = metadata(None if capture else schema, version=3, symbols=["ES.c.0"])
+    path = tmp_path_factory.mktemp("joined") / "x.dbn"
+    path.write_bytes(head + record * count + record[:cut] + head + record * 10)
+    found, problem = 0, None
+    try:
+        for records in DBNFile(path, schema).chunks():
+            found += len(records)
+    except DamagedFileError as error:
+        problem = error
+    assert problem is not None
+    assert (found, problem.offset) == (count, len(head) + count * len(record) + cut)
+    assert problem.reason == "a second DBN header (joined files)"
+
+
+@pytest.mark.parametrize("packed_first", [False, True])
+def test_a_packed_and_a_plain_file_that_were_joined_are_named(tmp_path: Path, packed_first: bool) -> None:
+    plain = write_file(tmp_path / "a", "trades", TRADES).read_bytes()
+    packed = write_file(tmp_path / "b", "trades", TRADES, compressed=True).read_bytes()
+    path = tmp_path / "x.dbn"
+    path.write_bytes(packed + plain if packed_first else plain + packed)
+    found, error = read(path)
+    assert len(found) == 100
+    assert error is not None
+    assert "(joined files)" in error.reason
 
 
 def test_a_capture_that_a_second_session_was_appended_to_is_found(tmp_path: Path) -> None:
@@ -217,6 +255,17 @@ def test_a_file_that_is_another_one_when_its_turn_comes_is_refused(tmp_path: Pat
     other.replace(path)
     with pytest.raises(DamagedFileError, match="replaced by another file since it was looked at"):
         next(file.chunks())
+
+
+def test_a_file_that_is_written_anew_while_it_is_read_is_damaged(tmp_path: Path) -> None:
+    path = write_file(tmp_path, "trades", TRADES)
+    data = path.read_bytes()
+    _, reason = read_changed(DBNFile(path), lambda path: path.write_bytes(data.replace(b"ES.c.0", b"NQ.c.0")))
+    assert reason == "not the header that it had when it was looked at"
+    path.write_bytes(data)
+    later = path.stat().st_mtime_ns + 10_000_000
+    _, reason = read_changed(DBNFile(path), lambda path: os.utime(path, ns=(later, later)))
+    assert reason == "written to since it was looked at"
 
 
 def test_another_header_than_before_is_refused(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def test_mixed_records_are_cut_alike_however_the_bytes_arrive(sizes: list[int]) 
     pieces = [splitter.feed(data[start:end]) for start, end in pairwise(cuts)]
     found = [piece.data[at : at + piece.data[at] * 4] for piece in pieces for at in piece.starts]
     assert found == [bytes(record) for record in MIXED]
-    assert (splitter.problem, splitter.unfinished) == (None, False)
+    assert (splitter.problem, splitter.unfinished) == (None, 0)
     assert splitter.offset == header().size + len(data)
 
 

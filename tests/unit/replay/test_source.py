@@ -83,9 +83,10 @@ def test_counts_of_all_files_are_summed_by_reason_and_instrument(tmp_path: Path)
 
 def test_another_instrument_on_a_later_day_is_a_roll_and_is_noted_once() -> None:
     reading = Reading()
-    for instrument_id, day in ((1, 10), (1, 11), (2, 12), (2, 12), (2, 13)):
-        reading.saw_front("ES", instrument_id, day)
-    assert [(roll.from_id, roll.to_id, roll.ts_ns) for roll in reading.rolls] == [(1, 2, 12 * 86_400 * SECOND)]
+    for instrument_id, day in ((1, 10), (1, 11), (2, 12), (2, 12), (2, 13), (3, 13), (3, 13)):
+        reading.saw_front("ES", instrument_id, day * 86_400 * SECOND)
+    assert [(roll.from_id, roll.to_id) for roll in reading.rolls] == [(1, 2), (2, 3)]
+    assert [roll.ts_ns for roll in reading.rolls] == [12 * 86_400 * SECOND, 13 * 86_400 * SECOND]
 
 
 TWO_NAMES = {
