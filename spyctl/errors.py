@@ -238,12 +238,16 @@ class NoDataFolderError(NoDataError):
         super().__init__(message, "name another data folder")
 
 
+_NAMED = 20  # files in one sentence
+
+
 class NothingPlayableError(NoDataError):
     """A folder holds files, and none that can be played; ``reasons`` say of each why. ``folder`` is a text."""
 
     def __init__(self, folder: str, reasons: Sequence[str]) -> None:
-        more = f" and {len(reasons) - 3:,} more" if len(reasons) > 3 else ""
-        super().__init__(f"nothing in {folder} can be played: {', '.join(reasons[:3])}{more}", "name another folder")
+        more = f" and {len(reasons) - _NAMED:,} more" if len(reasons) > _NAMED else ""
+        what = ", ".join(reasons[:_NAMED])
+        super().__init__(f"nothing in {folder} can be played: {what}{more}", "name another folder")
         self.folder = folder
         self.reasons = reasons
 

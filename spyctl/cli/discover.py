@@ -73,8 +73,6 @@ def discover(
         return show_report(catalog, query, report, picture, reporter, as_json=as_json)
     infos = matching_files(catalog, query)
     nothing = no_such_data(catalog, query) if not infos and not catalog.unreadable else None
-    if nothing is not None and catalog.files:
-        raise nothing
     infos = sorted(with_symbols(infos, query.symbols, data_dir), key=lambda info: info.first_date)
     checks = _check([*infos, *catalog.definitions], reporter) if check else {}
     listing = _Listing(catalog, infos, schemas, checks, checked=check)
@@ -82,7 +80,7 @@ def discover(
         _write_document(listing, verbose=reporter.verbose)
     elif nothing is None:
         _print(listing, verbose=reporter.verbose)
-    _say_what_is_wrong(reporter, listing)
+    _say_what_is_wrong(reporter, listing, whole=nothing is not None)
     if nothing is not None:
         raise nothing
     return ExitCode.INCOMPLETE if listing.problems else ExitCode.OK
@@ -161,7 +159,7 @@ def _days_text(days: "Sequence[date]") -> str:
 def _without_record(info: "DBNFileInfo") -> "list[date]":
     # The days inside a file on which there should be data, and is none.
     held = info.dates
-    return [day for day in _trading_days([info.first_date, info.last_date]) if day not in held]
+    return [day for day in _trading_days(info.span_dates) if day not in held] if held else []
 
 
 def _check(files: "Sequence[Checkable]", reporter: Reporter) -> "dict[FileKey, FileCheck]":
@@ -172,19 +170,22 @@ def _check(files: "Sequence[Checkable]", reporter: Reporter) -> "dict[FileKey, F
         return {file.key: check_file(file, hashes, advance) for file in files}
 
 
-def _say_what_is_wrong(reporter: Reporter, listing: _Listing) -> None:
+def _say_what_is_wrong(reporter: Reporter, listing: _Listing, *, whole: bool) -> None:
+    # Where nothing can be played, all that is there is named.
     catalog = listing.catalog
     if not listing.checked:
         _notes(reporter, [f"{error.message}: ignored" for error in catalog.unreadable_sidecars], warn=True)
         _notes(
             reporter, [f"{path.name} is listed in manifest.json, but missing" for path in catalog.missing], warn=True
         )
-    _notes(reporter, [f"note: {path.name} is passed over: {reason}" for path, reason in catalog.passed_over])
+    passed_over = [f"note: {path.name} is passed over: {reason}" for path, reason in catalog.passed_over]
+    _notes(reporter, passed_over, limit=len(passed_over) if whole else _MAX_NOTES)
     for schema, missing in listing.holes.items():
         reporter.warn(f"no {schema} file for {_days_text(missing)}")
     for info in listing.infos:
         if days := _without_record(info):
-            reporter.warn(f"{info.path.name} has no record on {_days_text(days)}")
+            kind = f"{info.schema} record" if info.capture else "record"
+            reporter.warn(f"{info.path.name} has no {kind} on {_days_text(days)}")
     for problem in listing.problems:
         reporter.warn(problem)
     _notes(reporter, [warning for info in listing.infos for warning in info.gateway_warnings()], warn=True)
@@ -192,12 +193,12 @@ def _say_what_is_wrong(reporter: Reporter, listing: _Listing) -> None:
     _notes(reporter, [overlap.text(catalog.root) for overlap in overlaps], warn=True)
 
 
-def _notes(reporter: Reporter, lines: Sequence[str], *, warn: bool = False) -> None:
+def _notes(reporter: Reporter, lines: Sequence[str], *, warn: bool = False, limit: int = _MAX_NOTES) -> None:
     say = reporter.warn if warn else reporter.line
-    for line in lines[:_MAX_NOTES]:
+    for line in lines[:limit]:
         say(line)
-    if len(lines) > _MAX_NOTES:
-        say(f"and {len(lines) - _MAX_NOTES:,} more of this kind; --json lists all")
+    if len(lines) > limit:
+        say(f"and {len(lines) - limit:,} more of this kind; --json lists all")
 
 
 def _print(listing: _Listing, *, verbose: bool) -> None:

@@ -42,6 +42,7 @@ class Catalog:
     def unplayable(self) -> list[str]:
         """Say of each file that cannot be played why."""
         reasons = [f"{path.name} ({reason})" for path, reason in self.passed_over]
+        reasons += [f"{Path(error.path).name} ({error.reason})" for error in self.unreadable_sidecars]
         return reasons + [f"{path.name} (listed in manifest.json, but missing)" for path in self.missing]
 
 

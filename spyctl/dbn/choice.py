@@ -8,9 +8,11 @@ from pathlib import Path
 from spyctl.dbn.catalog import Catalog
 from spyctl.dbn.file_info import DBNFileInfo, days_of, may_hold
 from spyctl.dbn.overlaps import Overlap, resolve_overlaps
+from spyctl.dbn.records import JOINED
 from spyctl.dbn.siblings import with_siblings
 from spyctl.dbn.sort_times import Selection
 from spyctl.errors import (
+    DamagedDefinitionsError,
     DamagedFileError,
     MissingDaysError,
     MixedFilesError,
@@ -148,7 +150,7 @@ def choose_files(catalog: Catalog, query: FileQuery) -> FileChoice:
     infos = matching_files(catalog, query)
     if not infos:
         raise unreadable[0] if unreadable else no_such_data(catalog, query)
-    days = _choose_days(query.days, days_of(infos), root, unreadable)
+    days = _choose_days(query.days, infos, root, unreadable)
     lacking = query.days.absent(days)
     empty = tuple(day for day in lacking if any(info.covers(day) for info in infos))
     infos = [info for info in infos if any(info.covers(day) for day in days)]
@@ -163,10 +165,27 @@ def choose_files(catalog: Catalog, query: FileQuery) -> FileChoice:
         overlaps=tuple(overlaps),
         absent=tuple(day for day in lacking if day not in empty),
         empty=empty,
-        unreadable=tuple(error for error in unreadable if named is None or may_hold(Path(error.path), named)),
-        passed_over=tuple((path, reason) for path, reason in catalog.passed_over if may_hold(path, days)),
+        unreadable=(
+            *(error for error in unreadable if named is None or may_hold(Path(error.path), named)),
+            *_damaged_definitions(catalog, infos),
+        ),
+        passed_over=tuple(
+            (path, reason)
+            for path, reason in catalog.passed_over
+            if may_hold(path, days) and not any(file.path == path for file in catalog.definitions)
+        ),
         unreadable_sidecars=tuple(catalog.unreadable_sidecars),
     )
+
+
+def _damaged_definitions(catalog: Catalog, infos: Sequence[DBNFileInfo]) -> list[DamagedDefinitionsError]:
+    spans = [(info.dataset, day_number(info.first_date), day_number(info.last_date)) for info in infos]
+    return [
+        DamagedDefinitionsError(file.problem)
+        for file in catalog.definitions
+        if file.problem is not None
+        and any(file.header.dataset == dataset and file.covers(*days) for dataset, *days in spans)
+    ]
 
 
 def matching_files(catalog: Catalog, query: FileQuery) -> list[DBNFileInfo]:
@@ -178,6 +197,9 @@ def no_such_data(catalog: Catalog, query: FileQuery) -> NoDataError:
     """Return the error for schemas or a dataset that no file of a folder holds, or for one without any to play."""
     if not catalog.files:
         return NothingPlayableError(path_text(catalog.root), catalog.unplayable)
+    refused = [f"{path.name} {reason}" for path, reason in catalog.passed_over if f"holds {query.dataset}," in reason]
+    if refused:
+        return NoSuchDataError(refused[0], "GLBX.MDP3 is the dataset of CME's futures")
     held = sorted({info.dataset for info in catalog.files})
     if query.dataset is not None and held and query.dataset not in held:
         return UnknownDatasetError(query.dataset, path_text(catalog.root), held)
@@ -185,8 +207,9 @@ def no_such_data(catalog: Catalog, query: FileQuery) -> NoDataError:
 
 
 def _choose_days(
-    choice: DayChoice, available: Sequence[date], root: Path, unreadable: Sequence[DamagedFileError]
+    choice: DayChoice, infos: Sequence[DBNFileInfo], root: Path, unreadable: Sequence[DamagedFileError]
 ) -> tuple[date, ...]:
+    available = days_of(infos)
     days = choice.among(available)
     absent = sorted(days.difference(available))
     if choice.trading_day is not None and absent:
@@ -194,7 +217,8 @@ def _choose_days(
             f"no data for the trading day {choice.trading_day} in {path_text(root)}, which holds {_span(available)}"
         )
     if absent:
-        for error in unreadable:
+        joined = [info.problem for info in infos if info.problem is not None and JOINED in info.problem.reason]
+        for error in (*unreadable, *joined):
             if may_hold(Path(error.path), absent):
                 raise error
         raise MissingDaysError(absent, path_text(root), _span(available))

@@ -11,7 +11,6 @@ from typing import Any
 import orjson
 
 from spyctl.dbn.catalog import scan
-from spyctl.dbn.file_info import days_of
 from spyctl.dbn.historical_api import CostEstimate, DatabentoApi, DataRequest, stype_of
 from spyctl.dbn.reader import DBNFile, is_dbn_name
 from spyctl.dbn.sidecars import AVAILABLE, Listed, is_synthetic, read_conditions, read_manifest
@@ -106,7 +105,7 @@ def _held(root: Path, dataset: str, symbols: Sequence[str]) -> set[tuple[date, s
     for info in infos:
         whole = info.dataset == dataset and info.problem is None and not info.capture
         if whole and asked <= {symbol.upper() for symbol in info.symbols}:
-            held.update((day, info.schema) for day in days_of([info]))
+            held.update((day, info.schema) for day in info.span_dates)
     return held
 
 

@@ -139,10 +139,18 @@ class DBNFileInfo:
     @property
     def dates(self) -> list[date]:
         """The UTC days that it holds, in order: those with a record where that is known, else all of its span."""
+        if self.problem is not None:
+            return self.span_dates
+        if self.records == 0:
+            return []
+        days = self.extent.days
+        return [day for day in self.span_dates if days is None or day_number(day) in days]
+
+    @property
+    def span_dates(self) -> list[date]:
+        """The UTC days from its first to its last one, in order, whether they have a record or not."""
         count = (self.last_date - self.first_date).days + 1
-        span = [self.first_date + timedelta(days=shift) for shift in range(count)]
-        days = self.extent.days if self.problem is None else None
-        return [day for day in span if day_number(day) in days] if days else span
+        return [self.first_date + timedelta(days=shift) for shift in range(count)]
 
     def covers(self, day: date) -> bool:
         """Tell whether the file may hold a UTC day; of a live capture, whether it does."""

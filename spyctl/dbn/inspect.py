@@ -83,7 +83,7 @@ class Inspector:
         manifest = self._manifest(file)
         if extent.problem is None and manifest.file is not None and file.size < manifest.file.size:
             extent = replace(extent, problem=manifest.file.cut_short(path, file.size))
-        first_date, last_date, misnamed = _dates(path, header, extent.first_ns, extent.last_ns)
+        first_date, last_date, misnamed = _dates(path, header, extent)
         if extent.first_ns is None and extent.problem is None and first_date.year < _FIRST_YEAR:
             raise OtherSchemaError(str(path), "holds no record, and tells of no day")
         first_day, last_day = day_number(first_date), day_number(last_date)
@@ -128,7 +128,10 @@ def _ends(file: DBNFile) -> Extent:
     first_ns, least_ns = (_start(file, first), least_recv(first)) if len(first) else (None, 0)
     problem = problem or file.remnant()
     last_ns = _received(last)
-    if first_ns is not None and last_ns is not None and first_ns // DAY < last_ns // DAY and file.size <= _SHORT:
+    several = (
+        first_ns is not None and last_ns is not None and min(first_ns, least_ns or first_ns) // DAY < last_ns // DAY
+    )
+    if several and file.size <= _SHORT:
         return _read_through(file)  # which of the days in between have a record
     return Extent(count, first_ns, last_ns, least_ns, problem=problem)
 
@@ -167,14 +170,17 @@ def _received(last: Records) -> int | None:
     return received if received >= 0 else None
 
 
-def _dates(path: Path, header: Header, first_ns: int | None, last_ns: int | None) -> tuple[date, date, bool]:
+def _dates(path: Path, header: Header, extent: Extent) -> tuple[date, date, bool]:
     # The header bounds the query; the name gives the days where the header covers more than this part, unless the
     # records prove it wrong.
+    first_ns, last_ns = extent.first_ns, extent.last_ns
     first = date_of(first_ns if first_ns is not None else header.start_ns)
     last = date_of(last_ns) if last_ns is not None else first
     named = dates_in_name(path)
     if named is not None and (first_ns is None or (named[0] <= first and last <= named[1])):
         return *named, False
+    if extent.days and (earliest := min(extent.days)) * DAY < (first_ns or 0):
+        first = date_of(earliest * DAY)  # that of a first record without ts_recv
     if last_ns is None and header.end_ns:
         last = max(first, date_of(header.end_ns - 1))
     return first, max(first, last), named is not None

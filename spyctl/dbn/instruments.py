@@ -101,7 +101,16 @@ class DefinitionFile:
         """What a look at its ends, its frames and its manifest finds wrong."""
         if self.manifest.file is not None and self.size < self.manifest.file.size:
             return self.manifest.file.cut_short(self.path, self.size)
-        return walk_frames(self.path).problem if self.compressed else self._file.remnant()
+        if self.compressed:
+            return walk_frames(self.path).problem
+        if (remnant := self._file.remnant()) is None:
+            return None
+        try:
+            for _ in self._file.definitions():
+                pass
+        except DamagedFileError as error:  # a second file, or what is not a record, comes before the end
+            return error
+        return remnant
 
     def chunks(self) -> Iterator[Records]:
         """Read it to its end; yields nothing. Raises :class:`DamagedFileError`."""

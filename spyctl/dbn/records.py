@@ -298,10 +298,11 @@ def read_definitions(decoder: databento_dbn.DBNDecoder, piece: Piece) -> Iterato
 
     Raises :class:`databento_dbn.DBNError` for records that cannot be decoded, :class:`ValueError` for others.
     """
-    if any(piece.data[at + 1] != _RTYPE_DEFINITION for at in piece.starts):
-        raise ValueError("not a definition")
-    decoder.write(piece.data)
+    foreign = next((at for at in piece.starts if piece.data[at + 1] != _RTYPE_DEFINITION), None)
+    decoder.write(piece.data[:foreign])
     for record in decoder.decode():
         if isinstance(record, databento_dbn.InstrumentDefMsg):
             ns = record.ts_event if record.ts_recv == _UNDEF else record.ts_recv
             yield record.raw_symbol, record.instrument_id, ns // DAY
+    if foreign is not None:
+        raise ValueError("not a definition")

@@ -131,7 +131,9 @@ def read_batches(infos: Sequence[DBNFileInfo], selection: Selection, reading: Re
     """
     make_room(infos)
     names = Names()
-    reading.damage.extend(dict.fromkeys(error for info in infos for error in info.naming.damage))
+    known = {error.path for error in reading.damage}
+    found = {error.path: error for info in infos for error in info.naming.damage}
+    reading.damage.extend(error for path, error in found.items() if path not in known)
     inputs = []
     for info, symbols in zip(infos, symbol_maps(infos, selection), strict=True):
         sequencer = Sequencer(selection_for(info, selection), SymbolMap(info.mappings))

@@ -212,7 +212,7 @@ def _sort_times(info: DBNFileInfo, selection: Selection) -> Int64s:
     try:
         for records in info.chunks():
             times = sequencer.next(records)
-            pieces.append(times.sort_ns[times.selected])
+            pieces.append(times.sort_ns[times.selected & (times.sort_ns > 0)])  # without any time it is rejected
     except DamagedFileError:
         pass  # the replay will meet it, and say so
     joined: Int64s = np.concatenate(pieces)

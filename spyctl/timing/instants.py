@@ -186,7 +186,8 @@ def span_text(start_ns: int, end_ns: int, zone: tzinfo, day: date | None = None)
     """
     moments = [datetime.fromtimestamp(ns // SECOND, zone) for ns in (start_ns, end_ns)]
     clock = "%H:%M" if zone is not UTC and not any(moment.second for moment in moments) else "%H:%M:%S"
-    if moments[0].year != moments[1].year:
+    years = {moment.year for moment in moments} | ({day.year} if day is not None else set())
+    if len(years) > 1:
         clock = f"%Y-%m-%d {clock}"
     elif moments[0].date() != moments[1].date() or day not in (None, moments[0].date()):
         clock = f"%m-%d {clock}"
@@ -196,7 +197,9 @@ def span_text(start_ns: int, end_ns: int, zone: tzinfo, day: date | None = None)
 def clock_on(ns: int, day: date, zone: ZoneInfo | None = None, digits: int = 3) -> str:
     """Write the time of day of an instant, with month and day before it where it is of another date than ``day``."""
     moment = datetime.fromtimestamp(ns // SECOND, zone or UTC)
-    return ("" if moment.date() == day else f"{moment:%m-%d} ") + clock_text(ns, zone, digits)
+    if moment.date() == day:
+        return clock_text(ns, zone, digits)
+    return f"{moment:{'%m-%d' if moment.year == day.year else '%Y-%m-%d'}} {clock_text(ns, zone, digits)}"
 
 
 def utc_text(ns: int) -> str:

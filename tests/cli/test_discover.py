@@ -184,7 +184,7 @@ def test_a_replay_where_nothing_can_be_played_says_what_is_there(cli: Cli, tmp_p
     assert (result.returncode, result.stdout) == (6, "")
     error, remedy = result.stderr.splitlines()[-2:]
     assert error.startswith("error: nothing in ")
-    assert error.endswith(" and 1 more")
+    assert error.endswith("glbx-mdp3-20251217.trades.dbn.zst (listed in manifest.json, but missing)")
     assert remedy == "  try: spyctl discover lists them all"
 
 
@@ -247,3 +247,39 @@ def test_a_replay_names_the_instruments_that_a_damaged_definition_file_leaves_wi
     assert [json.loads(line)["event"]["symbol"] for line in result.stdout.splitlines()] == ["ESZ5", "9"]
     assert f"{path.name}: cut short inside a record at byte" in result.stderr
     assert "without a name: 9" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (("replay", "--dry-run"), 0),
+        (("time-range", "--date", "all"), 3),
+        (("discover", "--report", "2025-12-16"), 3),
+    ],
+)
+def test_damage_of_a_definition_file_is_named_wherever_its_day_is_read(
+    cli: Cli, tmp_path: Path, command: tuple[str, ...], code: int
+) -> None:
+    path = definitions(tmp_path / "dbn-data")
+    path.write_bytes(path.read_bytes()[:-100])
+    result = cli(*command)
+    assert f"{path.name}: cut short inside" in result.stderr + result.stdout
+    assert result.returncode == code
+
+
+def test_definitions_before_a_record_of_another_kind_give_their_names(cli: Cli, tmp_path: Path) -> None:
+    path = definitions(tmp_path / "dbn-data")
+    with path.open("ab") as file:
+        file.write(bytes(trade()))
+    result = cli("replay", "--speed", "max", "--sink", "stdout")
+    assert [json.loads(line)["event"]["symbol"] for line in result.stdout.splitlines()] == ["ESZ5", "ESH6"]
+    assert (result.returncode, "every instrument has a name all the same" in result.stderr) == (3, True)
+
+
+def test_a_schema_that_is_not_there_has_its_document_too(cli: Cli, data: Path) -> None:
+    for path in (data / "MBP-10").iterdir():
+        path.unlink()
+    (data / "job.zip").write_bytes(b"PK")
+    result = cli("discover", "--schema", "mbp-10", "--json")
+    assert result.returncode == 6
+    assert json.loads(result.stdout)["passed_over"][0]["path"].endswith("job.zip")

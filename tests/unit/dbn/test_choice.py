@@ -206,3 +206,28 @@ def test_a_symbol_that_no_file_names_is_refused(tmp_path: Path) -> None:
     write_file(tmp_path, "trades", TRADES)
     with pytest.raises(UnknownSymbolError, match=r"no NQ in .*, which holds ES.c.0"):
         plan_of(tmp_path, symbols=("NQ",))
+
+
+def test_a_dataset_without_futures_is_refused_by_its_file(tmp_path: Path) -> None:
+    write_file(tmp_path, "trades", TRADES)
+    (tmp_path / "xnas.dbn").write_bytes(content(TRADES, metadata("trades")).replace(b"GLBX.MDP3", b"XNAS.ITCH"))
+    with pytest.raises(NoSuchDataError, match="xnas.dbn holds XNAS.ITCH, which is no dataset of futures"):
+        plan_of(tmp_path, dataset="XNAS.ITCH")
+
+
+def test_files_without_a_record_are_no_dates(tmp_path: Path) -> None:
+    write_file(tmp_path, "trades", [], day=NEXT, start=DAY_NS + 86_400 * SECOND, end=None)
+    catalog = folder_of(tmp_path, DAY)
+    assert choose_files(catalog, FileQuery(days=parse_days(["last"]))).days == (DAY,)
+    choice = choose_files(catalog, FileQuery(days=parse_days(["2025-12-16..2025-12-17"])))
+    assert (choice.days, choice.empty, choice.absent) == ((DAY,), (NEXT,), ())
+
+
+def test_the_rest_of_a_joined_file_is_not_called_absent(tmp_path: Path) -> None:
+    one, two = (
+        content([trade(T0 + shift)], metadata("trades", start=DAY_NS + shift, end=DAY_NS + shift + 86_400 * SECOND))
+        for shift in (0, 86_400 * SECOND)
+    )
+    (tmp_path / "both.dbn").write_bytes(one + two)
+    with pytest.raises(DamagedFileError, match="a second DBN header"):
+        plan_of(tmp_path, days=["2025-12-17"])

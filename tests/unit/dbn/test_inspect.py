@@ -119,3 +119,12 @@ def test_a_deal_off_the_book_has_its_own_exchange(tmp_path: Path) -> None:
     path = write_file(tmp_path, "trades", records)
     path.write_bytes(path.read_bytes().replace(b"GLBX.MDP3\0\0", b"IFEU.IMPACT"))
     assert [event.exchange for event in DBNIngestor(tmp_path).read_trades(DAY)] == ["IFEU", "XOFF"]
+
+
+@pytest.mark.parametrize("capture", [False, True])
+def test_a_first_record_without_ts_recv_counts_to_its_own_day(tmp_path: Path, capture: bool) -> None:
+    undefined = (1 << 64) - 1
+    records = [trade(T0 - 3 * A_DAY, undefined), trade(T0)]
+    (tmp_path / "x.dbn").write_bytes(content(records, metadata(None if capture else "trades", start=0, end=None)))
+    (info,) = scan(tmp_path).files
+    assert info.dates == [DAY - timedelta(3), DAY]

@@ -104,3 +104,10 @@ def test_an_estimate_leaves_out_when_the_market_is_closed(tmp_path: Path) -> Non
     assert found.schedule is not None
     assert found.schedule.quiet == [(DAY_NS + 22 * HOUR, DAY_NS + 23 * HOUR)]
     assert found.wall_ns == 86_399 * SECOND - HOUR + SECOND
+
+
+def test_a_record_without_any_time_does_not_begin_the_plan_in_1970(tmp_path: Path) -> None:
+    undefined = (1 << 64) - 1
+    write_file(tmp_path, "trades", [trade(undefined, undefined), trade(T0)])
+    found = volume(tmp_path, Selection(), read_at_most=1_000_000)
+    assert (found.first_ns, found.events["trades"]) == (T0, 1)

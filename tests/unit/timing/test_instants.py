@@ -145,3 +145,9 @@ def test_a_time_that_comes_twice_is_refused_with_both_ways_to_write_it() -> None
     assert caught.value.remedy == "write 2025-11-02T01:30:00-0400 or 2025-11-02T01:30:00-0500"
     for text in ("2025-11-02T01:30:00-0400", "2025-11-02T01:30-05:00", "02:00", "00:59"):
         assert parse_instant(text, back)
+
+
+def test_a_date_of_another_year_has_its_year() -> None:
+    new_year = day_start(date(2026, 1, 1))
+    assert span_text(new_year, new_year + HOUR, NEW_YORK, date(2026, 1, 1)) == "2025-12-31 19:00 → 2025-12-31 20:00"
+    assert clock_on(new_year, date(2026, 1, 1), NEW_YORK, 0) == "2025-12-31 19:00:00"
