@@ -7,6 +7,7 @@ from itertools import chain
 from pathlib import Path
 
 from spyctl.dbn.file_info import DBNFileInfo
+from spyctl.dbn.places import find_places
 from spyctl.dbn.sort_times import Exclusion
 from spyctl.errors import DamagedFileError
 from spyctl.timing.instants import DAY
@@ -36,8 +37,8 @@ def resolve_overlaps(infos: Sequence[DBNFileInfo]) -> tuple[list[DBNFileInfo], l
     """Leave out what an earlier file (in catalog order) already holds.
 
     Two files overlap where they are of one schema and origin, share an instrument on a day that both hold, and
-    their records' times intersect; numbered parts and per-symbol splits of a folder do not. Where a header names no
-    instruments, records tell. A file that is damaged, or a live capture, yields to one that is not. Returns the files
+    their records' times intersect; a file of one instant at the edge of another does where its records are the same;
+    numbered parts and per-symbol splits of a folder do not. Where a header names no instruments, records tell. A file that is damaged, or a live capture, yields to one that is not. Returns the files
     that are left, some with :attr:`DBNFileInfo.exclusions`, and the overlaps.
     """
     overlaps: list[Overlap] = []
@@ -74,7 +75,9 @@ def _exclusion(kept: DBNFileInfo, other: DBNFileInfo) -> Exclusion | None:
         return None
     first_ns, last_ns = max(kept.span[0], other.span[0]), min(kept.span[1], other.span[1])
     shared = first_ns, last_ns
-    if first_ns > last_ns or (first_ns == last_ns and shared not in (kept.span, other.span)):
+    if first_ns > last_ns:
+        return None
+    if first_ns == last_ns and (shared not in (kept.span, other.span) or not _holds_again(kept, other, first_ns)):
         return None  # one packet may be shared by the end of one part and the start of the next
     days = first_ns // DAY, last_ns // DAY
     named, other_named = kept.naming.ids_on(*days), other.naming.ids_on(*days)
@@ -83,6 +86,23 @@ def _exclusion(kept: DBNFileInfo, other: DBNFileInfo) -> Exclusion | None:
         return None
     everything = ids >= other_ids or not (named or other_named)
     return Exclusion(*kept.span, None if everything else ids & other_ids)
+
+
+def _holds_again(kept: DBNFileInfo, other: DBNFileInfo, ns: int) -> bool:
+    # Whether a file of one instant holds what another one holds then. Inside the other it does; at its edge the records
+    # tell, where they can be looked at.
+    if ns not in kept.span or ns not in other.span:
+        return True
+    records, again = _records_at(kept, ns), _records_at(other, ns)
+    return records is None or again is None or again <= records
+
+
+def _records_at(info: DBNFileInfo, ns: int) -> frozenset[bytes] | None:
+    try:
+        places = find_places(info.file)
+        return frozenset(places.at(ns)) if places is not None else None
+    except DamagedFileError:
+        return None
 
 
 def _piece_of(info: DBNFileInfo) -> tuple[Path, str] | None:

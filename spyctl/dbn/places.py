@@ -5,7 +5,7 @@ compressed one frame by frame, where its frames say how much they hold.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import accumulate
 
@@ -31,11 +31,21 @@ class Places:
         self._start = file.header.size
         self._read = read
 
+    def record(self, number: int) -> bytes:
+        """Return a record."""
+        size = self._dtype.itemsize
+        return self._read(self._start + number * size, size)
+
     def recv_ns(self, number: int) -> int:
         """Return the effective ``ts_recv`` of a record."""
-        size = self._dtype.itemsize
-        record = np.frombuffer(self._read(self._start + number * size, size), self._dtype)
-        return int(effective_recv(record)[0])
+        return int(effective_recv(np.frombuffer(self.record(number), self._dtype))[0])
+
+    def at(self, ns: int) -> Iterator[bytes]:
+        """Yield the records received at an instant."""
+        for number in range(self.first_from(ns), self.count):
+            if self.recv_ns(number) != ns:
+                return
+            yield self.record(number)
 
     def first_from(self, ns: int) -> int:
         """Return the number of the first record received at ``ns`` or later, ``count`` where there is none."""

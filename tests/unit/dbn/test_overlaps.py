@@ -72,6 +72,21 @@ def test_two_files_that_share_the_instant_where_one_ends_and_the_other_begins_ar
     assert resolve_overlaps(scan(tmp_path).files)[1] == []
 
 
+@pytest.mark.parametrize("compressed", [False, True])
+def test_of_one_instant_at_the_edge_of_another_file_the_records_tell_what_is_the_same(
+    tmp_path: Path, compressed: bool
+) -> None:
+    ending = ".zst" if compressed else ""
+    write_file(tmp_path, "trades", trades(*range(10)), name=f"a.dbn{ending}", compressed=compressed)
+    other = tmp_path / "trades" / f"b.dbn{ending}"
+    for records, expected in (
+        ([trade(T0 + 9 * MS, sequence=99)], [*range(10), 99]),  # of one instant, another record
+        (trades(9), list(range(10))),
+    ):
+        write_file(tmp_path, "trades", records, name=other.name, compressed=compressed)
+        assert numbers_in(tmp_path) == expected
+
+
 EVERYTHING = {"symbols": ["ALL_SYMBOLS"], "mappings": {}, "stype_in": "raw_symbol"}
 JOB_WIDE = {
     "symbols": ["ESZ5", "NQZ5"], "stype_in": "raw_symbol",
