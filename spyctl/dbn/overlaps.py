@@ -8,7 +8,7 @@ from pathlib import Path
 
 from spyctl.dbn.file_info import DBNFileInfo
 from spyctl.dbn.places import find_places
-from spyctl.dbn.sort_times import Exclusion
+from spyctl.dbn.sort_times import Exclusion, effective_recv
 from spyctl.errors import DamagedFileError
 from spyctl.timing.instants import DAY
 
@@ -38,7 +38,8 @@ def resolve_overlaps(infos: Sequence[DBNFileInfo]) -> tuple[list[DBNFileInfo], l
 
     Two files overlap where they are of one schema and origin, share an instrument on a day that both hold, and
     their records' times intersect; a file of one instant at the edge of another does where its records are the same;
-    numbered parts and per-symbol splits of a folder do not. Where a header names no instruments, records tell. A file that is damaged, or a live capture, yields to one that is not. Returns the files
+    numbered parts and per-symbol splits of a folder do not. Where a header names no instruments, records tell.
+    A file that is damaged, or a live capture, yields to one that is not. Returns the files
     that are left, some with :attr:`DBNFileInfo.exclusions`, and the overlaps.
     """
     overlaps: list[Overlap] = []
@@ -99,8 +100,12 @@ def _holds_again(kept: DBNFileInfo, other: DBNFileInfo, ns: int) -> bool:
 
 def _records_at(info: DBNFileInfo, ns: int) -> frozenset[bytes] | None:
     try:
-        places = find_places(info.file)
-        return frozenset(places.at(ns)) if places is not None else None
+        if (places := find_places(info.file)) is not None:
+            return frozenset(places.at(ns))
+        if not info.capture:
+            return None
+        chunks = (records[effective_recv(records) == ns] for records in info.file.chunks())
+        return frozenset(record.tobytes() for records in chunks for record in records)
     except DamagedFileError:
         return None
 
