@@ -3,12 +3,12 @@
 import asyncio
 import time
 import warnings
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from datetime import date
 from functools import partial
 from typing import Any
+
+import orjson
 
 from spyctl.bus.acks.mode import AckMode
 from spyctl.bus.acks.per_message import PerMessage
@@ -18,8 +18,7 @@ from spyctl.bus.publisher import Publisher
 from spyctl.bus.publishing import Publishing, RunRequest, publishing
 from spyctl.bus.runs import RunState, new_run_id
 from spyctl.bus.stream import ensure_stream
-from spyctl.dbn.choice import files_for_day
-from spyctl.dbn.siblings import with_siblings
+from spyctl.dbn.choice import files_for_days
 from spyctl.dbn.sort_times import Selection
 from spyctl.errors import LostEventsError, NoDataError, UsageError
 from spyctl.live.feed_policy import equity_policies
@@ -32,23 +31,27 @@ from spyctl.market.encode import encoded_events
 from spyctl.market.events import Event, EventSource
 from spyctl.market.feeds import Arrival, LiveEvent
 from spyctl.market.sessions import in_regular_hours
-from spyctl.market.subjects import encode, rank_of, subject_of, subject_table
+from spyctl.market.subjects import SUBJECTS, encode, rank_of, subject_of, subject_table
 from spyctl.massive.feed import FEED_URL, Feed
 from spyctl.massive.normalize import OPTIONS, STOCKS, from_model, normalize
-from spyctl.replay.player import REPLAYED_SUBJECTS, Replay, ReplayOptions, events_after
-from spyctl.replay.source import DBNIngestor
+from spyctl.replay.player import REPLAYED_SUBJECTS, Replay, ReplayOptions
+from spyctl.replay.source import Day, DBNIngestor, as_date
 from spyctl.summary import StopReason
 from spyctl.timing.clock import MAX_SPEED, Speed
 from spyctl.timing.instants import MAX_INSTANT, day_number
 
+_DEFAULT_URL = "nats://localhost:4222"
+
 
 class NATSBus:
-    """Acknowledged publishing onto the stream ``MARKET_DATA``.
+    """Acknowledged publishing onto the stream ``MARKET_DATA``, and subscriptions to it.
 
-    ``servers`` is one URL or several. Use :meth:`connect` first and :meth:`close` last, or ``async with``.
+    ``servers`` is one URL or several, ``None`` the server of this machine. Use :meth:`connect` first and :meth:`close`
+    last, or ``async with``.
     """
 
-    def __init__(self, servers: str | Sequence[str]) -> None:
+    def __init__(self, servers: str | Sequence[str] | None = None) -> None:
+        servers = _DEFAULT_URL if servers is None else servers
         self.servers = (servers,) if isinstance(servers, str) else tuple(servers)
         self._connection: Connection | None = None
         self._publisher: Publisher | None = None
@@ -75,17 +78,41 @@ class NATSBus:
         self._publisher = Publisher(protocol, run_id, anchor=Checkpoint(0, stream.last_seq))
         await self._publisher.open()
 
-    async def publish(self, subject: str, event: Event) -> None:
-        """Send an event on a subject (``subject_of(event)`` names its own); waits while too many are unacknowledged.
+    async def publish(self, subject: str, event: Event | Mapping[str, Any]) -> None:
+        """Send an event, or a document of its fields, on its subject; waits while too many are unacknowledged.
 
-        Raises :class:`UsageError` before :meth:`connect` and where the subject is not the event's own,
-        :class:`RefusedError`, :class:`UnreachableError`.
+        Raises :class:`UsageError` before :meth:`connect`, where the subject is not the event's own or not one of ours,
+        and for what is no JSON; :class:`RefusedError`, :class:`UnreachableError`.
         """
         if self._publisher is None:
             raise UsageError("the bus is not connected", "await bus.connect() first")
-        if subject != subject_of(event):
+        if isinstance(event, Mapping):
+            if subject not in SUBJECTS:
+                raise UsageError(f"{subject} is not a subject of ours", f"one of {', '.join(SUBJECTS)}")
+            payload = _json(event)
+        elif subject != subject_of(event):
             raise UsageError(f"a {type(event).__name__} belongs on {subject_of(event)}, not on {subject}")
-        await self._publisher.publish(encoded_events([encode(event)], [rank_of(subject)]))
+        else:
+            payload = encode(event)
+        await self._publisher.publish(encoded_events([payload], [rank_of(subject)]))
+
+    async def subscribe(
+        self, subject: str, callback: Callable[[dict[str, Any]], Awaitable[None]]
+    ) -> Callable[[], Awaitable[None]]:
+        """Call ``callback`` with each event that is published on a subject (``market.futures.*`` and ``market.>`` too)
+        from now on, as a document; returns a function that ends that.
+
+        What is not JSON is passed over. Raises :class:`UsageError` before :meth:`connect`, :class:`UnreachableError`.
+        """
+
+        async def received(message: Any) -> None:
+            try:
+                document = orjson.loads(message.data)
+            except orjson.JSONDecodeError:
+                return
+            await callback(document)
+
+        return await self.connection.subscribe(subject, received)
 
     def before_close(self, callback: Callable[[], Awaitable[None]]) -> None:
         """Have something ended before the connection is."""
@@ -110,6 +137,13 @@ class NATSBus:
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.close()
+
+
+def _json(document: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(document)
+    except TypeError as error:
+        raise UsageError(f"not a JSON document: {error}") from None
 
 
 class StreamIngestor:
@@ -143,17 +177,25 @@ class StreamIngestor:
         bus.before_close(self._stack.aclose)
 
     async def run_async(self) -> None:
-        """Take in both feeds until :meth:`stop`.
+        """Take in both feeds until :meth:`stop`; may be called again afterwards.
 
-        Raises :class:`KeyRefusedError` where the key is refused, :class:`StreamBusyError` where another run publishes
-        the same, :class:`LostEventsError` where the stream does not hold what it has acknowledged, and what
-        :meth:`NATSBus.publish` raises.
+        Raises :class:`UsageError` while it runs already, :class:`KeyRefusedError` where the key is refused,
+        :class:`StreamBusyError` where another run publishes the same, :class:`LostEventsError` where the stream does
+        not hold what it has acknowledged, and what :meth:`NATSBus.publish` raises.
         """
+        if self._running:
+            raise UsageError("this ingestor is running already", "stop() it first, or make another one")
+        self._running = True
+        try:
+            await self._run_once()
+        finally:
+            self._running = self._stopping = False
+
+    async def _run_once(self) -> None:
         run, session = await self._begin()
         if self._stopping:
             session.stop(StopReason.STOP_CALL)
         policies = equity_policies(self._feed(STOCKS), self._feed(OPTIONS), self._window, suspicious=in_regular_hours)
-        self._running = True
         try:
             await run.watch(session.run(policies), partial(session.stop, StopReason.LEASE_LOST))
             _refuse_loss(run)
@@ -161,7 +203,6 @@ class StreamIngestor:
             run.state = RunState.FAILED
             raise
         finally:
-            self._running = self._stopping = False
             await self._stack.aclose()
 
     def stop(self) -> None:
@@ -226,26 +267,61 @@ def _refuse_loss(run: Publishing) -> None:
         raise LostEventsError(run.holdings.sentence)
 
 
-@dataclass(slots=True)
 class ReplayStats:
-    """What a :class:`ReplayPublisher` has played so far."""
+    """What one call of a :class:`ReplayPublisher` has played so far; it moves while the call runs."""
 
-    events: int = 0
-    trades: int = 0
-    mbp10: int = 0
-    late: int = 0
-    event_s: float = 0.0
-    wall_s: float = 0.0
+    def __init__(self) -> None:
+        self._replay: Replay | None = None
 
-    def actual_speed(self) -> float | None:
-        """Return event time played per wall time used, ``None`` before there is any."""
-        return self.event_s / self.wall_s if self.wall_s > 0 else None
+    def follow(self, replay: Replay) -> None:
+        """Tell from now on what a replay has played."""
+        self._replay = replay
+
+    @property
+    def trades(self) -> int:
+        """Trades published."""
+        return self._count(0)
+
+    @property
+    def mbp10(self) -> int:
+        """Books published."""
+        return self._count(1)
+
+    @property
+    def events(self) -> int:
+        """Events published."""
+        return self.trades + self.mbp10
+
+    @property
+    def late(self) -> int:
+        """Events published whose ``ts_event`` lies outside the reorder window."""
+        return self._replay.progress.late if self._replay is not None else 0
+
+    @property
+    def event_s(self) -> float:
+        """Event time played, without shortened quiet stretches."""
+        return self._replay.pace.event_ns / 1e9 if self._replay is not None else 0.0
+
+    @property
+    def wall_s(self) -> float:
+        """Wall time used for it."""
+        return max(0, self._replay.pace.clock_ns) / 1e9 if self._replay is not None else 0.0
+
+    def actual_speed(self) -> float:
+        """Return event time played per wall time used, 0 before there is any."""
+        return self.event_s / self.wall_s if self.wall_s > 0 else 0.0
+
+    def _count(self, place: int) -> int:
+        if self._replay is None:
+            return 0
+        return self._replay.progress.by_subject[self._replay.subjects[place]]
 
 
 class ReplayPublisher:
     """Replays days of a :class:`DBNIngestor` onto a connected :class:`NATSBus`.
 
-    Raises :class:`UsageError` for a speed below 0; 0 is as fast as acknowledged.
+    ``stats`` are those of the newest call. Raises :class:`UsageError` for a speed below 0; 0 is as fast as
+    acknowledged.
     """
 
     def __init__(self, bus: NATSBus, dbn_ingestor: DBNIngestor, replay_speed: float = 1.0) -> None:
@@ -256,7 +332,7 @@ class ReplayPublisher:
 
     async def replay_date(
         self,
-        date: date,
+        date: Day,
         start_ns: int | None = None,
         end_ns: int | None = None,
         include_trades: bool = True,
@@ -264,58 +340,41 @@ class ReplayPublisher:
     ) -> ReplayStats:
         """Replay one UTC day with ``start_ns <= sort time < end_ns``; returns when all is acknowledged.
 
-        Raises :class:`NoDataError`, :class:`StreamBusyError` where another replay runs, :class:`LostEventsError` where
-        the stream does not hold what it has acknowledged, what :meth:`NATSBus.publish` raises, and
-        :class:`DamagedFileError` after the last event that is whole.
+        Raises :class:`NoDataError`, :class:`StreamBusyError` where another replay runs, what
+        :meth:`NATSBus.publish` raises, and :class:`DamagedFileError` after the
+        last event that is whole.
         """
         schemas = [name for name, wanted in (("trades", include_trades), ("mbp-10", include_mbp10)) if wanted]
         return await self._replay([date], start_ns, end_ns, schemas)
 
     async def replay_continuous(
-        self, dates: Sequence[date], start_ns: int | None = None, end_ns: int | None = None
+        self, dates: Sequence[Day] | None = None, start_ns: int | None = None, end_ns: int | None = None
     ) -> ReplayStats:
-        """Replay several days as one input; otherwise like :meth:`replay_date`."""
+        """Replay several days as one input, ``None`` for all; otherwise like :meth:`replay_date`."""
         return await self._replay(dates, start_ns, end_ns, ["trades", "mbp-10"])
 
     async def _replay(
-        self, dates: Sequence[date], start_ns: int | None, end_ns: int | None, schemas: Sequence[str]
+        self, dates: Sequence[Day] | None, start_ns: int | None, end_ns: int | None, schemas: Sequence[str]
     ) -> ReplayStats:
-        catalog = self.dbn_ingestor.discover_files()
-        chosen = [info for info in catalog if info.schema in schemas]
-        infos = [info for day in dates for info in files_for_day(chosen, day, self.dbn_ingestor.root)]
+        root = self.dbn_ingestor.root
+        days = frozenset(map(as_date, dates)) if dates is not None else None
+        found = [info for info in self.dbn_ingestor.discover_files() if info.schema in schemas]
+        infos = files_for_days([info for info in found if days is None or any(map(info.covers, days))], root)
         if not infos:
-            raise NoDataError(f"no {' or '.join(schemas)} data for these dates in {self.dbn_ingestor.root}")
+            raise NoDataError(f"no {' or '.join(schemas)} data for these dates in {root}")
         selection = Selection(
             start_ns=start_ns or 0,
             end_ns=MAX_INSTANT if end_ns is None else end_ns,
-            days=frozenset(map(day_number, dates)),
+            days=frozenset(map(day_number, days)) if days is not None else None,
         )
-        infos = with_siblings(list({info.key: info for info in infos}.values()))
-        options = ReplayOptions(Speed.of(self.replay_speed), selection, digest=False)
-        request = RunRequest(
-            command="api",
-            leased=REPLAYED_SUBJECTS,
-            events=partial(events_after, infos, selection, options),
-            paced=options.speed != MAX_SPEED,
-        )
+        request = RunRequest(command="api", leased=REPLAYED_SUBJECTS, paced=Speed.of(self.replay_speed) != MAX_SPEED)
+        self.stats = ReplayStats()
         async with publishing(self.bus.connection, request) as run:
+            options = ReplayOptions(Speed.of(self.replay_speed), selection, digest=False)
             replay = Replay(infos, run.publisher, options, run_id=run.run_id)
-            try:
-                await run.watch(replay.run(), partial(replay.stop, StopReason.LEASE_LOST))
-            finally:
-                self._count(replay)
-            _refuse_loss(run)
+            self.stats.follow(replay)
+            await run.watch(replay.run(), partial(replay.stop, StopReason.LEASE_LOST))
             if replay.reading.damage:
                 raise replay.reading.damage[0]
             run.state = RunState.COMPLETE
         return self.stats
-
-    def _count(self, replay: Replay) -> None:
-        trades, mbp10 = (replay.progress.by_subject[subject] for subject in replay.subjects)
-        stats = self.stats
-        stats.trades += trades
-        stats.mbp10 += mbp10
-        stats.events += trades + mbp10
-        stats.late += replay.progress.late
-        stats.event_s += replay.pace.event_ns / 1e9
-        stats.wall_s += max(0, replay.pace.clock_ns) / 1e9

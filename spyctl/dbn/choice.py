@@ -262,9 +262,16 @@ def files_for_day(infos: Sequence[DBNFileInfo], day: date, root: Path) -> list[D
 
     Raises like :func:`refuse_mixture`.
     """
-    held = [info for info in infos if info.covers(day)]
-    refuse_mixture(held, root)
-    return resolve_overlaps(held)[0]
+    return files_for_days([info for info in infos if info.covers(day)], root)
+
+
+def files_for_days(infos: Sequence[DBNFileInfo], root: Path) -> list[DBNFileInfo]:
+    """Return files that know each other's names, without what an earlier one of them holds already.
+
+    Raises like :func:`refuse_mixture`.
+    """
+    refuse_mixture(infos, root)
+    return resolve_overlaps(with_siblings(infos))[0]
 
 
 def selection_for(info: DBNFileInfo, selection: Selection) -> Selection:

@@ -41,6 +41,7 @@ class StrikeWindow:
         self.added: dict[str, int] = {}
         self.leaving: dict[str, int] = {}  # topic → when it goes
         self.pinned: set[str] = set()  # held whatever the spot does
+        self.unwanted: set[str] = set()  # not held whatever it does
         self._fixed = expiry
         self._recentred_ns = -timing.recentre_every_ns
         self._left: dict[str, int] = {}  # topic → when it went
@@ -49,7 +50,7 @@ class StrikeWindow:
     @property
     def topics(self) -> frozenset[str]:
         """What the feed should hold: the window, what is on its way out, what is pinned."""
-        return self.manager.held | self.leaving.keys() | self.pinned
+        return (self.manager.held - self.unwanted) | self.leaving.keys() | self.pinned
 
     def _expiry(self, now_ns: int) -> tuple[date, bool]:
         current, is_today = current_expiry(now_ns)
@@ -77,11 +78,13 @@ class StrikeWindow:
         return self.topics != before
 
     def pin(self, add: Collection[str], remove: Collection[str], clock_ns: int) -> None:
-        """Hold some topics whatever the spot does; others no more, after the usual grace."""
-        self.pinned |= set(add)
-        for topic in self.pinned & set(remove):
-            self.leaving[topic] = clock_ns + self._timing.grace_ns
-        self.pinned -= set(remove)
+        """Hold some topics whatever the spot does; others no more, after the usual grace, until they are added."""
+        for topic in self.topics & set(remove):
+            self.leaving.setdefault(topic, clock_ns + self._timing.grace_ns)
+        self.unwanted = (self.unwanted | set(remove)) - set(add)
+        self.pinned = (self.pinned | set(add)) - set(remove)
+        for topic in add:
+            self.leaving.pop(topic, None)
 
     def relist(self, listed: Collection[int] | None, clock_ns: int) -> None:
         """Take the strikes (in thousandths) that are listed for the expiry."""

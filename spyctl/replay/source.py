@@ -9,19 +9,19 @@ from pathlib import Path
 import numpy as np
 
 from spyctl.dbn.catalog import scan
-from spyctl.dbn.choice import files_for_day, selection_for
+from spyctl.dbn.choice import files_for_day, files_for_days, selection_for
 from spyctl.dbn.descriptors import make_room
-from spyctl.dbn.file_info import DBNFileInfo
+from spyctl.dbn.file_info import DBNFileInfo, days_of
 from spyctl.dbn.normalize import Normalizer, RecordCounts
 from spyctl.dbn.siblings import symbol_maps
 from spyctl.dbn.sort_times import Selection, Sequencer
 from spyctl.dbn.time_range import TimeRange, time_range
-from spyctl.errors import DamagedFileError, NoSuchDataError
+from spyctl.errors import DamagedFileError, NoDataError, NoDataFolderError, NoSuchDataError
 from spyctl.market.columns import DTYPES, Batch, Names, Rows, events, schema_name
 from spyctl.market.events import MBP10, FuturesTrade
 from spyctl.market.merge import merge
 from spyctl.market.symbology import SymbolMap
-from spyctl.timing.instants import DAY, MAX_INSTANT, day_number
+from spyctl.timing.instants import DAY, MAX_INSTANT, day_number, parse_date
 
 DEFAULT_ROOT = Path("dbn-data")
 
@@ -143,63 +143,97 @@ def read_batches(infos: Sequence[DBNFileInfo], selection: Selection, reading: Re
     return merge(inputs, names)
 
 
+Day = str | date
+
+
 class DBNIngestor:
     """Databento files of a data folder, read as canonical events.
 
-    ``dbn_data_root`` defaults to ``./dbn-data``.
+    ``dbn_data_root`` defaults to ``./dbn-data``. A day is a :class:`datetime.date` or ``YYYY-MM-DD``; a text that is
+    neither raises :class:`UsageError`.
     """
 
     def __init__(self, dbn_data_root: Path | str | None = None) -> None:
         self.root = Path(dbn_data_root) if dbn_data_root is not None else DEFAULT_ROOT
 
     def discover_files(self, schema: str | None = None) -> list[DBNFileInfo]:
-        """List the readable files, of one schema or of all, in catalog order.
+        """List the readable files, of one schema or of all, in catalog order; none where there is no such folder.
 
-        Raises :class:`NoDataError` where there is no such folder or nothing in it, :class:`UsageError` for an
-        unknown schema.
+        Raises :class:`UsageError` for an unknown schema.
         """
         name = schema_name(schema) if schema is not None else None
-        return [info for info in scan(self.root).files if name in (None, info.schema)]
+        try:
+            catalog = scan(self.root)
+        except NoDataFolderError:
+            return []
+        return [info for info in catalog.files if name in (None, info.schema)]
 
-    def files_of(self, day: date, schema: str) -> list[DBNFileInfo]:
-        """List the files that hold one schema on one UTC day, each record once.
+    def get_available_dates(self, schema: str = "trades") -> list[str]:
+        """List the UTC days that have data of a schema, as ``YYYY-MM-DD``, in order."""
+        return [day.isoformat() for day in days_of(self.discover_files(schema))]
+
+    def files_of(self, schema: str, day: Day | None = None) -> list[DBNFileInfo]:
+        """List the files that hold one schema on a UTC day, or on any, each record once.
 
         Raises :class:`NoDataError` where there are none, :class:`UsageError` where they must not be mixed.
         """
-        infos = files_for_day(self.discover_files(schema), day, self.root)
+        found = self.discover_files(schema)
+        infos = files_for_day(found, as_date(day), self.root) if day is not None else files_for_days(found, self.root)
         if not infos:
-            raise NoSuchDataError(f"no {schema} data for {day} in {self.root}")
+            raise NoSuchDataError(f"no {schema} data{f' for {day}' if day is not None else ''} in {self.root}")
         return infos
 
-    def read_trades(self, date: date, start_ns: int | None = None, end_ns: int | None = None) -> Iterator[FuturesTrade]:
-        """Iterate over the trades of a UTC day with ``start_ns <= sort time < end_ns``, in order.
+    def read_trades(
+        self, date: Day | None = None, start_ns: int | None = None, end_ns: int | None = None
+    ) -> Iterator[FuturesTrade]:
+        """Iterate over the trades of a UTC day, or of all, with ``start_ns <= sort time < end_ns``, in order.
 
         Raises :class:`NoDataError`, and :class:`DamagedFileError` after the last event that is whole.
         """
-        return self._read(date, "trades", start_ns, end_ns)  # type: ignore[return-value]
+        return self._read("trades", date, start_ns, end_ns)  # type: ignore[return-value]
 
-    def read_mbp10(self, date: date, start_ns: int | None = None, end_ns: int | None = None) -> Iterator[MBP10]:
-        """Iterate over the books of a UTC day with ``start_ns <= sort time < end_ns``, in order.
+    def read_mbp10(
+        self, date: Day | None = None, start_ns: int | None = None, end_ns: int | None = None
+    ) -> Iterator[MBP10]:
+        """Iterate over the books of a UTC day, or of all, with ``start_ns <= sort time < end_ns``, in order.
 
         Raises :class:`NoDataError`, and :class:`DamagedFileError` after the last event that is whole.
         """
-        return self._read(date, "mbp-10", start_ns, end_ns)  # type: ignore[return-value]
+        return self._read("mbp-10", date, start_ns, end_ns)  # type: ignore[return-value]
 
-    def _read(self, day: date, schema: str, start_ns: int | None, end_ns: int | None) -> Iterator[FuturesTrade | MBP10]:
+    def _read(
+        self, schema: str, day: Day | None, start_ns: int | None, end_ns: int | None
+    ) -> Iterator[FuturesTrade | MBP10]:
         selection = Selection(
             start_ns=start_ns or 0,
             end_ns=MAX_INSTANT if end_ns is None else end_ns,
-            days=frozenset({day_number(day)}),
+            days=frozenset({day_number(as_date(day))}) if day is not None else None,
         )
         reading = Reading()
-        for batch in read_batches(self.files_of(day, schema), selection, reading):
+        for batch in read_batches(self.files_of(schema, day), selection, reading):
             yield from events(batch)
         if reading.damage:
             raise reading.damage[0]
 
-    def get_time_range(self, date: date, schema: str) -> TimeRange:
-        """Find the exact first and last ``ts_event`` of a schema on a UTC day, not counting snapshots.
+    def get_time_range(self, date: Day, schema: str = "trades") -> tuple[int, int] | tuple[None, None]:
+        """Return the exact first and last ``ts_event`` (Unix ns) of a schema on a UTC day, snapshots aside.
+
+        Both are ``None`` where there is no data. :meth:`time_range` tells more, damage among it.
+        """
+        try:
+            span = self.time_range(date, schema)
+        except NoDataError:
+            return None, None
+        return (span.first_ns, span.last_ns) if span.first_ns is not None and span.last_ns is not None else (None, None)
+
+    def time_range(self, date: Day, schema: str = "trades") -> TimeRange:
+        """Find the exact span of a schema on a UTC day, with counts.
 
         Damage is noted in the result, which then covers what is whole. Raises :class:`NoDataError`.
         """
-        return time_range(self.files_of(date, schema), date)
+        return time_range(self.files_of(schema, date), as_date(date))
+
+
+def as_date(day: Day) -> date:
+    """Read a day as the Python API takes it. Raises :class:`UsageError`."""
+    return parse_date(day) if isinstance(day, str) else day

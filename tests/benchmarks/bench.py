@@ -284,7 +284,7 @@ def encoding_rows(plain: Path, times: int) -> Iterator[Row]:
 
 def scanning_rows(plain: Path, times: int) -> Iterator[Row]:
     ingestor = DBNIngestor(plain)
-    scan = median(times, lambda: rate(lambda: ingestor.get_time_range(DAY, "mbp-10").records))
+    scan = median(times, lambda: rate(lambda: ingestor.time_range(DAY, "mbp-10").records))
     loop = rate(lambda: store_loop(next(plain.glob("MBP-10/*"))))
     yield "time-range, plain mbp-10", f"{scan:,.0f}/s", f"{scan / loop:.0f} × (e)"
     yield "(e) record loop of DBNStore", f"{loop:,.0f}/s", ""

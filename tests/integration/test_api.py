@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +190,50 @@ async def test_single_events_are_published_on_their_own_subject_alone(bus: NATSB
         await bus.publish("market.gaps", trade())
     await bus.close()
     assert await stored(nats_server.url) == events
+
+
+async def test_documents_are_published_and_events_subscribed_to(bus: NATSBus, nats_server: NatsServer) -> None:
+    seen: list[dict[str, object]] = []
+
+    async def note(document: dict[str, object]) -> None:
+        seen.append(document)
+
+    unsubscribe = await bus.subscribe("market.stocks.*", note)
+    await bus.publish("market.stocks.trades", asdict(trade(seq=1)))
+    await bus.publish(subject_of(trade()), trade(seq=2))
+    await eventually(lambda: [document["seq"] for document in seen] == [1, 2])
+    assert seen[0] == asdict(trade(seq=1))
+    await unsubscribe()
+    with pytest.raises(UsageError, match=r"market\.flow is not a subject of ours"):
+        await bus.publish("market.flow", {})
+    with pytest.raises(UsageError, match="not a JSON document"):
+        await bus.publish("market.gaps", {"x": object()})
+    await bus.close()
+    assert await stored(nats_server.url) == [trade(seq=1), trade(seq=2)]
+
+
+async def test_the_statistics_move_and_begin_anew_with_each_call(bus: NATSBus, data: Path) -> None:
+    publisher = ReplayPublisher(bus, DBNIngestor(data), replay_speed=20.0)
+    assert (publisher.stats.events, publisher.stats.actual_speed()) == (0, 0.0)
+    playing = asyncio.create_task(publisher.replay_date(DAY.isoformat()))
+    await eventually(lambda: 0 < publisher.stats.events < COUNT)
+    assert (await playing).events == COUNT
+    publisher.replay_speed = 0.0
+    assert (await publisher.replay_continuous()).events == COUNT
+
+
+async def test_live_ingest_may_run_again_and_not_twice_at_once(bus: NATSBus) -> None:
+    async with Simulator(500).serving() as simulator:
+        ingestor = StreamIngestor("k", bus, StrikeManager(1), feed_url=simulator.url)
+        before = None
+        for _ in range(2):
+            running = asyncio.create_task(ingestor.run_async())
+            await eventually(lambda: ingestor._running and ingestor._session not in (None, before))
+            before = ingestor._session
+            with pytest.raises(UsageError, match="this ingestor is running already"):
+                await ingestor.run_async()
+            ingestor.stop()
+            await running
 
 
 async def test_a_bus_that_is_not_connected_says_so() -> None:

@@ -138,8 +138,8 @@ async def test_the_python_api_counts_and_selects(tmp_path: Path, nats_server: Na
         stats = await publisher.replay_date(DAY, T0 + MS, T0 + 4 * MS, include_mbp10=False)
         assert (stats.events, stats.trades, stats.mbp10, stats.late) == (3, 3, 0, 0)
         stats = await publisher.replay_date(DAY, include_trades=False)
-        assert (stats.events, stats.mbp10) == (13, 10)
-        assert stats.actual_speed() is not None
+        assert (stats.events, stats.mbp10) == (10, 10)
+        assert stats.actual_speed() >= 0
         event = next(DBNIngestor(tmp_path).read_trades(DAY))
         await bus.publish("market.futures.trades", event)
     stored = await read_stream(nats_server.url)

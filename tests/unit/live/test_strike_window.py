@@ -145,3 +145,14 @@ def test_what_is_no_longer_pinned_goes_after_the_usual_grace() -> None:
     assert "T.O:SPY260116C00500000" in window.topics
     tick(window, NOON + 30 * SECOND)
     assert "T.O:SPY260116C00500000" not in window.topics
+
+
+def test_what_is_removed_from_the_window_goes_and_comes_back_only_when_it_is_added() -> None:
+    window = window_at(680.0)
+    topic = sorted(window.topics)[0]
+    window.pin([], [topic], NOON)
+    assert topic in window.topics  # for the usual grace
+    tick(window, NOON + 30 * SECOND)
+    assert topic not in window.topics
+    window.pin([topic], [], NOON)
+    assert topic in window.topics

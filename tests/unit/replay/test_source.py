@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from spyctl.dbn.catalog import scan
 from spyctl.dbn.sort_times import Selection
-from spyctl.errors import DamagedFileError, NoDataError
+from spyctl.errors import DamagedFileError, NoDataError, UsageError
 from spyctl.market.columns import events
 from spyctl.replay.source import DBNIngestor, Reading, read_batches
 from spyctl.timing.instants import SECOND
@@ -30,7 +30,9 @@ def test_the_ingestor_reads_events_and_exact_ranges(tmp_path: Path) -> None:
     assert len(list(ingestor.read_trades(DAY))) == 10
     assert [event.ts_event_ns for event in ingestor.read_trades(DAY, T0 + MS, T0 + 3 * MS)] == [T0 + MS, T0 + 2 * MS]
     assert sum(event.is_snapshot for event in ingestor.read_mbp10(DAY)) == 1
-    found = ingestor.get_time_range(DAY, "mbp-10")
+    assert ingestor.get_time_range("2025-12-16", "mbp-10") == (T0, T0 + 19 * MS)
+    assert ingestor.get_time_range(DAY) == (T0, T0 + 9 * MS)
+    found = ingestor.time_range(DAY, "mbp-10")
     assert (found.first_ns, found.last_ns) == (T0, T0 + 19 * MS)
     assert (found.records, found.snapshots, found.first_recv_ns) == (21, 1, DAY_NS)
 
@@ -51,13 +53,27 @@ def test_one_day_of_a_file_of_several(tmp_path: Path) -> None:
     ingestor = DBNIngestor(tmp_path)
     assert len(list(ingestor.read_trades(DAY))) == 2
     assert len(list(ingestor.read_trades(NEXT))) == 1
-    assert ingestor.get_time_range(NEXT, "trades").records == 1
+    assert ingestor.time_range(NEXT, "trades").records == 1
+    assert len(list(ingestor.read_trades())) == 3
+    assert ingestor.get_available_dates() == ["2025-12-16", "2025-12-17"]
 
 
 def test_no_such_day(tmp_path: Path) -> None:
     write_file(tmp_path, "trades", TRADES)
+    ingestor = DBNIngestor(tmp_path)
+    assert ingestor.get_time_range("2025-12-17") == (None, None)
+    for read in (ingestor.time_range, lambda day: list(ingestor.read_trades(day))):
+        with pytest.raises(NoDataError, match="no trades data for 2025-12-17"):
+            read("2025-12-17")
+    with pytest.raises(UsageError, match="'17 December' is not a date"):
+        list(ingestor.read_trades("17 December"))
+
+
+def test_a_folder_that_is_not_there_holds_nothing(tmp_path: Path) -> None:
+    ingestor = DBNIngestor(tmp_path / "nothing")
+    assert (ingestor.discover_files(), ingestor.get_available_dates("mbp-10")) == ([], [])
     with pytest.raises(NoDataError):
-        DBNIngestor(tmp_path).get_time_range(NEXT, "trades")
+        list(ingestor.read_trades())
 
 
 def test_a_strict_reading_ends_at_the_first_damage(tmp_path: Path) -> None:
