@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,9 @@ from tests.support.reference import COMMANDS, ROOT, files, spyctl
 from tests.support.waiting import eventually_sync
 
 README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
+TASKS = ("replay", "live", "data", "stream", "settings")
+PAGES = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in TASKS)]
+BLOCKS = [block for page in PAGES for block in re.findall(r"```(\w+)\n(.*?)```", page.read_text(), re.DOTALL)]
 
 
 def test_generated_files_are_up_to_date() -> None:
@@ -32,6 +35,28 @@ def test_every_command_has_help_within_80_columns(command: str) -> None:
     lines = spyctl(*command.split(), "--help").splitlines()
     assert max(map(len, lines)) <= 80
     assert len(lines) <= 80
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.split()) < 1_500
+
+
+def test_every_link_leads_to_a_file() -> None:
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
+            assert (page.parent / target).is_file(), f"{page.name}: {target}"
+
+
+def test_a_package_index_shows_a_readme_without_dead_links() -> None:
+    spec = spec_from_file_location("hatch_build", ROOT / "hatch_build.py")
+    assert spec is not None
+    assert spec.loader is not None
+    hook = module_from_spec(spec)
+    spec.loader.exec_module(hook)
+    shown = hook.with_links(README, "")
+    assert re.findall(r"\]\((?!https://)", shown) == []
+    assert "More: docs/replay.md." in shown
+    assert "](https://x/docs/replay.svg)" in hook.with_links(README, "https://x/")
 
 
 def test_the_event_table_names_every_subject_and_schema() -> None:
