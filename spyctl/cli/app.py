@@ -35,7 +35,7 @@ from spyctl.cli.framework.streams import drop, prepare_streams, write
 from spyctl.errors import ExitCode, SpyctlError
 
 EPILOG = """\
---version   --help        exit codes: 0 ok  1 failed  2 usage  3 incomplete
+--version   -h   --help   exit codes: 0 ok  1 failed  2 usage  3 incomplete
                           4 key or plan  5 NATS  6 no such data  130 Ctrl-C
 completion of commands, dates, runs, …: spyctl --install-completion
 """
@@ -50,7 +50,6 @@ app = typer.Typer(
     add_completion=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["--help", "-h"]},
     epilog=EPILOG,
 )
 
@@ -113,7 +112,13 @@ add_command(app, sample.sample, panel=SET_UP, short="write synthetic days to try
 app.add_typer(
     config.app, name="config", rich_help_panel=SET_UP, short_help="the settings in force and where each comes from"
 )
-add_command(app, help_topics.help_topic, "help", panel=SET_UP, short="pages: environment, exit-codes, events")
+add_command(
+    app,
+    help_topics.help_topic,
+    "help",
+    panel=SET_UP,
+    short="pages: connections, output, environment, exit-codes, events",
+)
 
 
 def run(arguments: list[str] | None = None) -> int:

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
+from spyctl.cli.framework.help_page import Panel
 from spyctl.cli.options import checked_url
 from spyctl.errors import UsageError
 
-FEED = "Feed"
+FEED = Panel("Feed")
 
 
 def _stock_symbol(text: str) -> str:
@@ -43,7 +44,7 @@ class FeedOptions:
             envvar="SPYCTL_FEED_URL",
             metavar="URL",
             help="WebSocket; default: wss://socket.massive.com.",
-            rich_help_panel=FEED,
+            rich_help_panel=FEED.seldom,
         ),
     ] = None
     rest_url: Annotated[
@@ -53,7 +54,7 @@ class FeedOptions:
             envvar="SPYCTL_REST_URL",
             metavar="URL",
             help="REST API; default: https://api.massive.com.",
-            rich_help_panel=FEED,
+            rich_help_panel=FEED.seldom,
         ),
     ] = None
     delayed: Annotated[

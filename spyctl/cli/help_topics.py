@@ -1,15 +1,16 @@
 """``spyctl help``: pages that belong to no single command, and the page of any command."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import fields
 from textwrap import wrap
 from typing import Annotated, Any
 
 import typer
 
-from spyctl.cli.framework.help_page import page_width
+from spyctl.cli.framework.help_page import OUTPUT, page_width
 from spyctl.cli.framework.settings import options, user_file
 from spyctl.cli.framework.streams import write
+from spyctl.cli.options import AUTHENTICATION, DESTINATION
 from spyctl.errors import ExitCode, UsageError, path_text
 from spyctl.terminal.tables import glossary
 
@@ -40,6 +41,16 @@ EXIT_CODES = (
     ),
     (ExitCode.TERMINATED, "SIGTERM or SIGHUP, the same way", "timeout 5 spyctl live --sim"),
 )
+_ABOUT_CONNECTIONS = (
+    "replay, live, tail and probe use the NATS servers of --nats-url or NATS_URL. Where none is named they try "
+    "localhost:4222; where nothing answers there, all but live on the real feed use an embedded server: one for all "
+    "commands, on loopback, stopped with its last user. A secret is read from a file or a variable, never from the "
+    "command line."
+)
+_ABOUT_OUTPUT = (
+    "Data goes to stdout: tables, events, the summary. Plans, screens, progress, notes and errors go to stderr. On a "
+    "terminal replay and live draw a screen; elsewhere, and with --plain or in CI, they print a line every ten seconds."
+)
 _VARIABLES = (
     ("POLYGON_API_KEY", "The key for Massive; MASSIVE_API_KEY works too. No option takes it."),
     ("DATABENTO_API_KEY", "The key for spyctl fetch. No option takes it."),
@@ -52,20 +63,29 @@ _VARIABLES = (
 )
 
 
+def complete_topics(ctx: Any, incomplete: str) -> list[str]:
+    """Offer the pages and the commands, or behind the name of a group its commands."""
+    group, words = ctx.find_root().command, ctx.params.get("topic") or []
+    for word in words:
+        group = getattr(group, "commands", {}).get(word)
+    names = [*(_PAGES if not words else ()), *getattr(group, "commands", {})]
+    return [name for name in names if name.startswith(incomplete)]
+
+
 def help_topic(
     context: typer.Context,
     topic: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="TOPIC",
-            help="environment, exit-codes, events, or a command.",
-            autocompletion=lambda incomplete: [name for name in _PAGES if name.startswith(incomplete)],
+            help="connections, output, environment, exit-codes, events, or a command.",
+            autocompletion=complete_topics,
         ),
     ] = None,
 ) -> int:
-    """Show a page: environment, exit-codes, events, or that of a command.
+    """Show a page about all commands, or that of one.
 
-    spyctl help environment
+    spyctl help connections
     spyctl help exit-codes
     spyctl help replay
     """
@@ -88,6 +108,34 @@ def _command_page(words: list[str], root: Any) -> str:
             raise UsageError(f"there is no page {' '.join(words)!r}", f"one of {', '.join(_PAGES)}, or a command")
         context = command.make_context(word, [], parent=context, resilient_parsing=True)
     return str(command.get_help(context))
+
+
+def _connections(group: Any) -> Iterator[str]:
+    yield from wrap(_ABOUT_CONNECTIONS, page_width() - 2)
+    yield ""
+    replay = group.commands["replay"]
+    yield from _explained(replay, DESTINATION, {"sink", "ack", "force"})
+    yield ""
+    yield from _explained(replay, AUTHENTICATION)
+
+
+def _output(group: Any) -> Iterator[str]:
+    yield from wrap(_ABOUT_OUTPUT, page_width() - 2)
+    yield ""
+    yield from _explained(group.commands["live"], OUTPUT, {"brief_help", "help"})
+    yield ""
+    yield "NO_COLOR, FORCE_COLOR, CI and TERM=dumb are respected."
+
+
+def _explained(command: Any, panel: str, without: Collection[str] = ()) -> Iterator[str]:
+    # The options of a panel with their variables.
+    members = [
+        param
+        for param in command.params
+        if getattr(param, "rich_help_panel", None) == panel and param.name not in without
+    ]
+    rows = [(", ".join(param.opts), f"{param.help}{f' ({param.envvar})' if param.envvar else ''}") for param in members]
+    yield from glossary(rows, page_width() - 2)
 
 
 def _environment(group: Any) -> Iterator[str]:
@@ -122,6 +170,8 @@ def _events(group: Any) -> Iterator[str]:
 
 
 _PAGES: dict[str, Callable[[Any], Iterator[str]]] = {
+    "connections": _connections,
+    "output": _output,
     "environment": _environment,
     "exit-codes": _exit_codes,
     "events": _events,

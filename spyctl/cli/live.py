@@ -39,7 +39,9 @@ Lasting = Annotated[
 ]
 Force = Annotated[
     bool,
-    typer.Option("--force", help="Publish beside other data, or take over a lease.", rich_help_panel=DESTINATION),
+    typer.Option(
+        "--force", help="Publish beside other data, or take over a lease.", rich_help_panel=DESTINATION.seldom
+    ),
 ]
 
 
@@ -57,12 +59,17 @@ class SimulatorOptions:
         ),
     ] = 200.0
     sim_seed: Annotated[
-        int, typer.Option("--sim-seed", metavar="N", help="Seed of its random walk.", rich_help_panel=FEED)
+        int, typer.Option("--sim-seed", metavar="N", help="Seed of its random walk.", rich_help_panel=FEED.seldom)
     ] = 7
     sim_trend: Annotated[
         float,
         typer.Option(
-            "--sim-trend", metavar="USD", min=-1_000, max=1_000, help="Drift in USD per minute.", rich_help_panel=FEED
+            "--sim-trend",
+            metavar="USD",
+            min=-1_000,
+            max=1_000,
+            help="Drift in USD per minute.",
+            rich_help_panel=FEED.seldom,
         ),
     ] = 0.0
 

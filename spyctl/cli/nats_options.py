@@ -33,7 +33,7 @@ def _prefix(prefix: str) -> str:
 
 
 def _credential(option: str, variable: str, help_text: str) -> Any:
-    return typer.Option(option, envvar=variable, metavar="FILE", help=help_text, rich_help_panel=AUTHENTICATION)
+    return typer.Option(option, envvar=variable, metavar="FILE", help=help_text, rich_help_panel=AUTHENTICATION.seldom)
 
 
 Store = Annotated[
@@ -43,7 +43,7 @@ Store = Annotated[
         envvar="SPYCTL_STORE",
         metavar="DIR",
         help="The embedded server's folder; default: ~/.local/share/spyctl/nats.",
-        rich_help_panel=DESTINATION,
+        rich_help_panel=DESTINATION.seldom,
     ),
 ]
 Port = Annotated[
@@ -55,7 +55,7 @@ Port = Annotated[
         min=1,
         max=65535,
         help="The embedded server's preferred port.",
-        rich_help_panel=DESTINATION,
+        rich_help_panel=DESTINATION.seldom,
     ),
 ]
 
@@ -99,7 +99,7 @@ class NatsOptions:
             "--context",
             metavar="NAME",
             help="A context of the nats CLI.",
-            rich_help_panel=AUTHENTICATION,
+            rich_help_panel=AUTHENTICATION.seldom,
             autocompletion=complete.contexts,
         ),
     ] = None
@@ -107,7 +107,9 @@ class NatsOptions:
     nkey: Annotated[Path | None, _credential("--nkey", "NATS_NKEY", "Seed of an nkey.")] = None
     user: Annotated[
         str | None,
-        typer.Option("--user", envvar="NATS_USER", metavar="NAME", help="User name.", rich_help_panel=AUTHENTICATION),
+        typer.Option(
+            "--user", envvar="NATS_USER", metavar="NAME", help="User name.", rich_help_panel=AUTHENTICATION.seldom
+        ),
     ] = None
     password_file: Annotated[
         Path | None, _credential("--password-file", "NATS_PASSWORD_FILE", "Password; or set NATS_PASSWORD.")

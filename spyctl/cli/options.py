@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 
 from spyctl.cli.framework import complete
-from spyctl.cli.framework.help_page import OUTPUT
+from spyctl.cli.framework.help_page import OPTIONS, OUTPUT, Panel
 from spyctl.errors import UsageError
 
-PLAYBACK, DESTINATION, AUTHENTICATION = "Playback", "Destination", "Authentication"
+PLAYBACK, DESTINATION, AUTHENTICATION = Panel("Playback"), Panel("Destination"), Panel("Authentication")
 
 
 def checked_url(url: str, option: str, schemes: tuple[str, ...], example: str) -> str:
@@ -62,7 +62,13 @@ Schema = Annotated[
 ]
 Dataset = Annotated[
     str | None,
-    typer.Option("--dataset", envvar="SPYCTL_DATASET", metavar="NAME", help="One of several datasets: GLBX.MDP3, …"),
+    typer.Option(
+        "--dataset",
+        envvar="SPYCTL_DATASET",
+        metavar="NAME",
+        help="One of several datasets: GLBX.MDP3, …",
+        rich_help_panel=OPTIONS.seldom,
+    ),
 ]
 DataDir = Annotated[
     Path,
@@ -76,6 +82,7 @@ Gateway = Annotated[
         metavar="URL",
         help="Another address of Databento's API.",
         callback=_gateway,
+        rich_help_panel=OPTIONS.seldom,
     ),
 ]
 Metrics = Annotated[
@@ -85,7 +92,7 @@ Metrics = Annotated[
         envvar="SPYCTL_METRICS",
         metavar="ADDR",
         help="Serve /metrics, /healthz, /readyz at 9464 or HOST:PORT.",
-        rich_help_panel=OUTPUT,
+        rich_help_panel=OUTPUT.seldom,
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.", rich_help_panel=OUTPUT)]

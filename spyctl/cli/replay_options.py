@@ -9,7 +9,7 @@ import typer
 
 from spyctl.bus.acks.mode import AckMode
 from spyctl.cli.framework import complete
-from spyctl.cli.framework.help_page import OUTPUT
+from spyctl.cli.framework.help_page import OPTIONS, OUTPUT
 from spyctl.cli.nats_options import complete_runs
 from spyctl.cli.options import DESTINATION, PLAYBACK, DataDir, Dataset, Json, Metrics, Schema, Symbol
 
@@ -65,14 +65,24 @@ class InputOptions:
         typer.Option("--end", envvar="REPLAY_END", metavar="TIME", help="End time (exclusive), on the last date."),
     ] = None
     tz: Annotated[
-        str, typer.Option("--tz", envvar="SPYCTL_TZ", metavar="ZONE", help="Time zone for times without one.")
+        str,
+        typer.Option(
+            "--tz",
+            envvar="SPYCTL_TZ",
+            metavar="ZONE",
+            help="Time zone for times without one.",
+            rich_help_panel=OPTIONS.seldom,
+        ),
     ] = "America/New_York"
     schema: Schema = None
     symbol: Symbol = None
     dataset: Dataset = None
     count: Annotated[int | None, typer.Option("--count", min=1, metavar="N", help="Stop after N events.")] = None
     data_dir: DataDir = Path("dbn-data")
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at a damaged file instead of continuing.")] = False
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Stop at a damaged file instead of continuing.", rich_help_panel=OPTIONS.seldom),
+    ] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +108,7 @@ class PlaybackOptions:
             envvar="REPLAY_MAX_QUIET",
             metavar="TIME",
             help="Longest wait in a quiet stretch.",
-            rich_help_panel=PLAYBACK,
+            rich_help_panel=PLAYBACK.seldom,
         ),
     ] = "5s"
     order: Annotated[
@@ -108,7 +118,7 @@ class PlaybackOptions:
             envvar="REPLAY_ORDER",
             metavar="KEY",
             help="event: by ts_event. recv: by ts_recv.",
-            rich_help_panel=PLAYBACK,
+            rich_help_panel=PLAYBACK.seldom,
         ),
     ] = OrderKey.EVENT
     reorder_window: Annotated[
@@ -118,7 +128,7 @@ class PlaybackOptions:
             envvar="REPLAY_WINDOW",
             metavar="TIME",
             help="How far ts_event may be from ts_recv.",
-            rich_help_panel=PLAYBACK,
+            rich_help_panel=PLAYBACK.seldom,
         ),
     ] = "1s"
     resume: Annotated[
@@ -148,11 +158,12 @@ class DeliveryOptions:
             envvar="SPYCTL_ACK",
             metavar="HOW",
             help="auto; fast: a flow at a time; message: one by one.",
-            rich_help_panel=DESTINATION,
+            rich_help_panel=DESTINATION.seldom,
         ),
     ] = AckMode.AUTO
     force: Annotated[
-        bool, typer.Option("--force", help="Publish even beside another run or source.", rich_help_panel=DESTINATION)
+        bool,
+        typer.Option("--force", help="Publish even beside another run or source.", rich_help_panel=DESTINATION.seldom),
     ] = False
 
 
@@ -165,7 +176,7 @@ class ResultOptions:
     ] = False
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.", rich_help_panel=OUTPUT)] = False
     no_digest: Annotated[
-        bool, typer.Option("--no-digest", help="Compute no digest of the payloads.", rich_help_panel=OUTPUT)
+        bool, typer.Option("--no-digest", help="Compute no digest of the payloads.", rich_help_panel=OUTPUT.seldom)
     ] = False
     metrics: Metrics = None
     as_json: Json = False

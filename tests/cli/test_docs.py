@@ -59,6 +59,13 @@ def test_a_package_index_shows_a_readme_without_dead_links() -> None:
     assert "](https://x/docs/replay.svg)" in hook.with_links(README, "https://x/")
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_short_help_of_every_command_has_at_most_40_lines(command: str) -> None:
+    lines = spyctl(*command.split(), "-h").splitlines()
+    assert max(map(len, lines)) <= 80
+    assert len(lines) <= 40
+
+
 def test_the_event_table_names_every_subject_and_schema() -> None:
     from spyctl.market.subjects import KINDS
 

@@ -23,6 +23,24 @@ def test_the_environment_page_lists_variables_with_options_and_precedence(cli: C
     assert max(map(len, page.splitlines())) <= 80
 
 
+def test_connections_and_output_are_explained_once_for_all_commands(cli: Cli) -> None:
+    connections, output = cli("help", "connections").stdout, cli("help", "output").stdout
+    for text in ("embedded server", "--nats-url", "--token-file", "(NATS_TOKEN_FILE)", "--tls-key"):
+        assert text in connections
+    for text in ("stdout", "--log-json", "(SPYCTL_LOG_JSON)", "--metrics", "NO_COLOR"):
+        assert text in output
+    assert max(map(len, [*connections.splitlines(), *output.splitlines()])) <= 80
+
+
+def test_the_short_help_is_shorter_than_the_whole(cli: Cli) -> None:
+    short, whole = cli("replay", "-h"), cli("replay", "--help")
+    assert (short.returncode, whole.returncode) == (0, 0)
+    assert "--tls-key" not in short.stdout
+    assert "REPLAY_SPEED" not in short.stdout
+    assert "--tls-key" in whole.stdout
+    assert "REPLAY_SPEED=1" in whole.stdout
+
+
 def test_the_events_page_lists_every_field(cli: Cli) -> None:
     page = cli("help", "events").stdout
     assert "MBP10  market.futures.mbp10  futures.mbp10.v1" in page
@@ -39,4 +57,4 @@ def test_a_page_that_does_not_exist_names_those_that_do(cli: Cli) -> None:
     result = cli("help", "nonsense")
     assert result.returncode == 2
     assert "there is no page 'nonsense'" in result.stderr
-    assert "one of environment, exit-codes, events, or a command" in result.stderr
+    assert "one of connections, output, environment, exit-codes, events, or a command" in result.stderr

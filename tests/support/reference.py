@@ -63,7 +63,7 @@ def cli_reference() -> str:
         parts.append(f"## `{f'spyctl {command}'.strip()}`\n\n```text\n{text}\n```\n")
     parts += [
         f"## `spyctl help {topic}`\n\n```text\n{spyctl('help', topic).rstrip()}\n```\n"
-        for topic in ("environment", "events")
+        for topic in ("connections", "output", "environment", "events")
     ]
     return "\n".join(parts)
 

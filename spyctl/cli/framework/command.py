@@ -5,6 +5,7 @@ parameter has all its options, and gets them as one value.
 """
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import wraps
 from inspect import Parameter, Signature, signature
@@ -27,23 +28,28 @@ class OutputOptions:
     """How the process talks; every command has these options, before its name and after it."""
 
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Only warnings, errors and the result.", rich_help_panel=OUTPUT)
+        bool, typer.Option("--quiet", "-q", help="Only warnings, errors and the result.", rich_help_panel=OUTPUT.seldom)
     ] = False
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show more detail.", rich_help_panel=OUTPUT)] = False
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show more detail.", rich_help_panel=OUTPUT.seldom)
+    ] = False
     plain: Annotated[
         bool,
         typer.Option(
-            "--plain", envvar="SPYCTL_PLAIN", help="Plain lines: no live display, no colours.", rich_help_panel=OUTPUT
+            "--plain",
+            envvar="SPYCTL_PLAIN",
+            help="Plain lines: no live display, no colours.",
+            rich_help_panel=OUTPUT.seldom,
         ),
     ] = False
     log_json: Annotated[
         bool,
         typer.Option(
-            "--log-json", envvar="SPYCTL_LOG_JSON", help="Log as JSON lines, on stderr.", rich_help_panel=OUTPUT
+            "--log-json", envvar="SPYCTL_LOG_JSON", help="Log as JSON lines, on stderr.", rich_help_panel=OUTPUT.seldom
         ),
     ] = False
     debug: Annotated[
-        bool, typer.Option("--debug", help="Show tracebacks for unexpected errors.", rich_help_panel=OUTPUT)
+        bool, typer.Option("--debug", help="Show tracebacks for unexpected errors.", rich_help_panel=OUTPUT.seldom)
     ] = False
 
     def apply(self, reporter: Reporter) -> None:
@@ -124,11 +130,21 @@ def _taken(group: type[Any], values: dict[str, Any]) -> Any:
 
 class _HasHelpPage:
     # Typer's own page is replaced by ours, on stdout as everything is written there.
+    _brief_help: Any = None
+
     def get_help_option(self, ctx: Any) -> Any:
         option = super().get_help_option(ctx)  # type: ignore[misc]
-        if option is not None:
-            option.callback = _print_help
+        option.callback, option.help = _print_help, "Show all of this and exit."
         return option
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        # -h and --help are two options, because a callback is not told which name was typed.
+        *params, full = super().get_params(ctx)  # type: ignore[misc]
+        if self._brief_help is None:
+            self._brief_help = copy(full)
+            self._brief_help.name, self._brief_help.opts = "brief_help", ["-h"]
+            self._brief_help.callback, self._brief_help.help = _print_brief_help, "Show what most users need and exit."
+        return [*params, self._brief_help, full]
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         formatter.write(help_page(self, ctx))
@@ -138,6 +154,12 @@ def _print_help(ctx: Any, _param: Any, value: Any) -> None:
     # Typer's own way would not write ASCII where the output is not UTF-8.
     if value and not ctx.resilient_parsing:
         write(ctx.get_help())
+        ctx.exit()
+
+
+def _print_brief_help(ctx: Any, _param: Any, value: Any) -> None:
+    if value and not ctx.resilient_parsing:
+        write(help_page(ctx.command, ctx, brief=True).rstrip("\n"))
         ctx.exit()
 
 

@@ -1,7 +1,8 @@
-"""The page that ``--help`` prints: usage, what the command does, examples, then its options in panels.
+"""The pages of a command: ``--help`` prints all of it, ``-h`` what most users need, without environment variables.
 
-An option is one line where that fits: how it is written, what it does, and flush right the environment variable
-with the default (``REPLAY_SPEED=1``). Drawn here because Typer's own page needs three lines for that.
+Usage, what the command does, examples, then its options in panels. An option is one line where that fits: how it is
+written, what it does, and flush right the environment variable with the default (``REPLAY_SPEED=1``). Drawn here
+because Typer's own page needs three lines for that.
 """
 
 import re
@@ -16,8 +17,22 @@ from typing import Any, NamedTuple
 from spyctl.cli.framework.streams import colours
 from spyctl.terminal.text import bold, dim
 
-OUTPUT = "Output"  # the panel of the options that every command has; it comes last
-_REST = "Options"
+
+class Panel(str):
+    """The title of a panel of options; those declared in ``PANEL.seldom`` are on the long page alone."""
+
+    is_seldom = False
+
+    @property
+    def seldom(self) -> "Panel":
+        """The same panel, for an option that few need."""
+        panel = Panel(self)
+        panel.is_seldom = True
+        return panel
+
+
+OPTIONS = Panel("Options")  # of options that name none
+OUTPUT = Panel("Output")  # of the options that every command has; it comes last
 _NARROWEST, _WIDEST = 60, 100
 _EXAMPLE = re.compile(r"\s*(\S+=\S+ )?spyctl ")
 _METAVARS = {int: "N", float: "X"}
@@ -36,16 +51,19 @@ def page_width() -> int:
     return min(max(shutil.get_terminal_size().columns, _NARROWEST), _WIDEST)
 
 
-def help_page(command: Any, context: Any) -> str:
-    """Return the page of a command or a group; ``context`` is its :class:`typer.Context`."""
+def help_page(command: Any, context: Any, *, brief: bool = False) -> str:
+    """Return the page of a command or a group, or a ``brief`` one; ``context`` is its :class:`typer.Context`."""
     page = _Page(page_width(), colours(sys.stdout))
     is_group = hasattr(command, "commands")
     usage = ["COMMAND", "[OPTIONS]"] if is_group else command.collect_usage_pieces(context)
     lines = [f" Usage: {page.bold(' '.join([context.command_path, *usage]))}", ""]
     lines += page.about(cleandoc(command.help or ""))
-    panels = _command_panels(command, context) if is_group else _option_panels(command, context)
+    panels = _command_panels(command, context) if is_group else _option_panels(command, context, brief=brief)
     for title, rows in panels:
         lines += page.panel(title, rows)
+    if brief and not is_group:
+        more = f"{context.command_path} --help, spyctl help connections, spyctl help output"
+        lines += ["", *(f" {line}" for line in wrap(f"More: {more}", page.width - 2))]
     if command.epilog:
         lines += ["", *(f" {line}" for line in cleandoc(command.epilog).splitlines())]
     return "\n".join(line.rstrip() for line in lines) + "\n"
@@ -55,26 +73,28 @@ def _command_panels(group: Any, context: Any) -> Iterator[tuple[str, list[Row]]]
     commands = [group.commands[name] for name in group.list_commands(context)]
     for title, members in _by_panel(command for command in commands if not command.hidden).items():
         rows = [Row(command.name, command.short_help or command.get_short_help_str(200)) for command in members]
-        yield "Commands" if title == _REST else title, rows
+        yield "Commands" if title == OPTIONS else title, rows
 
 
-def _option_panels(command: Any, context: Any) -> Iterator[tuple[str, list[Row]]]:
-    params = [param for param in command.get_params(context) if not getattr(param, "hidden", False)]
+def _option_panels(command: Any, context: Any, *, brief: bool) -> Iterator[tuple[str, list[Row]]]:
+    *params, brief_help, full_help = command.get_params(context)
+    params = [param for param in params if not getattr(param, "hidden", False)]
+    if brief:
+        params = [param for param in params if not getattr(getattr(param, "rich_help_panel", None), "is_seldom", False)]
     arguments = [param for param in params if param.param_type_name == "argument"]
     if arguments:
         yield "Arguments", [Row(_metavar(param), param.help or "") for param in arguments]
     panels = _by_panel(param for param in params if param.param_type_name == "option")
-    if OUTPUT in panels:
-        panels[OUTPUT] = [*panels.pop(OUTPUT), panels[_REST].pop()]  # --help is the last of all
+    panels[OUTPUT] = panels.pop(OUTPUT, []) + ([] if brief else [brief_help, full_help])
     for title, members in panels.items():
         if members:
-            yield title, [_option_row(param) for param in members]
+            yield title, [_option_row(param, brief=brief) for param in members]
 
 
 def _by_panel(members: Iterable[Any]) -> dict[str, list[Any]]:
     panels: dict[str, list[Any]] = {}
     for member in members:
-        panels.setdefault(getattr(member, "rich_help_panel", None) or _REST, []).append(member)
+        panels.setdefault(getattr(member, "rich_help_panel", None) or OPTIONS, []).append(member)
     return panels
 
 
@@ -84,21 +104,21 @@ def _metavar(param: Any) -> str:
     return _METAVARS.get(param.type_descriptor.annotation, "TEXT")
 
 
-def _option_row(param: Any) -> Row:
+def _option_row(param: Any, *, brief: bool) -> Row:
     names = ", ".join(sorted(param.opts, key=len))
     bounds = [bound for bound in (getattr(param, "min", None), getattr(param, "max", None)) if bound is not None]
     text = param.help or ""
     if len(bounds) == 2:
         text = f"{text.rstrip('.')} ({bounds[0]} to {bounds[1]})."
     if param.is_flag:
-        return Row(names, text, param.envvar or "")
-    return Row(f"{names} {_metavar(param)}", text, _setting(param))
+        return Row(names, text, "" if brief else param.envvar or "")
+    return Row(f"{names} {_metavar(param)}", text, _setting(param, brief=brief))
 
 
-def _setting(param: Any) -> str:
+def _setting(param: Any, *, brief: bool) -> str:
     default = param.default() if callable(param.default) else param.default
     value = "" if default is None or default is False or default == () else str(default)
-    if param.envvar:
+    if param.envvar and not brief:
         return f"{param.envvar}={value}" if value else param.envvar
     return f"[{value}]" if value else ""
 

@@ -38,6 +38,12 @@ def test_commands_and_options(offered) -> None:  # type: ignore[no-untyped-def]
     assert offered("events Fut") == ["FuturesTrade"]
 
 
+def test_pages_and_commands_of_help(offered) -> None:  # type: ignore[no-untyped-def]
+    assert offered("help con") == ["connections", "config"]
+    assert offered("help rep") == ["replay"]
+    assert set(offered("help server ")) == {"run", "status", "reset"}
+
+
 def test_dates_are_those_of_the_data_folder(offered, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     write_file(tmp_path / "dbn-data", "trades", [trade(T0)])
     (tmp_path / "es").mkdir()

@@ -6,7 +6,7 @@ import pytest
 import typer
 
 from spyctl.cli.framework.command import add_command, command_group
-from spyctl.cli.framework.help_page import help_page, page_width
+from spyctl.cli.framework.help_page import OPTIONS, help_page, page_width
 from spyctl.cli.framework.reporter import Reporter
 
 LONG = "A text that is far too long for the space beside an option, so that it is folded."
@@ -18,7 +18,7 @@ def play(
     *,
     speed: Annotated[str, typer.Option("--speed", "-s", envvar="SPEED", metavar="X", help="How fast.")] = "1",
     count: Annotated[int, typer.Option("--count", min=1, max=9, help="How many.")] = 3,
-    rate: Annotated[float, typer.Option("--rate", help=LONG)] = 0.0,
+    rate: Annotated[float, typer.Option("--rate", help=LONG, rich_help_panel=OPTIONS.seldom)] = 0.0,
     loud: Annotated[bool, typer.Option("--loud", envvar="LOUD", help="Be loud.", rich_help_panel="Sound")] = False,
     name: Annotated[str | None, typer.Option("--a-very-long-name-of-an-option", help="Who.")] = None,
     secret: Annotated[str | None, typer.Option("--secret", hidden=True)] = None,
@@ -38,7 +38,7 @@ def width(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FORCE_COLOR", raising=False)
 
 
-def page(*arguments: str) -> list[str]:
+def page(*arguments: str, brief: bool = False) -> list[str]:
     app = command_group("Players.")
     add_command(app, play, short="play a word")
     command: Any = typer.main.get_command(app)
@@ -47,7 +47,7 @@ def page(*arguments: str) -> list[str]:
             return help_page(command, context).splitlines()
         member = command.commands[arguments[0]]
         with member.make_context(arguments[0], [], parent=context, resilient_parsing=True) as inner:
-            return help_page(member, inner).splitlines()
+            return help_page(member, inner, brief=brief).splitlines()
 
 
 def test_every_line_fits_the_page() -> None:
@@ -85,6 +85,16 @@ def test_panels_are_in_order_and_output_is_last() -> None:
     titles = [line.split()[1] for line in page("play") if line.startswith("╭")]
     assert titles == ["Arguments", "Options", "Sound", "Output"]
     assert "--help" in page("play")[-2]
+
+
+def test_the_brief_page_has_what_most_need_and_says_where_the_rest_is() -> None:
+    lines = page("play", brief=True)
+    text = "\n".join(lines)
+    assert "--speed" in text
+    for seldom in ("--rate", "--debug", "--help │"):
+        assert seldom not in text
+    assert next(line for line in lines if "--speed X" in line).endswith("[1] │")  # without its variable
+    assert lines[-1] == " More: x play --help, spyctl help connections, spyctl help output"
 
 
 def test_a_long_name_has_a_line_of_its_own_and_hidden_options_none() -> None:
