@@ -102,6 +102,16 @@ class Store:
         os.close(descriptor)
         return False
 
+    def refuse_running(self) -> None:
+        """Raise :class:`EmbeddedServerError` where a server runs on this store."""
+        if self.locked():
+            raise self._is_running()
+
+    def _is_running(self) -> EmbeddedServerError:
+        return EmbeddedServerError(
+            f"the embedded server on {self.folder} is running", "end the commands that use it first"
+        )
+
     def try_lock(self, name: str) -> int | None:
         """Take a lock exclusively; returns its descriptor, or ``None`` where somebody holds it."""
         descriptor = self.open_lock(name)
@@ -140,9 +150,7 @@ class Store:
         """
         descriptor = self.try_lock("server.lock")
         if descriptor is None:
-            raise EmbeddedServerError(
-                f"the embedded server on {self.folder} is running", "end the commands that use it first"
-            )
+            raise self._is_running()
         try:
             data = self.folder / "jetstream"
             freed = sum(path.stat().st_size for path in data.rglob("*") if path.is_file())

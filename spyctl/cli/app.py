@@ -31,8 +31,9 @@ from spyctl.cli.framework.home import provide_home
 from spyctl.cli.framework.origin import setting_of
 from spyctl.cli.framework.remedies import remedy_for
 from spyctl.cli.framework.reporter import Reporter
-from spyctl.cli.framework.streams import drop, prepare_streams, write
+from spyctl.cli.framework.streams import drop, prepare_streams, write, written
 from spyctl.errors import ExitCode, SpyctlError
+from spyctl.terminal.outgoing import safe_line
 
 EPILOG = """\
 --version   -h   --help   exit codes: 0 ok  1 failed  2 usage  3 incomplete
@@ -137,11 +138,9 @@ def run(arguments: list[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except SpyctlError as error:
-        reporter.error(error.message, remedy_for(error))
-        return error.exit_code
+        return _fail(reporter, arguments, error.exit_code, error.message, remedy_for(error))
     except TyperException as error:
-        reporter.error(*_usage(error))
-        return ExitCode.USAGE
+        return _fail(reporter, arguments, ExitCode.USAGE, *_usage(error))
     except (typer.Abort, KeyboardInterrupt):
         reporter.line()
         return ExitCode.INTERRUPTED
@@ -153,15 +152,31 @@ def run(arguments: list[str] | None = None) -> int:
         _trace(reporter)
         if error.filename is None:
             drop(sys.stdout)  # or Python would complain again while it shuts down
-        reporter.error(f"{where}: {error.strerror or error}", "check the path, its permissions and the free space")
-        return ExitCode.FAILED
+        message = f"{where}: {error.strerror or error}"
+        return _fail(
+            reporter, arguments, ExitCode.FAILED, message, "check the path, its permissions and the free space"
+        )
     except Exception as error:  # a bug of ours: one sentence, and a traceback where asked for
         _trace(reporter)
-        reporter.error(
-            f"this is a bug: {type(error).__name__}: {error}",
+        message = f"this is a bug: {type(error).__name__}: {error}"
+        return _fail(
+            reporter,
+            arguments,
+            ExitCode.FAILED,
+            message,
             "run the same command with --debug, and report what it prints",
         )
-        return ExitCode.FAILED
+
+
+def _fail(reporter: Reporter, arguments: list[str], code: ExitCode, message: str, remedy: str) -> int:
+    # Says what went wrong; where JSON is wanted and nothing was written yet, the error is the document.
+    reporter.error(message, remedy)
+    if "--json" in arguments and not written():
+        import json
+
+        document = {"error": safe_line(message), "try": safe_line(remedy), "exit_code": int(code)}
+        write(json.dumps(document, ensure_ascii=False))
+    return code
 
 
 def _invoke(command: Any, arguments: list[str], reporter: Reporter) -> int:

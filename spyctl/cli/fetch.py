@@ -45,7 +45,9 @@ def fetch(
     max_cost: Annotated[
         float | None, typer.Option("--max-cost", min=0, metavar="USD", help="Refuse to buy if it costs more than this.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the cost and stop.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the cost and stop; without a key, what is missing.")
+    ] = False,
     gateway: Gateway = None,
     as_json: Json = False,
 ) -> int:
@@ -62,27 +64,26 @@ def fetch(
     from spyctl.market.columns import SCHEMAS
 
     key = databento_key()
-    if key is None:
+    if key is None and not dry_run:
         raise KeyRefusedError(f"no API key: {DATABENTO_KEY} is not set", f"export {DATABENTO_KEY}=…")
     reporter = Reporter.of(context)
     schemas = tuple(dict.fromkeys(schema)) if schema else SCHEMAS
-    api = DatabentoApi(key, gateway or GATEWAY)
+    api = DatabentoApi(key, gateway or GATEWAY) if key is not None else None
     plan = make_fetch_plan(
         api, data_dir, dataset, symbol or ["ES.c.0"], list(dict.fromkeys(schemas)), parse_dates(date)
     )
     _show_plan(reporter, plan, batch=batch)
     total = plan.total
     fetched: list[Fetched] = []
-    if plan.missing and not dry_run:
+    if plan.missing and not dry_run and api is not None:
         if max_cost is not None and total.cost > max_cost:
             raise SpyctlError(
                 f"that costs ${total.cost:.2f}, more than --max-cost {max_cost:g}", "fewer days, or a higher --max-cost"
             )
-        if not yes and not _agreed(reporter, total.cost):
-            return ExitCode.OK
-        fetcher = Fetcher(api, plan, reporter.line)
-        for missing in plan.missing:
-            fetched += fetcher.batch(missing.request) if batch else _stream(fetcher, missing, reporter)
+        if yes or _agreed(reporter, total.cost):
+            fetcher = Fetcher(api, plan, reporter.line)
+            for missing in plan.missing:
+                fetched += fetcher.batch(missing.request) if batch else _stream(fetcher, missing, reporter)
     if as_json:
         document = _document(plan, fetched, dry_run=dry_run)
         write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
@@ -105,18 +106,22 @@ def _show_plan(reporter: Reporter, plan: "FetchPlan", *, batch: bool) -> None:
         )
         for missing in plan.missing
     ]
+    heads = ("date", "schema", "symbol", "records", "size", "cost")
+    columns = len(heads) if plan.priced else 3
     if rows:
-        for line in table(("date", "schema", "symbol", "records", "size", "cost"), rows, {"records", "size", "cost"}):
+        for line in table(heads[:columns], [row[:columns] for row in rows], {"records", "size", "cost"}):
             reporter.line(line)
     for day, schema in plan.present:
         reporter.line(f"note: you already have {day} {schema}")
     for day, reason in plan.unavailable:
-        reporter.line(f"note: {day} is {reason}: Databento has no data of that day")
+        reporter.line(f"note: {day} is {reason}: {'Databento has no data of that day' if plan.priced else 'left out'}")
     for day, word in plan.conditions.items():
         if word not in ("available", "missing", "pending"):
             reporter.warn(f"{day} is {word}, says Databento: data may be missing")
     total, how = plan.total, "one batch job per schema and run of days" if batch else "streaming, one file a day"
-    what = f"{count('records', total.records)}, {size_text(total.size)} unpacked, ${total.cost:.2f}, by {how}"
+    what = f"what this costs is shown where {DATABENTO_KEY} is set"
+    if plan.priced:
+        what = f"{count('records', total.records)}, {size_text(total.size)} unpacked, ${total.cost:.2f}, by {how}"
     reporter.block("plan", what if plan.missing else "nothing to download", f"into {plan.root}")
 
 
@@ -179,15 +184,15 @@ def _document(plan: "FetchPlan", fetched: "list[Fetched]", *, dry_run: bool) -> 
                 "first": missing.request.first,
                 "last": missing.request.last,
                 "symbols": missing.request.symbols,
-                "records": missing.estimate.records,
-                "bytes": missing.estimate.size,
-                "cost_usd": missing.estimate.cost,
+                "records": missing.estimate.records if plan.priced else None,
+                "bytes": missing.estimate.size if plan.priced else None,
+                "cost_usd": missing.estimate.cost if plan.priced else None,
             }
             for missing in plan.missing
         ],
-        "records": total.records,
-        "bytes": total.size,
-        "cost_usd": total.cost,
+        "records": total.records if plan.priced else None,
+        "bytes": total.size if plan.priced else None,
+        "cost_usd": total.cost if plan.priced else None,
         "there": [{"date": day, "schema": schema} for day, schema in plan.present],
         "unavailable": {str(day): reason for day, reason in plan.unavailable},
         "dry_run": dry_run,

@@ -50,6 +50,7 @@ _ABOUT_CONNECTIONS = (
 _ABOUT_OUTPUT = (
     "Data goes to stdout: tables, events, the summary. Plans, screens, progress, notes and errors go to stderr. On a "
     "terminal replay and live draw a screen; elsewhere, and with --plain or in CI, they print a line every ten seconds."
+    " A command with --json that fails before it has written its document writes its error, with what to try."
 )
 _VARIABLES = (
     ("POLYGON_API_KEY", "The key for Massive; MASSIVE_API_KEY works too. No option takes it."),

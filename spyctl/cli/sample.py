@@ -5,13 +5,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spyctl.cli.framework.reporter import Reporter
-from spyctl.cli.options import DataDir
+from spyctl.cli.framework.reporter import Reporter, progress_bar
+from spyctl.cli.framework.streams import write
+from spyctl.cli.options import DataDir, Json
 from spyctl.errors import NoSessionError, UsageError, path_text
 from spyctl.terminal.text import count, size_text
 
 if TYPE_CHECKING:
     import datetime
+
+    from spyctl.dbn.sample import WrittenFile
+
+_DAY = "2025-12-16"
+_LONG_NS = 600 * 1_000_000_000  # of event time; ten minutes of it are written in seconds
 
 
 def sample(
@@ -19,17 +25,19 @@ def sample(
     *,
     data_dir: DataDir = Path("dbn-data"),
     date: Annotated[
-        list[str] | None, typer.Option("--date", metavar="DAY", help="UTC day, or D..D; repeatable.")
+        list[str] | None, typer.Option("--date", metavar="DAY", help=f"UTC day, or D..D; repeatable; default: {_DAY}.")
     ] = None,
     start: Annotated[
         str, typer.Option("--start", metavar="TIME", help="When to begin; all for a whole UTC day.")
     ] = "open-5m",
     length: Annotated[
-        str | None, typer.Option("--length", metavar="TIME", help="How much to write: 10m (the default), 6h30m, ….")
+        str | None,
+        typer.Option("--length", metavar="TIME", help="How much to write; default: 10m, with --start all the day."),
     ] = None,
     rate: Annotated[float, typer.Option("--rate", min=0.1, max=20_000, help="Book changes per second.")] = 75.0,
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same bytes.")] = 7,
     force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Write a synthetic ES day: trades and mbp-10, DBN 1 in zstd, marked as synthetic.
 
@@ -41,12 +49,13 @@ def sample(
     from spyctl.market.sessions import SATURDAY
 
     reporter = Reporter.of(context)
-    days = parse_dates(date or ["2025-12-16"])
+    days = parse_dates(date or [_DAY])
     if is_vendor_folder(data_dir):
         raise UsageError(
             f"{path_text(data_dir)} holds files that are not synthetic; the two are never mixed", "--data-dir DIR"
         )
     closed: list[UsageError] = []
+    written: list[WrittenFile] = []
     for day in days:
         if day.weekday() == SATURDAY:
             closed.append(UsageError(f"{day} is a Saturday: the market is closed", "--date of another day"))
@@ -61,12 +70,32 @@ def sample(
         present = [path for folder in FOLDERS.values() for path in (data_dir / folder).glob(f"*-{day:%Y%m%d}.*")]
         if present and not force:
             raise UsageError(f"{path_text(present[0])} already exists", "--force overwrites it")
-        for file in write_day(data_dir, day, start_ns, end_ns, rate=rate, seed=seed):
+        with progress_bar(reporter, f"writing {day}", end_ns - start_ns, long=_LONG_NS, in_bytes=False) as advance:
+            files = write_day(data_dir, day, start_ns, end_ns, rate=rate, seed=seed, progress=advance)
+        for file in files:
             reporter.line(f"{path_text(file.path)}  {count('records', file.records)}  {size_text(file.size)}")
+        written += files
     if len(closed) == len(days):
         raise closed[0]
     for no_file in closed:
         reporter.warn(f"{no_file.message}, so there is no file")
+    first = next(day for day in days if any(f"{day:%Y%m%d}" in file.path.name for file in written))
+    folder = "" if data_dir == Path("dbn-data") else f" --data-dir {path_text(data_dir)}"
+    reporter.block("next", f"spyctl replay --date {first} --speed 10{folder}")
+    if as_json:
+        _write_document(written)
+
+
+def _write_document(files: "list[WrittenFile]") -> None:
+    import orjson
+
+    document = {
+        "files": [
+            {"path": str(file.path), "schema": file.schema, "records": file.records, "size": file.size}
+            for file in files
+        ]
+    }
+    write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
 
 
 def _span(day: "datetime.date", start: str, length: str | None) -> tuple[int, int, bool]:

@@ -84,6 +84,7 @@ def reset(
     *,
     store: Store = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
 ) -> int:
     """Delete everything that the embedded server has stored.
 
@@ -91,15 +92,21 @@ def reset(
     """
     import sys
 
+    import orjson
+
     from spyctl.bus.embedded import Store as EmbeddedStore
 
     folder = _folder(store)
+    embedded = EmbeddedStore(folder)
+    embedded.refuse_running()  # before anything is asked
     if not yes:
         if not sys.stdin.isatty():
             raise UsageError(f"this deletes all events in {path_text(folder)}", "spyctl server reset --yes")
         typer.confirm(f"delete all events in {path_text(folder)}?", abort=True, err=True)
-    freed = EmbeddedStore(folder).reset()
+    freed = embedded.reset()
     Reporter.of(context).line(f"deleted {size_text(freed)} in {path_text(folder)}")
+    if as_json:
+        write(orjson.dumps({"store": str(folder), "freed_bytes": freed}, option=orjson.OPT_INDENT_2).decode())
     return ExitCode.OK
 
 

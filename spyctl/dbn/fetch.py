@@ -24,32 +24,35 @@ from spyctl.errors import (
     SpyctlError,
     SyntheticFolderError,
 )
+from spyctl.market.sessions import futures_trade
 
 FOLDERS = {"trades": "trades", "mbp-10": "MBP-10"}
 POLL_S = 5.0
 _READ = 1 << 20
 _PENDING = ".fetch.json"
 _WORK = ".fetch"
+_UNKNOWN = CostEstimate(0, 0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class MissingRange:
-    """A run of days of one schema that is missing, and what it costs."""
+    """A run of days of one schema that is missing, and what it costs (nothing is known of that without a key)."""
 
     request: DataRequest
-    estimate: CostEstimate
+    estimate: CostEstimate = _UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
 class FetchPlan:
     """What would be downloaded; ``present`` and ``unavailable`` are days left out, with the schema of the
-    former and the reason for the latter."""
+    former and the reason for the latter. ``priced`` tells whether the vendor was asked what it costs."""
 
     root: Path
     missing: tuple[MissingRange, ...]
     present: tuple[tuple[date, str], ...]
     unavailable: tuple[tuple[date, str], ...]
     conditions: dict[date, str]
+    priced: bool = True
 
     @property
     def total(self) -> CostEstimate:
@@ -61,9 +64,14 @@ class FetchPlan:
 
 
 def make_fetch_plan(
-    api: DatabentoApi, root: Path, dataset: str, symbols: Sequence[str], schemas: Sequence[str], days: Sequence[date]
+    api: DatabentoApi | None,
+    root: Path,
+    dataset: str,
+    symbols: Sequence[str],
+    schemas: Sequence[str],
+    days: Sequence[date],
 ) -> FetchPlan:
-    """Find out which days are missing and ask what they cost; nothing is bought.
+    """Find out which days are missing and ask what they cost; nothing is bought, and without ``api`` nothing is asked.
 
     Raises :class:`NoSuchDataError` for a dataset without futures, :class:`SyntheticFolderError` for a folder of
     synthetic days, else what the API raises.
@@ -79,20 +87,24 @@ def make_fetch_plan(
     read_conditions(root / "condition.json")
     held = _held(root, dataset, symbols)
     present = [(day, schema) for schema in schemas for day in days if (day, schema) in held]
-    conditions = api.conditions(dataset, min(days), max(days))
-    unavailable = [
-        (day, conditions.get(day, "not there (yet)"))
-        for day in days
-        if conditions.get(day, "missing") in ("missing", "pending")
-    ]
+    conditions: dict[date, str] = {}
+    if api is None:
+        unavailable = [(day, "a day without trading") for day in days if not futures_trade(day)]
+    else:
+        conditions = api.conditions(dataset, min(days), max(days))
+        unavailable = [
+            (day, conditions.get(day, "not there (yet)"))
+            for day in days
+            if conditions.get(day, "missing") in ("missing", "pending")
+        ]
     absent = {day for day, _ in unavailable}
     missing = []
     for schema in schemas:
         wanted = sorted(day for day in days if (day, schema) not in held and day not in absent)
         for first, last in _runs(wanted):
             request = DataRequest(dataset, schema, tuple(symbols), stype_of(symbols), first, last)
-            missing.append(MissingRange(request, api.estimate(request)))
-    return FetchPlan(root, tuple(missing), tuple(present), tuple(unavailable), conditions)
+            missing.append(MissingRange(request, api.estimate(request)) if api is not None else MissingRange(request))
+    return FetchPlan(root, tuple(missing), tuple(present), tuple(unavailable), conditions, priced=api is not None)
 
 
 def _held(root: Path, dataset: str, symbols: Sequence[str]) -> set[tuple[date, str]]:

@@ -9,12 +9,13 @@ The prices are a random walk; they mean nothing.
 import hashlib
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self
 
 import databento_dbn as dbn
 import orjson
@@ -216,10 +217,15 @@ def _write_records(writers: "_Writers", day: date, start_ns: int, end_ns: int, r
 
 
 class _FileWriter:
-    # Writes to a temporary name and moves it into place when whole.
-    def __init__(self, path: Path, schema: str, day: date, start_ns: int, end_ns: int) -> None:
+    # Writes to a temporary name; `place` moves it into place when whole, else nothing is left behind. `progress` is
+    # called with the ns of event time that were written since the last call.
+    def __init__(
+        self, path: Path, schema: str, day: date, start_ns: int, end_ns: int, progress: Callable[[int], object]
+    ) -> None:
         self.path = path
         self.records = 0
+        self._progress = progress
+        self._reached_ns = start_ns
         self._part = path.with_name(path.name + ".part")
         self._file = self._part.open("wb")
         self._buffer = bytearray()
@@ -239,20 +245,31 @@ class _FileWriter:
         )
         self._file.write(self._compressor.compress(bytes(metadata)))
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        self._part.unlink(missing_ok=True)
+
     def add(self, record: "dbn.TradeMsg | dbn.MBP10Msg") -> None:
         self._buffer += bytes(record)
         self.records += 1
         if len(self._buffer) >= _FRAME_BYTES:
             self._flush()
+            self._progress(record.ts_event - self._reached_ns)
+            self._reached_ns = record.ts_event
 
     def _flush(self) -> None:
         if self._buffer:
             self._file.write(self._compressor.compress(bytes(self._buffer)))
             self._buffer.clear()
 
-    def close(self) -> None:
+    def finish(self) -> None:
         self._flush()
         self._file.close()
+
+    def place(self) -> None:
         self._part.replace(self.path)
 
 
@@ -273,21 +290,34 @@ class WrittenFile:
 
 
 def write_day(
-    root: Path, day: date, start_ns: int, end_ns: int, *, rate: float = DEFAULT_RATE, seed: int = DEFAULT_SEED
+    root: Path,
+    day: date,
+    start_ns: int,
+    end_ns: int,
+    *,
+    rate: float = DEFAULT_RATE,
+    seed: int = DEFAULT_SEED,
+    progress: Callable[[int], object] = lambda _: None,
 ) -> list[WrittenFile]:
     """Write the trades and mbp-10 files of a UTC day into a data folder, and mark the folder synthetic.
 
     Events lie in ``start_ns <= ts_event < end_ns``; ``rate`` is the mean of book changes per second of a calm
-    minute. The same arguments give the same bytes.
+    minute. The same arguments give the same bytes. ``progress`` is called now and then with the ns of event time that
+    were written since. Where writing is interrupted, neither file is there.
     """
     files = {}
-    for schema, folder in FOLDERS.items():
-        (root / folder).mkdir(parents=True, exist_ok=True)
-        name = f"{DATASET.lower().replace('.', '-')}-{day:%Y%m%d}.{schema}.dbn.zst"
-        files[schema] = _FileWriter(root / folder / name, schema, day, start_ns, end_ns)
-    _write_records(_Writers(files["trades"], files["mbp-10"]), day, start_ns, end_ns, rate, seed)
-    for file in files.values():
-        file.close()
+    with ExitStack() as stack:
+        for schema, folder in FOLDERS.items():
+            (root / folder).mkdir(parents=True, exist_ok=True)
+            name = f"{DATASET.lower().replace('.', '-')}-{day:%Y%m%d}.{schema}.dbn.zst"
+            told = progress if schema == "mbp-10" else lambda _: None  # by the one that has most records
+            writer = _FileWriter(root / folder / name, schema, day, start_ns, end_ns, told)
+            files[schema] = stack.enter_context(writer)
+        _write_records(_Writers(files["trades"], files["mbp-10"]), day, start_ns, end_ns, rate, seed)
+        for file in files.values():
+            file.finish()
+        for file in files.values():
+            file.place()
     written = [WrittenFile(file.path, schema, file.records, file.path.stat().st_size) for schema, file in files.items()]
     _describe(root, day, start_ns, end_ns, rate, seed, written)
     return written

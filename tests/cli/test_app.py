@@ -259,6 +259,34 @@ def test_a_log_is_a_json_object_a_line(cli: Cli, data: Path) -> None:
     assert json.loads(by_variable.stderr)["level"] == "error"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["replay", "--date", "1999-01-04", "--json"], 6),
+        (["replay", "--nonsense", "--json"], 2),
+        (["discover", "--data-dir", "nowhere", "--json"], 6),
+        (["time-range", "--date", "1999-01-04", "--json"], 6),
+        (["fetch", "--date", "2025-12-16", "--json"], 4),
+        (["live", "--json"], 4),
+        (["events", "Nonsense", "--json"], 2),
+        (["tail", "--json", "--nats-url", "nats://127.0.0.1:1"], 5),
+    ],
+)
+def test_an_error_is_the_one_document_where_json_is_wanted(
+    cli: Cli, data: Path, arguments: list[str], code: int
+) -> None:
+    result = cli(*arguments)
+    document = json.loads(result.stdout)
+    assert (result.returncode, document["exit_code"]) == (code, code)
+    assert f"error: {document['error']}\n  try: {document['try']}\n" in result.stderr
+
+
+def test_a_document_that_is_written_stays_the_only_one(cli: Cli, data: Path) -> None:
+    result = cli("replay", "--dry-run", "--json", "--start", "12:00", "--end", "12:01")
+    assert (result.returncode, "no event lies in that range" in result.stderr) == (6, True)
+    assert json.loads(result.stdout)["events"] == 0
+
+
 def test_colours_are_asked_for_or_refused(cli: Cli, data: Path) -> None:
     colour = "\x1b["
     assert colour not in cli("replay", "--dry-run").stderr  # a pipe

@@ -10,7 +10,19 @@ import pytest
 
 from tests.conftest import Cli
 from tests.support.databento import KEY, FakeDatabento, serving_databento
-from tests.support.records import DAY, DAY_NS, MS, SECOND, T0, book, content, metadata, trade, zstd_frames
+from tests.support.records import (
+    DAY,
+    DAY_NS,
+    MS,
+    SECOND,
+    T0,
+    book,
+    content,
+    metadata,
+    trade,
+    write_file,
+    zstd_frames,
+)  # fmt: skip
 from tests.support.servers import unused_port
 from tests.support.terminal import Terminal
 
@@ -52,6 +64,23 @@ def test_a_dry_run_says_what_it_comes_to_and_buys_nothing(cli: Cli, served: Fake
     assert not (tmp_path / "dbn-data").exists()
     document = json.loads(cli("fetch", *BOTH, "--dry-run", "--json").stdout)
     assert (document["records"], document["cost_usd"], document["files"]) == (1_200, 1.0, [])
+
+
+def test_a_dry_run_without_a_key_lists_what_is_missing(cli: Cli, served: FakeDatabento, tmp_path: Path) -> None:
+    write_file(tmp_path / "dbn-data", "trades", [trade(T0)])
+    asked = ("--date", "2025-12-16..2025-12-21", "--schema", "trades", "--dry-run")
+    result = cli("fetch", *asked, DATABENTO_API_KEY="")
+    assert result.returncode == 0, result.stderr
+    assert " 2025-12-17..12-19 trades ES.c.0\n" in result.stderr
+    assert " 2025-12-21        trades ES.c.0\n" in result.stderr
+    assert "note: you already have 2025-12-16 trades" in result.stderr
+    assert "note: 2025-12-20 is a day without trading: left out" in result.stderr
+    assert "what this costs is shown where DATABENTO_API_KEY is set" in result.stderr
+    assert served.paths() == []
+    document = json.loads(cli("fetch", *asked, "--json", DATABENTO_API_KEY="").stdout)
+    assert (document["cost_usd"], [order["first"] for order in document["orders"]]) == (
+        None, ["2025-12-17", "2025-12-21"],
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("how", [(), ("--batch",)], ids=["streaming", "batch"])

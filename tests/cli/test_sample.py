@@ -1,5 +1,6 @@
 """``spyctl sample``: days that every other command reads, and days for which there is nothing to write."""
 
+import json
 from pathlib import Path
 
 from tests.conftest import Cli
@@ -23,6 +24,16 @@ def test_sample_writes_days_that_discover_and_replay_read(cli: Cli, tmp_path: Pa
     ):
         result = cli("sample", "--data-dir", "new", *odd)
         assert (result.returncode, "Traceback" in result.stderr) == (2, False)
+
+
+def test_sample_says_what_to_do_next_and_what_it_wrote(cli: Cli) -> None:
+    result = cli("sample", "--date", "2025-12-18", "--length", "5s", "--json", "--data-dir", "es")
+    assert "next     spyctl replay --date 2025-12-18 --speed 10 --data-dir ./es" in result.stderr
+    files = json.loads(result.stdout)["files"]
+    assert [file["schema"] for file in files] == ["trades", "mbp-10"]
+    assert all(file["records"] > 0 for file in files)
+    nothing = cli("sample", "--date", "2025-12-20", "--json")
+    assert json.loads(nothing.stdout)["exit_code"] == 2
 
 
 def test_sample_never_mixes_with_files_of_the_vendor(cli: Cli, tmp_path: Path) -> None:

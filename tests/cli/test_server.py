@@ -25,10 +25,13 @@ def test_server_run_status_and_reset(environment: dict[str, str], cli: Cli, tmp_
     assert str(document["port"]) == environment["SPYCTL_PORT"]
     result = cli("server", "reset", "--yes")
     assert (result.returncode, "is running" in result.stderr) == (5, True)
+    unasked = cli("server", "reset")
+    assert (unasked.returncode, "is running" in unasked.stderr) == (5, True)  # not "this deletes all events"
     process.terminate()
     process.communicate()
     assert process.returncode == 143
     eventually_sync(lambda: cli("server", "reset", "--yes").returncode == 0)
+    assert json.loads(cli("server", "reset", "--yes", "--json").stdout)["freed_bytes"] == 0
     assert cli("server", "reset").returncode == 2  # nobody there to be asked
 
 

@@ -131,15 +131,19 @@ class Reporter:
 
 
 @contextmanager
-def progress_bar(reporter: Reporter, label: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show how far a long read is, on a terminal only; yields a function that takes the number of bytes just read."""
-    if reporter.quiet or not reporter.draws or total < _LONG_BYTES:
+def progress_bar(
+    reporter: Reporter, label: str, total: int, *, long: int = _LONG_BYTES, in_bytes: bool = True
+) -> Iterator[Callable[[int], None]]:
+    """Show how far something is, on a terminal only and where its ``total`` is ``long``; yields a function that takes
+    how much was just done, in bytes or in any other unit."""
+    if reporter.quiet or not reporter.draws or total < long:
         yield lambda _: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn(f" {safe_line(label)}", markup=False), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    amount = DownloadColumn() if in_bytes else TaskProgressColumn()
+    columns = (TextColumn(f" {safe_line(label)}", markup=False), BarColumn(), amount, TimeRemainingColumn())
     with Progress(*columns, console=Console(file=unguarded(reporter.stream)), transient=True) as shown:
         task = shown.add_task("", total=total)
         yield lambda size: shown.advance(task, size)

@@ -28,18 +28,22 @@ def _to_ascii(error: UnicodeError) -> tuple[str, int]:
 class Outlet:
     """A text stream that lets out neither secrets nor control characters; ``raw`` is the stream behind it.
 
-    It is the one way out for text. Data (its ``buffer``) goes out as it is.
+    It is the one way out for text. Data (its ``buffer``) goes out as it is. ``used`` tells whether anything went out.
     """
 
     def __init__(self, raw: TextIO) -> None:
         self.raw = raw
+        self.used = False
 
     def write(self, text: str) -> int:
         """Write a text, with our own styles applied."""
+        self.used = True
         self.raw.write(outgoing(text))
         return len(text)
 
     def __getattr__(self, name: str) -> Any:
+        if name == "buffer":
+            self.used = True
         return getattr(self.raw, name)
 
 
@@ -72,6 +76,11 @@ def write(text: str = "") -> None:
     """Write a line of a result to stdout, at once, so that what is said on stderr afterwards comes afterwards."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
+
+
+def written() -> bool:
+    """Tell whether anything has been written to stdout."""
+    return isinstance(sys.stdout, Outlet) and sys.stdout.used
 
 
 def drop(stream: TextIO) -> None:

@@ -137,3 +137,19 @@ def test_a_folder_of_the_vendor_is_told_apart(tmp_path: Path) -> None:
     assert not is_vendor_folder(tmp_path)
     write_file(tmp_path, "trades", [trade()])
     assert is_vendor_folder(tmp_path)
+
+
+def test_progress_is_told_in_event_time(tmp_path: Path) -> None:
+    told: list[int] = []
+    write_day(tmp_path, DAY16, START, START + 5 * MINUTE, rate=150, progress=told.append)
+    assert told
+    assert 0 < sum(told) <= 5 * MINUTE
+
+
+def test_what_is_interrupted_leaves_no_file(tmp_path: Path) -> None:
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_day(tmp_path, DAY16, START, START + 10 * MINUTE, progress=interrupt)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
