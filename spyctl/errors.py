@@ -299,7 +299,12 @@ class NoRunError(ResumeError):
 
 
 class RunCompleteError(ResumeError):
-    """The run has reached its end."""
+    """The run has reached its end; it published ``events``."""
+
+    def __init__(self, run_id: str, events: int) -> None:
+        super().__init__(f"run {run_id} is complete: nothing is left of its {events:,} events")
+        self.run_id = run_id
+        self.events = events
 
 
 class OtherRunError(ResumeError):

@@ -17,8 +17,6 @@ async def run_to_resume(runs: Runs, asked: str, now: RunRecord) -> RunRecord:
     record = await (runs.newest(now.command, now.stream) if asked == LAST_RUN else runs.find(asked))
     if record is None:
         raise NoRunError(f"there is no run to resume in {now.stream}")
-    if record.state is RunState.COMPLETE:
-        raise RunCompleteError(f"run {record.run_id} is complete")
     for what, former, present in (
         ("files", record.inputs, now.inputs),
         ("options", record.options, now.options),
@@ -26,6 +24,8 @@ async def run_to_resume(runs: Runs, asked: str, now: RunRecord) -> RunRecord:
     ):
         if former != present:
             raise OtherRunError(f"run {record.run_id} had other {what}: {_difference(former, present)}")
+    if record.state is RunState.COMPLETE:  # of the very events that are asked for
+        raise RunCompleteError(record.run_id, record.position)
     return record
 
 

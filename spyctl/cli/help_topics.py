@@ -115,7 +115,7 @@ def _connections(group: Any) -> Iterator[str]:
     yield from wrap(_ABOUT_CONNECTIONS, page_width() - 2)
     yield ""
     replay = group.commands["replay"]
-    yield from _explained(replay, DESTINATION, {"sink", "ack", "force"})
+    yield from _explained(replay, DESTINATION, {"sink", "raw", "ack", "force"})
     yield ""
     yield from _explained(replay, AUTHENTICATION)
 

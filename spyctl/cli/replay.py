@@ -63,6 +63,7 @@ def replay(
         force=delivery.force,
         metrics=parse_address(result.metrics) if result.metrics else None,
         as_json=result.as_json,
+        raw=delivery.raw,
     )
     reporter = Reporter.of(context)
     if nats.embedded and nats.nats_url:
@@ -92,6 +93,8 @@ def _refuse_contradictions(
     for option, given in (("--resume", playback.resume is not None), ("--verify", result.verify)):
         if given and delivery.sink is not SinkKind.NATS:
             raise UsageError(f"{option} needs NATS", "leave --sink out")
+    if delivery.raw and delivery.sink is not SinkKind.STDOUT:
+        raise UsageError("--raw is for events on stdout", "--sink stdout --raw")
     if data.trading_day is not None and data.date and is_flag(context, "date"):
         raise UsageError("--trading-day and --date exclude each other", "--trading-day alone")
 

@@ -151,6 +151,10 @@ class DeliveryOptions:
         SinkKind,
         typer.Option("--sink", metavar="SINK", help="nats, or stdout for JSON lines.", rich_help_panel=DESTINATION),
     ] = SinkKind.NATS
+    raw: Annotated[
+        bool,
+        typer.Option("--raw", help="With --sink stdout: the payloads alone.", rich_help_panel=DESTINATION.seldom),
+    ] = False
     ack: Annotated[
         AckMode,
         typer.Option(

@@ -64,6 +64,7 @@ class Request:
     force: bool
     metrics: tuple[str, int] | None
     as_json: bool
+    raw: bool = False  # of events on stdout, the payloads alone
 
 
 def plan_request(request: Request) -> Plan:

@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from spyctl.bus.account import Account
 from spyctl.bus.consumers import Consumers
 from spyctl.bus.in_flight import Sink
@@ -20,12 +22,20 @@ from spyctl.cli.framework.remedies import remedy_for
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.framework.signals import Interruption
 from spyctl.cli.framework.stdout_sink import StdoutSink
-from spyctl.cli.framework.streams import drop
+from spyctl.cli.framework.streams import drop, write
 from spyctl.cli.framework.watch import away, watched
 from spyctl.cli.replay_options import SinkKind
 from spyctl.cli.replay_plan import Request
 from spyctl.cli.summary import print_summary
-from spyctl.errors import DamagedDefinitionsError, DamagedFileError, ExitCode, NoSpaceError, SpyctlError, path_text
+from spyctl.errors import (
+    DamagedDefinitionsError,
+    DamagedFileError,
+    ExitCode,
+    NoSpaceError,
+    RunCompleteError,
+    SpyctlError,
+    path_text,
+)
 from spyctl.market.events import EventSource
 from spyctl.market.subjects import subject_table, with_prefix
 from spyctl.replay.plan import Plan, fingerprints
@@ -69,14 +79,25 @@ async def run_replay(request: Request, plan: Plan, reporter: Reporter) -> int:
     interruption = Interruption(reporter)
     try:
         if request.sink is SinkKind.STDOUT:
-            sink = StdoutSink(subject_table(request.options.prefix))
+            sink = StdoutSink(subject_table(request.options.prefix), raw=request.raw)
             return await _play(request, plan, reporter, interruption, _Destination(sink, new_run_id()))
         async with reach(request.target, tell=reporter.line) as reached:
             return await _replay_to_nats(request, plan, reporter, interruption, reached)
+    except RunCompleteError as end:
+        return _nothing_left(request, reporter, end)
     except asyncio.CancelledError:
         if interruption.code is None:
             raise
         return interruption.code
+
+
+def _nothing_left(request: Request, reporter: Reporter, end: RunCompleteError) -> int:
+    # What was to go on has reached its end, which is what was wanted.
+    reporter.block("resume", end.message)
+    if request.as_json:
+        document = {"run_id": end.run_id, "complete": True, "resumed_at": end.events, "published": 0, "acked": 0}
+        write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+    return ExitCode.OK
 
 
 async def _replay_to_nats(

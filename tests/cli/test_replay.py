@@ -179,6 +179,24 @@ def test_a_signal_drains_the_acks_and_prints_the_summary(
     assert (found["complete"], found["stopped_by"]) == (False, by)
 
 
+def test_resuming_a_run_that_is_complete_is_fine_and_says_so(cli: Cli, data: Path, nats_server: NatsServer) -> None:
+    played = ["replay", "-s", "max", "--nats-url", nats_server.url]
+    run_id = summary(cli(*played, "--json"))["run_id"]
+    again = cli(*played, "--resume")
+    assert (again.returncode, again.stdout) == (0, "")
+    assert f"resume   run {run_id} is complete: nothing is left of its 1,050 events" in again.stderr
+    assert json.loads(cli(*played, "--resume", run_id, "--json").stdout)["complete"] is True
+    other = cli(*played, "--resume", "--schema", "trades")  # these events are not those of the run
+    assert (other.returncode, "had other" in other.stderr) == (1, True)
+
+
+def test_raw_payloads_go_to_stdout_alone(cli: Cli, data: Path) -> None:
+    lines = cli("replay", "-s", "max", "--sink", "stdout", "--raw", "--count", "3", "-q").stdout.splitlines()
+    assert ["ts_event_ns" in json.loads(line) for line in lines] == [True] * 3
+    refused = cli("replay", "--raw")
+    assert (refused.returncode, "--sink stdout --raw" in refused.stderr) == (2, True)
+
+
 def test_a_reader_that_leaves_early_is_not_an_error(environment: dict[str, str], data: Path, tmp_path: Path) -> None:
     result = subprocess.run(
         ["bash", "-o", "pipefail", "-c", f"{sys.executable} -m spyctl replay -s 0 --sink stdout -q | head -n 1"],

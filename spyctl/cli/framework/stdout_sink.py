@@ -10,22 +10,23 @@ from spyctl.market.encode import EncodedBatch
 
 
 class StdoutSink:
-    """Writes ``{"subject":…,"event":…}`` lines; what is written counts as acknowledged.
+    """Writes ``{"subject":…,"event":…}`` lines, or ``raw`` payloads alone; what is written counts as acknowledged.
 
     ``subjects`` is the table that the ranks of the events index.
     """
 
     protocol = "written"
 
-    def __init__(self, subjects: Sequence[str]) -> None:
+    def __init__(self, subjects: Sequence[str], *, raw: bool = False) -> None:
         self.delivery = Delivery()
-        self._heads = [b'{"subject":"%b","event":' % subject.encode() for subject in subjects]
+        self._heads = [b"" if raw else b'{"subject":"%b","event":' % subject.encode() for subject in subjects]
+        self._tail = b"\n" if raw else b"}\n"
 
     async def publish(self, batch: EncodedBatch) -> None:
         """Write events; waits while the reader of the pipe does not read."""
         started_ns = time.monotonic_ns()
         payloads = zip(batch.ranks.tolist(), batch.payloads(), strict=True)
-        lines = (self._heads[rank] + payload + b"}\n" for rank, payload in payloads)
+        lines = (self._heads[rank] + payload + self._tail for rank, payload in payloads)
         await asyncio.to_thread(self._write, b"".join(lines))  # a pipe that blocks must not block signals
         delivery = self.delivery
         delivery.published += len(batch)

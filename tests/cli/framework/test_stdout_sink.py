@@ -25,6 +25,11 @@ async def test_each_payload_is_wrapped_with_its_subject(capfdbinary: pytest.Capt
     assert [orjson.loads(line)["event"] for line in lines] == [{"x": 1}, {"y": 22}]
 
 
+async def test_raw_lines_are_the_payloads_alone(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    await StdoutSink(["market.a"], raw=True).publish(batch(b'{"x":1}', b'{"y":22}', ranks=[0, 0]))
+    assert capfdbinary.readouterr().out == b'{"x":1}\n{"y":22}\n'
+
+
 async def test_what_is_written_counts_as_acknowledged(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     sink = StdoutSink(["market.a"])
     for _ in range(3):
