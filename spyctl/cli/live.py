@@ -16,6 +16,8 @@ from spyctl.errors import UsageError
 if TYPE_CHECKING:
     from datetime import date
 
+    from spyctl.cli.live_run import SimulatedMarket
+
 StrikeRange = Annotated[
     int,
     typer.Option(
@@ -72,6 +74,25 @@ class SimulatorOptions:
             rich_help_panel=FEED.seldom,
         ),
     ] = 0.0
+    sim_cut: Annotated[
+        str | None,
+        typer.Option(
+            "--sim-cut",
+            metavar="TIME",
+            help="Cut its connections every so often: gaps to look at.",
+            rich_help_panel=FEED,
+        ),
+    ] = None
+
+    def market(self) -> "SimulatedMarket":
+        """Return the market to simulate; raises :class:`UsageError`."""
+        from spyctl.cli.live_run import SimulatedMarket
+        from spyctl.timing.instants import SECOND, parse_duration
+
+        cut_ns = parse_duration(self.sim_cut) if self.sim_cut else None
+        if cut_ns is not None and cut_ns < SECOND:
+            raise UsageError(f"--sim-cut {self.sim_cut} leaves no time to connect", "--sim-cut 30s")
+        return SimulatedMarket(self.sim_rate, self.sim_seed, self.sim_trend, cut_ns)
 
 
 def live(
@@ -101,7 +122,7 @@ def live(
     import asyncio
 
     from spyctl.cli.framework.metrics import parse_address
-    from spyctl.cli.live_run import LiveRequest, SimulatedMarket, Vendor, run_live
+    from spyctl.cli.live_run import LiveRequest, Vendor, run_live
     from spyctl.live.strike_manager import StrikeManager
     from spyctl.timing.clock import precise_loop
     from spyctl.timing.instants import parse_duration
@@ -111,7 +132,7 @@ def live(
     request = LiveRequest(
         manager=StrikeManager(strike_range, symbol),
         expiry=option_date(expiry) if expiry else None,
-        sim=SimulatedMarket(simulator.sim_rate, simulator.sim_seed, simulator.sim_trend) if simulator.sim else None,
+        sim=simulator.market() if simulator.sim else None,
         vendor=Vendor(
             api_key="" if simulator.sim else required_massive_key(),
             feed_url=feed.websocket_url(),
@@ -145,9 +166,9 @@ def option_date(text: str) -> "date":
 
     from spyctl.market.option_tickers import LAST_YEAR
     from spyctl.market.sessions import current_expiry, is_trading_day
-    from spyctl.timing.instants import parse_date
+    from spyctl.timing.instants import NEW_YORK, parse_date
 
-    day, (first, _) = parse_date(text), current_expiry(time.time_ns())
+    day, (first, _) = parse_date(text, NEW_YORK), current_expiry(time.time_ns())
     if day < first:
         raise UsageError(f"the options of {day} have expired", f"--expiry {first}, or leave it out")
     if day.year > LAST_YEAR or not is_trading_day(day):

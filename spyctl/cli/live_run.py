@@ -56,11 +56,15 @@ STEADY_RATE = 10  # simulated events a second, from which on silence is suspicio
 
 @dataclass(frozen=True, slots=True)
 class SimulatedMarket:
-    """What the simulator is to do: events a second, the seed of its walk, and its drift in dollars a minute."""
+    """What the simulator is to do: events a second, the seed of its walk, and its drift in dollars a minute.
+
+    It cuts its connections every ``cut_ns``, ``None`` for never.
+    """
 
     rate: float
     seed: int
     trend: float
+    cut_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +185,8 @@ async def _policies(request: LiveRequest, session: LiveSession) -> AsyncIterator
         url, key = request.vendor.feed_url, request.vendor.api_key
         if request.sim is not None:
             walk = Walk(request.sim.seed, symbol=request.manager.underlying, trend=request.sim.trend)
-            simulator = await stack.enter_async_context(Simulator(request.sim.rate, walk).serving())
+            cut_s = request.sim.cut_ns / SECOND if request.sim.cut_ns is not None else None
+            simulator = await stack.enter_async_context(Simulator(request.sim.rate, walk, cut_every_s=cut_s).serving())
             url, key = simulator.url, KEY
         stocks, options = (Feed(market, key, url=url, source=_source(request)) for market in (STOCKS, OPTIONS))
         yield equity_policies(

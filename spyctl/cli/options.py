@@ -47,7 +47,13 @@ def _schema(text: str) -> str:
 
 Symbol = Annotated[
     list[str] | None,
-    typer.Option("--symbol", envvar="SPYCTL_SYMBOL", metavar="NAME", help="ESZ5, ES.c.0, ES, 'ES*', outright, spread."),
+    typer.Option(
+        "--symbol",
+        envvar="SPYCTL_SYMBOL",
+        metavar="NAME",
+        help="ESZ5, ES.c.0, ES, 'ES*', outright, spread.",
+        autocompletion=complete.symbols,
+    ),
 ]
 Schema = Annotated[
     list[str] | None,

@@ -38,7 +38,7 @@ class InputOptions:
             "--date",
             envvar="REPLAY_DATE",
             metavar="DAY",
-            help="UTC day: 2025-12-16, D..D, all, last.",
+            help="UTC day: 2025-12-16, today, D..D, all, last.",
             autocompletion=complete.dates,
         ),
     ] = None
@@ -58,11 +58,18 @@ class InputOptions:
             envvar="REPLAY_START",
             metavar="TIME",
             help="Start time, on the first date: 09:30, open, close-5m, ISO, ns.",
+            autocompletion=complete.times,
         ),
     ] = None
     end: Annotated[
         str | None,
-        typer.Option("--end", envvar="REPLAY_END", metavar="TIME", help="End time (exclusive), on the last date."),
+        typer.Option(
+            "--end",
+            envvar="REPLAY_END",
+            metavar="TIME",
+            help="End time (exclusive), on the last date.",
+            autocompletion=complete.times,
+        ),
     ] = None
     tz: Annotated[
         str,

@@ -71,7 +71,7 @@ def plan_request(request: Request) -> Plan:
     """Choose files and range for what was asked. Raises :class:`UsageError`, :class:`NoDataError`."""
     asked, options = request.input, request.options
     zone = parse_zone(asked.zone)
-    day = parse_date(asked.trading_day) if asked.trading_day else None
+    day = parse_date(asked.trading_day, NEW_YORK) if asked.trading_day else None
     days = trading_day_choice(day) if day is not None else parse_days(asked.dates)
     query = FileQuery(asked.schemas, days, options.selection.symbols, asked.dataset)
     choice = choose_files(scan(asked.data_dir), query)

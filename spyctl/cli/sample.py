@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spyctl.cli.framework import complete
 from spyctl.cli.framework.reporter import Reporter, progress_bar
 from spyctl.cli.framework.streams import write
 from spyctl.cli.options import DataDir, Json
@@ -28,7 +29,10 @@ def sample(
         list[str] | None, typer.Option("--date", metavar="DAY", help=f"UTC day, or D..D; repeatable; default: {_DAY}.")
     ] = None,
     start: Annotated[
-        str, typer.Option("--start", metavar="TIME", help="When to begin; all for a whole UTC day.")
+        str,
+        typer.Option(
+            "--start", metavar="TIME", help="When to begin; all for a whole UTC day.", autocompletion=complete.times
+        ),
     ] = "open-5m",
     length: Annotated[
         str | None,

@@ -29,9 +29,20 @@ class SelectionOptions:
         str | None, typer.Option("--symbol", metavar="NAME", help="Only this symbol, underlying or option.")
     ] = None
     start: Annotated[
-        str | None, typer.Option("--start", metavar="TIME", help="Only events at or after this event time: ISO or ns.")
+        str | None,
+        typer.Option(
+            "--start",
+            metavar="TIME",
+            help="Only events at or after this event time: ISO or ns.",
+            autocompletion=complete.times,
+        ),
     ] = None
-    end: Annotated[str | None, typer.Option("--end", metavar="TIME", help="Only events before this event time.")] = None
+    end: Annotated[
+        str | None,
+        typer.Option(
+            "--end", metavar="TIME", help="Only events before this event time.", autocompletion=complete.times
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

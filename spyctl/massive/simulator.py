@@ -168,10 +168,21 @@ class Script:
 
 
 class Simulator:
-    """The server. ``rate`` is events a second over both markets, 0 for silence; ``peers`` are the connections now."""
+    """The server. ``rate`` is events a second over both markets, 0 for silence; ``peers`` are the connections now.
 
-    def __init__(self, rate: float = RATE, walk: Walk | None = None, script: Script | None = None) -> None:
+    Every ``cut_every_s`` seconds it cuts them all, ``None`` for never.
+    """
+
+    def __init__(
+        self,
+        rate: float = RATE,
+        walk: Walk | None = None,
+        script: Script | None = None,
+        *,
+        cut_every_s: float | None = None,
+    ) -> None:
         self.rate = rate
+        self.cut_every_s = cut_every_s
         self.peers: list[Peer] = []
         self.connections = 0
         self.sent = 0
@@ -189,13 +200,25 @@ class Simulator:
     async def serving(self) -> AsyncIterator["Simulator"]:
         """Listen on a free port of the loopback interface."""
         async with serve(self._serve, "127.0.0.1", 0, max_size=None) as self._server:
-            playing = asyncio.create_task(self._play())
+            tasks = [asyncio.create_task(self._play())]
+            if self.cut_every_s is not None:
+                tasks.append(asyncio.create_task(self._cut(self.cut_every_s)))
             try:
                 yield self
             finally:
-                playing.cancel()
-                for peer in list(self.peers):
-                    peer.abort()
+                for task in tasks:
+                    task.cancel()
+                self.abort()
+
+    def abort(self) -> None:
+        """Cut all connections without a close frame."""
+        for peer in list(self.peers):
+            peer.abort()
+
+    async def _cut(self, every_s: float) -> None:
+        while True:
+            await asyncio.sleep(every_s)
+            self.abort()
 
     async def _serve(self, socket: ServerConnection) -> None:
         path = socket.request.path if socket.request is not None else ""

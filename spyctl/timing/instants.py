@@ -21,6 +21,7 @@ DAY = 24 * HOUR
 MAX_INSTANT = (1 << 63) - 1
 
 NEW_YORK = ZoneInfo("America/New_York")
+DAYS_AGO = {"today": 0, "yesterday": 1}
 _EPOCH = date(1970, 1, 1)
 _UNITS = {"ns": 1, "us": US, "µs": US, "ms": MS, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY}
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d)", re.ASCII)
@@ -43,8 +44,10 @@ def day_start(day: date) -> int:
     return day_number(day) * DAY
 
 
-def parse_date(text: str) -> date:
-    """Read an ISO date such as ``2025-12-16``; raises :class:`UsageError`."""
+def parse_date(text: str, zone: tzinfo = UTC) -> date:
+    """Read an ISO date such as ``2025-12-16``, or ``today`` or ``yesterday`` in a zone; raises :class:`UsageError`."""
+    if text in DAYS_AGO:
+        return (datetime.now(zone) - timedelta(days=DAYS_AGO[text])).date()
     try:
         day = date.fromisoformat(text)
     except ValueError:

@@ -37,6 +37,21 @@ def test_the_simulator_needs_no_key_and_no_server(cli: Cli) -> None:
     assert re.search(r"^stream   MARKET_DATA, seq 1 to [\d,]+$", result.stdout, re.M)
 
 
+def test_a_simulated_cut_shows_a_gap_without_a_key(
+    environment: dict[str, str], tmp_path: Path, nats_server: NatsServer
+) -> None:
+    options = ("--sim-cut", "1s", "--sim-rate", "500")
+    found = simulate(
+        environment, tmp_path, nats_server.url, *options, until=lambda counts: counts.get("market.gaps", 0) >= 2
+    )
+    assert found["gaps"] >= 1
+
+
+def test_cuts_leave_time_to_connect(cli: Cli) -> None:
+    result = live(cli, "--sim", "--sim-cut", "10ms")
+    assert (result.returncode, "leaves no time to connect" in result.stderr) == (2, True)
+
+
 async def test_the_summary_as_json_agrees_with_the_stream(cli: Cli, nats_server: NatsServer) -> None:
     arguments = ("--sim", "--for", "1s", "--json", "--nats-url", nats_server.url, "--strike-range", "3")
     result = await asyncio.to_thread(live, cli, *arguments)

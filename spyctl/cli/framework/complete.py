@@ -16,6 +16,8 @@ SUBJECTS = (
 )  # fmt: skip
 EVENT_TYPES = ("StockTrade", "StockQuote", "OptionTrade", "FuturesTrade", "MBP10", "Gap")
 SPEEDS = ("1", "10", "100", "max")
+TIMES = ("open", "open-5m", "open+30m", "close", "close-5m", "09:30")
+_SYMBOL_WORDS = ("ES", "outright", "spread")
 _DAY = re.compile(r"(?<!\d)(20\d\d)(\d\d)(\d\d)(?!\d)")
 _MOST_FOLDERS = 1_000
 
@@ -40,12 +42,36 @@ def speeds(incomplete: str) -> list[str]:
     return [speed for speed in SPEEDS if speed.startswith(incomplete)]
 
 
+def times(incomplete: str) -> list[str]:
+    """Offer usual times of a day."""
+    return [time for time in TIMES if time.startswith(incomplete)]
+
+
+def symbols(ctx: Any, incomplete: str) -> list[str]:
+    """Offer the symbols that the data folder's ``symbology.json`` files name, and words for several."""
+    folder = _data_folder(ctx)
+    names = [name for path in (folder, *folder.glob("*/")) for name in _symbols_in(path / "symbology.json")]
+    return [name for name in dict.fromkeys([*sorted(names), *_SYMBOL_WORDS]) if name.startswith(incomplete)]
+
+
+def _symbols_in(path: Path) -> list[str]:
+    import json
+
+    try:
+        return list(json.loads(path.read_bytes())["result"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return []
+
+
+def _data_folder(ctx: Any) -> Path:
+    return Path(ctx.params.get("data_dir") or os.environ.get("SPYCTL_DATA_DIR") or "dbn-data").expanduser()
+
+
 def dates(ctx: Any, incomplete: str) -> list[str]:
     """Offer the dates in the names of the data folder's files."""
     head, dots, rest = incomplete.rpartition("..")
-    folder = Path(ctx.params.get("data_dir") or os.environ.get("SPYCTL_DATA_DIR") or "dbn-data").expanduser()
-    days = sorted({"-".join(match) for name in _file_names(folder) for match in _DAY.findall(name)})
-    offers = days if dots else [*days, "last", "all"]
+    days = sorted({"-".join(match) for name in _file_names(_data_folder(ctx)) for match in _DAY.findall(name)})
+    offers = [*days, "today", "yesterday", *(() if dots else ("last", "all"))]
     return [f"{head}{dots}{offer}" for offer in offers if offer.startswith(rest)]
 
 

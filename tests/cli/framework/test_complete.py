@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,21 @@ def test_dates_are_those_of_the_data_folder(offered, tmp_path: Path) -> None:  #
     assert offered("replay --data-dir nowhere --date 20") == []
 
 
+def test_symbols_are_those_of_the_data_folder(offered, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "dbn-data").mkdir()
+    (tmp_path / "dbn-data" / "symbology.json").write_text(json.dumps({"result": {"ES.c.0": [], "ESZ5": []}}))
+    assert offered("replay --symbol E") == ["ES.c.0", "ESZ5", "ES"]
+    assert offered("discover --symbol sp") == ["spread"]
+    (tmp_path / "dbn-data" / "symbology.json").write_text("[]")
+    assert offered("time-range --symbol E") == ["ES"]
+
+
+def test_times_and_words_for_days(offered) -> None:  # type: ignore[no-untyped-def]
+    assert offered("replay --start open") == ["open", "open-5m", "open+30m"]
+    assert offered("tail --end cl") == ["close", "close-5m"]
+    assert offered("replay --date y") == ["yesterday"]
+
+
 def test_schemas_subjects_and_contexts(offered, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     assert offered("replay --schema ") == ["trades", "mbp-10"]
     assert offered("tail op") == ["options.trades"]
@@ -102,6 +118,7 @@ def test_completing_imports_no_heavy_library(tmp_path: Path) -> None:
 def test_what_is_offered_is_what_there_is() -> None:
     from spyctl.cli.framework import complete
     from spyctl.market.columns import SCHEMAS
+    from spyctl.market.sessions import parse_time
     from spyctl.market.subjects import KINDS
     from spyctl.terminal.event_lines import subjects_of
     from spyctl.timing.clock import parse_speed
@@ -111,6 +128,8 @@ def test_what_is_offered_is_what_there_is() -> None:
     assert {subject for name in complete.SUBJECTS for subject in subjects_of([name])} == set(subjects_of([]))
     for speed in complete.SPEEDS:
         parse_speed(speed)
+    for time in complete.TIMES:
+        parse_time(time, date(2025, 12, 16))
 
 
 def test_choices_are_offered(offered) -> None:  # type: ignore[no-untyped-def]

@@ -3,12 +3,12 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from spyctl.massive.simulator import Peer, Script, Simulator, Walk
 from tests.support.waiting import eventually
@@ -33,6 +33,15 @@ async def authenticated(simulator: Simulator, market: str = "stocks") -> AsyncIt
         await client.send(json.dumps({"action": "auth", "params": "k"}))
         assert await read(client) == [status("auth_success", "authenticated")]
         yield client
+
+
+async def test_connections_are_cut_every_so_often() -> None:
+    async with Simulator(0, cut_every_s=0.05).serving() as simulator:
+        for _ in range(2):
+            async with asyncio.timeout(10):
+                with suppress(WebSocketException, OSError):  # a cut may meet the handshake
+                    async with connect(f"{simulator.url}/stocks", proxy=None) as client:
+                        await client.wait_closed()
 
 
 async def test_topics_are_acknowledged_once_each() -> None:

@@ -1,4 +1,4 @@
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, tzinfo
 
 import pytest
 from hypothesis import example, given
@@ -16,6 +16,7 @@ from spyctl.timing.instants import (
     clock_text,
     day_start,
     duration_text,
+    parse_date,
     parse_duration,
     parse_instant,
     parse_zone,
@@ -47,6 +48,15 @@ def utc(text: str) -> int:
 )
 def test_durations_are_read_with_their_units(text: str, ns: int) -> None:
     assert parse_duration(text) == ns
+
+
+@pytest.mark.parametrize("zone", [UTC, NEW_YORK])
+def test_today_and_yesterday_are_days_of_a_zone(zone: tzinfo) -> None:
+    before = datetime.now(zone).date()
+    today, yesterday = parse_date("today", zone), parse_date("yesterday", zone)
+    after = datetime.now(zone).date()
+    assert before <= today <= after
+    assert before - timedelta(days=1) <= yesterday <= after - timedelta(days=1)
 
 
 @pytest.mark.parametrize("text", ["", "x", "5 m", "-5", "1h 30", "m5", "1e3", "٣"])
