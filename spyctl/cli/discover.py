@@ -12,7 +12,7 @@ from spyctl.cli.framework import complete
 from spyctl.cli.framework.reporter import Reporter, progress_bar
 from spyctl.cli.framework.streams import write
 from spyctl.cli.options import DataDir, Dataset, Json, Schema, Symbol
-from spyctl.errors import DamagedFileError, ExitCode, path_text
+from spyctl.errors import DamagedFileError, ExitCode, UsageError, path_text
 from spyctl.terminal.tables import table
 from spyctl.terminal.text import count, size_text
 
@@ -64,6 +64,7 @@ def discover(
     from spyctl.market.columns import SCHEMAS
 
     reporter = Reporter.of(context)
+    _refuse_idle_options(report, picture, check=check)
     schemas = tuple(dict.fromkeys(schema)) if schema else SCHEMAS
     query = FileQuery(schemas, symbols=tuple(symbol or ()), dataset=dataset)
     catalog = scan(data_dir)
@@ -84,6 +85,18 @@ def discover(
     if nothing is not None:
         raise nothing
     return ExitCode.INCOMPLETE if listing.problems else ExitCode.OK
+
+
+def _refuse_idle_options(report: str | None, picture: Path | None, *, check: bool) -> None:
+    # What would do nothing is not taken in silence.
+    if check and report is not None:
+        raise UsageError("--report and --check exclude each other", "one of the two")
+    if picture is None:
+        return
+    if report is None:
+        raise UsageError("--picture draws the report of a day", f"--report DAY --picture {picture}")
+    if picture.suffix.lower() != ".svg":
+        raise UsageError(f"{picture} is not named as an SVG picture", "--picture FILE.svg")
 
 
 class _Listing:

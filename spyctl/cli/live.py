@@ -127,8 +127,7 @@ def live(
     from spyctl.timing.clock import precise_loop
     from spyctl.timing.instants import parse_duration
 
-    if simulator.sim:
-        _refuse_real_feed(context, feed)
+    _refuse_idle_options(context, simulator, feed)
     request = LiveRequest(
         manager=StrikeManager(strike_range, symbol),
         expiry=option_date(expiry) if expiry else None,
@@ -151,7 +150,14 @@ def live(
         return runner.run(run_live(request, Reporter.of(context)))
 
 
-def _refuse_real_feed(context: typer.Context, feed: FeedOptions) -> None:
+def _refuse_idle_options(context: typer.Context, simulator: SimulatorOptions, feed: FeedOptions) -> None:
+    # What would do nothing is not taken in silence.
+    if not simulator.sim:
+        for parameter in ("sim_rate", "sim_seed", "sim_trend", "sim_cut"):
+            if is_flag(context, parameter):
+                option = f"--{parameter.replace('_', '-')}"
+                raise UsageError(f"{option} is for the simulated market", f"spyctl live --sim {option} …")
+        return
     for option, parameter, given in (
         ("--feed-url", "feed_url", feed.feed_url is not None),
         ("--delayed", "delayed", feed.delayed),

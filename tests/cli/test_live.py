@@ -47,6 +47,12 @@ def test_a_simulated_cut_shows_a_gap_without_a_key(
     assert found["gaps"] >= 1
 
 
+@pytest.mark.parametrize("option", ["--sim-rate", "--sim-seed", "--sim-trend", "--sim-cut"])
+def test_options_of_the_simulator_are_refused_without_it(cli: Cli, option: str) -> None:
+    result = live(cli, option, "5", POLYGON_API_KEY=KEY)
+    assert (result.returncode, f"try: spyctl live --sim {option}" in result.stderr) == (2, True)
+
+
 def test_cuts_leave_time_to_connect(cli: Cli) -> None:
     result = live(cli, "--sim", "--sim-cut", "10ms")
     assert (result.returncode, "leaves no time to connect" in result.stderr) == (2, True)

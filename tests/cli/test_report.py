@@ -32,3 +32,21 @@ def test_a_report_as_table_json_and_picture(cli: Cli, week: Path, tmp_path: Path
     assert cli("discover", "--report", "2025-12-25").returncode == 6
     assert cli("discover", "--report", "all").returncode == 2
     assert cli("discover", "--report", "2025-12-17", "--picture", "no/such/folder.svg").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "remedy"),
+    [
+        (["--picture", "day.svg"], "--report DAY --picture day.svg"),
+        (["--report", "2025-12-17", "--picture", "day.png"], "--picture FILE.svg"),
+        (["--report", "2025-12-17", "--picture", "."], "--picture FILE.svg"),
+        (["--report", "2025-12-17", "--check"], "one of the two"),
+    ],
+)
+def test_a_picture_that_would_not_be_drawn_is_refused(
+    cli: Cli, week: Path, tmp_path: Path, arguments: list[str], remedy: str
+) -> None:
+    result = cli("discover", *arguments)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert f"  try: {remedy}" in result.stderr
+    assert not (tmp_path / "day.png").exists()
