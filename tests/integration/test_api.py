@@ -225,11 +225,11 @@ async def test_the_statistics_move_and_begin_anew_with_each_call(bus: NATSBus, d
 async def test_live_ingest_may_run_again_and_not_twice_at_once(bus: NATSBus) -> None:
     async with Simulator(500).serving() as simulator:
         ingestor = StreamIngestor("k", bus, StrikeManager(1), feed_url=simulator.url)
-        before = None
+        sessions: list[object] = [None]
         for _ in range(2):
             running = asyncio.create_task(ingestor.run_async())
-            await eventually(lambda: ingestor._running and ingestor._session not in (None, before))
-            before = ingestor._session
+            await eventually(lambda: ingestor._running and ingestor._session not in sessions)
+            sessions.append(ingestor._session)
             with pytest.raises(UsageError, match="this ingestor is running already"):
                 await ingestor.run_async()
             ingestor.stop()
