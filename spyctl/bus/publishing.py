@@ -223,7 +223,10 @@ async def _begin(connection: Connection, stream: Stream, request: RunRequest) ->
             if not record.settled:
                 await reconcile(connection, record, request.events)
         record.taken_over()
-        await run.begin_at(record.position, await _last_seq(connection, stream.name))
+        last_seq = await _last_seq(connection, stream.name)
+        if request.resume is None:
+            record.began_after = last_seq
+        await run.begin_at(record.position, last_seq)
     except BaseException:
         await run.give_up(is_new=request.resume is None)
         raise

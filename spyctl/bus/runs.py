@@ -59,7 +59,7 @@ class RunRecord:
     The stream holds its first ``checkpoint.position`` events (``checkpoint`` is ``None`` until anything can have been
     sent). While the run is open it may hold more: those of ``batch``, or where that is ``None``, what lies behind the
     checkpoint on its subjects. ``settled`` says that it holds no more. ``stream_born`` tells a stream from one that was
-    recreated under its name.
+    recreated under its name. All its events lie behind the sequence ``began_after`` (``None`` in old records).
     """
 
     run_id: str
@@ -70,6 +70,7 @@ class RunRecord:
     options: dict[str, Any]
     started_ns: int
     stream_born: str = ""
+    began_after: int | None = None
     state: RunState = RunState.RUNNING
     checkpoint: Checkpoint | None = None
     batch: OpenBatch | None = None
@@ -179,13 +180,10 @@ class Runs:
 
     async def newest(self, command: str, stream: str) -> RunRecord | None:
         """Return the record of the run of a command into a stream that began last."""
-        records = [await self.find(run_id) for run_id in await run_ids(self._connection)]
         candidates = [
             record
-            for record in records
-            if record is not None
-            and (record.command, record.stream) == (command, stream)
-            and record.state is not RunState.REFUSED
+            for record in await stored_runs(self._connection)
+            if (record.command, record.stream) == (command, stream) and record.state is not RunState.REFUSED
         ]
         return max(candidates, key=lambda record: record.started_ns, default=None)
 
@@ -372,6 +370,15 @@ async def known_runs(urls: Sequence[str], access: Access) -> list[str]:
         return []
     finally:
         await connection.close()
+
+
+async def stored_runs(connection: Connection) -> list[RunRecord]:
+    """List the records of all runs in the order in which they began; makes no bucket where there is none."""
+    records: list[RunRecord | None] = []
+    with suppress(nats.js.errors.NotFoundError):
+        bucket = await connection.jetstream().key_value(BUCKET)
+        records = [await _record(bucket, run_id) for run_id in await run_ids(connection)]
+    return sorted((record for record in records if record is not None), key=lambda record: record.started_ns)
 
 
 async def living_runs(connection: Connection) -> list[RunRecord]:

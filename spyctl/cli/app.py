@@ -20,6 +20,7 @@ from spyctl.cli import (
     live,
     probe,
     replay,
+    runs,
     sample,
     server,
     tail,
@@ -104,6 +105,7 @@ add_command(app, fetch.fetch, panel=PUBLISH, short="download missing days from D
 add_command(app, discover.discover, panel=INSPECT, short="what the data folder holds, one row per file")
 add_command(app, time_range.time_range, "time-range", panel=INSPECT, short="exact first and last event of a day")
 add_command(app, tail.tail, panel=INSPECT, short="follow the stream, one line per event")
+add_command(app, runs.runs, panel=INSPECT, short="the runs that the server knows, and how they ended")
 add_command(app, events.events, panel=INSPECT, short="the JSON Schema of each event type")
 add_command(app, probe.probe, panel=SET_UP, short="check key, entitlements, NATS, stream and data")
 app.add_typer(

@@ -42,7 +42,7 @@ EXIT_CODES = (
     (ExitCode.TERMINATED, "SIGTERM or SIGHUP, the same way", "timeout 5 spyctl live --sim"),
 )
 _ABOUT_CONNECTIONS = (
-    "replay, live, tail and probe use the NATS servers of --nats-url or NATS_URL. Where none is named they try "
+    "replay, live, tail, runs and probe use the NATS servers of --nats-url or NATS_URL. Where none is named they try "
     "localhost:4222; where nothing answers there, all but live on the real feed use an embedded server: one for all "
     "commands, on loopback, stopped with its last user. A secret is read from a file or a variable, never from the "
     "command line."

@@ -9,7 +9,7 @@ import typer
 from spyctl.cli.framework import complete
 from spyctl.cli.framework.help_page import OUTPUT
 from spyctl.cli.framework.reporter import Reporter
-from spyctl.cli.nats_options import NatsOptions
+from spyctl.cli.nats_options import NatsOptions, complete_runs
 from spyctl.cli.options import Json
 from spyctl.cli.tail_options import TailForm, parse_place, parse_time, range_text
 from spyctl.errors import UsageError
@@ -22,6 +22,12 @@ class SelectionOptions:
     place: Annotated[
         str | None,
         typer.Option("--from", metavar="PLACE", help="start, new, a sequence, -N (the last N), -5m, a stored time."),
+    ] = None
+    run: Annotated[
+        str | None,
+        typer.Option(
+            "--run", metavar="RUN", help="The events of one run: an id, or last.", autocompletion=complete_runs
+        ),
     ] = None
     until_end: Annotated[bool, typer.Option("--until-end", help="Stop at the end of what is stored now.")] = False
     count: Annotated[int | None, typer.Option("--count", min=1, metavar="N", help="Stop after N events.")] = None
@@ -100,6 +106,7 @@ def tail(
     """Follow the stream: the last 10 events, then new ones; JSON lines into a pipe.
 
     spyctl tail futures    ES as it comes
+    spyctl tail --run last    what the last run stored
     spyctl tail gaps --from start --until-end    every gap that is stored
     spyctl tail --from -5m --stats --until-end    rates and latencies
     """
@@ -110,6 +117,8 @@ def tail(
     from spyctl.timing.instants import MAX_INSTANT
 
     reporter = Reporter.of(context)
+    if selection.run is not None and selection.place is not None:
+        raise UsageError("--run and --from exclude each other", "one of the two")
     start_ns, end_ns = (parse_time(text) if text else None for text in (selection.start, selection.end))
     if start_ns is not None or end_ns is not None:
         reporter.block("range", range_text(start_ns, end_ns))
@@ -127,5 +136,6 @@ def tail(
         count=selection.count,
         form=form.form(),
         as_json=form.as_json,
+        run=selection.run,
     )
     return asyncio.run(run_tail(request, reporter))

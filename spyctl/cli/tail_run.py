@@ -7,15 +7,17 @@ import stat
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 from rich.console import Console
 
+from spyctl.bus.checkpoint import LAST_RUN
 from spyctl.bus.connection import ApiError, Connection
 from spyctl.bus.reader import follow
+from spyctl.bus.runs import RunState, stored_runs
 from spyctl.bus.stream import count_after
 from spyctl.bus.target import Target, reach
 from spyctl.cli.framework.reporter import Reporter
@@ -24,7 +26,8 @@ from spyctl.cli.framework.signals import Interruption
 from spyctl.cli.framework.streams import drop, unguarded
 from spyctl.cli.tail_options import Place, PlaceKind, TailForm
 from spyctl.errors import ExitCode, NoDataError, StreamGoneError
-from spyctl.market.subjects import KINDS, stream_name
+from spyctl.market.events import Gap
+from spyctl.market.subjects import KINDS, stream_name, subject_of, with_prefix
 from spyctl.terminal.event_lines import HEADING, EventFilter, StreamMessage, TextLines, json_lines, payload_lines
 from spyctl.terminal.stream_stats import StreamStats
 from spyctl.terminal.text import count
@@ -38,7 +41,10 @@ _SHORT_REPLY = 8  # dots of a reply subject without domain, account and random t
 
 @dataclass(frozen=True, slots=True)
 class TailRequest:
-    """What the command line asks for; ``count`` is ``None`` where the number of events is not limited."""
+    """What the command line asks for; ``count`` is ``None`` where the number of events is not limited.
+
+    ``run`` names the run whose events are wanted; where it has ended, ``last_seq`` is where they end.
+    """
 
     target: Target
     prefix: str
@@ -48,6 +54,8 @@ class TailRequest:
     count: int | None
     form: TailForm
     as_json: bool
+    run: str | None = None
+    last_seq: int | None = None
 
 
 async def run_tail(request: TailRequest, reporter: Reporter) -> int:
@@ -56,6 +64,8 @@ async def run_tail(request: TailRequest, reporter: Reporter) -> int:
     writer = _EventWriter(request)
     try:
         async with reach(request.target, tell=reporter.line) as reached:
+            if request.run is not None:
+                request = await _of_run(request, request.run, reached.connection)
             follower = _Follower(request, reporter, reached.connection, writer)
             if request.form is not TailForm.STATS:
                 await follower.run()
@@ -73,6 +83,27 @@ async def run_tail(request: TailRequest, reporter: Reporter) -> int:
             raise
     writer.close(reporter)
     return interruption.code if interruption.code is not None else ExitCode.OK
+
+
+async def _of_run(request: TailRequest, run: str, connection: Connection) -> TailRequest:
+    # The place and the subjects of a run, and where it ended.
+    records = [record for record in await stored_runs(connection) if run in (record.run_id, LAST_RUN)]
+    if not records:
+        raise NoDataError(f"there is no run {run} at {connection.url}", "spyctl runs lists them")
+    record = records[-1]
+    prefix = "" if record.stream == stream_name("") else record.stream.removesuffix(f"_{stream_name('')}")
+    if prefix != request.prefix:
+        raise NoDataError(
+            f"run {record.run_id} is in {record.stream}", f"--prefix {prefix}" if prefix else "no --prefix"
+        )
+    gaps = {with_prefix(subject_of(Gap), prefix)} if record.command == "live" else set()  # they are not leased
+    ended = record.checkpoint is not None and record.state is not RunState.RUNNING
+    return replace(
+        request,
+        place=Place(PlaceKind.SEQUENCE, (record.began_after or 0) + 1),
+        wanted=replace(request.wanted, subjects=request.wanted.subjects & ({*record.subjects} | gaps)),
+        last_seq=record.checkpoint.seq if record.checkpoint is not None and ended else None,
+    )
 
 
 class _Follower:
@@ -102,16 +133,18 @@ class _Follower:
         request = self.request
         info = await self._stream_info()
         name, state = info["config"]["name"], info["state"]
-        last_seq = state["last_seq"]
+        last_seq, until_end = state["last_seq"], request.until_end
+        if request.last_seq is not None:
+            last_seq, until_end = min(last_seq, request.last_seq), True
         start = await self._start(name, state)
-        if request.until_end and (start is None or start.get("opt_start_seq", 1) > last_seq):
+        if until_end and (start is None or start.get("opt_start_seq", 1) > last_seq):
             self._say_nothing_stored()
             return
         begin = (start or {"deliver_policy": "new"}) | self._filter()
         async with aclosing(_messages(self.connection, name, begin)) as batches:
             async for batch in batches:
                 messages = _matching(request.wanted, batch)
-                if request.until_end and messages and messages[-1].seq > last_seq:
+                if until_end and messages and messages[-1].seq > last_seq:
                     messages = [message for message in messages if message.seq <= last_seq]
                 if self._left is not None:
                     messages = messages[: self._left]
@@ -120,7 +153,7 @@ class _Follower:
                 if not batch and start is not None:
                     self._say_nothing_stored()
                 at_end = not batch or batch[-1].seq >= last_seq or not batch[-1].pending
-                if self._left == 0 or (request.until_end and at_end):
+                if self._left == 0 or (until_end and at_end):
                     if batch:
                         self._say_nothing_stored()
                     return

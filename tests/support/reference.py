@@ -17,6 +17,7 @@ COMMANDS = (
     "discover",
     "time-range",
     "tail",
+    "runs",
     "events",
     "probe",
     "sample",
