@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUNS := PYTHONDONTWRITEBYTECODE= $(BIN)
-INSTALL := $(shell command -v uv >/dev/null 2>&1 && echo "uv pip install --quiet --compile-bytecode --python $(BIN)/python" || echo "$(BIN)/python -m pip install --quiet --disable-pip-version-check")
+INSTALL := $(shell command -v uv >/dev/null 2>&1 && echo "uv pip install --compile-bytecode --python $(BIN)/python" || echo "$(BIN)/python tools/install.py $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off")
 
 .PHONY: help demo test check fast soak bench docs pictures clean
 .DEFAULT_GOAL := help
@@ -22,9 +22,9 @@ demo: $(VENV)/spyctl.ok
 	@echo
 	@$(BIN)/spyctl replay --date 2025-12-16 --speed 10 --embedded --data-dir dbn-data && \
 	printf '%s\n' \
-	  "next     . .venv/bin/activate       puts spyctl on your PATH" \
-	  "         spyctl tail --from 1       reads these events back" \
-	  "         spyctl live --sim          the live side, without an API key"
+	  "next     . .venv/bin/activate                               puts spyctl on your PATH" \
+	  "         spyctl tail --run last --count 20 --embedded       the first of these events" \
+	  "         spyctl live --sim                                  the live side, without an API key"
 
 test: $(VENV)/test.ok check
 	@$(RUNS)/python -m pytest -n auto
