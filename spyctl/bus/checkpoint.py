@@ -15,6 +15,10 @@ class Checkpoint:
     position: int = 0
     seq: int = 0
 
+    def may_follow(self, other: "Checkpoint") -> bool:
+        """Whether a stream can have come from another checkpoint to this one: each event takes a sequence."""
+        return self.seq - other.seq >= self.position - other.position
+
 
 BEGINNING = Checkpoint()
 

@@ -99,7 +99,8 @@ class Chunk:
 class InFlight:
     """The events that were sent and not yet acknowledged, oldest first; bounded in number and bytes.
 
-    ``anchor`` is the checkpoint up to which every event is known to be stored.
+    ``anchor`` is the checkpoint up to which every event is known to be stored. ``receded`` says that an event got a
+    sequence that an earlier one had: the server has lost what it acknowledged.
     """
 
     def __init__(
@@ -119,6 +120,7 @@ class InFlight:
         self.moved = asyncio.Event()  # set when something was acknowledged, or waiting has become pointless
         self.progress_ns = self.clock.now_ns()  # when an event was last acknowledged
         self.anchor = anchor
+        self.receded = False
         self._chunks: deque[Chunk] = deque()
         self._measured = 0
         self._measured_ns = 0
@@ -195,6 +197,7 @@ class InFlight:
         if (position > newest.position) != (seq > newest.seq):
             self.delivery.reordered += 1  # a later event was stored before this one
         if position > newest.position:
+            self.receded = self.receded or seq <= newest.seq
             self._newest = Checkpoint(position, seq)
         self.delivery.stored(seq, seq)
         if self.anchor.position == position - 1 == newest.position:

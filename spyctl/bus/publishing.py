@@ -24,12 +24,13 @@ from spyctl.bus.fence import can_fence, close_fence, fence_subject
 from spyctl.bus.publisher import Publisher
 from spyctl.bus.reader import read_back
 from spyctl.bus.recognition import Events
-from spyctl.bus.reconcile import reconcile
+from spyctl.bus.reconcile import reconcile, refuse_broken
 from spyctl.bus.resume import refuse_uncounted, run_to_resume
 from spyctl.bus.runs import Run, RunRecord, Runs, RunState, new_run_id, unusable
 from spyctl.bus.stream import Stream, ensure_stream, refuse_busy
 from spyctl.errors import BusError, SpyctlError
 from spyctl.market.subjects import subject_table
+from spyctl.timing.clock import Clock
 from spyctl.timing.tasks import end_task
 
 SETTLE_S = 5.0  # how long a run that ends early may take to find out what is stored
@@ -71,6 +72,8 @@ class Publishing:
         publisher: Publisher,
         custody: Custody,
         events: Events | None = None,
+        *,
+        clock: Clock | None = None,
     ) -> None:
         self.connection = connection
         self.custody = custody
@@ -81,6 +84,7 @@ class Publishing:
         self.state: RunState | None = None  # how it ended, once somebody knows better than the context manager
         self._run = run
         self._events = events
+        self._clock = clock
         self._began_after = run.record.checkpoint.seq if run.record.checkpoint is not None else 0
         self._stop: Callable[[], None] | None = None
         self._keeper = asyncio.create_task(run.keep(publisher.checkpoint))
@@ -134,7 +138,7 @@ class Publishing:
             run.record.checkpoint = checkpoint
             with suppress(SpyctlError, ApiError, TimeoutError):
                 async with asyncio.timeout(SETTLE_S):
-                    await reconcile(self.connection, run.record, self._events)
+                    await reconcile(self.connection, run.record, self._events, clock=self._clock)
                 checkpoint, settled = run.record.checkpoint, True
         await run.end(self.state or state, checkpoint, settled=settled)
 
@@ -152,7 +156,9 @@ class Publishing:
 
 
 @asynccontextmanager
-async def publishing(connection: Connection, request: RunRequest) -> AsyncIterator[Publishing]:
+async def publishing(
+    connection: Connection, request: RunRequest, *, clock: Clock | None = None
+) -> AsyncIterator[Publishing]:
     """Begin a run, or go on with one, and end it however the block ends.
 
     Its record says ``ended`` after a block that returns, ``failed`` after one that raises, unless
@@ -164,7 +170,7 @@ async def publishing(connection: Connection, request: RunRequest) -> AsyncIterat
         await refuse_busy(connection, stream, request.source, time.time_ns())
     uses_batches(connection, stream, request.ack_mode)  # or an error, before there is a run
     try:
-        run = await _begin(connection, stream, request)
+        run = await _begin(connection, stream, request, clock)
     except (nats.js.errors.Error, nats.errors.Error) as error:
         raise unusable(error) from None
     assert run.record.checkpoint is not None
@@ -172,13 +178,13 @@ async def publishing(connection: Connection, request: RunRequest) -> AsyncIterat
         connection, stream, subject_table(request.prefix), asked=request.ack_mode, paced=request.paced, run=run,
         patience=request.patience,
     )  # fmt: skip
-    publisher = Publisher(protocol, run.record.run_id, anchor=run.record.checkpoint)
+    publisher = Publisher(protocol, run.record.run_id, anchor=run.record.checkpoint, clock=clock)
     began_after = run.record.checkpoint.seq
     custody = Custody(
         connection, stream, subject_table(request.prefix), publisher.delivery, began_after,
-        hindrance=lambda: publisher.hindrance,
+        hindrance=lambda: publisher.hindrance, clock=clock,
     )  # fmt: skip
-    published = Publishing(connection, stream, run, publisher, custody, request.events)
+    published = Publishing(connection, stream, run, publisher, custody, request.events, clock=clock)
     state = RunState.FAILED
     try:
         await publisher.open()
@@ -188,7 +194,7 @@ async def publishing(connection: Connection, request: RunRequest) -> AsyncIterat
         await published.end(state)
 
 
-async def _begin(connection: Connection, stream: Stream, request: RunRequest) -> Run:
+async def _begin(connection: Connection, stream: Stream, request: RunRequest, clock: Clock | None) -> Run:
     runs = await Runs.open(connection, replicas=stream.replicas)
     now = record = RunRecord(
         run_id=new_run_id(),
@@ -200,12 +206,14 @@ async def _begin(connection: Connection, stream: Stream, request: RunRequest) ->
         started_ns=time.time_ns(),
         stream_born=stream.born,
     )
+    revision = 0
     if request.resume is None:
-        await runs.register(record)
+        revision = await runs.register(record)
     else:
         record = await run_to_resume(runs, request.resume, now)
         await refuse_uncounted(runs, record)
-    run = Run(runs, record, prefix=request.prefix)
+        await refuse_broken(connection, record)
+    run = Run(runs, record, prefix=request.prefix, clock=clock, revision=revision)
     try:
         fenced: set[str] = set()
         for subject in record.subjects:
@@ -216,12 +224,11 @@ async def _begin(connection: Connection, stream: Stream, request: RunRequest) ->
             if not former.is_dead and can_fence(connection):
                 await close_fence(connection, fence_subject(former.token, request.prefix), former.run_id)
             if former.run_id != record.run_id:
-                await _reconcile_former(connection, runs, former.run_id)
+                await _reconcile_former(connection, runs, former.run_id, clock)
         if request.resume is not None:
             # Its last word, now that it has to be silent.
             run.record = record = await run_to_resume(runs, record.run_id, now)
-            if not record.settled:
-                await reconcile(connection, record, request.events)
+            await reconcile(connection, record, request.events, clock=clock)
         record.taken_over()
         last_seq = await _last_seq(connection, stream.name)
         if request.resume is None:
@@ -233,13 +240,13 @@ async def _begin(connection: Connection, stream: Stream, request: RunRequest) ->
     return run
 
 
-async def _reconcile_former(connection: Connection, runs: Runs, run_id: str) -> None:
+async def _reconcile_former(connection: Connection, runs: Runs, run_id: str, clock: Clock | None) -> None:
     # A run of which nobody knows how much is stored is reconciled before anybody else publishes to its subjects.
     former = await runs.find(run_id)
     if former is None or former.settled:
         return
     with suppress(SpyctlError):  # it may then never be resumed, which is no reason to stop us
-        await reconcile(connection, former)
+        await reconcile(connection, former, clock=clock)
     if former.state is RunState.RUNNING:
         former.state = RunState.CRASHED
     await runs.save(former)

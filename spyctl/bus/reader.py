@@ -1,7 +1,6 @@
 """Reading a stream in order: one ordered consumer for all subjects, which fixes gaps and reconnects by itself."""
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from contextlib import suppress
 from typing import Any
@@ -53,14 +52,15 @@ async def follow(
         info = await subscription.consumer_info()
         if not info.num_pending and not (info.delivered and info.delivered.consumer_seq):
             yield []
-        looked_s = time.monotonic()
+        loop = asyncio.get_running_loop()
+        looked_s = loop.time()
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(look_s):
                     await arrived.wait()
-            if time.monotonic() - looked_s >= look_s:  # a consumer of a stream that is gone is silent
+            if loop.time() - looked_s >= look_s:  # a consumer of a stream that is gone is silent
                 await _refuse_other(connection, stream, born)
-                looked_s = time.monotonic()
+                looked_s = loop.time()
             if arrived.is_set():
                 arrived.clear()
                 batch = gathered.copy()

@@ -8,6 +8,7 @@ from spyctl.bus.reader import read_back
 from spyctl.bus.stream import count_after
 from spyctl.market.encode import EncodedBatch
 
+_AHEAD = 100_000  # events behind the last one found: far more than a server can lose
 Message = tuple[str, bytes]  # subject and payload
 Events = Callable[[int], AsyncIterator[Sequence[Message]]]  # a run's events behind a position, the same every time
 
@@ -35,10 +36,10 @@ async def last_messages(
 async def count_own(stored: AsyncIterator[Sequence[Message]], expected: AsyncIterator[Sequence[Message]]) -> int | None:
     """Count how many of the expected events are stored, from the first one on, whatever others lie between them.
 
-    ``None`` where others equal some of them, so that it cannot be told.
+    ``None`` where others equal some of them, or some that would come later, so that it cannot be told.
     """
     awaited: deque[Message] = deque()
-    own, found, others = 0, set[int](), set[int]()
+    own, found, others = 0, set[int](), set[int]()  # the hashes of ours and of others
     async for messages in stored:
         for message in messages:
             while not awaited and (more := await anext(expected, None)) is not None:
@@ -49,6 +50,11 @@ async def count_own(stored: AsyncIterator[Sequence[Message]], expected: AsyncIte
                 own += 1
             else:
                 others.add(hash(message))
+    ahead = len(awaited)
+    found |= {hash(message) for message in awaited}
+    while others and ahead < _AHEAD and (more := await anext(expected, None)) is not None:
+        ahead += len(more)
+        found |= {hash(message) for message in more}
     return own if found.isdisjoint(others) else None
 
 

@@ -14,7 +14,7 @@ from spyctl.bus.reader import read_messages
 from spyctl.bus.recognition import Events, count_identified, count_own
 from spyctl.bus.runs import RunRecord
 from spyctl.bus.stream import stable_count
-from spyctl.errors import LostTrackError, ResumeError
+from spyctl.errors import LostTrackError, ResumeError, UnreachableError
 from spyctl.timing.clock import Clock, SystemClock
 from spyctl.timing.instants import SECOND
 
@@ -26,12 +26,29 @@ _BEHIND_ALL = 1 << 40  # a sequence behind any message of a batch
 async def reconcile(
     connection: Connection, record: RunRecord, events: Events | None = None, *, clock: Clock | None = None
 ) -> None:
-    """Find out how many events of a run are stored, and note it as its checkpoint.
+    """Find out how many events of a run are stored, and note it as its checkpoint; of a settled run it is known.
 
     A batch is fenced first, so that nothing of the dead process can be stored later. Where the server has forgotten it,
     messages are compared with the run's ``events``. Raises :class:`ResumeError` where the stream can no longer tell
-    (recreated, or messages expired or deleted), and where it cannot be told which messages are the run's own: then the
-    record notes behind which sequence there are none.
+    (recreated, or messages expired, deleted or lost), and where it cannot be told which messages are the run's own:
+    then the record notes behind which sequence there are none.
+    """
+    info = await refuse_broken(connection, record)
+    if record.settled:
+        return
+    if record.checkpoint is None:
+        record.checkpoint = Checkpoint(0, info["state"]["last_seq"])
+    else:
+        record.checkpoint = await _stored(connection, record, record.checkpoint, events, clock or SystemClock())
+    record.batch = None
+    record.settled = True
+
+
+async def refuse_broken(connection: Connection, record: RunRecord) -> dict[str, Any]:
+    """Refuse a run whose stream is not the one that it published to, or lost what it acknowledged; returns its info.
+
+    A server may lose at a restart what was not synced. A message that closes a fence hides that: ask before. Raises
+    :class:`ResumeError`, and :class:`UnreachableError` where a new leader may not have stored it yet.
     """
     try:
         info = await connection.api(f"STREAM.INFO.{record.stream}")
@@ -39,12 +56,13 @@ async def reconcile(
         raise _refusal(record, f"stream {record.stream} is gone ({error.description})") from None
     if record.stream_born and info.get("created") != record.stream_born:
         raise _refusal(record, f"stream {record.stream} was recreated since")
-    if record.checkpoint is None:
-        record.checkpoint = Checkpoint(0, info["state"]["last_seq"])
-    else:
-        record.checkpoint = await _stored(connection, record, record.checkpoint, events, clock or SystemClock())
-    record.batch = None
-    record.settled = True
+    last_seq, known = info["state"]["last_seq"], record.checkpoint
+    if known is None or last_seq >= known.seq:
+        return info
+    why = f"stream {record.stream} ends at seq {last_seq:,}, and the server had acknowledged up to {known.seq:,}"
+    if info["config"].get("num_replicas", 1) > 1:
+        raise UnreachableError(why, "wait until all of its servers are up")
+    raise _refusal(record, why)
 
 
 async def _stored(

@@ -27,7 +27,7 @@ from spyctl.bus.fence import fence_subject
 from spyctl.bus.leases import Lease, Leases, watch_lease
 from spyctl.bus.machine import here
 from spyctl.bus.stream import FREE_SPACE, NO_SPACE
-from spyctl.errors import BusError, LeaseLostError, NoSpaceError, RefusedError
+from spyctl.errors import BusError, LeaseLostError, NoSpaceError, RefusedError, StreamBusyError
 from spyctl.timing.clock import Clock
 from spyctl.timing.instants import SECOND
 
@@ -151,13 +151,12 @@ class Runs:
         """Whether the server can be reached at this moment."""
         return self._connection.connected
 
-    async def register(self, record: RunRecord) -> None:
-        """Write a new record down, under an id that no other run has."""
+    async def register(self, record: RunRecord) -> int:
+        """Write a new record down, under an id that no other run has; returns its revision."""
         while True:
             record.updated_ns = time.time_ns()
             try:
-                await self.bucket.create(f"run.{record.run_id}", orjson.dumps(record))
-                return
+                return await self.bucket.create(f"run.{record.run_id}", orjson.dumps(record))
             except nats.js.errors.KeyWrongLastSequenceError:
                 record.run_id = new_run_id()
 
@@ -192,10 +191,12 @@ class Run:
     """A run that has begun: keeps its leases and its record until it ends; ``fence`` is around this process.
 
     A run outlives its bucket: while nobody can be asked, nobody can take its leases either, and the server refuses
-    whatever comes of it after its fence was closed.
+    whatever comes of it after its fence was closed. ``revision`` is that of the record of a new run.
     """
 
-    def __init__(self, runs: Runs, record: RunRecord, *, prefix: str = "", clock: Clock | None = None) -> None:
+    def __init__(
+        self, runs: Runs, record: RunRecord, *, prefix: str = "", clock: Clock | None = None, revision: int = 0
+    ) -> None:
         self.record = record
         place = here()
         lease = Lease(
@@ -204,22 +205,28 @@ class Run:
         self.leases = Leases(runs.bucket, lease, clock=clock)
         self.fence = fence_subject(lease.token, prefix)
         self._runs = runs
-        self._revision = 0  # of the record
+        self._revision = revision
         self._saving = asyncio.Lock()
         self._noted = False  # whether the record tells of a batch as the bucket holds it
         self._bucket_away = False  # it does not answer, though the server is there
 
     async def begin_at(self, position: int, seq: int) -> None:
-        """Note that what the stream holds up to a sequence is not what this process publishes."""
+        """Note that what the stream holds up to a sequence is not what this process publishes.
+
+        Raises :class:`StreamBusyError` where another process went on with the run before it began.
+        """
+        if self._revision and await self._runs.revision(self.record.run_id) != self._revision:
+            raise StreamBusyError(f"another process has gone on with run {self.record.run_id}", "end one of the two")
         self.record.checkpoint, self.record.batch = Checkpoint(position, seq), None
         await self._save()
 
     async def give_up(self, *, is_new: bool) -> None:
         """Return the leases of a run that could not begin; never raises for a server that is gone."""
+        if is_new:
+            self.record.state = RunState.REFUSED
+            with suppress(*_FAILURES):  # another process may have gone on with it
+                await self._runs.save(self.record, after=self._revision)
         with suppress(*_FAILURES):
-            if is_new:
-                self.record.state = RunState.REFUSED
-                await self._runs.save(self.record)
             await self.leases.give_back()
 
     async def hold(self) -> bool:

@@ -15,7 +15,7 @@ from spyctl.bus.connection import Connection
 from spyctl.bus.in_flight import Chunk, InFlight
 from spyctl.bus.runs import Run
 from spyctl.bus.stream import Stream
-from spyctl.errors import RefusedError, UnreachableError
+from spyctl.errors import LostTrackError, RefusedError, UnreachableError
 from spyctl.timing.clock import Clock
 from spyctl.timing.instants import SECOND
 
@@ -134,8 +134,10 @@ class AckProtocol(ABC):
         """Repair: wait for the server, find out what it holds, send the rest again; and send what was left.
 
         Returns at once where nothing is wrong. Raises :class:`RefusedError` or :class:`UnreachableError`
-        where the server will not take what is in flight, and :class:`LeaseLostError`.
+        where the server will not take what is in flight, :class:`LostTrackError`, and :class:`LeaseLostError`.
         """
+        if self._in_flight.receded:
+            raise lost_track(self._stream)
         async with self._line.busy:
             if not self._line.broken and not self._silence.longer_than(
                 self._line.within_s(self._patience.ack_s, _ROUND_TRIPS)
@@ -169,10 +171,7 @@ class AckProtocol(ABC):
         refusals, patience = self._refusals, self._patience
         if refusals.reason:
             if refusals.last_too_long(self._clock.now_ns(), patience.refusal_s, patience.outage_s):
-                raise RefusedError(
-                    refusals.sentence,
-                    f"nats stream info {self._stream.name} tells more",
-                )
+                raise RefusedError(refusals.sentence, f"nats stream info {self._stream.name} tells more")
             await self._wait(_REFUSAL_PAUSE_S * min(refusals.in_row, 8))
         refusals.reason = ""
         self._line.mend(self._in_flight.oldest)
@@ -241,3 +240,9 @@ class AckProtocol(ABC):
         self._writer.doubt()  # nobody knows for how long it was gone before we noticed
         self._in_flight.delivery.reconnects += 1
         self._line.break_off()
+
+
+def lost_track(stream: Stream) -> LostTrackError:
+    """Return the error of a server that stores under a sequence that it had given to an earlier event."""
+    what = "has lost events that the server had acknowledged"
+    return LostTrackError(f"stream {stream.name} {what}", "play it again from the start")

@@ -50,6 +50,8 @@ class PerMessage(AckProtocol):
             self._in_flight.acknowledge(
                 int(position), reply["seq"], duplicate=reply.get("duplicate", False), known=first_time
             )
+            if self._in_flight.receded:
+                self._line.break_off()
         elif int(epoch) == self._epoch:
             self._refused(reply.get("error") or {})
 

@@ -178,3 +178,19 @@ def test_the_figures_are_a_copy() -> None:
     in_flight.acknowledge(2, 10)
     in_flight.delivery.refusals["full"] += 1
     assert (figures.unacknowledged, figures.last_seq, figures.refusals) == (2, 9, {"full": 1})
+
+
+@pytest.mark.parametrize(("seq", "receded"), [(9, True), (8, True), (10, False)])
+def test_a_later_event_under_a_sequence_that_was_given_before_says_that_the_server_lost_some(
+    seq: int, receded: bool
+) -> None:
+    in_flight = window(3)
+    in_flight.acknowledge(1, 9)
+    in_flight.acknowledge(2, seq)
+    assert in_flight.receded is receded
+
+
+def test_a_checkpoint_may_follow_another_only_where_each_event_has_a_sequence_of_its_own() -> None:
+    assert Checkpoint(7, 20).may_follow(Checkpoint(5, 9))
+    assert Checkpoint(5, 11).may_follow(Checkpoint(5, 9))  # others publish too
+    assert not Checkpoint(7, 10).may_follow(Checkpoint(5, 9))

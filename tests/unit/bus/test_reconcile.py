@@ -10,7 +10,7 @@ from spyctl.bus.checkpoint import Checkpoint, OpenBatch
 from spyctl.bus.connection import ApiError
 from spyctl.bus.reconcile import reconcile
 from spyctl.bus.runs import RunRecord
-from spyctl.errors import ResumeError
+from spyctl.errors import ResumeError, UnreachableError
 from tests.support.clock import JumpingClock
 from tests.support.connection import Published, ScriptedConnection
 
@@ -49,11 +49,12 @@ def server(
     first_seq: int = 1,
     deleted: int = 0,
     answer: Any = None,
+    replicas: int = 1,
 ) -> ScriptedConnection:
     """A server that holds messages behind sequence 90; ``counts`` are its answers, where not the truth."""
     state = {"last_seq": 90 + len(stored), "first_seq": first_seq, "num_deleted": deleted}
     answers = {
-        "STREAM.INFO.S": {"created": BORN, "state": state},
+        "STREAM.INFO.S": {"created": BORN, "config": {"num_replicas": replicas}, "state": state},
         "CONSUMER.CREATE.S.": [{"num_pending": count} for count in counts or [len(stored)]],
         "CONSUMER.DELETE.S.": {},
     }
@@ -183,3 +184,14 @@ async def test_a_stream_that_was_recreated_or_is_gone_is_refused() -> None:
     connection.answers["STREAM.INFO.S"] = ApiError(404, 10059, "stream not found")
     with pytest.raises(ResumeError, match=r"stream S is gone \(stream not found\)"):
         await reconciled(connection, record())
+
+
+async def test_a_stream_that_ends_before_what_it_acknowledged_has_lost_events() -> None:
+    for settled in (False, True):
+        run = record(Checkpoint(40, 91))
+        run.settled = settled
+        with pytest.raises(ResumeError, match="stream S ends at seq 90, and the server had acknowledged up to 91"):
+            await reconciled(server(), run)
+    with pytest.raises(UnreachableError, match="ends at seq 90"):  # a new leader may not have stored it yet
+        await reconciled(server(replicas=3), record(Checkpoint(40, 91)))
+    assert (await reconciled(server(), record(Checkpoint(40, 90)))).settled

@@ -12,7 +12,7 @@ from spyctl.bus.checkpoint import Checkpoint, OpenBatch
 from spyctl.bus.connection import ApiError
 from spyctl.bus.leases import watch_lease
 from spyctl.bus.runs import Run, RunRecord, Runs, RunState, new_run_id, unusable
-from spyctl.errors import BusError, LeaseLostError, NoSpaceError, RefusedError
+from spyctl.errors import BusError, LeaseLostError, NoSpaceError, RefusedError, StreamBusyError
 from spyctl.timing.tasks import end_task
 from tests.support.bucket import MemoryBucket
 from tests.support.clock import JumpingClock
@@ -203,3 +203,17 @@ async def test_a_bucket_with_fewer_replicas_than_its_stream_gets_as_many(
     assert [request["num_replicas"] for request in updates] == updated
     connection.answers["STREAM.UPDATE.KV_SPYCTL"] = ApiError(400, 10052, "no suitable peers")
     await Runs.open(connection.as_connection(), replicas=wanted)  # what cannot be had is done without
+
+
+async def test_a_run_that_another_process_went_on_with_before_it_began_stands_back() -> None:
+    bucket = MemoryBucket()
+    runs = Runs(ScriptedConnection().as_connection(), bucket.as_bucket())
+    mine = record()
+    run = Run(runs, mine, revision=await runs.register(mine))
+    await runs.save(record(state=RunState.COMPLETE, checkpoint=Checkpoint(9, 9)))  # while we were stopped
+    with pytest.raises(StreamBusyError, match="another process has gone on with run aaaa"):
+        await run.begin_at(0, 9)
+    await run.give_up(is_new=True)
+    found = await runs.find("aaaa")
+    assert found is not None
+    assert found.state is RunState.COMPLETE  # and not refused

@@ -482,3 +482,14 @@ async def test_a_flow_is_acknowledged_before_the_bounds_of_the_window_are_reache
     protocol = FastIngest(ScriptedConnection().as_connection(), stream(), ["a"], flow=200)
     await protocol.open(InFlight(8_192, 1 << 10, Delivery()), "aaaa")
     assert protocol._flow == 1
+
+
+async def test_a_batch_that_ends_before_the_last_fence_says_that_the_server_lost_events() -> None:
+    server = BatchServer()
+    sending = Sending(server.connection())
+    await sending.send(4)
+    await sending.protocol.finish()
+    del server.stored[2:]  # a restart, without what was not synced
+    await sending.send(3)
+    with pytest.raises(LostTrackError, match="stream S has lost events that the server had acknowledged"):
+        await sending.protocol.finish()
