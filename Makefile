@@ -12,7 +12,7 @@ help:
 	@echo "make demo   install, then replay the sample day at ten times real time"
 	@echo "make test   install, then lint, types, import layers, limits and the whole test suite"
 	@echo "make fast   lint, types and the tests that need no server"
-	@echo "make soak   what takes too long for make test: every bit of a header flipped"
+	@echo "make soak   what takes too long for make test: flipped bits, a million simulated histories"
 	@echo "make bench  how fast it is, as ratios inside one run"
 	@echo "make docs   write docs/cli.md and completions/ anew"
 	@echo "make pictures  draw what docs/ shows anew"
@@ -40,7 +40,7 @@ fast: check
 	@$(RUNS)/python -m pytest -n auto -m "not integration and not soak"
 
 soak: $(VENV)/test.ok
-	@$(RUNS)/python -m pytest -m soak
+	@$(RUNS)/python -m pytest -n auto -m soak
 
 bench: $(VENV)/test.ok
 	@$(RUNS)/python -m tests.benchmarks.bench

@@ -1,0 +1,252 @@
+"""One history: a user who publishes a run and resumes it to its end, what befalls it, and whether that is true."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
+
+from spyctl.bus.checkpoint import LAST_RUN
+from spyctl.bus.machine import Place
+from spyctl.bus.publishing import Publishing, RunRequest, publishing
+from spyctl.bus.recognition import Message, messages_of
+from spyctl.bus.runs import RunState
+from spyctl.errors import (
+    BusError,
+    LeaseHeldError,
+    LeaseLostError,
+    LostEventsError,
+    NoRunError,
+    RefusedError,
+    RunCompleteError,
+    SpyctlError,
+    UnreachableError,
+)
+from spyctl.market.encode import EncodedBatch
+from spyctl.market.subjects import SUBJECTS
+from tests.simulation.jetstream import JetStream
+from tests.simulation.network import Line, SimulatedConnection
+from tests.simulation.seed import Fault, Seed
+from tests.simulation.world import SECOND, Process, World
+from tests.support.batches import batch_of
+
+LEASED = SUBJECTS[:2]
+_ATTEMPTS = 20
+_COMPLETE = "complete"
+_LONGEST_NS = 3_600 * SECOND
+_AGAIN = (LeaseHeldError, LeaseLostError, UnreachableError, RefusedError)  # the user tries again
+
+
+class UntrueError(AssertionError):
+    """What is stored is not what was said of it."""
+
+
+def events(first: int, end: int) -> EncodedBatch:
+    """Return the events of the run at some positions, the first of which is 1."""
+    return batch_of([b"event %d" % n for n in range(first, end)], [n % len(LEASED) for n in range(first, end)])
+
+
+class History:
+    """Lets a seed happen; :meth:`run` raises :class:`UntrueError` and its kin where the end is not true."""
+
+    def __init__(self, seed: Seed) -> None:
+        self.seed = seed
+        self.world = World()
+        self.verdict = ""  # how it ended, as the user was told
+        self._rng = random.Random(seed.number + 1)
+        self._server = JetStream(self.world, self._rng, seed.config)
+        self._lines: dict[str, Line] = {}
+        self._processes: list[Process] = []
+        self._began = 0
+        self._done = False
+        self._asking_ns = 0  # when the stream was last to be asked what it holds
+        self._lossy_ns = 0  # when it last lost something
+
+    def run(self) -> None:
+        with self._surroundings():
+            try:
+                self._begin(resume=False)
+                for fault in self.seed.faults:
+                    self.world.at(SECOND + fault.at_ns, lambda fault=fault: self._befall(fault))  # type: ignore[misc]
+                self.world.run(lambda: self._done and not self._processes, _LONGEST_NS)
+            finally:
+                for process in list(self._processes):
+                    process.end()
+        self.world.tell(f"the end: {self.verdict}")
+        self._judge()
+
+    # --- processes
+
+    def _begin(self, *, resume: bool) -> None:
+        self._began += 1
+        process = Process(self.world, f"p{self._began}")
+        self._processes.append(process)
+        self._lines[process.name] = Line(self.world, self._rng, process, self.seed.delay_ns)
+        connection = SimulatedConnection(process, self._lines[process.name], self._server)
+        self.world.tell(f"{process.name} {'resumes' if resume else 'begins'}")
+        process.start(self._work(process, connection, resume=resume), lambda task: self._ended(process, task))
+
+    async def _work(self, process: Process, connection: SimulatedConnection, *, resume: bool) -> None:
+        request = RunRequest(
+            "replay", LEASED, events=self._events_after, ack_mode=self.seed.mode, resume=LAST_RUN if resume else None
+        )
+        async with publishing(connection.as_connection(), request, clock=process.clock) as run:
+            stopped = asyncio.Event()
+            await run.watch(self._play(run, stopped), stopped.set)
+            run.state = RunState.COMPLETE
+        assert run.holdings is not None
+        if run.holdings.lost or run.holdings.expired:
+            raise LostEventsError(run.holdings.sentence)
+
+    async def _play(self, run: Publishing, stopped: asyncio.Event) -> None:
+        seed, first = self.seed, run.position + 1
+        while first <= seed.events and not stopped.is_set():
+            end = min(first + seed.piece, seed.events + 1)
+            await run.publisher.publish(events(first, end))
+            await asyncio.sleep(seed.pause_ns / SECOND)
+            first = end
+        await run.publisher.drain()
+        self._asking_ns = self.world.now_ns
+
+    async def _events_after(self, position: int) -> AsyncIterator[list[Message]]:
+        yield messages_of(events(position + 1, self.seed.events + 1), SUBJECTS)
+
+    def _ended(self, process: Process, task: "asyncio.Task[None]") -> None:
+        if process.dead:
+            return
+        error = None if task.cancelled() else task.exception()
+        said = "is complete" if error is None else f"{type(error).__name__}: {error}"
+        self.world.tell(f"{process.name} {said}")
+        self.world.after(0, lambda: self._after(process, error))
+
+    def _after(self, process: Process, error: BaseException | None) -> None:
+        if process.dead:
+            return
+        process.end()
+        self._processes.remove(process)
+        if error is not None and not isinstance(error, SpyctlError):
+            raise UntrueError(f"{type(error).__name__} is no error of ours: {error}") from error
+        if error is None or isinstance(error, RunCompleteError):
+            self._conclude(_COMPLETE if error is None else f"{_COMPLETE} already")
+        elif isinstance(error, NoRunError) and not self._ours():
+            self._again(resume=False)
+        elif isinstance(error, _AGAIN) or type(error) is BusError:
+            self._again(resume=True)
+        else:
+            self._conclude(f"{type(error).__name__}: {error}")
+
+    def _again(self, *, resume: bool) -> None:
+        if self._done or self._processes:
+            return
+        if self._began >= _ATTEMPTS:
+            self._conclude("given up")
+            return
+        pause_ns = self._rng.choice((SECOND // 10, SECOND, 12 * SECOND)) if self._began < 6 else 12 * SECOND
+        self.world.after(pause_ns, lambda: None if self._processes else self._begin(resume=resume))
+
+    def _conclude(self, verdict: str) -> None:
+        self._done, self.verdict = True, self.verdict or verdict
+
+    # --- what befalls them
+
+    def _befall(self, fault: Fault) -> None:
+        if self._done:
+            return
+        self.world.tell(str(fault))
+        process = self._processes[0] if self._processes else None
+        line = self._lines[process.name] if process is not None else None
+        server, now_ns = self._server, self.world.now_ns
+        self._lossy_ns = now_ns if fault.kind in ("lose", "purge") else self._lossy_ns
+        match fault.kind:
+            case "restart" | "lose":
+                server.restart(fault.for_ns, fault.count if fault.kind == "lose" else 0)
+                for each in self._processes:
+                    self._lines[each.name].cut(fault.for_ns)
+            case "elect":
+                server.elect(fault.for_ns, forgets=fault.count > 6)
+            case "bucket":
+                server.bucket.away_until_ns = now_ns + fault.for_ns
+            case "foreign" | "same":
+                for n in range(fault.count):
+                    payload = b"event %d" % (2 * n + 1) if fault.kind == "same" else b"of somebody else"
+                    server.store(LEASED[1], payload, "somebody else")
+            case "purge":
+                server.purge()
+            case "second":
+                self.world.after(0, lambda: self._begin(resume=True))
+        if process is None or line is None:
+            return
+        match fault.kind:
+            case "cut":
+                line.cut(fault.for_ns)
+            case "deaf":
+                line.deaf = True
+                self.world.after(fault.for_ns, lambda: line.cut(SECOND // 10))
+            case "swallow":
+                line.swallows = True
+                self.world.after(fault.for_ns, lambda: setattr(line, "swallows", False))
+            case "freeze":
+                process.freeze(fault.for_ns)
+            case "kill":
+                line.cut(fault.for_ns)
+                process.end()
+                self._processes.remove(process)
+                self._again(resume=True)
+
+    # --- the end
+
+    def _ours(self) -> list[int]:
+        return [
+            int(each.payload.split()[1])
+            for each in self._server.held
+            if each.subject in LEASED and each.writer != "somebody else"
+        ]
+
+    def _judge(self) -> None:
+        ours = self._ours()
+        if ours != sorted(set(ours)):
+            raise UntrueError(f"doubled or out of order: {ours}")
+        whole = list(range(1, self.seed.events + 1))
+        # Each process answers for what it has stored itself: what fell out since, or before it came, it does not miss.
+        expected = whole[-len(ours) :] if self._may_fall_out else whole
+        if self.verdict == _COMPLETE and ours != expected and self._lossy_ns < self._asking_ns:
+            raise UntrueError(f"said to be complete, and events are missing: {sorted(set(whole) - set(ours))}")
+        if self.seed.gentle and (ours != whole or not self.verdict.startswith(_COMPLETE)):
+            raise UntrueError("nothing was lost, and it did not come to its end")
+
+    @property
+    def _may_fall_out(self) -> bool:
+        purged = any(fault.kind == "purge" for fault in self.seed.faults)
+        return self._began > 1 and (purged or self.seed.config.max_messages > 0)
+
+    @contextmanager
+    def _surroundings(self) -> Iterator[None]:
+        # Every process is on a host of its own, or all are on one.
+        shared = self._rng.random() < 0.5
+
+        def here() -> Place:
+            name = self.world.running.name if self.world.running is not None and not shared else "host"
+            return Place(name, f"boot of {name}", "")
+
+        ids = self._rng.randbytes
+        with (
+            patch("spyctl.bus.runs.here", here),
+            patch("spyctl.bus.leases.here", here),
+            patch("os.getpid", lambda: 1),  # which lives
+            patch("secrets.choice", self._rng.choice),
+            patch("secrets.token_hex", lambda size: ids(size).hex()),
+        ):
+            yield
+
+
+def replay(number: int) -> History:
+    """Let a seed happen, and return its history; the error says which seed it was, and what happened."""
+    history = History(Seed.of(number))
+    try:
+        history.run()
+    except Exception as error:
+        told = "\n".join(history.world.history)
+        raise UntrueError(
+            f"{history.seed}\n{told}\n{type(error).__name__}: {error}\nagain: python -m tests.simulation {number}"
+        ) from error
+    return history

@@ -1,0 +1,85 @@
+"""A seed: a whole history of faults and kills, drawn once, so that it happens again in the very same way."""
+
+import random
+from dataclasses import dataclass, field
+
+from spyctl.bus.acks.mode import AckMode
+from tests.simulation.jetstream import Config
+from tests.simulation.world import SECOND
+
+MS = SECOND // 1_000
+# Through these a run gets, or one that resumes it: at the end all of it is stored, and nobody says otherwise.
+GENTLE = ("cut", "deaf", "swallow", "freeze", "kill", "second", "restart", "elect", "bucket")
+# Of these something may be lost; then somebody says so. A count does not tell losses from what others add meanwhile, so
+# a seed has those of one group.
+ROUGH = (("lose",), ("foreign", "same"), ("purge",))
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What befalls whom and when: ``kind``, for how long, how many messages are meant."""
+
+    at_ns: int
+    kind: str
+    for_ns: int = 0
+    count: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.kind} for {self.for_ns / SECOND:.3f} s ({self.count})"
+
+
+@dataclass(frozen=True)
+class Seed:
+    """What is drawn from a number: the server, the run, and the faults in their order."""
+
+    number: int
+    config: Config
+    mode: AckMode
+    events: int
+    piece: int
+    pause_ns: int
+    delay_ns: int
+    faults: tuple[Fault, ...] = field(default_factory=tuple)
+
+    @property
+    def gentle(self) -> bool:
+        """Whether nothing may be lost."""
+        return not self.config.max_messages and all(fault.kind in GENTLE for fault in self.faults)
+
+    @classmethod
+    def of(cls, number: int) -> "Seed":
+        """Draw a seed from its number."""
+        rng = random.Random(number)
+        mode = rng.choice((AckMode.FAST, AckMode.MESSAGE))
+        replicas = rng.choice((1, 1, 3))
+        events = rng.randint(8, 60 if mode is AckMode.MESSAGE and replicas > 1 else 160)
+        config = Config(
+            replicas=replicas,
+            commit_ns=rng.randint(1, 10) * MS if replicas > 1 else 0,
+            max_messages=events // 2 if rng.random() < 0.05 else 0,
+        )
+        delay_ns = rng.choice((MS // 10, MS, 20 * MS, 300 * MS))
+        pause_ns = rng.choice((0, MS, 50 * MS, 400 * MS))
+        piece = rng.choice((1, 3, 10, 40))
+        lasts_ns = SECOND // 2 + (events // piece) * pause_ns + 10 * delay_ns
+        kinds = (*GENTLE, *rng.choice(ROUGH)) if rng.random() < 0.4 else GENTLE
+        kinds = kinds if replicas > 1 else tuple(kind for kind in kinds if kind != "elect")
+        faults = [_fault(rng, kinds, lasts_ns) for _ in range(rng.randint(1, 6))]
+        faults.sort(key=lambda fault: fault.at_ns)
+        return cls(number, config, mode, events, piece, pause_ns, delay_ns, tuple(faults))
+
+    def __str__(self) -> str:
+        return (
+            f"seed {self.number}: {self.events} events, {self.piece} at a time, {self.pause_ns / SECOND:g} s between, "
+            f"{self.mode}, {self.config.replicas} replicas, {self.delay_ns / SECOND:g} s away"
+            + (f", at most {self.config.max_messages} messages" if self.config.max_messages else "")
+        )
+
+
+def _fault(rng: random.Random, kinds: tuple[str, ...], lasts_ns: int) -> Fault:
+    kind = rng.choice(kinds)
+    longest = {"freeze": 40, "restart": 8, "lose": 8, "elect": 6, "deaf": 15, "bucket": 20}.get(kind, 4)
+    for_ns = round(rng.random() ** 2 * longest * SECOND) + MS
+    if kind == "cut" and rng.random() < 0.1:
+        for_ns += 14 * SECOND  # another process may take the leases meanwhile
+    return Fault(round(rng.random() * 1.5 * lasts_ns), kind, for_ns, rng.randint(1, 12))
