@@ -96,6 +96,8 @@ class RunRecord:
         Raises :class:`KeyError`, :class:`TypeError` or :class:`ValueError` for anything else.
         """
         document = orjson.loads(payload)
+        if not isinstance(document, dict):
+            raise TypeError("it is no document")
         if "position" in document:
             document = _from_flat(document)
         checkpoint, batch = document.pop("checkpoint"), document.pop("batch")

@@ -205,6 +205,12 @@ async def test_a_bucket_with_fewer_replicas_than_its_stream_gets_as_many(
     await Runs.open(connection.as_connection(), replicas=wanted)  # what cannot be had is done without
 
 
+@pytest.mark.parametrize("payload", [b'""', b"[]", b"7", b"null"])
+def test_what_is_no_record_is_refused(payload: bytes) -> None:
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        RunRecord.from_json(payload)
+
+
 async def test_a_run_that_another_process_went_on_with_before_it_began_stands_back() -> None:
     bucket = MemoryBucket()
     runs = Runs(ScriptedConnection().as_connection(), bucket.as_bucket())
