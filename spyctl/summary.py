@@ -230,6 +230,15 @@ class ReplayDetails:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """How many events wait to be published, how many of them on disk, and how many an earlier run had left there."""
+
+    queued: int = 0
+    spooled: int = 0
+    recovered: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class LiveDetails:
     """What only a live run has.
 
@@ -239,7 +248,7 @@ class LiveDetails:
     """
 
     received: int
-    queued: int
+    waiting: Waiting
     expiry: str
     strike_range: int
     centre: int | None
@@ -265,7 +274,9 @@ class LiveDetails:
     def document(self) -> dict[str, Any]:
         return {
             "received": self.received,
-            "queued": self.queued,
+            "queued": self.waiting.queued,
+            "spooled": self.waiting.spooled,
+            "recovered": self.waiting.recovered,
             "noted": dict(self.noted),
             "gap_records": self.gap_records,
             "open_gaps": list(self.open_gaps),

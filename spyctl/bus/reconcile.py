@@ -1,6 +1,7 @@
 """What the stream holds of a run that ended without recording its end."""
 
 import asyncio
+from collections.abc import AsyncIterator, Collection
 from dataclasses import replace
 from typing import Any
 
@@ -126,3 +127,15 @@ async def _fence(connection: Connection, record: RunRecord, batch: OpenBatch, cl
     if not answered.is_set():
         raise _refusal(record, f"{connection.url} does not answer the fence of its batch")
     return answer
+
+
+async def stored_identities(
+    connection: Connection, stream: str, subjects: Collection[str], after_seq: int, last_seq: int
+) -> AsyncIterator[str]:
+    """Yield the identities of what a stream holds on some subjects with ``after_seq < seq <= last_seq``.
+
+    Raises :class:`UnreachableError`.
+    """
+    async for batch in read_messages(connection, stream, subjects, after_seq, last_seq):
+        for message in batch:
+            yield (message.headers or {}).get(MESSAGE_ID, "")

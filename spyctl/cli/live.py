@@ -39,6 +39,16 @@ Backfill = Annotated[
 Lasting = Annotated[
     str | None, typer.Option("--for", metavar="TIME", help="Stop cleanly after this long.", rich_help_panel=FEED)
 ]
+SpoolLimit = Annotated[
+    str,
+    typer.Option(
+        "--spool-limit",
+        envvar="SPYCTL_SPOOL_LIMIT",
+        metavar="SIZE",
+        help="How much may wait on disk while NATS is away; 0 is nothing.",
+        rich_help_panel=DESTINATION,
+    ),
+]
 Force = Annotated[
     bool,
     typer.Option(
@@ -107,6 +117,7 @@ def live(
     feed: FeedOptions,
     lasting: Lasting = None,
     nats: NatsOptions,
+    spool_limit: SpoolLimit = "2GB",
     force: Force = False,
     metrics: Metrics = None,
     as_json: Json = False,
@@ -124,6 +135,7 @@ def live(
     from spyctl.cli.framework.metrics import parse_address
     from spyctl.cli.live_run import LiveRequest, Vendor, run_live
     from spyctl.live.strike_manager import StrikeManager
+    from spyctl.terminal.text import parse_size
     from spyctl.timing.clock import precise_loop
     from spyctl.timing.instants import parse_duration
 
@@ -140,6 +152,7 @@ def live(
         backfill=backfill and (not simulator.sim or feed.rest_url is not None),
         require_options=require_options,
         lasting_ns=parse_duration(lasting) if lasting else None,
+        spool_limit=parse_size(spool_limit),
         target=nats.target(context, may_embed=simulator.sim or nats.embedded),
         prefix=nats.prefix,
         force=force,

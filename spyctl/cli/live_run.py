@@ -4,7 +4,7 @@ import asyncio
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
@@ -15,6 +15,7 @@ from spyctl.bus.acks.mode import AckMode
 from spyctl.bus.connection import Connection
 from spyctl.bus.consumers import Consumers
 from spyctl.bus.publishing import Publishing, RunRequest, publishing
+from spyctl.bus.reconcile import stored_identities
 from spyctl.bus.runs import RunState
 from spyctl.bus.target import Reached, Target, reach
 from spyctl.cli.feed_options import key_hash
@@ -25,11 +26,12 @@ from spyctl.cli.framework.signals import Interruption
 from spyctl.cli.framework.watch import away, watched
 from spyctl.cli.replay_run import show_holdings, show_server
 from spyctl.cli.summary import print_live_summary
-from spyctl.errors import SpyctlError
+from spyctl.errors import SpyctlError, path_text
 from spyctl.live.feed_policy import FeedPolicy, equity_policies
 from spyctl.live.result import summary_of
 from spyctl.live.session import SUBJECTS, Hooks, LiveOptions, LiveSession
 from spyctl.live.snapshot import LiveScene
+from spyctl.live.spool import Spool, spool_folder
 from spyctl.live.strike_manager import StrikeManager
 from spyctl.live.strike_window import StrikeWindow
 from spyctl.live.view import LiveView
@@ -43,6 +45,7 @@ from spyctl.massive.normalize import OPTIONS, STOCKS
 from spyctl.massive.rest import MassiveRest, listed_strikes
 from spyctl.massive.simulator import KEY, Simulator, Walk
 from spyctl.summary import StopReason
+from spyctl.terminal.text import count
 from spyctl.timing.instants import SECOND
 from spyctl.timing.notes import Note
 
@@ -78,7 +81,7 @@ class Vendor:
 
 @dataclass(frozen=True, slots=True)
 class LiveRequest:
-    """What the command line asks for; ``sim`` is ``None`` for the real feed."""
+    """What the command line asks for; ``sim`` is ``None`` for the real feed, ``spool_limit`` in bytes."""
 
     manager: StrikeManager
     expiry: date | None
@@ -87,6 +90,7 @@ class LiveRequest:
     backfill: bool
     require_options: bool
     lasting_ns: int | None
+    spool_limit: int
     target: Target
     prefix: str
     force: bool
@@ -118,8 +122,9 @@ async def _with_server(request: LiveRequest, reporter: Reporter, reached: Reache
     async with publishing(reached.connection, _run_request(request, reached)) as run:
         for warning in run.stream.warnings:
             reporter.warn(warning)
-        session = _session(request, reporter, run)
-        async with _policies(request, session) as policies:
+        async with _spool(request, reporter, run) as spool, AsyncExitStack() as stack:
+            session = _session(request, reporter, run, spool)
+            policies = await stack.enter_async_context(_policies(request, session))
             return await _play(request, reporter, session, policies, run, interruption, where)
 
 
@@ -141,13 +146,38 @@ def _run_request(request: LiveRequest, reached: Reached) -> RunRequest:
     )
 
 
-def _session(request: LiveRequest, reporter: Reporter, run: Publishing) -> LiveSession:
+@asynccontextmanager
+async def _spool(request: LiveRequest, reporter: Reporter, run: Publishing) -> AsyncIterator[Spool | None]:
+    # Where events go that memory cannot hold; what a killed run has left there is published first, each once.
+    if not request.spool_limit:
+        yield None
+        return
+    folder = spool_folder(run.stream.name, run.stream.born)
+    try:
+        spool = Spool(folder, request.spool_limit, run.began_after)
+    except OSError as error:
+        reporter.warn(f"events cannot wait on disk: {path_text(folder)} {error.strerror or 'cannot be used'}")
+        yield None
+        return
+    with closing(spool):
+        after_seq, identities = spool.in_doubt
+        if identities:
+            subjects = [with_prefix(subject, request.prefix) for subject in SUBJECTS]
+            stored = stored_identities(run.connection, run.stream.name, subjects, after_seq, run.began_after)
+            spool.leave_out({identity async for identity in stored if identity in identities})
+        if len(spool):
+            reporter.block("spool", f"{count('events', len(spool))} of an earlier run waited on disk, published first")
+        yield spool
+
+
+def _session(request: LiveRequest, reporter: Reporter, run: Publishing, spool: Spool | None) -> LiveSession:
     rest = MassiveRest(request.vendor.api_key, request.vendor.rest_url)
     hooks = Hooks(
         connected=lambda: run.connection.connected,
         backfill=Backfill(rest) if request.backfill else None,
         listed=partial(_listed, rest) if request.sim is None else None,
         tell=partial(_say, reporter),
+        spool=spool,
     )
     options = LiveOptions(symbol=request.manager.underlying, source=_source(request), prefix=request.prefix)
     window = StrikeWindow(request.manager, time.time_ns(), request.expiry)
@@ -255,6 +285,7 @@ def _figures(
     waiting = away(connection) or (f"the {' and '.join(down)} feed" if down else "")
     gauges = {f"feed_up_{name}": float(is_up) for name, is_up in up.items()}
     gauges |= {"queued": session.ledger.queued, "open_gaps": len(session.gaps.open_now)}
+    gauges |= {"spooled": session.sender.backlog.spooled}
     spot = session.window.spot
     if spot.price is not None and spot.since_ns is not None:
         gauges |= {"spot": spot.price, "spot_age_seconds": (time.monotonic_ns() - spot.since_ns) / SECOND}

@@ -134,7 +134,7 @@ def _live_events(summary: RunSummary[LiveDetails]) -> Block:
         ("rejected", events.rejected),
         ("duplicates", events.duplicates),
         ("dropped", events.dropped),
-        ("queued", summary.details.queued),
+        ("queued", summary.details.waiting.queued),
     ):
         if number:
             equation += f" + {count(name, number)}"

@@ -5,8 +5,8 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from spyctl.errors import SpyctlError
-from spyctl.live.backlog import Pending
 from spyctl.live.lateness import Lateness
+from spyctl.live.pending import Pending
 from spyctl.live.seen import Seen
 from spyctl.live.strike_window import StrikeWindow
 from spyctl.live.tape import Tape

@@ -1,8 +1,8 @@
 """Gaps as everybody learns of them: a note, and a record in the stream."""
 
-from spyctl.live.backlog import Pending
 from spyctl.live.gaps import Gaps
 from spyctl.live.note_log import NoteLog
+from spyctl.live.pending import Pending
 from spyctl.live.sender import Sender
 from spyctl.market.events import EventSource, Gap
 from spyctl.market.subjects import encode, subject_of

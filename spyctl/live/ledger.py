@@ -41,8 +41,8 @@ class Ledger:
 
     @property
     def received(self) -> int:
-        """Events that arrived, rejected ones included."""
-        return self._filter.received
+        """Events that arrived, rejected ones and those that an earlier run has left on disk included."""
+        return self._filter.received + self._sender.backlog.recovered
 
     @property
     def published(self) -> int:

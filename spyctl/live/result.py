@@ -3,7 +3,7 @@
 from spyctl.live.sender import GAPS
 from spyctl.live.session import SUBJECTS, LiveSession
 from spyctl.market.subjects import with_prefix
-from spyctl.summary import EventCounts, LiveDetails, RunSummary, Timing
+from spyctl.summary import EventCounts, LiveDetails, RunSummary, Timing, Waiting
 from spyctl.timing.histogram import Percentiles
 
 
@@ -37,7 +37,7 @@ def _details(session: LiveSession) -> LiveDetails:
     manager, filler = session.window.manager, session.filler
     return LiveDetails(
         received=session.ledger.received,
-        queued=session.ledger.queued,
+        waiting=Waiting(session.ledger.queued, session.sender.backlog.spooled, session.sender.backlog.recovered),
         expiry=str(manager.expiry),
         strike_range=manager.strike_range,
         centre=manager.centre,

@@ -248,8 +248,11 @@ def _rates(previous: LiveSnapshot | None, current: LiveSnapshot, width: int) -> 
 def _figures(current: LiveSnapshot, width: int) -> tuple[Text, Text, Text]:
     # Where the events are, what went wrong, and the latencies.
     summary, events, details = current.summary, current.summary.events, current.summary.details
-    full = BACKLOG.alarm(details.queued / MAX_EVENTS)
-    queued = [figure("queued", f"{details.queued:,} {full.word}".rstrip(), full.style)] if details.queued else []
+    waiting = details.waiting
+    full = BACKLOG.alarm((waiting.queued - waiting.spooled) / MAX_EVENTS)  # what waits on disk is safe
+    queued = [figure("queued", f"{waiting.queued:,} {full.word}".rstrip(), full.style)] if waiting.queued else []
+    if waiting.spooled:
+        queued.append(figure("on disk", f"{waiting.spooled:,}", "yellow"))
     counts = row(
         width,
         figure("received", f"{details.received:,}", rank=2, width=9),
@@ -303,7 +306,7 @@ def progress_line(current: LiveSnapshot) -> str:
             ("duplicates", events.duplicates),
             ("rejected", events.rejected),
             ("dropped", events.dropped),
-            ("queued", details.queued),
+            ("queued", details.waiting.queued),
             ("gaps", events.gaps),
         )
         if count

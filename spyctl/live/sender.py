@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from spyctl.bus.in_flight import Sink
 from spyctl.errors import UnreachableError
-from spyctl.live.backlog import Backlog, Pending
+from spyctl.live.backlog import Backlog
+from spyctl.live.pending import Pending
 from spyctl.market.encode import encoded_events
 from spyctl.market.events import Gap
 from spyctl.market.subjects import rank_of, subject_of
@@ -40,6 +41,8 @@ class Sender:
         self._timing = timing
         self._filled, self._taken = asyncio.Event(), asyncio.Event()
         self._sending = self._published_before = 0
+        if backlog.unsettled:
+            self._filled.set()  # an earlier run has left something
 
     def append(self, event: Pending) -> None:
         """Have an event published."""
@@ -54,7 +57,7 @@ class Sender:
 
     async def send_waiting(self) -> None:
         """Publish what waits; returns when all of it is sent. Raises what the sink raises."""
-        while batch := self.backlog.take(BATCH):
+        while await self._settle() and (batch := self.backlog.take(BATCH)):
             self._sending, self._published_before = len(batch), self.sink.delivery.published
             self._taken.set()
             await self.sink.publish(
@@ -68,6 +71,13 @@ class Sender:
             self.by_subject.update(event.subject for event in batch)
             self.sent += sum(event.subject != GAPS for event in batch)
             self._sending = 0
+
+    async def _settle(self) -> bool:
+        # Of what is on disk a block is in flight at a time, so that only one is in doubt after a kill.
+        if self.backlog.unsettled:
+            await self.sink.drain()
+            self.backlog.settle(self.sink.delivery.last_seq)
+        return True
 
     async def keep_sending(self) -> None:
         """Publish what is appended, until cancelled. Raises what the sink raises."""
@@ -84,30 +94,38 @@ class Sender:
         Raises what the sink raises, and :class:`UnreachableError` where the server stores nothing for a while.
         """
         drained = asyncio.create_task(self._drain(sending, look))
+        try:
+            await self._wait_stored(drained)
+            if sending.done():
+                sending.result()
+            await end_task(sending)
+            if drained.done():
+                drained.result()
+                return
+            await end_task(drained)
+        finally:
+            kept = self.backlog.keep()
+        delivery = self.sink.delivery
+        unsent = self._sending - (delivery.published - self._published_before) if self._sending else 0
+        missing = len(self.backlog) + unsent + delivery.published - delivery.acked
+        where = f"; {kept:,} of them wait on disk for the next run" if kept else ""
+        raise UnreachableError(
+            f"{missing:,} events or gap records could not be stored: NATS stays away{where}",
+            "look at its log, and at the network",
+        )
+
+    async def _wait_stored(self, drained: "asyncio.Task[None]") -> None:
+        # Waits as long as something is stored now and then.
         acked, since_ns = -1, self._clock.now_ns()
         while not drained.done() and self._clock.now_ns() - since_ns < self._timing.finish * SECOND:
             if self.sink.delivery.acked != acked:
                 acked, since_ns = self.sink.delivery.acked, self._clock.now_ns()
             await asyncio.wait({drained}, timeout=10 * _LOOK_S)
-        if sending.done():
-            sending.result()
-        await end_task(sending)
-        if drained.done():
-            drained.result()
-            return
-        await end_task(drained)
-        delivery = self.sink.delivery
-        unsent = self._sending - (delivery.published - self._published_before) if self._sending else 0
-        missing = len(self.backlog) + unsent + delivery.published - delivery.acked
-        raise UnreachableError(
-            f"{missing:,} events or gap records could not be stored: NATS stays away",
-            "look at its log, and at the network",
-        )
 
     async def _drain(self, sending: "asyncio.Task[None]", look: Callable[[], None]) -> None:
         # NATS may come back meanwhile: the end of its gap is stored like everything else.
         while not sending.done():
-            if not (len(self.backlog) or self._sending):
+            if not (len(self.backlog) or self._sending or self.backlog.unsettled):
                 await self.sink.drain()
                 look()
                 if not len(self.backlog):

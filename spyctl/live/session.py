@@ -22,6 +22,7 @@ from spyctl.live.ledger import Ledger
 from spyctl.live.listed_contracts import ListedContracts
 from spyctl.live.note_log import NoteLog
 from spyctl.live.sender import Sender
+from spyctl.live.spool import Spool
 from spyctl.live.strike_window import StrikeWindow
 from spyctl.live.watchdogs import Action, CloseGap, End, LiveTiming, Moment, OpenGap, Reconnect, Warn, Watchdogs
 from spyctl.market.events import EventSource, Gap, OptionTrade, StockQuote, StockTrade
@@ -56,7 +57,8 @@ class Hooks:
     """What a session asks and tells.
 
     ``connected`` tells whether the NATS connection is up; ``listed`` which strikes (in thousandths) of an underlying
-    exist for an expiry, ``None`` where that is unavailable; ``observer`` is shown each event, ``tell`` each note.
+    exist for an expiry, ``None`` where that is unavailable; ``observer`` is shown each event, ``tell`` each note. What
+    memory cannot hold goes to ``spool``.
     """
 
     connected: Callable[[], bool] = lambda: True
@@ -64,6 +66,7 @@ class Hooks:
     listed: Callable[[str, date], Awaitable[frozenset[int] | None]] | None = None
     observer: Callable[[LiveEvent], None] | None = None
     tell: Callable[[Note], None] = lambda _: None
+    spool: Spool | None = None
 
 
 class LiveSession:
@@ -88,7 +91,7 @@ class LiveSession:
         self.filter = LiveFilter(
             options.symbol, window, self.notes.warn, observer=hooks.observer, memory=options.memory, write=write
         )
-        self.sender = Sender(Backlog(options.max_events), sink, self.clock, options.timing.sender)
+        self.sender = Sender(Backlog(options.max_events, hooks.spool), sink, self.clock, options.timing.sender)
         self.ledger = Ledger(self.filter, self.sender, self.clock)
         self._gap_records = GapRecords(options.source, self.sender, self.notes, self.clock)
         self.policies: dict[str, FeedPolicy] = {}

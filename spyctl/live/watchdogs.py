@@ -171,6 +171,7 @@ class Watchdogs:
         self._timing = timing
         self._server = ServerWatch()
         self._overflow = OverflowWatch(round(timing.overflow_clear * SECOND), sender.backlog.max_events)
+        self._spooling = sender.backlog.spooled > 0
         self._next_skew_ns: int | None = None
 
     def look(self, policies: Sequence[FeedPolicy], now: Moment) -> Iterator[Action]:
@@ -195,4 +196,8 @@ class Watchdogs:
 
     def _look_at_backlog(self, now: Moment) -> list[Action]:
         backlog = self._sender.backlog
-        return self._overflow.look(backlog.take_drops(), len(backlog), now)
+        before, self._spooling = self._spooling, backlog.spooled > 0
+        warnings: list[Action] = []
+        if self._spooling and not before:
+            warnings.append(Warn("more events wait than memory is to hold: they go to disk, and are published later"))
+        return warnings + self._overflow.look(backlog.take_drops(), len(backlog), now)

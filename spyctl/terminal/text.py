@@ -1,5 +1,8 @@
 """Sizes, counts and durations as a person reads them, and texts that are bright, dim or labelled."""
 
+import re
+
+from spyctl.errors import UsageError
 from spyctl.terminal.outgoing import Mark
 
 LABEL_WIDTH = 9
@@ -14,6 +17,14 @@ def size_text(size: float) -> str:
     if unit in ("bytes", "kB") or size >= 100 or (unit == "GB" and size >= 10):
         return f"{size:,.0f} {unit}"
     return f"{size:.1f} {unit}" if size >= 10 else f"{size:.2f} {unit}"
+
+
+def parse_size(text: str) -> int:
+    """Read ``500MB``, ``2 GB``, ``1.5e9`` or ``0`` as bytes; raises :class:`UsageError`."""
+    size = re.fullmatch(r"(\d+(?:\.\d+)?(?:e\d{1,2})?)\s*([kmgt]?)b?", text.strip().lower(), re.ASCII)
+    if size is None:
+        raise UsageError(f"{text!r} is not a size", "write 500MB, 2GB or 0")
+    return round(float(size[1]) * (1, 10**3, 10**6, 10**9, 10**12)[" kmgt".index(size[2] or " ")])
 
 
 def count(plural: str, number: int) -> str:

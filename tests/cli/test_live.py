@@ -183,6 +183,7 @@ def test_the_real_feed_starts_the_embedded_server_only_on_request(cli: Cli) -> N
         (("--feed-url", "http://127.0.0.1:1"), "does not name a server"),
         (("--feed-url", "wss://user:s3cret@127.0.0.1:1"), "--feed-url holds a user or password"),
         (("--rest-url", "https://user:s3cret@127.0.0.1:1"), "--rest-url holds a user or password"),
+        (("--sim", "--spool-limit", "lots"), "'lots' is not a size"),
         (("--sim", "--for", "soon"), "'soon' is not a duration"),
         (("--sim", "--sim-rate", "inf"), "--sim-rate"),
         (("--sim", "--sim-trend", "nan"), "--sim-trend"),

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -27,11 +28,14 @@ from spyctl.cli.live_run import (
     _say,
     _show_plan,
     _silence_is_suspicious,
+    _spool,
     run_live,
 )
 from spyctl.errors import LeaseHeldError, OtherSourceError
 from spyctl.live.feed_policy import equity_policies
+from spyctl.live.pending import Pending
 from spyctl.live.session import SUBJECTS
+from spyctl.live.spool import Spool, spool_folder
 from spyctl.live.strike_manager import StrikeManager
 from spyctl.live.strike_window import StrikeWindow
 from spyctl.market.feeds import FeedState
@@ -58,6 +62,7 @@ def stderr() -> Iterator[io.StringIO]:
 
 def request(url: str = "", **values: Any) -> LiveRequest:
     fields: dict[str, Any] = {
+        "spool_limit": 0,
         "manager": StrikeManager(2), "expiry": None, "sim": SIM, "vendor": Vendor("", "", "http://127.0.0.1:1"),
         "backfill": False, "require_options": False, "lasting_ns": SECOND // 2,
         "target": Target(urls=(url,), named_by="NATS_URL"), "prefix": "", "force": False, "metrics": None,
@@ -200,4 +205,31 @@ def test_the_live_side_is_not_ready_before_its_feeds_are_up() -> None:
         figures = _figures(session, policies, NOBODY, "MARKET_DATA", ScriptedConnection().as_connection())
         assert figures.waiting_for == waiting_for
         next((feed for feed in feeds if feed.state is not FeedState.UP), feeds[0]).state = FeedState.UP
-    assert figures.gauges == {"feed_up_stocks": 1.0, "feed_up_options": 1.0, "queued": 0, "open_gaps": 0}
+    assert figures.gauges == {"feed_up_stocks": 1.0, "feed_up_options": 1.0, "queued": 0, "open_gaps": 0, "spooled": 0}
+
+
+async def test_what_a_killed_run_left_on_disk_is_published_unless_the_stream_holds_it(
+    nats_server: NatsServer, stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    connection = await connect([nats_server.url])
+    stream = await ensure_stream(connection)
+    spool = Spool(spool_folder(stream.name, stream.born), 10_000, 0)
+    spool.append([Pending(b"{}", f"T.{n}", "market.stocks.trades", "stocks", n) for n in range(3)])
+    spool.acknowledge(0)
+    spool.close()
+    for n in range(2):
+        await connection.jetstream().publish("market.stocks.trades", b"{}", headers={"Nats-Msg-Id": f"T.{n}"})
+
+    run = cast(Any, SimpleNamespace(connection=connection, stream=stream, began_after=2))
+    wanted = request(spool_limit=1_000_000)
+    async with _spool(wanted, Reporter(stderr), run) as left:
+        assert left is not None
+        assert [event.identity for event in left.read()[0]] == ["T.2"]
+        async with _spool(wanted, Reporter(stderr), run) as taken:
+            assert taken is None
+    async with _spool(request(), Reporter(stderr), run) as none:
+        assert none is None
+    assert "1 event of an earlier run waited on disk" in stderr.getvalue()
+    assert "events cannot wait on disk" in stderr.getvalue()
+    await connection.close()

@@ -9,7 +9,16 @@ import orjson
 import pytest
 
 from spyctl.cli.summary import print_live_summary, print_summary
-from spyctl.summary import DeliveryFigures, EventCounts, LiveDetails, ReplayDetails, RunSummary, StopReason, Timing
+from spyctl.summary import (
+    DeliveryFigures,
+    EventCounts,
+    LiveDetails,
+    ReplayDetails,
+    RunSummary,
+    StopReason,
+    Timing,
+    Waiting,
+)
 from spyctl.timing.histogram import Percentiles
 from spyctl.timing.instants import MS, SECOND
 from spyctl.timing.notes import Note
@@ -122,8 +131,8 @@ LIVE = RunSummary(
     delivery=DeliveryFigures("per message", 0, "MARKET_DATA", 61_860, 61_870, ack_ms=Percentiles(0.9, 4.2)),
     timing=Timing.real_time(1, 2, 67 * SECOND, 10),
     details=LiveDetails(
-        received=14, queued=0, expiry="2025-12-16", strike_range=5, centre=680, gap_records=1, open_gaps=["nats"],
-        missing=["T.O:SPY"], latency_ms=Percentiles(2.1, 6.8), notes=[Note(T0, "a note")],
+        received=14, waiting=Waiting(), expiry="2025-12-16", strike_range=5, centre=680, gap_records=1,
+        open_gaps=["nats"], missing=["T.O:SPY"], latency_ms=Percentiles(2.1, 6.8), notes=[Note(T0, "a note")],
     ),
     complete=True,
     stopped_by=StopReason.CTRL_C,

@@ -14,6 +14,7 @@ from spyctl.summary import (
     RunSummary,
     StopReason,
     Timing,
+    Waiting,
 )
 from spyctl.timing.histogram import Percentiles
 from spyctl.timing.instants import SECOND
@@ -35,8 +36,8 @@ REPLAY = CONTRACT | keys(
     "bytes stored missing differing acknowledged lost expired"
 )
 LIVE = CONTRACT | keys(
-    "received queued rejected_by_reason noted gap_records open_gaps notes backfilled unfilled resent refusals "
-    "reconnects feed_reconnects refused missing started_ns started_utc ended_ns ended_utc bytes latency_ms "
+    "received queued spooled recovered rejected_by_reason noted gap_records open_gaps notes backfilled unfilled resent "
+    "refusals reconnects feed_reconnects refused missing started_ns started_utc ended_ns ended_utc bytes latency_ms "
     "acknowledged lost expired expiry strike_range centre"
 )
 
@@ -54,7 +55,9 @@ def summary(
     details = (
         ReplayDetails(**({"records": 10} | (replay or {})))
         if live is None
-        else LiveDetails(**({"received": 10, "queued": 0, "expiry": "", "strike_range": 5, "centre": None} | live))
+        else LiveDetails(
+            **({"received": 10, "waiting": Waiting(), "expiry": "", "strike_range": 5, "centre": None} | live)
+        )
     )
     return RunSummary(
         run_id="r",

@@ -9,12 +9,13 @@ from spyctl.bus.embedded import default_store
 from spyctl.cli.framework.settings import user_file
 from spyctl.dbn.file_memory import open_memory
 from spyctl.errors import path_text
+from spyctl.live.spool import spool_folder
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(tmp_path))
-    for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
+    for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
 
@@ -26,6 +27,7 @@ def hash_memory() -> Path:
 def test_folders_are_hidden_ones_in_the_home_folder_unless_named(home: Path) -> None:
     assert user_file() == home / ".config" / "spyctl" / "config.toml"
     assert default_store() == home / ".local" / "share" / "spyctl" / "nats"
+    assert spool_folder("MARKET_DATA", "").parent == home / ".local" / "state" / "spyctl" / "spool"
     assert hash_memory() == home / ".cache" / "spyctl" / "sha256.json"
 
 

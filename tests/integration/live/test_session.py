@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -24,10 +25,11 @@ from spyctl.live.filter import Memory
 from spyctl.live.result import summary_of
 from spyctl.live.sender import SenderTiming
 from spyctl.live.session import Hooks, LiveOptions, LiveSession
+from spyctl.live.spool import Spool
 from spyctl.live.strike_manager import StrikeManager
 from spyctl.live.strike_window import USUAL, StrikeWindow, WindowTiming
 from spyctl.live.watchdogs import LiveTiming
-from spyctl.market.events import EventSource, Gap, OptionTrade, StockTrade
+from spyctl.market.events import EventSource, Gap, OptionTrade, StockQuote, StockTrade
 from spyctl.market.feeds import FeedState, LiveFeed
 from spyctl.market.sessions import current_expiry
 from spyctl.market.subjects import decode, encode, subject_of, subject_table
@@ -312,6 +314,33 @@ async def test_a_restart_of_nats_loses_nothing_and_is_told(nats_server: NatsServ
     assert (summary["gaps"], summary["reordered"], summary["reconnects"]) == (2, 0, 2)
     identities = {(subject_of(event), event.seq) for event in events if not isinstance(event, Gap)}
     assert len(identities) == run.simulator.sent
+
+
+async def test_an_outage_that_memory_cannot_bridge_loses_nothing_with_a_spool(
+    nats_server: NatsServer, tmp_path: Path
+) -> None:
+    spool = Spool(tmp_path / "spool", 100_000_000, 0)
+    tight = replace(OPTIONS, max_events=500)
+    async with running(nats_server.url, rate=2_000, options=tight, hooks=Hooks(spool=spool)) as run:
+        await eventually(lambda: run.received > 500)
+        await asyncio.to_thread(nats_server.stop, kill=True)
+        await eventually(lambda: run.session.sender.backlog.spooled > 1_000)
+        assert run.noted("they go to disk")
+        assert summary_of(run.session).document()["spooled"] > 1_000
+        run.simulator.rate = 0
+        await eventually(lambda: run.received == run.simulator.sent)
+        await asyncio.to_thread(nats_server.start)
+        await eventually(lambda: not len(run.session.sender.backlog))
+        summary = await run.end()
+    events = await stored(nats_server.url)
+    assert summary["published"] == summary["acked"] == run.simulator.sent
+    assert (summary["dropped"], summary["reordered"], summary["duplicates"]) == (0, 0, 0)
+    for kind in (StockTrade, StockQuote):
+        numbers = [event.seq for event in events if isinstance(event, kind)]
+        assert numbers == sorted(set(numbers))
+    assert len(events) - len(gaps(events)) == run.simulator.sent
+    assert not list((tmp_path / "spool").glob("*.block"))
+    spool.close()
 
 
 async def test_the_end_does_not_wait_for_ever_for_a_server_that_stays_away(nats_server: NatsServer) -> None:

@@ -1,6 +1,10 @@
 """The bounded queue of live events: quotes give way before trades, gap records never."""
 
-from spyctl.live.backlog import NO_DROPS, Backlog, Drops, Pending
+from pathlib import Path
+
+from spyctl.live.backlog import NO_DROPS, Backlog, Drops
+from spyctl.live.pending import Pending
+from spyctl.live.spool import Spool
 
 
 def quote(n: int, symbol: str = "SPY") -> Pending:
@@ -69,3 +73,61 @@ def test_what_had_to_go_is_told_once_with_its_oldest_event() -> None:
         backlog.append(trade(n))
     assert backlog.take_drops() == Drops(4, from_ns=5)
     assert backlog.take_drops() == NO_DROPS
+
+
+def test_what_memory_cannot_hold_goes_to_disk_and_comes_back_in_order(tmp_path: Path) -> None:
+    backlog = Backlog(10, Spool(tmp_path, 1_000_000, 0))
+    for n in range(100):
+        backlog.append(quote(n) if n % 2 else trade(n))
+        assert len(backlog) - backlog.spooled <= 10
+    assert (len(backlog), backlog.dropped.total()) == (100, 0)
+    taken: list[int] = []
+    while len(backlog):
+        if backlog.unsettled:
+            backlog.settle(len(taken))
+        taken += [event.received_ns for event in backlog.take(3)]
+        if len(taken) % 10 == 0 and len(taken) < 100:
+            backlog.append(trade(100 + len(taken)))  # what comes meanwhile stays behind what waits
+    assert taken[:100] == list(range(100))
+    assert taken[100:] == sorted(taken[100:])
+    backlog.settle(len(taken))
+    assert not backlog.unsettled
+    assert not list(tmp_path.glob("*.block"))
+
+
+def test_where_the_spool_is_full_quotes_give_way_before_trades(tmp_path: Path) -> None:
+    backlog = Backlog(10, Spool(tmp_path, 600, 0))
+    for n in range(60):
+        backlog.append(quote(n) if n % 3 else trade(n))
+    assert 0 < backlog.spooled < 40
+    assert len(backlog) + backlog.dropped.total() == 60
+    assert len(backlog) - backlog.spooled <= 10
+    assert backlog.take_drops().count == backlog.dropped["stocks"] > 0
+
+
+def test_what_waits_in_memory_is_kept_for_the_next_run(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, 1_000_000, 0)
+    backlog = Backlog(10, spool)
+    for n in range(7):
+        backlog.append(trade(n))
+    assert (backlog.spooled, backlog.keep(), backlog.keep()) == (0, 7, 7)
+    spool.close()
+    backlog = Backlog(10, Spool(tmp_path, 1_000_000, 0))
+    backlog.append(trade(7))
+    assert (backlog.recovered, len(backlog)) == (7, 8)
+    backlog.settle(None)
+    assert held(backlog) == [f"T.{n}" for n in range(5)]
+    backlog.settle(None)
+    assert held(backlog) == ["T.5", "T.6"]
+    backlog.settle(None)
+    assert held(backlog) == ["T.7"]
+
+
+def test_a_block_that_cannot_be_read_counts_as_dropped(tmp_path: Path) -> None:
+    backlog = Backlog(10, Spool(tmp_path, 1_000_000, 0))
+    for n in range(21):
+        backlog.append(trade(n))
+    min(tmp_path.glob("*.block")).write_bytes(b"")
+    backlog.settle(None)
+    assert held(backlog)[0] == "T.5"
+    assert (backlog.dropped, backlog.take_drops().count) == ({"spool": 5}, 5)

@@ -11,6 +11,7 @@ from spyctl.live.screen import progress_line, render
 from spyctl.live.snapshot import LiveScene, LiveSnapshot
 from spyctl.live.view import LiveView
 from spyctl.market.feeds import Arrival, FeedState
+from spyctl.summary import Waiting
 from spyctl.terminal.panels import ServerNow
 from spyctl.timing.histogram import Percentiles
 from spyctl.timing.instants import SECOND
@@ -45,7 +46,10 @@ def extreme() -> LiveSnapshot:
     )  # fmt: skip
     delivery = replace(summary.delivery, last_seq=16_419_745_015, ack_ms=Percentiles(987.6, 11_383.7))
     details = replace(
-        summary.details, received=9_876_543_210, queued=49_999, latency_ms=Percentiles(876.5, 3_599_000.0)
+        summary.details,
+        received=9_876_543_210,
+        waiting=Waiting(7_949_999, 7_900_000),
+        latency_ms=Percentiles(876.5, 3_599_000.0),
     )
     return replace(
         snapshot,
@@ -91,7 +95,7 @@ def test_the_window_is_a_table_with_the_centre_marked_and_totals() -> None:
 
 def test_alarms_have_a_colour_and_a_word() -> None:
     snapshot = busy()
-    details = replace(snapshot.summary.details, queued=40_000)
+    details = replace(snapshot.summary.details, waiting=Waiting(40_000))
     drawn = render(
         None,
         replace(
@@ -104,6 +108,15 @@ def test_alarms_have_a_colour_and_a_word() -> None:
     styles = {drawn.plain[span.start : span.end]: span.style for span in drawn.spans}
     assert styles["600 ms slow"] == "yellow"
     assert styles["1.5 s very slow"] == styles["40,000 nearly full"] == styles[snapshot.state] == "red"
+
+
+def test_what_waits_on_disk_is_shown_and_is_no_reason_for_alarm() -> None:
+    snapshot = busy()
+    details = replace(snapshot.summary.details, waiting=Waiting(80_000, 79_500))
+    drawn = render(None, replace(snapshot, summary=replace(snapshot.summary, details=details)), 100, 24).plain
+    assert "queued 80,000" in drawn
+    assert "on disk 79,500" in drawn
+    assert "full" not in drawn
 
 
 def test_rates_come_from_two_snapshots() -> None:

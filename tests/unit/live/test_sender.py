@@ -1,12 +1,16 @@
 """Backlog → sink, without a server: in order, bounded, and never for ever."""
 
 import asyncio
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from spyctl.errors import RefusedError, UnreachableError
-from spyctl.live.backlog import Backlog, Pending
+from spyctl.live.backlog import Backlog
+from spyctl.live.pending import Pending
 from spyctl.live.sender import BATCH, Sender, SenderTiming
+from spyctl.live.spool import Spool
 from spyctl.market.encode import EncodedBatch
 from spyctl.timing.clock import SystemClock
 from tests.support.sinks import RecordingSink
@@ -98,3 +102,64 @@ async def test_whoever_has_much_waits_until_the_backlog_is_half_empty() -> None:
     sink.go.set()
     await sender.send_waiting()
     await waiting
+
+
+class MortalSink(RecordingSink):
+    """Stores what it is given in a stream that outlives it, and is killed at the given call."""
+
+    def __init__(self, stream: list[str], calls: int) -> None:
+        super().__init__()
+        self.stream = stream
+        self.calls = calls
+
+    async def publish(self, batch: EncodedBatch) -> None:
+        self.stream += [] if batch.ids is None else [bytes(i).rstrip(b"\0").decode() for i in batch.ids]
+        self.delivery.last_seq = len(self.stream)
+        await self.drain()
+
+    async def drain(self) -> None:
+        self.calls -= 1
+        if not self.calls:
+            raise KilledError
+
+
+class KilledError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("calls", range(1, 10))
+async def test_after_a_kill_the_next_run_publishes_what_is_on_disk_each_once(tmp_path: Path, calls: int) -> None:
+    stream: list[str] = []
+    spool = Spool(tmp_path, 10_000_000, 0)
+    backlog = Backlog(1_000, spool)
+    for n in range(2_000):
+        backlog.append(event(n))
+    lost = len(backlog) - backlog.spooled  # what was in memory alone
+    with pytest.raises(KilledError):
+        await Sender(backlog, MortalSink(stream, calls), SystemClock(), QUICK).send_waiting()
+    spool.close()
+
+    spool = Spool(tmp_path, 10_000_000, len(stream))
+    after_seq, identities = spool.in_doubt
+    spool.leave_out(identities & set(stream[after_seq:]))
+    sender = Sender(Backlog(1_000, spool), MortalSink(stream, 0), SystemClock(), QUICK)
+    await sender.send_waiting()
+    assert stream == [f"id {n}" for n in range(max(2_000 - lost, len(stream)))]
+    assert sender.sent == sender.backlog.recovered
+    assert spool.empty
+    spool.close()
+
+
+async def test_what_the_end_could_not_store_is_kept_on_disk(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, 10_000_000, 0)
+    sender = Sender(Backlog(spool=spool), StuckSink(), SystemClock(), QUICK)
+    sending = asyncio.create_task(sender.keep_sending())
+    sender.append(event(1))
+    await eventually(lambda: sender.sink.delivery.published == 1)
+    sender.append(event(2))
+    with pytest.raises(UnreachableError, match="2 events .* NATS stays away; 1 of them wait on disk for the next run"):
+        await sender.finish(sending, lambda: None)
+    spool.close()
+    spool = Spool(tmp_path, 10_000_000, 0)
+    assert spool.read() == ([replace(event(2), received_ns=0)], 0)
+    spool.close()

@@ -3,9 +3,10 @@
 import pytest
 
 from spyctl.errors import KeyRefusedError
-from spyctl.live.backlog import Backlog, Drops, Pending
+from spyctl.live.backlog import Backlog, Drops
 from spyctl.live.feed_policy import FeedPolicy, StallRule
 from spyctl.live.filter import LiveFilter
+from spyctl.live.pending import Pending
 from spyctl.live.sender import Sender, SenderTiming
 from spyctl.live.strike_manager import StrikeManager
 from spyctl.live.strike_window import StrikeWindow

@@ -2,8 +2,19 @@
 
 import pytest
 
+from spyctl.errors import UsageError
 from spyctl.terminal.outgoing import Mark
-from spyctl.terminal.text import bold, count, dim, elapsed_text, labelled, latency_text, shortened, size_text
+from spyctl.terminal.text import (
+    bold,
+    count,
+    dim,
+    elapsed_text,
+    labelled,
+    latency_text,
+    parse_size,
+    shortened,
+    size_text,
+)
 
 
 @pytest.mark.parametrize(
@@ -57,3 +68,24 @@ def test_styles_are_left_out_without_colour_and_for_empty_text() -> None:
 def test_a_label_stands_before_the_first_line_alone() -> None:
     assert labelled("plan", "one", "two") == "plan     one\n         two"
     assert labelled("plan", "one", colour=True) == f"{Mark.DIM}plan     {Mark.END}one"
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("0", 0),
+        ("2GB", 2_000_000_000),
+        ("1.5 mb", 1_500_000),
+        ("64k", 64_000),
+        ("1e9", 1_000_000_000),
+        ("3TB", 3 * 10**12),
+    ],
+)
+def test_a_size_is_read_in_units_of_1000(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "GB", "-1", "2 GiB", "two"])
+def test_what_is_not_a_size_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="is not a size"):
+        parse_size(text)
