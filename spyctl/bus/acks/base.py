@@ -3,7 +3,7 @@
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +11,11 @@ from spyctl.bus.acks.line import Line
 from spyctl.bus.acks.refusals import TAKEN_OVER, Refusals
 from spyctl.bus.acks.silence import Silence
 from spyctl.bus.acks.writer import Writer
-from spyctl.bus.connection import Connection
+from spyctl.bus.connection import ApiError, Connection
 from spyctl.bus.in_flight import Chunk, InFlight
 from spyctl.bus.runs import Run
 from spyctl.bus.stream import Stream
-from spyctl.errors import LostTrackError, RefusedError, UnreachableError
+from spyctl.errors import BusError, LostTrackError, RefusedError, UnreachableError
 from spyctl.timing.clock import Clock
 from spyctl.timing.instants import SECOND
 
@@ -137,7 +137,8 @@ class AckProtocol(ABC):
         where the server will not take what is in flight, :class:`LostTrackError`, and :class:`LeaseLostError`.
         """
         if self._in_flight.receded:
-            raise lost_track(self._stream)
+            self._in_flight.receded = False
+            await refuse_loss(self._connection, self._stream)
         async with self._line.busy:
             if not self._line.broken and not self._silence.longer_than(
                 self._line.within_s(self._patience.ack_s, _ROUND_TRIPS)
@@ -242,7 +243,15 @@ class AckProtocol(ABC):
         self._line.break_off()
 
 
-def lost_track(stream: Stream) -> LostTrackError:
-    """Return the error of a server that stores under a sequence that it had given to an earlier event."""
+async def refuse_loss(connection: Connection, stream: Stream) -> None:
+    """Raise :class:`LostTrackError` where a stream that is still the same stores under sequences that it had given.
+
+    What an administrator did to it is told by name at the end of the run.
+    """
+    with suppress(ApiError, BusError):
+        info = await connection.api(f"STREAM.INFO.{stream.name}")
+        same = info.get("created", "") == stream.born
+        if not same or tuple(info.get("config", {}).get("subjects") or ()) != stream.subjects:
+            return
     what = "has lost events that the server had acknowledged"
-    return LostTrackError(f"stream {stream.name} {what}", "play it again from the start")
+    raise LostTrackError(f"stream {stream.name} {what}", "play it again from the start")

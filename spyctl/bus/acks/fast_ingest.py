@@ -23,7 +23,7 @@ from typing import Any
 import orjson
 from nats.aio.msg import Msg
 
-from spyctl.bus.acks.base import USUAL, AckProtocol, Patience, lost_track
+from spyctl.bus.acks.base import USUAL, AckProtocol, Patience, refuse_loss
 from spyctl.bus.acks.forgotten import ForgottenBatches
 from spyctl.bus.checkpoint import Checkpoint, OpenBatch
 from spyctl.bus.connection import Connection
@@ -250,7 +250,7 @@ class FastIngest(AckProtocol):
             stored = counted
         known = self._in_flight.anchor
         if not stored.may_follow(known):
-            raise lost_track(self._stream)
+            await refuse_loss(self._connection, self._stream)
         if stored.position > known.position:
             self._in_flight.acknowledge_through(stored.position)
             # Others may publish to other subjects of the stream meanwhile, so the first of these is an estimate.
