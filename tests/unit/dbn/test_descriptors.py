@@ -42,6 +42,12 @@ def test_files_one_after_the_other_are_open_one_at_a_time(tmp_path: Path) -> Non
     assert open_at_once([]) == 0
 
 
+def test_files_that_share_an_instant_are_open_together(tmp_path: Path) -> None:
+    for i in range(3):
+        write_file(tmp_path, "trades", [trade(T0 + i * SECOND), trade(T0 + (i + 1) * SECOND)], name=f"{i}.dbn")
+    assert open_at_once(scan(tmp_path).files) == 2
+
+
 def test_the_limit_is_raised_as_far_as_needed(tmp_path: Path, limits: list[int]) -> None:
     infos = scan(side_by_side(tmp_path, 10)).files
     make_room(infos[:2])

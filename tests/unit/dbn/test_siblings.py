@@ -83,6 +83,26 @@ def test_a_capture_names_its_own_records_alone(tmp_path: Path) -> None:
     assert [names.name(5, day) for names, day in zip(maps, (D16, D16 + 7), strict=True)] == ["ESZ5", "CLF6"]
 
 
+def test_of_two_continuous_symbols_of_one_contract_the_first_file_names_it(tmp_path: Path) -> None:
+    for name, symbol, shift in (("a", "ES.v.0", 0), ("b", "ES.c.0", 1)):
+        records = [trade(T0 + shift, instrument_id=5)]
+        mappings = {symbol: [(*YEAR, "5")]}
+        write_file(tmp_path, "trades", records, name=f"{name}.dbn", symbols=(symbol,), mappings=mappings)
+    maps = symbol_maps(files(tmp_path), selection())
+    assert [names.names(5, D16)[0] for names in maps] == ["ES.v.0", "ES.v.0"]
+
+
+def test_an_id_that_a_capture_gave_to_another_instrument_names_nothing_elsewhere(tmp_path: Path) -> None:
+    records = [mapped("ES.FUT", "ESZ5", 5), mapped("ES.FUT", "ESH6", 6), trade(T0, instrument_id=5)]
+    records += [mapped("ES.FUT", "ESM6", 5), trade(T0 + 1, instrument_id=5)]
+    (tmp_path / "a.dbn").write_bytes(content(records, metadata(None, version=3, symbols=(), start=0)))
+    books = [book(T0 + number, instrument_id=number) for number in (5, 6)]
+    write_file(tmp_path, "mbp-10", books, symbols=("ALL_SYMBOLS",), mappings={})
+    infos = files(tmp_path)
+    maps = {info.schema: names for info, names in zip(infos, symbol_maps(infos, selection()), strict=True)}
+    assert [maps["mbp-10"].name(number, D16) for number in (5, 6)] == [None, "ESH6"]
+
+
 def test_another_root_is_never_the_same_contract(tmp_path: Path) -> None:
     for name, symbol, shift in (("a", "ES.c.0", 0), ("b", "NQ.c.0", 1), ("c", "NQZ5", 2)):
         records = [trade(T0 + shift, instrument_id=5)]
