@@ -100,6 +100,24 @@ def test_a_capture_mapping_with_a_start_holds_from_that_day_on() -> None:
     assert [names.name(7, day) for day in (D14, D16, D20)] == [None, "ES", "ES"]
 
 
+def test_a_capture_mapping_that_ends_within_a_day_holds_for_that_day() -> None:
+    for end_ns in (D20 * DAY, D20 * DAY - 1, (D20 - 1) * DAY + 1):
+        message = replace(said("ES.c.0", "ESZ5", 7, D16, D16 * DAY), end_ns=end_ns)
+        names = SymbolMap(capture_mappings([message])[0])
+        assert [names.name(7, day) for day in (D16, D20 - 1, D20)] == ["ES", "ES", None]
+
+
+def test_an_id_said_to_be_the_name_of_a_continuous_symbol_is_no_symbol() -> None:
+    assert [mapping.symbol for mapping in capture_mappings([said("ES.c.0", "294973", 294973, D16)])[0]] == ["ES.c.0"]
+
+
+def test_an_id_that_is_given_away_twice_in_a_capture_has_each_name_in_its_turn() -> None:
+    messages = [said("ES.FUT", raw, 7, D16) for raw in ("ESZ5", "ESH6", "ESM6")]
+    mappings, epochs = capture_mappings(messages)
+    assert len(epochs) == 2
+    assert [SymbolMap(mappings).name(7, D16, epoch) for epoch in (0, 1, 2)] == ["ESZ5", "ESH6", "ESM6"]
+
+
 def test_a_symbol_that_moves_to_another_instrument_in_a_capture_leaves_the_first_one_there() -> None:
     messages = [said("ES.c.0", "ESZ5", 7, D14), said("ES.c.0", "ESH6", 8, D16)]
     mappings, epochs = capture_mappings([replace(message, offset=n) for n, message in enumerate(messages)])
