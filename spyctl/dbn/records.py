@@ -111,7 +111,10 @@ def begins_header(data: bytes) -> bool:
 
 def find_header(data: bytes, dataset: str) -> int:
     """Return where in some bytes the header of another file of the same dataset begins, -1 where none does."""
-    mark = dataset.encode().ljust(16, b"\0")[:16]
+    name = dataset.encode()[:16]
+    if data.rfind(name) < 0:  # as it nearly always is; from behind and without zeros is three times as fast
+        return -1
+    mark = name.ljust(16, b"\0")
     at = data.find(mark)
     while at >= 0 and not (at >= PREFIX_BYTES and begins_header(data[at - PREFIX_BYTES : at])):
         at = data.find(mark, at + 1)
