@@ -76,14 +76,19 @@ def test_a_dumb_terminal_gets_plain_lines(environment: dict[str, str], data: Pat
     assert "10,500 read" in terminal.text()
 
 
-def test_ctrl_z_gives_the_screen_back_and_fg_takes_it_again(
-    environment: dict[str, str], data: Path, tmp_path: Path
-) -> None:
+def stopped_by_ctrl_z(environment: dict[str, str], tmp_path: Path) -> Terminal:
     terminal = Terminal(["bash", "--norc", "--noprofile", "-i"], environment | {"PS1": "$ "}, tmp_path)
     terminal.type(f"{sys.executable} -m spyctl replay --speed 1\n".encode())
     terminal.wait_for(lambda text: "achieved" in text)
     terminal.type(b"\x1a")
     terminal.wait_for(lambda text: "Stopped" in text)
+    return terminal
+
+
+def test_ctrl_z_gives_the_screen_back_and_fg_takes_it_again(
+    environment: dict[str, str], data: Path, tmp_path: Path
+) -> None:
+    terminal = stopped_by_ctrl_z(environment, tmp_path)
     terminal.assert_given_back()
     seen = len(terminal.raw)
     terminal.type(b"fg\n")
@@ -218,11 +223,7 @@ def test_a_terminal_that_is_closed_ends_the_run_in_order(
 def test_a_job_in_the_background_leaves_the_terminal_alone(
     environment: dict[str, str], data: Path, tmp_path: Path
 ) -> None:
-    terminal = Terminal(["bash", "--norc", "--noprofile", "-i"], environment | {"PS1": "$ "}, tmp_path)
-    terminal.type(f"{sys.executable} -m spyctl replay --speed 1\n".encode())
-    terminal.wait_for(lambda text: "achieved" in text)
-    terminal.type(b"\x1a")
-    terminal.wait_for(lambda text: "Stopped" in text)
+    terminal = stopped_by_ctrl_z(environment, tmp_path)
     seen = len(terminal.raw)
     terminal.type(b"bg\nwait\n")
     terminal.wait_for(lambda text: "digest" in text)  # it goes on, and sums up in the end
