@@ -54,7 +54,7 @@ class SystemClock:
         return time.time_ns()
 
     async def wait_until(self, ns: int, interrupt: asyncio.Event | None = None) -> None:
-        left_s = (ns - time.monotonic_ns()) / 1e9
+        left_s = (ns - self.now_ns()) / 1e9
         if interrupt is None:
             await asyncio.sleep(left_s)
             return

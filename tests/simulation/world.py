@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from spyctl.timing.clock import SystemClock
 from tests.support.clock import WALL_NS
 
 SECOND = 1_000_000_000
@@ -89,7 +90,7 @@ class World:
                 raise StuckError("it never ends")
 
 
-class ProcessClock:
+class ProcessClock(SystemClock):
     """The :class:`spyctl.timing.clock.Clock` of a process."""
 
     def __init__(self, world: World) -> None:
@@ -100,17 +101,6 @@ class ProcessClock:
 
     def time_ns(self) -> int:
         return self._world.now_ns + WALL_NS
-
-    async def wait_until(self, ns: int, interrupt: asyncio.Event | None = None) -> None:
-        left_s = (ns - self._world.now_ns) / SECOND
-        if interrupt is None:
-            await asyncio.sleep(left_s)
-            return
-        try:
-            async with asyncio.timeout(left_s):
-                await interrupt.wait()
-        except TimeoutError:
-            pass
 
 
 class Process:
