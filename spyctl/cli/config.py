@@ -16,7 +16,7 @@ from spyctl.cli.framework.settings import (
     options,
     user_file,
 )
-from spyctl.cli.framework.streams import write
+from spyctl.cli.framework.streams import write, write_document
 from spyctl.cli.options import Json
 from spyctl.errors import ExitCode, path_text
 from spyctl.terminal.outgoing import mask_url
@@ -43,7 +43,6 @@ def show(context: typer.Context, *, as_json: Json = False) -> int:
     A key in a file is an option's name, such as data-dir = "~/es"; a table, such as [replay], applies to one command.
     Problems in the files are reported first.
     """
-    import orjson
 
     group = context.find_root().command
     settings = load(group)
@@ -55,7 +54,7 @@ def show(context: typer.Context, *, as_json: Json = False) -> int:
             "files": [{"path": str(path), "read": path in settings.files} for path in files],
             "problems": settings.problems,
         }
-        write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+        write_document(document)
     else:
         cells = [(row.setting, row.value or "·", row.origin, _commands_text(row.commands)) for row in rows]
         for line in table(("setting", "value", "from", "commands"), cells):

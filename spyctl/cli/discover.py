@@ -10,7 +10,7 @@ import typer
 
 from spyctl.cli.framework import complete
 from spyctl.cli.framework.reporter import Reporter, progress_bar
-from spyctl.cli.framework.streams import write
+from spyctl.cli.framework.streams import write, write_document
 from spyctl.cli.options import DataDir, Dataset, Json, Schema, Symbol
 from spyctl.errors import DamagedFileError, ExitCode, UsageError, path_text
 from spyctl.terminal.tables import table
@@ -348,7 +348,6 @@ def _mapping_lines(info: "DBNFileInfo") -> list[str]:
 
 
 def _write_document(listing: _Listing, *, verbose: bool) -> None:
-    import orjson
 
     catalog = listing.catalog
     document = {
@@ -362,7 +361,7 @@ def _write_document(listing: _Listing, *, verbose: bool) -> None:
         "missing": [str(path) for path in catalog.missing],
         "job_files": [error.message for error in catalog.unreadable_sidecars],
     }
-    write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+    write_document(document)
 
 
 def _document(info: "DBNFileInfo", listing: _Listing) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spyctl.cli.framework import complete
-from spyctl.cli.framework.streams import write
+from spyctl.cli.framework.streams import write_document
 from spyctl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,13 +27,12 @@ def events(
     spyctl events FuturesTrade
     spyctl events market.gaps
     """
-    import orjson
 
     from spyctl.market.json_schema import json_schema
     from spyctl.market.subjects import KINDS
 
     document = json_schema(_kind(event_type)) if event_type is not None else [json_schema(kind) for kind in KINDS]
-    write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+    write_document(document)
 
 
 def _kind(name: str) -> "Kind":

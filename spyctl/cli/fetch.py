@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spyctl.cli.framework.reporter import Reporter, progress_bar
-from spyctl.cli.framework.streams import write
+from spyctl.cli.framework.streams import write, write_document
 from spyctl.cli.keys import DATABENTO_KEY, databento_key
 from spyctl.cli.options import DataDir, Gateway, Json, Schema
 from spyctl.errors import ExitCode, KeyRefusedError, SpyctlError, UsageError
@@ -56,7 +56,6 @@ def fetch(
     spyctl fetch --date 2025-12-16 --dry-run
     spyctl fetch --date 2025-12-15..2025-12-19 --schema trades --max-cost 5 --yes
     """
-    import orjson
 
     from spyctl.dbn.choice import parse_dates
     from spyctl.dbn.fetch import Fetcher, make_fetch_plan
@@ -86,7 +85,7 @@ def fetch(
                 fetched += fetcher.batch(missing.request) if batch else _stream(fetcher, missing, reporter)
     if as_json:
         document = _document(plan, fetched, dry_run=dry_run)
-        write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+        write_document(document)
     elif fetched:
         records, size = sum(file.records for file in fetched), sum(file.size for file in fetched)
         files = f"{len(fetched):,} file" + ("" if len(fetched) == 1 else "s")

@@ -9,7 +9,7 @@ import typer
 from spyctl.cli.feed_options import FeedOptions, Underlying, key_hash
 from spyctl.cli.framework.remedies import remedy_for
 from spyctl.cli.framework.reporter import Reporter
-from spyctl.cli.framework.streams import colours, write
+from spyctl.cli.framework.streams import colours, write, write_document
 from spyctl.cli.keys import MASSIVE_KEYS, databento_key, massive_key
 from spyctl.cli.nats_options import NatsOptions
 from spyctl.cli.options import DataDir, Gateway, Json
@@ -100,8 +100,6 @@ def probe(
 async def _check(request: "ProbeRequest", *, as_json: bool) -> int:
     import time
 
-    import orjson
-
     from spyctl.probe.checks import probe as checks
 
     begun_s = time.monotonic()
@@ -119,7 +117,7 @@ async def _check(request: "ProbeRequest", *, as_json: bool) -> int:
             "counts": {str(verdict): number for verdict, number in counts.items()},
             "took_s": took_s,
         }
-        write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+        write_document(document)
     else:
         printer.end(counts, took_s)
     return next((result.code for result in results if result.verdict is Verdict.FAIL), ExitCode.OK)

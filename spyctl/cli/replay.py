@@ -6,7 +6,7 @@ import typer
 
 from spyctl.cli.framework.origin import Origin, is_flag, origin_of
 from spyctl.cli.framework.reporter import Reporter
-from spyctl.cli.framework.streams import write
+from spyctl.cli.framework.streams import write_document
 from spyctl.cli.nats_options import NatsOptions
 from spyctl.cli.replay_options import DeliveryOptions, InputOptions, PlaybackOptions, ResultOptions, SinkKind
 from spyctl.errors import ExitCode, NoDataError, UsageError
@@ -33,8 +33,6 @@ def replay(
     spyctl replay --trading-day 2025-12-16 --dry-run
     """
     import asyncio
-
-    import orjson
 
     from spyctl.cli.framework.metrics import parse_address
     from spyctl.cli.replay_plan import InputRequest, Request, plan_document, plan_request, show_plan
@@ -71,7 +69,7 @@ def replay(
     plan = plan_request(request)
     show_plan(reporter, plan, request)
     if result.dry_run and result.as_json:
-        write(orjson.dumps(plan_document(plan, request), option=orjson.OPT_INDENT_2).decode())
+        write_document(plan_document(plan, request))
     if plan.volume.exact and plan.volume.first_ns is None and not any(info.problem for info in plan.infos):
         raise NoDataError("no event lies in that range", "spyctl time-range --date D --schema S shows what does")
     if result.dry_run:

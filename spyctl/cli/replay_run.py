@@ -9,8 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from spyctl.bus.account import Account
 from spyctl.bus.consumers import Consumers
 from spyctl.bus.in_flight import Sink
@@ -22,7 +20,7 @@ from spyctl.cli.framework.remedies import remedy_for
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.framework.signals import Interruption
 from spyctl.cli.framework.stdout_sink import StdoutSink
-from spyctl.cli.framework.streams import drop, write
+from spyctl.cli.framework.streams import drop, write_document
 from spyctl.cli.framework.watch import away, watched
 from spyctl.cli.replay_options import SinkKind
 from spyctl.cli.replay_plan import Request
@@ -96,7 +94,7 @@ def _nothing_left(request: Request, reporter: Reporter, end: RunCompleteError) -
     reporter.block("resume", end.message)
     if request.as_json:
         document = {"run_id": end.run_id, "complete": True, "resumed_at": end.events, "published": 0, "acked": 0}
-        write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+        write_document(document)
     return ExitCode.OK
 
 

@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
-import orjson
-
 from spyctl.cli.framework.remedies import remedy_for
 from spyctl.cli.framework.reporter import Reporter, progress_bar
-from spyctl.cli.framework.streams import write
+from spyctl.cli.framework.streams import write, write_document
 from spyctl.dbn.catalog import Catalog
 from spyctl.dbn.choice import FileChoice, FileQuery, choose_files, parse_days
 from spyctl.dbn.quality import Quality, assess, in_daily_break
@@ -87,7 +85,7 @@ def show_report(
     if as_json:
         document: dict[str, Any] = {"date": day, "condition": next(iter(conditions), None), "doubts": doubts}
         document["schemas"] = {quality.schema: _document(quality) for quality in qualities}
-        write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+        write_document(document)
     else:
         _print(head, qualities, doubts)
     if picture is not None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spyctl.cli.framework.reporter import Reporter
-from spyctl.cli.framework.streams import write
+from spyctl.cli.framework.streams import write, write_document
 from spyctl.cli.nats_options import NatsOptions
 from spyctl.cli.options import Json
 from spyctl.errors import ExitCode
@@ -80,15 +80,13 @@ def runs(
     """
     import asyncio
 
-    import orjson
-
     from spyctl.terminal.tables import table
 
     reporter = Reporter.of(context)
     rows = asyncio.run(_rows(nats.target(context), reporter))[-count:]
     if as_json:
         document = {"runs": [row.document() for row in rows]}
-        write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+        write_document(document)
     elif rows:
         columns = len(_HEADS) if len({row.record.stream for row in rows}) > 1 else len(_HEADS) - 1
         for line in table(_HEADS[:columns], [row.cells()[:columns] for row in rows], right={"events"}):

@@ -7,7 +7,7 @@ import typer
 
 from spyctl.cli.framework import complete
 from spyctl.cli.framework.reporter import Reporter, progress_bar
-from spyctl.cli.framework.streams import write
+from spyctl.cli.framework.streams import write_document
 from spyctl.cli.options import DataDir, Json
 from spyctl.errors import NoSessionError, UsageError, path_text
 from spyctl.terminal.text import count, size_text
@@ -91,7 +91,6 @@ def sample(
 
 
 def _write_document(files: "list[WrittenFile]") -> None:
-    import orjson
 
     document = {
         "files": [
@@ -99,7 +98,7 @@ def _write_document(files: "list[WrittenFile]") -> None:
             for file in files
         ]
     }
-    write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+    write_document(document)
 
 
 def _span(day: "datetime.date", start: str, length: str | None) -> tuple[int, int, bool]:

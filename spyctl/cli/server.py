@@ -7,7 +7,7 @@ import typer
 
 from spyctl.cli.framework.command import add_command, command_group
 from spyctl.cli.framework.reporter import Reporter
-from spyctl.cli.framework.streams import write
+from spyctl.cli.framework.streams import write, write_document
 from spyctl.cli.nats_options import DEFAULT_PORT, Port, Store
 from spyctl.cli.options import Json
 from spyctl.errors import ExitCode, UsageError, path_text
@@ -58,8 +58,6 @@ def status(*, store: Store = None, as_json: Json = False) -> int:
     """
     from dataclasses import asdict
 
-    import orjson
-
     from spyctl.bus.embedded import Store as EmbeddedStore
 
     folder = _folder(store)
@@ -69,7 +67,7 @@ def status(*, store: Store = None, as_json: Json = False) -> int:
     free = embedded.free_bytes()
     if as_json:
         document = {"running": state is not None, "store": str(folder), "bytes": size, "free_bytes": free}
-        write(orjson.dumps(document | (asdict(state) if state else {}), option=orjson.OPT_INDENT_2).decode())
+        write_document(document | (asdict(state) if state else {}))
         return ExitCode.OK
     if state is not None:
         write(f"running  nats-server {state.version} on {state.url}, process {state.pid}")
@@ -92,8 +90,6 @@ def reset(
     """
     import sys
 
-    import orjson
-
     from spyctl.bus.embedded import Store as EmbeddedStore
 
     folder = _folder(store)
@@ -106,7 +102,7 @@ def reset(
     freed = embedded.reset()
     Reporter.of(context).line(f"deleted {size_text(freed)} in {path_text(folder)}")
     if as_json:
-        write(orjson.dumps({"store": str(folder), "freed_bytes": freed}, option=orjson.OPT_INDENT_2).decode())
+        write_document({"store": str(folder), "freed_bytes": freed})
     return ExitCode.OK
 
 

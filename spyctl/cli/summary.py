@@ -5,9 +5,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import TextIO
 
-import orjson
-
-from spyctl.cli.framework.streams import colours
+from spyctl.cli.framework.streams import colours, write_document
 from spyctl.market.columns import SCHEMAS
 from spyctl.summary import LiveDetails, ReplayDetails, RunSummary
 from spyctl.terminal.text import count, labelled, size_text
@@ -21,7 +19,7 @@ def print_summary(summary: RunSummary[ReplayDetails], dates: Sequence[date], *, 
     """Print the result of a replay of some dates, on stdout unless that carries the events."""
     out = sys.stderr if to_stderr else sys.stdout
     if as_json:
-        print(orjson.dumps(summary.document(), option=orjson.OPT_INDENT_2).decode(), file=out, flush=True)
+        write_document(summary.document(), out)
         return
     colour = colours(out)
     for label, *lines in _blocks(summary, dates):
@@ -103,7 +101,7 @@ def print_live_summary(
 ) -> None:
     """Print the result of a live run."""
     if as_json:
-        print(orjson.dumps(summary.document(), option=orjson.OPT_INDENT_2).decode(), file=out, flush=True)
+        write_document(summary.document(), out)
         return
     colour = colours(out)
     for label, *lines in _live_blocks(summary, title, underlying):

@@ -23,7 +23,7 @@ from spyctl.bus.target import Target, reach
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.framework.screen import show_progress
 from spyctl.cli.framework.signals import Interruption
-from spyctl.cli.framework.streams import drop, unguarded
+from spyctl.cli.framework.streams import drop, unguarded, write_document
 from spyctl.cli.tail_options import Place, PlaceKind, TailForm
 from spyctl.errors import ExitCode, NoDataError, StreamGoneError
 from spyctl.market.events import Gap
@@ -296,7 +296,7 @@ class _EventWriter:
 
     def close(self, reporter: Reporter) -> None:
         if self._form is TailForm.STATS and self._as_json:
-            sys.stdout.write(orjson.dumps(self.stats.document(), option=orjson.OPT_INDENT_2).decode() + "\n")
+            write_document(self.stats.document())
         elif self._form is TailForm.STATS:
             console = Console(file=unguarded(sys.stdout))
             console.print(self.stats.draw(console.width, len(self.stats.subjects) + 2))

@@ -10,7 +10,7 @@ import typer
 from spyctl.cli.framework import complete
 from spyctl.cli.framework.remedies import remedy_for
 from spyctl.cli.framework.reporter import Reporter, progress_bar
-from spyctl.cli.framework.streams import write
+from spyctl.cli.framework.streams import write, write_document
 from spyctl.cli.options import DataDir, Dataset, Json, Schema, Symbol
 from spyctl.errors import ExitCode
 from spyctl.terminal.tables import table
@@ -50,7 +50,6 @@ def time_range(
     spyctl time-range --date 2025-12-16 --schema trades
     spyctl time-range --date 2025-12-14..2025-12-19
     """
-    import orjson
 
     from spyctl.dbn.catalog import scan
     from spyctl.dbn.choice import FileQuery, choose_files, parse_days
@@ -77,7 +76,7 @@ def time_range(
     if as_json:
         documents = [_document(*day_range) for day_range in ranges]
         document = documents[0] if len(documents) == 1 else {"ranges": documents}
-        write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+        write_document(document)
     elif len(ranges) == 1:
         _print_one(*ranges[0], took_ns)
     else:

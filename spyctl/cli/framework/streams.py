@@ -78,6 +78,13 @@ def write(text: str = "") -> None:
     sys.stdout.flush()
 
 
+def write_document(document: Any, out: TextIO | None = None) -> None:
+    """Write a result as indented JSON, like :func:`write`; to stdout unless told otherwise."""
+    import orjson
+
+    print(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode(), file=out, flush=True)
+
+
 def written() -> bool:
     """Tell whether anything has been written to stdout."""
     return isinstance(sys.stdout, Outlet) and sys.stdout.used
