@@ -63,6 +63,11 @@ class StrictClient(Client):
             with suppress(nats.errors.Error, OSError):
                 await end_task(answer)
 
+    async def flush(self, *arguments: Any, **options: Any) -> None:
+        """Wait until the server has taken all that was sent so far (nats-py's PING overtakes what it still holds)."""
+        await self._flush_pending(force_flush=True)
+        await super().flush(*arguments, **options)
+
     # --- what nats-py does otherwise
 
     async def _process_connect_init(self) -> None:

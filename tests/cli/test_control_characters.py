@@ -104,9 +104,9 @@ async def test_the_host_of_a_lease(cli: Cli, nats_server: NatsServer, tmp_path: 
     connection = await connect([nats_server.url])
     bucket = await connection.jetstream().key_value(BUCKET)
     planted = {"host": f"host{PLANT}", "run_id": f"run{PLANT}", "token": "x", "renewed_ns": time.time_ns()}
-    for key in [key for key in await bucket.keys() if "lease" in key]:
-        document = json.loads((await bucket.get(key)).value or b"{}")
-        await bucket.put(key, json.dumps(document | planted).encode())
+    key = "lease.market.futures.trades"
+    document = json.loads((await bucket.get(key)).value or b"{}")
+    await bucket.put(key, json.dumps(document | planted).encode())
     await connection.close()
     result = await asyncio.to_thread(cli, "replay", "--speed", "max", NATS_URL=nats_server.url, **COLOUR)
     assert "has been publishing" in result.stderr
