@@ -34,7 +34,9 @@ from spyctl.market.sessions import in_regular_hours
 from spyctl.market.subjects import SUBJECTS, encode, rank_of, subject_of, subject_table
 from spyctl.massive.feed import FEED_URL, Feed
 from spyctl.massive.normalize import OPTIONS, STOCKS, from_model, normalize
-from spyctl.replay.player import REPLAYED_SUBJECTS, Replay, ReplayOptions
+from spyctl.replay.control import Control
+from spyctl.replay.player import Surroundings
+from spyctl.replay.session import LEASED_SUBJECTS, Replay, ReplayOptions
 from spyctl.replay.source import Day, DBNIngestor, as_date
 from spyctl.summary import StopReason
 from spyctl.timing.clock import MAX_SPEED, Speed
@@ -320,7 +322,8 @@ class ReplayStats:
 class ReplayPublisher:
     """Replays days of a :class:`DBNIngestor` onto a connected :class:`NATSBus`.
 
-    ``stats`` are those of the newest call. Raises :class:`UsageError` for a speed below 0; 0 is as fast as
+    ``stats`` are those of the newest call, ``control`` tells it what to do while it plays: ``await
+    publisher.control.pause()``. Raises :class:`UsageError` for a speed below 0; 0 is as fast as
     acknowledged.
     """
 
@@ -329,6 +332,7 @@ class ReplayPublisher:
         self.dbn_ingestor = dbn_ingestor
         self.replay_speed = Speed.of(replay_speed).number
         self.stats = ReplayStats()
+        self.control = Control()
 
     async def replay_date(
         self,
@@ -367,14 +371,18 @@ class ReplayPublisher:
             end_ns=MAX_INSTANT if end_ns is None else end_ns,
             days=frozenset(map(day_number, days)) if days is not None else None,
         )
-        request = RunRequest(command="api", leased=REPLAYED_SUBJECTS, paced=Speed.of(self.replay_speed) != MAX_SPEED)
+        request = RunRequest(command="api", leased=LEASED_SUBJECTS, paced=Speed.of(self.replay_speed) != MAX_SPEED)
         self.stats = ReplayStats()
         async with publishing(self.bus.connection, request) as run:
             options = ReplayOptions(Speed.of(self.replay_speed), selection, digest=False)
-            replay = Replay(infos, run.publisher, options, run_id=run.run_id)
+            around = Surroundings(run.note, str)
+            replay = Replay(infos, run.publisher, options, run_id=run.run_id, around=around, control=self.control)
             self.stats.follow(replay)
-            await run.watch(replay.run(), partial(replay.stop, StopReason.LEASE_LOST))
+            try:
+                await run.watch(replay.run(), partial(replay.stop, StopReason.LEASE_LOST))
+            finally:
+                self.control = Control()
             if replay.reading.damage:
                 raise replay.reading.damage[0]
-            run.state = RunState.COMPLETE
+            run.state = RunState.COMPLETE if replay.complete else RunState.STOPPED
         return self.stats

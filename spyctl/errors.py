@@ -26,7 +26,9 @@
     │   │   └── UnknownDatasetError    no file of a dataset
     │   ├── MissingDaysError           no file for some days
     │   ├── UnknownSymbolError         no file that names a symbol
+    │   ├── NoSuchRunError             no replay that could be controlled
     │   └── RefusedRequestError        the vendor's API does not know what is asked for
+    ├── ControlError                2  a command that a replay cannot obey as it stands
     ├── PayloadError                1  a message that is not one of ours
     ├── ResumeError                 1  a run cannot be continued
     │   ├── NoRunError                 there is none
@@ -282,8 +284,18 @@ class UnknownSymbolError(NoDataError):
         self.held = tuple(held)
 
 
+class NoSuchRunError(NoDataError):
+    """No replay of that id runs, or none at all."""
+
+
 class RefusedRequestError(NoDataError):
     """The vendor's API refuses a request: it does not know what was asked for."""
+
+
+class ControlError(SpyctlError):
+    """A command that a replay cannot obey as it stands."""
+
+    exit_code = ExitCode.USAGE
 
 
 class PayloadError(SpyctlError):

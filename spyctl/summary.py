@@ -22,6 +22,8 @@ class StopReason(StrEnum):
     SIGHUP = "SIGHUP"
     DURATION = "--for"
     COUNT = "--count"
+    STOP = "stop"
+    STOP_KEEP = "stop keep"
     STOP_CALL = "stop()"
     LEASE_LOST = "another run"
     ERROR = "error"
@@ -180,6 +182,31 @@ class Details(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Jumps:
+    """Where a replay went beside straight on. ``played`` are its last segments, where there is more than one.
+
+    ``resets`` and ``seeds`` were published beside the events; ``skipped`` events were read ahead and left behind.
+    """
+
+    segments: int = 1
+    seeks: int = 0
+    resets: int = 0
+    seeds: int = 0
+    skipped: int = 0
+    played: Sequence[Mapping[str, Any]] = ()
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "segments": self.segments,
+            "seeks": self.seeks,
+            "resets": self.resets,
+            "seeds": self.seeds,
+            "skipped": self.skipped,
+            "played": [dict(segment) for segment in self.played],
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class ReplayDetails:
     """What only a replay has.
 
@@ -191,6 +218,7 @@ class ReplayDetails:
 
     records: int
     held: int = 0
+    jumps: Jumps = field(default_factory=Jumps)
     unresolved_ids: Sequence[int] = ()
     rolls: Sequence[Mapping[str, Any]] = ()
     damaged: Sequence[str] = ()
@@ -215,6 +243,7 @@ class ReplayDetails:
     def document(self) -> dict[str, Any]:
         return {
             "held": self.held,
+            **self.jumps.document(),
             "unresolved_ids": list(self.unresolved_ids),
             "rolls": [dict(roll) for roll in self.rolls],
             "damaged": list(self.damaged),

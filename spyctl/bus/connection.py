@@ -159,6 +159,11 @@ class Connection:
                 "look at what answers there, and at the server's log",
             ) from None
 
+    @property
+    def client(self) -> Client:
+        """nats-py's client, for its micro-services and what else it does better than we would."""
+        return self._client
+
     def jetstream(self) -> JetStreamContext:
         """Return nats-py's JetStream client over this connection, for the KV bucket and for readers."""
         return self._client.jetstream(timeout=REQUEST_TIMEOUT_S)

@@ -7,7 +7,7 @@ The run's leases are renewed meanwhile; where one is lost, the publisher takes n
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,11 +28,13 @@ from spyctl.bus.reconcile import reconcile, refuse_broken
 from spyctl.bus.resume import refuse_uncounted, run_to_resume
 from spyctl.bus.runs import Run, RunRecord, Runs, RunState, new_run_id, unusable
 from spyctl.bus.stream import Stream, ensure_stream, refuse_busy
-from spyctl.errors import BusError, SpyctlError
+from spyctl.errors import BusError, SpyctlError, UnreachableError
 from spyctl.market.subjects import subject_table
-from spyctl.timing.clock import Clock
+from spyctl.timing.clock import Clock, SystemClock
+from spyctl.timing.instants import MS, SECOND
 from spyctl.timing.tasks import end_task
 
+_RETRY_NS = 100 * MS
 SETTLE_S = 5.0  # how long a run that ends early may take to find out what is stored
 
 
@@ -73,6 +75,7 @@ class Publishing:
         custody: Custody,
         events: Events | None = None,
         *,
+        patience: Patience = USUAL,
         clock: Clock | None = None,
     ) -> None:
         self.connection = connection
@@ -84,7 +87,8 @@ class Publishing:
         self.state: RunState | None = None  # how it ended, once somebody knows better than the context manager
         self._run = run
         self._events = events
-        self._clock = clock
+        self._clock = clock or SystemClock()
+        self._outage_s = patience.outage_s
         self._began_after = run.record.checkpoint.seq if run.record.checkpoint is not None else 0
         self._stop: Callable[[], None] | None = None
         self._keeper = asyncio.create_task(run.keep(publisher.checkpoint))
@@ -128,6 +132,25 @@ class Publishing:
         subjects = self._run.record.subjects
         async for batch in read_back(self.connection, self.stream.name, subjects, self._began_after, last_seq):
             yield batch
+
+    @property
+    def journal(self) -> dict[str, Any]:
+        """What an earlier process of the run has noted."""
+        return self._run.record.journal
+
+    async def note(self, journal: Mapping[str, Any]) -> None:
+        """Write down what the run has to know to make its events again, before any that follow from it are sent.
+
+        Waits for a server that is away. Raises :class:`UnreachableError`, :class:`RefusedError` and
+        :class:`LeaseLostError`.
+        """
+        until_ns = self._clock.now_ns() + round(self._outage_s * SECOND)
+        while not await self._run.note_journal(dict(journal), self.publisher.checkpoint()):
+            await self.connection.wait_connected(self._outage_s)
+            if self._clock.now_ns() > until_ns:
+                where = self.connection.url
+                raise UnreachableError(f"{where} has not stored the run's journal for {self._outage_s:g} s")
+            await self._clock.wait_until(self._clock.now_ns() + _RETRY_NS)
 
     async def end(self, state: RunState) -> None:
         """Stop publishing and note how the run ended, and how many of its events are stored."""
@@ -184,7 +207,9 @@ async def publishing(
         connection, stream, subject_table(request.prefix), publisher.delivery, began_after,
         hindrance=lambda: publisher.hindrance, clock=clock,
     )  # fmt: skip
-    published = Publishing(connection, stream, run, publisher, custody, request.events, clock=clock)
+    published = Publishing(
+        connection, stream, run, publisher, custody, request.events, patience=request.patience, clock=clock
+    )
     state = RunState.FAILED
     try:
         await publisher.open()

@@ -1,7 +1,8 @@
 """Which stored messages are a run's own, where others publish to its subjects too: told by bytes, or by identities."""
 
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any
 
 from spyctl.bus.connection import Connection
 from spyctl.bus.reader import read_back
@@ -10,7 +11,8 @@ from spyctl.market.encode import EncodedBatch
 
 _AHEAD = 100_000  # events behind the last one found: far more than a server can lose
 Message = tuple[str, bytes]  # subject and payload
-Events = Callable[[int], AsyncIterator[Sequence[Message]]]  # a run's events behind a position, the same every time
+# A run's events behind a position, the same every time; the journal is that of its record.
+Events = Callable[[Mapping[str, Any], int], AsyncIterator[Sequence[Message]]]
 
 
 def messages_of(batch: EncodedBatch, subjects: Sequence[str]) -> list[Message]:

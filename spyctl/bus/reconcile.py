@@ -91,7 +91,7 @@ async def _stored(
         own, why = None, f"which of the {count:,} messages after seq {known.seq:,} are its own cannot be told"
     else:
         messages = ([(message.subject, message.data) for message in read] async for read in batches)
-        own = await count_own(messages, events(known.position))
+        own = await count_own(messages, events(record.journal, known.position))
         why = "somebody else has published the same events meanwhile"
     if own is None:
         raise _refusal(record, why)

@@ -49,6 +49,7 @@ class RunState(StrEnum):
     ENDED = "ended"  # stopped in order, before its end
     FAILED = "failed"
     CRASHED = "crashed"  # it never said how it ended
+    STOPPED = "stopped"  # in order, and not to be resumed unless by name
     REFUSED = "refused"  # it never began
 
 
@@ -60,6 +61,7 @@ class RunRecord:
     sent). While the run is open it may hold more: those of ``batch``, or where that is ``None``, what lies behind the
     checkpoint on its subjects. ``settled`` says that it holds no more. ``stream_born`` tells a stream from one that was
     recreated under its name. All its events lie behind the sequence ``began_after`` (``None`` in old records).
+    ``journal`` is what the run itself has to know to make its events again: where a replay jumped, and its marks.
     """
 
     run_id: str
@@ -75,6 +77,7 @@ class RunRecord:
     checkpoint: Checkpoint | None = None
     batch: OpenBatch | None = None
     settled: bool = False
+    journal: dict[str, Any] = field(default_factory=dict)
     host: str = field(default_factory=platform.node)
     pid: int = field(default_factory=os.getpid)
     updated_ns: int = 0
@@ -184,7 +187,8 @@ class Runs:
         candidates = [
             record
             for record in await stored_runs(self._connection)
-            if (record.command, record.stream) == (command, stream) and record.state is not RunState.REFUSED
+            if (record.command, record.stream) == (command, stream)
+            and record.state not in (RunState.REFUSED, RunState.STOPPED)
         ]
         return max(candidates, key=lambda record: record.started_ns, default=None)
 
@@ -271,6 +275,11 @@ class Run:
         if self._noted and self._bucket_away:
             return True  # the keeper writes it down as soon as it can
         return await self._reached(self._note()) or (self._noted and self._bucket_away)
+
+    async def note_journal(self, journal: dict[str, Any], checkpoint: Checkpoint) -> bool:
+        """Write down what the run has to know to make its events again; returns whether the bucket answered."""
+        self.record.journal, self.record.checkpoint = journal, checkpoint
+        return await self._reached(self._note())
 
     async def end(self, state: RunState, checkpoint: Checkpoint, *, settled: bool) -> None:
         """Note how the run ended and return the leases; never raises for a server that is gone.

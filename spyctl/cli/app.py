@@ -13,6 +13,7 @@ from spyctl import __version__
 from spyctl.bus.checkpoint import LAST_RUN
 from spyctl.cli import (
     config,
+    ctl,
     discover,
     events,
     fetch,
@@ -101,6 +102,7 @@ def spyctl(
 app.callback()(with_option_groups(spyctl))
 add_command(app, live.live, panel=PUBLISH, short="SPY trades, quotes and 0DTE option trades from Massive")
 add_command(app, replay.replay, panel=PUBLISH, short="ES trades and MBP-10 from Databento files, at any speed")
+add_command(app, ctl.ctl, panel=PUBLISH, short="pause, step, seek or stop a running replay")
 add_command(app, fetch.fetch, panel=PUBLISH, short="download missing days from Databento, price first")
 add_command(app, discover.discover, panel=INSPECT, short="what the data folder holds, one row per file")
 add_command(app, time_range.time_range, "time-range", panel=INSPECT, short="exact first and last event of a day")
@@ -131,6 +133,7 @@ def run(arguments: list[str] | None = None) -> int:
     if warning := provide_home():
         reporter.warn(warning)
     arguments = _with_value(sys.argv[1:] if arguments is None else arguments, "--resume", LAST_RUN)
+    arguments = _with_negatives(arguments, "ctl")
     reporter.as_json, reporter.debug = "--log-json" in arguments, "--debug" in arguments  # already while they are read
     try:
         command: Any = typer.main.get_command(app)
@@ -207,6 +210,13 @@ def _with_value(arguments: list[str], option: str, default: str) -> list[str]:
         if argument == option and (i + 1 == len(arguments) or arguments[i + 1].startswith("-")):
             completed[i] = f"{option}={default}"
     return completed
+
+
+def _with_negatives(arguments: list[str], command: str) -> list[str]:
+    # Typer takes -10s for options: for this command it gets a minus sign instead of the hyphen.
+    if command not in arguments:
+        return arguments
+    return ["−" + each[1:] if len(each) > 1 and each[0] == "-" and each[1].isdigit() else each for each in arguments]
 
 
 def _usage(error: Any) -> tuple[str, str]:

@@ -22,6 +22,7 @@ from spyctl.cli.feed_options import key_hash
 from spyctl.cli.framework.ack_watch import AckWatch
 from spyctl.cli.framework.remedies import remedy_for
 from spyctl.cli.framework.reporter import Reporter
+from spyctl.cli.framework.screen import Show
 from spyctl.cli.framework.signals import Interruption
 from spyctl.cli.framework.watch import away, watched
 from spyctl.cli.replay_run import show_holdings, show_server
@@ -248,7 +249,9 @@ async def _play(
     figures = partial(_figures, session, policies, consumers, stream, run.connection)
     failure: SpyctlError | None = None
     try:
-        async with watched(reporter, view.draw, view.line, acks, consumers, request.metrics, figures, run.custody):
+        async with watched(
+            reporter, Show(view.draw, view.line), acks, consumers, request.metrics, figures, run.custody
+        ):
             await run.watch(session.run(policies), partial(session.stop, StopReason.LEASE_LOST))
     except SpyctlError as error:
         failure = error

@@ -8,11 +8,18 @@ from spyctl.cli.framework.origin import Origin, is_flag, origin_of
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.framework.streams import write_document
 from spyctl.cli.nats_options import NatsOptions
-from spyctl.cli.replay_options import DeliveryOptions, InputOptions, PlaybackOptions, ResultOptions, SinkKind
+from spyctl.cli.replay_options import (
+    ControlOptions,
+    DeliveryOptions,
+    InputOptions,
+    PlaybackOptions,
+    ResultOptions,
+    SinkKind,
+)
 from spyctl.errors import ExitCode, NoDataError, UsageError
 
 if TYPE_CHECKING:
-    from spyctl.replay.player import ReplayOptions
+    from spyctl.replay.session import ReplayOptions
 
 _DATE_ORIGINS = {Origin.FLAG: "--date", Origin.ENVIRONMENT: "REPLAY_DATE"}
 
@@ -22,6 +29,7 @@ def replay(
     *,
     data: InputOptions,
     playback: PlaybackOptions,
+    control: ControlOptions,
     nats: NatsOptions,
     delivery: DeliveryOptions,
     result: ResultOptions,
@@ -34,12 +42,13 @@ def replay(
     """
     import asyncio
 
+    from spyctl.bus.consumers import ConsumerLimit
     from spyctl.cli.framework.metrics import parse_address
     from spyctl.cli.replay_plan import InputRequest, Request, plan_document, plan_request, show_plan
     from spyctl.market.columns import SCHEMAS
     from spyctl.timing.clock import precise_loop
 
-    _refuse_contradictions(context, data, playback, delivery, result)
+    _refuse_contradictions(context, data, playback, control, delivery, result)
     request = Request(
         input=InputRequest(
             data_dir=data.data_dir,
@@ -51,8 +60,10 @@ def replay(
             end=data.end,
             zone=data.tz,
             trading_day=data.trading_day,
+            duration=data.duration,
+            session=data.session,
         ),
-        options=_replay_options(data, playback, result, nats.prefix),
+        options=_replay_options(data, playback, control, result, nats.prefix),
         target=nats.target(context),
         sink=delivery.sink,
         ack=delivery.ack,
@@ -62,6 +73,8 @@ def replay(
         metrics=parse_address(result.metrics) if result.metrics else None,
         as_json=result.as_json,
         raw=delivery.raw,
+        keys=not control.no_keys,
+        wait_for=ConsumerLimit.parse(control.wait_for) if control.wait_for is not None else None,
     )
     reporter = Reporter.of(context)
     if nats.embedded and nats.nats_url:
@@ -85,24 +98,33 @@ def _refuse_contradictions(
     context: typer.Context,
     data: InputOptions,
     playback: PlaybackOptions,
+    control: ControlOptions,
     delivery: DeliveryOptions,
     result: ResultOptions,
 ) -> None:
-    for option, given in (("--resume", playback.resume is not None), ("--verify", result.verify)):
+    needing_nats = (
+        ("--resume", playback.resume is not None),
+        ("--verify", result.verify),
+        ("--wait-for", control.wait_for is not None),
+        ("--start-paused", control.start_paused),
+    )
+    for option, given in needing_nats:
         if given and delivery.sink is not SinkKind.NATS:
             raise UsageError(f"{option} needs NATS", "leave --sink out")
     if delivery.raw and delivery.sink is not SinkKind.STDOUT:
         raise UsageError("--raw is for events on stdout", "--sink stdout --raw")
     if data.trading_day is not None and data.date and is_flag(context, "date"):
         raise UsageError("--trading-day and --date exclude each other", "--trading-day alone")
+    if data.duration is not None and data.end is not None:
+        raise UsageError("--duration and --end exclude each other", "one of the two")
 
 
 def _replay_options(
-    data: InputOptions, playback: PlaybackOptions, result: ResultOptions, prefix: str
+    data: InputOptions, playback: PlaybackOptions, control: ControlOptions, result: ResultOptions, prefix: str
 ) -> "ReplayOptions":
     from spyctl.cli.replay_options import OrderKey
     from spyctl.dbn.sort_times import Selection
-    from spyctl.replay.player import ReplayOptions
+    from spyctl.replay.session import ReplayOptions
     from spyctl.timing.clock import parse_speed
     from spyctl.timing.instants import parse_duration
 
@@ -119,4 +141,7 @@ def _replay_options(
         prefix=prefix,
         strict=data.strict,
         digest=not result.no_digest,
+        start_paused=control.start_paused,
+        loops=control.loop,
+        warm_up_ns=parse_duration(control.warm_up) if control.warm_up is not None else 0,
     )

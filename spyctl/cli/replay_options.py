@@ -21,6 +21,14 @@ class OrderKey(StrEnum):
     RECV = "recv"
 
 
+class SessionKind(StrEnum):
+    """Which hours of each day to play, New York."""
+
+    ALL = "all"
+    RTH = "rth"  # the regular session of stocks
+    ETH = "eth"  # the trading day of futures
+
+
 class SinkKind(StrEnum):
     """Where the events go."""
 
@@ -71,6 +79,18 @@ class InputOptions:
             autocompletion=complete.times,
         ),
     ] = None
+    duration: Annotated[
+        str | None, typer.Option("--duration", metavar="TIME", help="How much event time to play, instead of --end.")
+    ] = None
+    session: Annotated[
+        SessionKind,
+        typer.Option(
+            "--session",
+            metavar="KIND",
+            help="rth: open to close. eth: 18:00 to 17:00. all.",
+            rich_help_panel=OPTIONS.seldom,
+        ),
+    ] = SessionKind.ALL
     tz: Annotated[
         str,
         typer.Option(
@@ -148,6 +168,41 @@ class PlaybackOptions:
             rich_help_panel=PLAYBACK,
         ),
     ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlOptions:
+    """How the replay begins, and how it can be controlled."""
+
+    start_paused: Annotated[
+        bool,
+        typer.Option("--start-paused", help="Begin paused: space, or spyctl ctl resume.", rich_help_panel=PLAYBACK),
+    ] = False
+    loop: Annotated[
+        int,
+        typer.Option("--loop", min=1, metavar="N", help="Play it all N times.", rich_help_panel=PLAYBACK.seldom),
+    ] = 1
+    warm_up: Annotated[
+        str | None,
+        typer.Option(
+            "--warm-up",
+            metavar="TIME",
+            help="So much before the start and each seek, at max speed.",
+            rich_help_panel=PLAYBACK.seldom,
+        ),
+    ] = None
+    wait_for: Annotated[
+        str | None,
+        typer.Option(
+            "--wait-for",
+            metavar="NAME[:N]",
+            help="Wait while this consumer is over N behind; default: 1000.",
+            rich_help_panel=PLAYBACK.seldom,
+        ),
+    ] = None
+    no_keys: Annotated[
+        bool, typer.Option("--no-keys", help="Read no keys from the terminal.", rich_help_panel=PLAYBACK.seldom)
+    ] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,17 +6,19 @@ from pathlib import Path
 from typing import Any
 
 from spyctl.bus.acks.mode import AckMode
+from spyctl.bus.consumers import ConsumerLimit
 from spyctl.bus.embedded import Store as EmbeddedStore
 from spyctl.bus.target import Target
 from spyctl.cli.framework.reporter import Reporter
-from spyctl.cli.replay_options import SinkKind
+from spyctl.cli.replay_options import SessionKind, SinkKind
 from spyctl.dbn.catalog import scan
 from spyctl.dbn.choice import FileQuery, choose_files, parse_days, trading_day_choice
 from spyctl.dbn.siblings import two_names
 from spyctl.errors import UsageError, path_text
-from spyctl.market.sessions import parse_time
+from spyctl.market.sessions import parse_time, trading_hours
 from spyctl.replay.plan import Plan, make_plan
-from spyctl.replay.player import ReplayOptions
+from spyctl.replay.session import ReplayOptions
+from spyctl.replay.targets import span_of
 from spyctl.terminal.text import count, size_text
 from spyctl.timing.instants import (
     NEW_YORK,
@@ -25,6 +27,7 @@ from spyctl.timing.instants import (
     days_text,
     duration_text,
     parse_date,
+    parse_duration,
     parse_zone,
     span_text,
     utc_text,
@@ -48,6 +51,8 @@ class InputRequest:
     end: str | None
     zone: str
     trading_day: str | None
+    duration: str | None = None
+    session: SessionKind = SessionKind.ALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,8 @@ class Request:
     metrics: tuple[str, int] | None
     as_json: bool
     raw: bool = False  # of events on stdout, the payloads alone
+    keys: bool = False  # whether the terminal's keys control it
+    wait_for: ConsumerLimit | None = None
 
 
 def plan_request(request: Request) -> Plan:
@@ -81,6 +88,12 @@ def plan_request(request: Request) -> Plan:
         selection = replace(selection, start_ns=parse_time(asked.start, first, zone))
     if asked.end is not None:
         selection = replace(selection, end_ns=parse_time(asked.end, last, zone))
+    if asked.duration is not None:
+        begin_ns = max(selection.start_ns, span_of(choice.files, selection).first_ns)
+        selection = replace(selection, end_ns=begin_ns + parse_duration(asked.duration))
+    if asked.session is not SessionKind.ALL:
+        regular = asked.session is SessionKind.RTH
+        selection = replace(selection, hours=trading_hours(choice.days, regular=regular))
     if selection.start_ns >= selection.end_ns:
         raise _wrong_order(asked, selection.start_ns, selection.end_ns)
     return make_plan(
@@ -90,6 +103,7 @@ def plan_request(request: Request) -> Plan:
         speed=options.speed.number,
         max_quiet_ns=options.max_quiet_ns,
         count=options.count,
+        zone=zone,
     )
 
 

@@ -2,22 +2,26 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spyctl import __version__
 from spyctl.bus.account import Account
-from spyctl.bus.consumers import Consumers
+from spyctl.bus.consumers import Backpressure, Consumers
+from spyctl.bus.control_service import controlled
 from spyctl.bus.in_flight import Sink
 from spyctl.bus.publishing import Publishing, RunRequest, publishing
+from spyctl.bus.recognition import Message
 from spyctl.bus.runs import RunState, new_run_id
 from spyctl.bus.target import Reached, Target, reach
 from spyctl.cli.framework.ack_watch import AckWatch
 from spyctl.cli.framework.remedies import remedy_for
 from spyctl.cli.framework.reporter import Reporter
+from spyctl.cli.framework.screen import Show
 from spyctl.cli.framework.signals import Interruption
 from spyctl.cli.framework.stdout_sink import StdoutSink
 from spyctl.cli.framework.streams import drop, write_document
@@ -36,10 +40,16 @@ from spyctl.errors import (
 )
 from spyctl.market.events import EventSource
 from spyctl.market.subjects import subject_table, with_prefix
+from spyctl.replay.broadcast import CLOCK, keep_broadcasting
+from spyctl.replay.keys import KeyPad
+from spyctl.replay.pieces import FileSource
 from spyctl.replay.plan import Plan, fingerprints
-from spyctl.replay.player import REPLAYED_SUBJECTS, Replay, events_after
+from spyctl.replay.player import Surroundings, keep_nothing
 from spyctl.replay.result import summary_of
 from spyctl.replay.schedule import Schedule
+from spyctl.replay.script import Script
+from spyctl.replay.segments import Journal
+from spyctl.replay.session import LEASED_SUBJECTS, Replay
 from spyctl.replay.snapshot import Scene
 from spyctl.replay.view import ReplayView
 from spyctl.summary import StopReason
@@ -52,6 +62,10 @@ if TYPE_CHECKING:
     from spyctl.cli.framework.metrics import Figures
 
 _LOOK_S = 0.1
+_END_STATES: dict[StopReason | None, RunState] = {
+    StopReason.STOP: RunState.STOPPED,
+    StopReason.STOP_KEEP: RunState.ENDED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,17 +135,25 @@ async def _replay_to_nats(
 def _run_request(request: Request, plan: Plan, reached: Reached) -> RunRequest:
     return RunRequest(
         command="replay",
-        leased=[with_prefix(subject, request.options.prefix) for subject in REPLAYED_SUBJECTS],
+        leased=[with_prefix(subject, request.options.prefix) for subject in LEASED_SUBJECTS],
         prefix=request.options.prefix,
         inputs=fingerprints(plan.infos),
         options=_content_options(request, plan),
-        events=partial(events_after, plan.infos, plan.selection, request.options),
+        events=partial(_messages_after, request, plan),
         resume=request.resume,
         source=EventSource.DIRECT_FEED if reached.embedded is None and not request.force else None,
         force=request.force,
         ack_mode=request.ack,
         paced=request.options.speed != MAX_SPEED,
     )
+
+
+def _messages_after(
+    request: Request, plan: Plan, journal: Mapping[str, Any], position: int
+) -> AsyncIterator[list[Message]]:
+    # The messages of a run behind a position, made again.
+    script = Script(FileSource(plan.infos, plan.selection), request.options.count)
+    return script.messages(Journal.of(journal), position, subject_table(request.options.prefix))
 
 
 def _content_options(request: Request, plan: Plan) -> dict[str, Any]:
@@ -145,6 +167,7 @@ def _content_options(request: Request, plan: Plan) -> dict[str, Any]:
         "by_recv": selection.by_recv,
         "symbols": list(selection.symbols),
         "count": request.options.count,
+        **({"hours": [list(each) for each in selection.hours]} if selection.hours else {}),
     }
 
 
@@ -187,21 +210,35 @@ async def _check_space(plan: Plan, request: Request, reached: Reached) -> None:
 async def _play(
     request: Request, plan: Plan, reporter: Reporter, interruption: Interruption, destination: _Destination
 ) -> int:
+    run, limit = destination.run, request.wait_for
+    options = replace(request.options, selection=plan.selection, span=plan.span, quiet=plan.quiet)
+    backpressure = None
+    if run is not None and limit is not None:
+        delivery = run.publisher.delivery
+        backpressure = Backpressure(run.connection, run.stream.name, limit, lambda: delivery.published)
     replay = Replay(
-        plan.infos, destination.sink, replace(request.options, selection=plan.selection), run_id=destination.run_id
-    )
+        plan.infos, destination.sink, options, run_id=destination.run_id,
+        journal=Journal.of(run.journal if run is not None else {}),
+        around=Surroundings(
+            run.note if run is not None else keep_nothing,
+            lambda: backpressure.reason if backpressure is not None else "",
+        ),
+    )  # fmt: skip
     replay.reading.damage.extend(plan.unreadable)
     interruption.hand_to(replay.stop, lambda: replay.delivery.published - replay.delivery.acked)
     reporter.line()
     try:
-        async with _shown(request, plan, reporter, replay, destination):
-            failure = await _until_played(request, reporter, replay, destination.run)
+        async with (
+            _controlled(request, plan, replay, run, backpressure),
+            _shown(request, plan, reporter, replay, destination),
+        ):
+            failure = await _until_played(request, reporter, replay, run)
     except BrokenPipeError:
         drop(sys.stdout)
         return ExitCode.OK  # whoever read our lines has had enough
     summary = summary_of(replay, destination.stream)
-    if destination.run is not None and failure is None and summary.exit_code in (ExitCode.OK, ExitCode.INCOMPLETE):
-        destination.run.state = RunState.COMPLETE  # whether or not anybody reads the summary
+    if run is not None and failure is None and summary.exit_code in (ExitCode.OK, ExitCode.INCOMPLETE):
+        run.state = _END_STATES.get(replay.stopped_by, RunState.COMPLETE)  # whether or not anybody reads the summary
     print_summary(summary, plan.dates, as_json=request.as_json, to_stderr=request.sink is SinkKind.STDOUT)
     for damage in replay.reading.damage:
         if failure is not damage:
@@ -221,6 +258,29 @@ def show_holdings(reporter: Reporter, run: Publishing) -> None:
 
 
 @asynccontextmanager
+async def _controlled(
+    request: Request, plan: Plan, replay: Replay, run: Publishing | None, backpressure: Backpressure | None
+) -> AsyncIterator[None]:
+    # Meanwhile it can be controlled from elsewhere, and its clock followed.
+    if run is None:
+        yield
+        return
+    subject = with_prefix(CLOCK, request.options.prefix)
+
+    async def send(payload: bytes) -> None:
+        await run.connection.write(b"PUB %b %d\r\n%b\r\n" % (subject.encode(), len(payload), payload))
+
+    about = {"source": f"{plan.dates[0]} {', '.join(plan.symbols[:3])}", "stream": run.stream.name}
+    async with AsyncExitStack() as stack:
+        clock = asyncio.create_task(keep_broadcasting(replay.clock, send))
+        stack.push_async_callback(end_task, clock)
+        if backpressure is not None:
+            stack.push_async_callback(end_task, asyncio.create_task(backpressure.keep_looking()))
+        await stack.enter_async_context(controlled(run.connection, run.run_id, __version__, about, replay.control.send))
+        yield
+
+
+@asynccontextmanager
 async def _shown(
     request: Request, plan: Plan, reporter: Reporter, replay: Replay, destination: _Destination
 ) -> AsyncIterator[None]:
@@ -235,22 +295,25 @@ async def _shown(
         stream=stream,
         schedule=plan.volume.schedule or Schedule(0, 0, 0, request.options.speed),
     )
+    # Events that scroll by on the same terminal leave no place for a display.
+    draws = request.sink is not SinkKind.STDOUT or not sys.stdout.isatty()
     acks = None
     if destination.run is not None:
         acks = AckWatch(replay.delivery, lambda: destination.connected, reporter)
+    pad = KeyPad(replay.control, replay.director.ways, reporter.line) if request.keys and draws else None
     view = ReplayView(
         replay,
         scene,
         (lambda: consumers.now) if consumers is not None else None,
         (lambda: acks.waiting_ns) if acks is not None else None,
+        pad,
     )
-    # Events that scroll by on the same terminal leave no place for a display.
-    draw = view.draw if request.sink is not SinkKind.STDOUT or not sys.stdout.isatty() else None
     figures = partial(_figures, replay, consumers, stream, destination.run)
     notes = asyncio.create_task(_tell_rolls(replay, reporter))
     try:
         custody = destination.run.custody if destination.run is not None else None
-        async with watched(reporter, draw, view.line, acks, consumers, request.metrics, figures, custody):
+        show = Show(view.draw, view.line, pad.press if pad is not None else None) if draws else None
+        async with watched(reporter, show, acks, consumers, request.metrics, figures, custody):
             yield
     finally:
         await end_task(notes)
@@ -269,7 +332,7 @@ async def _until_played(
                 reporter.line("verifying: reading the events back")
                 await replay.verify(run.stored())
     except SpyctlError as error:
-        replay.stopped_by = replay.stopped_by or StopReason.ERROR
+        replay.stop(StopReason.ERROR)
         return error
     return None
 
@@ -282,7 +345,7 @@ def _figures(
     pace = replay.pace
     gauges = {
         "behind_seconds": pace.behind_ns / SECOND,
-        "speed_asked": replay.options.speed.number,
+        "speed_asked": replay.speed.number,
         "held": replay.held,
     }
     if (achieved := pace.achieved()) is not None:

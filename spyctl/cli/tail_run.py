@@ -21,7 +21,7 @@ from spyctl.bus.runs import RunState, stored_runs
 from spyctl.bus.stream import count_after
 from spyctl.bus.target import Target, reach
 from spyctl.cli.framework.reporter import Reporter
-from spyctl.cli.framework.screen import show_progress
+from spyctl.cli.framework.screen import Show, show_progress
 from spyctl.cli.framework.signals import Interruption
 from spyctl.cli.framework.streams import drop, unguarded, write_document
 from spyctl.cli.tail_options import Place, PlaceKind, TailForm
@@ -70,7 +70,7 @@ async def run_tail(request: TailRequest, reporter: Reporter) -> int:
             if request.form is not TailForm.STATS:
                 await follower.run()
             else:
-                display = asyncio.create_task(show_progress(writer.stats.draw, writer.stats.line, reporter))
+                display = asyncio.create_task(show_progress(Show(writer.stats.draw, writer.stats.line), reporter))
                 try:
                     await follower.run()
                 finally:

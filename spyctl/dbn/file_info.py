@@ -157,11 +157,12 @@ class DBNFileInfo:
         within = self.first_date <= day <= self.last_date
         return within and (not self.capture or day in self.dates)
 
-    def chunks(self, size: int = CHUNK_RECORDS) -> Generator[Records, None, None]:
+    def chunks(self, size: int = CHUNK_RECORDS, start: int = 0) -> Generator[Records, None, None]:
         """Yield the records like :meth:`DBNFile.chunks`; a file that looks whole, though its manifest knows of more,
         ends with :class:`DamagedFileError` too."""
-        counter = ExtentCounter() if self.memory is not None and self.extent.days is None else None
-        for records in self.file.chunks(size):
+        unknown = self.memory is not None and self.extent.days is None and not start
+        counter = ExtentCounter() if unknown else None
+        for records in self.file.chunks(size, start):
             if counter is not None:
                 counter.add(records)
             yield records

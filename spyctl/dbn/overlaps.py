@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import Path
 
 from spyctl.dbn.file_info import DBNFileInfo
-from spyctl.dbn.places import find_places
+from spyctl.dbn.places import find_places, instrument_ids
 from spyctl.dbn.sort_times import Exclusion, effective_recv
 from spyctl.errors import DamagedFileError
 from spyctl.timing.instants import DAY
@@ -124,6 +124,6 @@ def _piece_of(info: DBNFileInfo) -> tuple[Path, str] | None:
 def _ids_in_records(info: DBNFileInfo) -> frozenset[int]:
     # The instruments of a file that nothing names.
     try:
-        return info.file.instruments()
+        return instrument_ids(info.file)
     except DamagedFileError:
         return frozenset()

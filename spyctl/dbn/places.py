@@ -6,6 +6,7 @@ compressed one frame by frame, where its frames say how much they hold.
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import lru_cache
 from itertools import accumulate
 
@@ -14,11 +15,13 @@ import zstandard
 
 from spyctl.dbn.reader import DBNFile
 from spyctl.dbn.sort_times import effective_recv
-from spyctl.dbn.zstd import Frames, walk_frames
+from spyctl.dbn.zstd import Frames
 from spyctl.errors import DamagedFileError
 
 _LARGEST_FRAME = 64_000_000  # unpacked bytes; to look into a larger one takes as long as reading on
 _FRAMES_KEPT = 4
+_ROOM = 4_096  # records
+_SAMPLED = 4_096
 _Read = Callable[[int, int], bytes]  # unpacked offset and size → bytes
 
 
@@ -47,6 +50,11 @@ class Places:
                 return
             yield self.record(number)
 
+    def start_for(self, ns: int) -> int:
+        """Return a record number before which none is received at ``ns`` or later, with room for some that are not in
+        the order of ``ts_recv``."""
+        return max(0, self.first_from(ns) - _ROOM)
+
     def first_from(self, ns: int) -> int:
         """Return the number of the first record received at ``ns`` or later, ``count`` where there is none."""
         return bisect_left(range(self.count), ns, key=self.recv_ns)
@@ -61,15 +69,29 @@ def find_places(file: DBNFile) -> Places | None:
         return None
     if not file.compressed:
         return Places(file, (file.size - file.header.size) // file.dtype.itemsize, _plain(file))
-    frames = walk_frames(file.path)
+    frames = file.frames
     if frames.content is None or max(frame.content_at_most for frame in frames.whole) > _LARGEST_FRAME:
         return None
     return Places(file, (frames.content - file.header.size) // file.dtype.itemsize, _packed(file, frames))
 
 
+def instrument_ids(file: DBNFile) -> frozenset[int]:
+    """Return the instrument ids of some records: all over a plain file, else of the first ones."""
+    if file.compressed or file.header.schema is None:
+        with closing(file.chunks()) as chunks:
+            ids = next(chunks, np.empty(0, file.dtype))["instrument_id"]
+    else:
+        count = (file.size - file.header.size) // file.dtype.itemsize
+        if count == 0:
+            return frozenset()
+        records = np.memmap(file.path, file.dtype, "r", file.header.size, (count,))
+        ids = records["instrument_id"][:: max(1, count // _SAMPLED)]
+    return frozenset(np.unique(ids).tolist())
+
+
 def count_at_most(file: DBNFile) -> int:
     """Return an upper bound of how many records a file holds."""
-    content = walk_frames(file.path).content_at_most if file.compressed else file.size
+    content = file.frames.content_at_most if file.compressed else file.size
     size = 48 if file.header.schema is None else file.dtype.itemsize  # the smallest that is played
     return max(0, content - file.header.size) // size
 

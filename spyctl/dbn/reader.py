@@ -8,6 +8,7 @@ import os
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from copy import copy
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
@@ -32,14 +33,13 @@ from spyctl.dbn.records import (
     record_decoder,
     record_dtype,
 )
-from spyctl.dbn.zstd import ByteReader, ZstdReader, is_zstd
+from spyctl.dbn.zstd import ByteReader, Frames, ZstdReader, is_zstd, walk_frames
 from spyctl.errors import DamagedFileError, OtherSchemaError
 from spyctl.market.columns import SCHEMAS
 
 CHUNK_RECORDS = 2048
 _MAX_METADATA = 64 << 20
 _CAPTURE_READ = 1 << 20
-_SAMPLED = 4_096
 _HEADER_START = 24  # bytes by which a header is told: prefix and dataset
 _FETCH_AGAIN = "download it again"
 _SPLIT = "split it there into the files that it was made of"
@@ -51,11 +51,12 @@ def is_dbn_name(name: str) -> bool:
 
 
 class _PlainReader:
-    # Reads a file as long as it was when it was looked at: what is appended later is not whole.
-    def __init__(self, file: BinaryIO, path: str, length: int) -> None:
+    # Reads a file from an offset on, as long as it was when it was looked at: what is appended later is not whole.
+    def __init__(self, file: BinaryIO, path: str, length: int, offset: int = 0) -> None:
+        file.seek(offset)
         self._file = file
         self._path = path
-        self._left = length
+        self._left = length - offset
 
     def read(self, size: int) -> bytes:
         try:
@@ -114,16 +115,28 @@ class DBNFile:
     def _reader(self, file: BinaryIO) -> ByteReader:
         file.seek(0)
         magic = file.read(4)
-        file.seek(0)
         plain = _PlainReader(file, str(self.path), self.size)
         return ZstdReader(plain, str(self.path)) if is_zstd(magic) else plain
 
-    def _records(self, file: BinaryIO) -> ByteReader:
-        # A reader that stands at the first record.
+    def _records(self, file: BinaryIO, start: int = 0) -> ByteReader:
+        # A reader that stands at a record.
         reader = self._reader(file)
         if hash(_exactly(reader, self.header.size)) != self._start:
             raise self._changed("not the header that it had when it was looked at")
+        if not start:
+            return reader
+        offset = self.header.size + start * self.dtype.itemsize
+        if not self.compressed:
+            return _PlainReader(file, str(self.path), self.size, offset)
+        frame, rest = self.frames.place_of(offset)
+        reader = ZstdReader(_PlainReader(file, str(self.path), self.size, frame.start), str(self.path), frame.start)
+        _exactly(reader, rest)
         return reader
+
+    @cached_property
+    def frames(self) -> Frames:
+        """The frames of a compressed file. Raises :class:`DamagedFileError` where it cannot be opened."""
+        return walk_frames(self.path)
 
     def _compare(self, file: BinaryIO) -> None:
         status = os.fstat(file.fileno())
@@ -160,26 +173,26 @@ class DBNFile:
             data = file.read(dtype.itemsize) if whole > 0 else b""
         return np.frombuffer(data, dtype)
 
-    def chunks(self, size: int = CHUNK_RECORDS) -> Generator[Records, None, None]:
-        """Yield the records in file order, ``size`` at a time.
+    def chunks(self, size: int = CHUNK_RECORDS, start: int = 0) -> Generator[Records, None, None]:
+        """Yield the records in file order, ``size`` at a time; those before number ``start`` are not looked at.
 
-        Everything that is whole is yielded first; then :class:`DamagedFileError` tells where and why the rest
-        cannot be read, if so.
+        Everything that is whole is yielded first; then :class:`DamagedFileError` tells where and why the rest cannot be
+        read, if so. It may ``start`` behind the first only where :func:`~spyctl.dbn.places.find_places` finds places.
         """
-        count = 0
+        count = start
         try:
-            for records in self._uniform(size) if self.header.schema else self._captured(size):
+            for records in self._uniform(size, start) if self.header.schema else self._captured(size):
                 count += len(records)
                 yield records
         except DamagedFileError as error:
             error.records = count
             raise
 
-    def _uniform(self, size: int) -> Iterator[Records]:
+    def _uniform(self, size: int, start: int) -> Iterator[Records]:
         dtype, schema = self.dtype, str(self.schema)
-        step, count = dtype.itemsize, 0
+        step, count = dtype.itemsize, start
         with closing(self._open_again()) as file:
-            reader = self._records(file)
+            reader = self._records(file, start)
             for data, joint in _up_to_header(reader, size * step, self.header.dataset):
                 whole = len(data) // step
                 records = np.frombuffer(data, dtype, count=whole)
@@ -203,19 +216,6 @@ class DBNFile:
         dtype = self.dtype
         for piece in self._pieces():
             yield from piece.of_schema(str(self.schema), dtype, size, self._epochs)
-
-    def instruments(self) -> frozenset[int]:
-        """Return the instrument ids of some records: all over a plain file, else of the first ones."""
-        if self.compressed or self.header.schema is None:
-            with closing(self.chunks()) as chunks:
-                ids = next(chunks, np.empty(0, self.dtype))["instrument_id"]
-        else:
-            count = (self.size - self.header.size) // self.dtype.itemsize
-            if count == 0:
-                return frozenset()
-            records = np.memmap(self.path, self.dtype, "r", self.header.size, (count,))
-            ids = records["instrument_id"][:: max(1, count // _SAMPLED)]
-        return frozenset(np.unique(ids).tolist())
 
     def survey(self) -> tuple[CaptureSurvey, DamagedFileError | None]:
         """Look through a live capture; returns what it holds, and the damage that ends it early, if any."""

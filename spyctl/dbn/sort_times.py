@@ -38,8 +38,8 @@ class Selection:
 
     ``start_ns <= sort time < end_ns`` holds for each; ``days`` (since 1970-01-01, ``None``: all) picks UTC
     days by the running maximum of ``ts_recv``. ``reorder_ns`` is the reorder window; ``by_recv`` orders by
-    that running maximum instead. ``symbols`` are the words of a :class:`SymbolChoice`; ``exclusions`` is what another
-    file holds already.
+    that running maximum instead. Where there are ``hours`` (from, to; in order, apart), a sort time lies in one of
+    them. ``symbols`` are the words of a :class:`SymbolChoice`; ``exclusions`` is what another file holds already.
     """
 
     start_ns: int = 0
@@ -47,6 +47,7 @@ class Selection:
     reorder_ns: int = REORDER_WINDOW
     by_recv: bool = False
     days: frozenset[int] | None = None
+    hours: tuple[tuple[int, int], ...] = ()
     symbols: tuple[str, ...] = ()
     exclusions: tuple[Exclusion, ...] = ()
 
@@ -121,6 +122,8 @@ def sort_times(
     selected = (sort_ns >= selection.start_ns) & (sort_ns < selection.end_ns)
     if selection.days is not None:
         selected &= np.isin(running // DAY, list(selection.days))
+    if selection.hours:
+        selected &= np.searchsorted(np.array(selection.hours).ravel(), sort_ns, side="right") % 2 == 1
     if instruments is not None:
         selected &= instruments.takes(records, ts_recv)
     for exclusion in selection.exclusions:

@@ -5,7 +5,9 @@ frame ends is whole as far as it can tell. Layout: RFC 8878, section 3.1.
 """
 
 import mmap
+from bisect import bisect_right
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -35,12 +37,13 @@ class ZstdReader:
     ends inside one is cut short.
     """
 
-    def __init__(self, packed: ByteReader, path: str) -> None:
+    def __init__(self, packed: ByteReader, path: str, offset: int = 0) -> None:
+        """``offset`` is where in the file ``packed`` begins, for the words about damage."""
         self._packed = packed
         self._path = path
         self._frame = zstandard.ZstdDecompressor().decompressobj()
         self._inside = False
-        self._consumed = 0
+        self._consumed = offset
         self._ready = bytearray()
         self._failure: DamagedFileError | None = None
 
@@ -108,6 +111,12 @@ class Frames:
     def content_at_most(self) -> int:
         """How many bytes they unpack to at most."""
         return sum(frame.content_at_most for frame in self.whole)
+
+    def place_of(self, offset: int) -> tuple[Frame, int]:
+        """Return the frame that holds an unpacked offset, and where in it; all frames have to say what they hold."""
+        starts = list(accumulate((frame.content or 0 for frame in self.whole), initial=0))
+        number = min(bisect_right(starts, offset), len(self.whole)) - 1
+        return self.whole[number], offset - starts[number]
 
 
 def is_zstd(start: bytes) -> bool:

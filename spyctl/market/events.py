@@ -1,4 +1,4 @@
-"""The six canonical event types: what every consumer of the stream sees.
+"""The canonical event types: what every consumer of the stream sees.
 
 Times are integers, nanoseconds since the Unix epoch, UTC. Prices are floats in the instrument's currency.
 The order of the fields is the order of the keys on the wire.
@@ -28,6 +28,16 @@ class Aggressor(IntEnum):
     BUY = 1
     SELL = -1
     MID = 0
+
+
+class ResetReason(StrEnum):
+    """Why a replay goes on somewhere else."""
+
+    START = "start"  # a warm-up is over
+    SEEK = "seek"
+    STEP = "step"  # to events before
+    LOOP = "loop"
+    WARM_UP = "warm-up"  # what follows only fills memories
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,4 +147,21 @@ class Gap:
     events: int | None = None
 
 
-Event = StockTrade | StockQuote | OptionTrade | FuturesTrade | MBP10 | Gap
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """A replay jumped from the event time ``from_ns`` to ``to_ns``: what follows does not continue what came before.
+
+    ``ts_event_ns`` is ``to_ns``, ``ts_recv_ns`` when it jumped (wall time); ``segment`` counts the jumps of the run.
+    """
+
+    ts_event_ns: int
+    ts_recv_ns: int
+    source: EventSource
+    run_id: str
+    reason: ResetReason
+    from_ns: int
+    to_ns: int
+    segment: int
+
+
+Event = StockTrade | StockQuote | OptionTrade | FuturesTrade | MBP10 | Gap | Reset

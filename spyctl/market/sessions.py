@@ -6,6 +6,7 @@ trading day runs from 18:00 the previous evening to 17:00.
 """
 
 import re
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from datetime import time as clock_time
 from functools import cache
@@ -97,6 +98,19 @@ def holiday(day: date) -> str:
 def trading_day(day: date) -> tuple[int, int]:
     """Return the CME trading day: 18:00 New York on the previous evening (inclusive) to 17:00 (exclusive)."""
     return _new_york(day - timedelta(days=1), CME_OPEN), _new_york(day, CME_CLOSE)
+
+
+def trading_hours(days: Sequence[date], *, regular: bool) -> tuple[tuple[int, int], ...]:
+    """Return the hours in which there is trade on UTC days, in order: from open to close where ``regular``, else from
+    18:00 New York to 17:00."""
+    found = set()
+    for day in days:
+        for each in (day, day + timedelta(days=1)):
+            if regular and is_trading_day(day):
+                found.add(regular_session(day))
+            elif not regular and each.weekday() < SATURDAY:
+                found.add(trading_day(each))
+    return tuple(sorted(found))
 
 
 def closed_stretches(start_ns: int, end_ns: int) -> list[tuple[int, int]]:

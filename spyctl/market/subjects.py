@@ -20,6 +20,7 @@ from spyctl.market.events import (
     FuturesTrade,
     Gap,
     OptionTrade,
+    Reset,
     StockQuote,
     StockTrade,
 )
@@ -44,6 +45,7 @@ KINDS = (
     Kind(FuturesTrade, "market.futures.trades", "futures.trades.v1"),
     Kind(MBP10, "market.futures.mbp10", "futures.mbp10.v1"),
     Kind(Gap, "market.gaps", "gaps.v1"),
+    Kind(Reset, "market.resets", "resets.v1"),
 )
 # Trades rank before the book change of the same instant. A new event type goes to the end.
 SUBJECTS = tuple(kind.subject for kind in KINDS)

@@ -1,14 +1,15 @@
-"""The files of a plan as encoded pieces, ready to be paced."""
+"""The files of a plan as encoded pieces, ready to be paced, from any place on."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from spyctl.dbn.file_info import DBNFileInfo
 from spyctl.dbn.sort_times import Selection
 from spyctl.market.columns import Batch
 from spyctl.market.encode import EncodedBatch, encode_batch
+from spyctl.replay.segments import BEGINNING, Cursor
 from spyctl.replay.source import Reading, read_batches
 from spyctl.timing.clock import Clock
 from spyctl.timing.instants import MS
@@ -16,29 +17,51 @@ from spyctl.timing.instants import MS
 YIELD_EVERY_NS = 20 * MS
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class FileSource:
-    """Files, read in the one order and encoded.
-
-    The first ``skip`` events are left out; ``count`` ends after so many, those skipped included (``None``: all).
-    ``skipped`` is how many have been left out so far, ``cut`` whether ``count`` ended it.
-    """
+    """Files, read in the one order and encoded."""
 
     infos: Sequence[DBNFileInfo]
     selection: Selection
+
+    @property
+    def least_ns(self) -> int:
+        """A time before which no event of the files sorts."""
+        return max(0, min((info.extent.least_ns for info in self.infos), default=0) - self.selection.slack_ns)
+
+    def batches(self, start: Cursor, reading: Reading) -> Iterator[Batch]:
+        """Yield the events from a place on, those at its sort time that lie before it included."""
+        if start == BEGINNING:
+            return read_batches(self.infos, self.selection, reading)
+        selection = replace(self.selection, start_ns=max(self.selection.start_ns, start.sort_ns))
+        return read_batches(self.infos, selection, reading, skip=True)
+
+
+@dataclass(slots=True)
+class Stretch:
+    """Some events of a source: from a place on, without the first ``skip``, at most ``limit`` (``None``: all).
+
+    ``skipped`` is how many have been left out so far, those before the place included; ``cut`` whether ``limit`` ended
+    it.
+    """
+
+    source: FileSource
+    start: Cursor = BEGINNING
     skip: int = 0
-    count: int | None = None
+    limit: int | None = None
+    reading: Reading = field(default_factory=Reading)
     skipped: int = 0
     cut: bool = False
 
-    def pieces(self, reading: Reading) -> Iterator[EncodedBatch]:
-        """Yield the events; empty pieces while none can be released. Counts into ``reading``.
+    @property
+    def read(self) -> int:
+        """Records read, without those that were left out."""
+        return self.reading.read - self.skipped
 
-        Raises :class:`MergeLimitError`.
-        """
-        self.skipped, self.cut = 0, False
-        batches = self._without_skipped(read_batches(self.infos, self.selection, reading))
-        left = None if self.count is None else max(0, self.count - self.skip)
+    def pieces(self) -> Iterator[EncodedBatch]:
+        """Yield the events; empty pieces while none can be released. Raises :class:`MergeLimitError`."""
+        batches = self._without_skipped(self.source.batches(self.start, self.reading))
+        left = self.limit
         for piece in chain.from_iterable(map(encode_batch, batches)):
             if left is not None:
                 piece = piece[:left]
@@ -50,7 +73,7 @@ class FileSource:
 
     def _without_skipped(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         for batch in batches:
-            here = min(len(batch), self.skip - self.skipped)
+            here = min(len(batch), self.skip + self.start.ordinal - self.skipped)
             self.skipped += here
             yield batch[here:] if here else batch
 

@@ -5,15 +5,17 @@ from dataclasses import dataclass, replace
 from datetime import date
 from hashlib import blake2b
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from spyctl.dbn.choice import FileChoice
 from spyctl.dbn.file_info import DBNFileInfo
 from spyctl.dbn.sort_times import Selection
 from spyctl.errors import DamagedFileError
 from spyctl.market.sessions import trading_day
+from spyctl.replay.targets import Span
 from spyctl.replay.volume import Pace, Volume, events_at_most, measure
 from spyctl.timing.clock import Speed
-from spyctl.timing.instants import MAX_INSTANT, day_number
+from spyctl.timing.instants import MAX_INSTANT, NEW_YORK, day_number
 
 PAYLOAD_BYTES = {"trades": 192, "mbp-10": 748}
 MESSAGE_OVERHEAD = 75  # JetStream stores beside the payload: record header, subject, the id header
@@ -24,13 +26,14 @@ _SAMPLES, _SAMPLE_BYTES = 256, 1 << 14
 class Plan:
     """What a replay would play: the files that were chosen, what is selected of them, and how much that is.
 
-    ``origin`` names where the dates were asked for.
+    ``origin`` names where the dates were asked for, ``zone`` is that of times without one.
     """
 
     choice: FileChoice
     origin: str
     selection: Selection
     volume: Volume
+    zone: ZoneInfo = NEW_YORK
 
     @property
     def dates(self) -> tuple[date, ...]:
@@ -59,6 +62,19 @@ class Plan:
         return _stream_bytes(events_at_most(self.infos, self.selection)) <= free
 
     @property
+    def span(self) -> Span | None:
+        """The event time that is played, where anything is."""
+        schedule = self.volume.schedule
+        if schedule is None:
+            return None
+        return Span(schedule.first_ns, schedule.last_ns, self.zone, 0 if self.volume.exact else self.selection.slack_ns)
+
+    @property
+    def quiet(self) -> Sequence[tuple[int, int]]:
+        """The stretches without events that are shortened."""
+        return self.volume.schedule.quiet if self.volume.schedule is not None else ()
+
+    @property
     def synthetic(self) -> bool:
         """Whether the files are synthetic."""
         return any(info.synthetic for info in self.infos)
@@ -77,6 +93,7 @@ def make_plan(
     speed: float = 1.0,
     max_quiet_ns: int = MAX_INSTANT,
     count: int | None = None,
+    zone: ZoneInfo = NEW_YORK,
 ) -> Plan:
     """Count what the chosen files hold of a selection, which is narrowed to the days and symbols of the choice, and to
     its trading day, if it has one.
@@ -90,7 +107,7 @@ def make_plan(
         start_ns, end_ns = max(selection.start_ns, start_ns), min(selection.end_ns, end_ns)
         selection = replace(selection, start_ns=start_ns, end_ns=end_ns)
     volume = measure(choice.files, selection, Pace(Speed.of(speed), max_quiet_ns), count=count)
-    return Plan(choice, origin, selection, volume)
+    return Plan(choice, origin, selection, volume, zone)
 
 
 def _stream_bytes(events: Mapping[str, int]) -> int:

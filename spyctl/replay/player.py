@@ -1,224 +1,230 @@
-"""The replay: file → columns → merge → bytes → paced → acknowledged."""
+"""Plays segment after segment: each event when it is due, each command between two events."""
 
-from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import Enum
-from hashlib import blake2b
-from itertools import chain, islice
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
-import numpy as np
-
-from spyctl.bus.in_flight import Delivery, Sink
-from spyctl.bus.recognition import Message, messages_of
-from spyctl.dbn.file_info import DBNFileInfo
-from spyctl.dbn.sort_times import Selection
-from spyctl.errors import MergeLimitError, SpyctlError
-from spyctl.market.columns import EVENT_TYPES, SCHEMAS
+from spyctl.bus.in_flight import Sink
+from spyctl.errors import ControlError, SpyctlError
 from spyctl.market.encode import EncodedBatch
-from spyctl.market.subjects import subject_of, subject_table, with_prefix
-from spyctl.replay.pacing import MAX_QUIET_NS, Pace, Pacer
-from spyctl.replay.pieces import FileSource, in_turns
-from spyctl.replay.source import Reading
-from spyctl.replay.verify import Verified, compare
+from spyctl.replay.boundaries import Jump
+from spyctl.replay.commands import Command, Pause, Resume, Step, Stop, Toggle
+from spyctl.replay.control import Answer, Control, PlayState, refuse, settle
+from spyctl.replay.director import Director
+from spyctl.replay.pacing import Pacer
+from spyctl.replay.pieces import in_turns
+from spyctl.replay.progress import Progress
+from spyctl.replay.script import Script
+from spyctl.replay.segments import Journal, Segment
+from spyctl.replay.track import Track
 from spyctl.summary import StopReason
-from spyctl.terminal.process import keep_freed_memory
-from spyctl.timing.clock import MAX_SPEED, REAL_TIME, Clock, Speed, SystemClock
-from spyctl.timing.rolling import RollingSecond
+from spyctl.timing.instants import MAX_INSTANT, MS
 
-REPLAYED_SUBJECTS = tuple(subject_of(EVENT_TYPES[schema]) for schema in SCHEMAS)
+_LOOK_NS = 50 * MS
 
 
 @dataclass(frozen=True, slots=True)
-class ReplayOptions:
-    """How to play.
+class Surroundings:
+    """What a replay needs of its surroundings.
 
-    ``count`` ends after so many events (``None``: all); ``skip`` leaves out the first events, which an earlier
-    process has published.
+    ``keep`` writes the journal down before a segment begins; ``held_back`` says why nothing may be published now,
+    nothing where it may.
     """
 
-    speed: Speed = REAL_TIME
-    selection: Selection = field(default_factory=Selection)
-    max_quiet_ns: int = MAX_QUIET_NS
-    count: int | None = None
-    prefix: str = ""
-    strict: bool = False
-    digest: bool = True
-    skip: int = 0
+    keep: Callable[[Mapping[str, Any]], Awaitable[None]]
+    held_back: Callable[[], str]
 
 
-class RunState(Enum):
-    """What a replay is doing."""
-
-    PLAYING = "playing"
-    FINISHING = "finishing"  # nothing more is read; what is in flight is waited for
+async def keep_nothing(_: Mapping[str, Any]) -> None:
+    """Keep no journal: where a run has no record, nobody can resume it."""
 
 
-@dataclass(slots=True)
-class Progress:
-    """Counters of what was published, by the one that publishes; the display and the summary read them.
-
-    ``newest`` is, for each subject, a piece that its last event is in; ``seconds`` is how busy each was, and ``second``
-    all of them. ``started_ns`` and ``ended_ns`` are Unix ns, 0 before they are known.
-    """
-
-    by_subject: Counter[str] = field(default_factory=Counter)
-    late: int = 0
-    newest: dict[str, EncodedBatch] = field(default_factory=dict)
-    second: RollingSecond = field(default_factory=RollingSecond)
-    seconds: dict[str, RollingSecond] = field(default_factory=lambda: defaultdict(RollingSecond))
-    started_ns: int = 0
-    ended_ns: int = 0
+ALONE = Surroundings(keep_nothing, str)
 
 
-async def events_after(
-    infos: Sequence[DBNFileInfo], selection: Selection, options: ReplayOptions, position: int
-) -> AsyncIterator[list[Message]]:
-    """Read the events of a replay anew, those behind a position, as messages; others have their turns meanwhile."""
-    source, table = FileSource(tuple(infos), selection, position, options.count), subject_table(options.prefix)
-    async for piece in in_turns(source.pieces(Reading()), SystemClock()):
-        yield messages_of(piece, table)
-
-
-class Replay:
-    """One replay of some files into a sink.
-
-    :meth:`run` plays; :meth:`stop` ends it after what is in flight; the counters may be read at any time.
-    """
+class Player:
+    """Plays a script into a sink as a director says; see :class:`Replay`."""
 
     def __init__(
         self,
-        infos: Sequence[DBNFileInfo],
+        script: Script,
         sink: Sink,
-        options: ReplayOptions,
-        *,
-        run_id: str,
-        clock: Clock | None = None,
+        director: Director,
+        pacer: Pacer,
+        track: Track,
+        control: Control,
+        progress: Progress,
+        around: Surroundings,
     ) -> None:
-        self.options = options
-        self.run_id = run_id
-        self.reading = Reading(options.strict)
-        self.progress = Progress()
+        self.script = script
+        self.progress = progress
         self.stopped_by: StopReason | None = None
-        self.complete = False
-        self.verified: Verified | None = None
-        self.subjects = tuple(with_prefix(subject, options.prefix) for subject in REPLAYED_SUBJECTS)
-        self._subject_table = subject_table(options.prefix)
-        self._source = FileSource(tuple(infos), options.selection, options.skip, options.count)
+        self.waiting_for = ""
         self._sink = sink
-        self._clock = clock or SystemClock()
-        self._pacer = Pacer(options.speed, self._clock, max_quiet_ns=options.max_quiet_ns)
-        self._sending: tuple[EncodedBatch, int] | None = None  # a piece, and how much was published before it
-        self._digest = blake2b(digest_size=16) if options.digest else None
-
-    @property
-    def state(self) -> RunState:
-        """What it is doing now."""
-        return RunState.FINISHING if self.stopped_by is not None or self.complete else RunState.PLAYING
-
-    @property
-    def pace(self) -> Pace:
-        """Speed, event time, quiet stretches, stalls."""
-        return self._pacer.pace
-
-    @property
-    def delivery(self) -> Delivery:
-        """What was published and acknowledged."""
-        return self._sink.delivery
-
-    @property
-    def held(self) -> int:
-        """Events read and sorted, but not yet due."""
-        return self.read - sum(self.reading.rejected.values()) - self.delivery.published
-
-    @property
-    def read(self) -> int:
-        """Records read, without those whose events an earlier process has published."""
-        return self.reading.read - self._source.skipped
-
-    @property
-    def by_subject(self) -> Mapping[str, int]:
-        """Events published so far, by subject, those of a piece included that is on its way."""
-        counts = Counter(self.progress.by_subject)
-        if self._sending is not None:
-            piece, before = self._sending
-            counts.update(dict(self._counts(piece[: self.delivery.published - before])))
-        return counts
-
-    def last_payload(self, subject: str) -> bytes | None:
-        """Return the last event that was published on a subject, ``None`` before there is one."""
-        piece = self.progress.newest.get(subject)
-        return piece.last_payload(self._subject_table.index(subject)) if piece is not None else None
-
-    @property
-    def acknowledged(self) -> str:
-        """How events are acknowledged: ``fast ingest`` or ``per message``."""
-        return self._sink.protocol
-
-    @property
-    def wall_ns(self) -> int:
-        """How long it took, or has been going on."""
-        return max(0, (self.progress.ended_ns or self._clock.time_ns()) - self.progress.started_ns)
-
-    @property
-    def digest(self) -> str | None:
-        """The hash of the payloads published so far, each followed by a newline; ``None`` where none is computed."""
-        return self._digest.hexdigest() if self._digest is not None else None
+        self._director = director
+        self._pacer = pacer
+        self._track = track
+        self._control = control
+        self._around = around
+        self._arriving: asyncio.Future[Answer] | None = None
+        control.on_command = pacer.wake.set
+        segment = track.journal.segments[track.journal.holding(track.base)]
+        self._begin(segment, track.base + 1 - segment.first)
 
     def stop(self, reason: StopReason) -> None:
-        """End the replay: nothing more is read, what is in flight is waited for. The first reason stays."""
+        """Read nothing more; the first reason stays."""
         self.stopped_by = self.stopped_by or reason
-        self._pacer.stop.set()
+        self._pacer.wake.set()
 
-    async def run(self) -> None:
-        """Play all files, then wait for every acknowledgement.
+    async def play_all(self, *, paused: bool) -> None:
+        """Play until the input ends, or until told to stop. Raises what the sink raises."""
+        if paused:
+            self._director.pause()
+        segment = self._track.current.segment
+        await self._publish_prelude(segment, self._track.base + 1 - segment.first)
+        jump = self._director.warm_up() if not self._track.base else None
+        while True:
+            if jump is not None:
+                await self._jump(jump)
+            jump = await self._play()
+            if jump is None:
+                return
 
-        Raises what the sink raises, and with ``strict`` the first :class:`DamagedFileError`.
-        """
-        keep_freed_memory()
-        self.progress.started_ns = self._clock.time_ns()
-        failure: SpyctlError | None = None
+    async def _play(self) -> Jump | None:
+        # Plays a segment; returns the jump that ends it.
+        stretch = self._track.current.stretch
+        async for piece in in_turns(stretch.pieces(), self._pacer.clock):
+            start = 0
+            while start < len(piece) and self.stopped_by is None:
+                if (jump := await self._before(int(piece.sort_ns[start]))) is not None:
+                    return jump
+                if self.stopped_by is None and (end := await self._due(piece, start)) > start:
+                    await self._publish(piece[start:end] if (start, end) != (0, len(piece)) else piece)
+                    start = end
+            if self.stopped_by is not None:
+                return None
+        if stretch.cut:
+            self.stopped_by = self.stopped_by or StopReason.COUNT
+        if self.stopped_by is not None:
+            return None
+        return await self._before(MAX_INSTANT)
+
+    async def _before(self, event_ns: int) -> Jump | None:
+        # Obeys what was commanded before the next event, and waits while it must not be published; returns a jump.
+        if self._arriving is not None:
+            settle(self._arriving, self._control.status())
+            self._arriving = None
+        while True:
+            self._pacer.wake.clear()
+            while self._control.waiting and self.stopped_by is None:
+                if self._director.busy and isinstance(self._control.next, Step):
+                    break  # one step after the other, and behind a warm-up
+                if (jump := await self._obey(*self._control.take())) is not None:
+                    return jump
+            if self.stopped_by is not None:
+                return None
+            paused, at_end = self._director.state is PlayState.PAUSED, event_ns == MAX_INSTANT
+            goes_on = not paused or self._director.busy
+            if goes_on and (jump := self._director.boundary(event_ns)) is not None:
+                return jump
+            if at_end and self._director.steps is not None:
+                self._director.end_step(self._control.status)
+                continue
+            if paused and not goes_on:
+                await self._pacer.wake.wait()
+            elif paused or at_end or not await self._held():
+                return None
+
+    async def _held(self) -> bool:
+        # Waits a moment where nothing may be published for now.
+        self.waiting_for = self._around.held_back()
+        if not self.waiting_for:
+            if self._director.state is PlayState.PLAYING:
+                self._pacer.go_on()
+            return False
+        self._pacer.hold()
+        clock = self._pacer.clock
+        await clock.wait_until(clock.now_ns() + _LOOK_NS, self._pacer.wake)
+        return True
+
+    async def _obey(self, command: Command, answer: "asyncio.Future[Answer]") -> Jump | None:
+        marks = dict(self._director.ways.marks)
         try:
-            try:
-                async for piece in self._pacer.play(in_turns(self._source.pieces(self.reading), self._clock)):
-                    await self._publish(piece)
-            except MergeLimitError as error:
-                failure = error  # what was read before is not lost
-            if self._source.cut:
-                self.stopped_by = self.stopped_by or StopReason.COUNT
-            await self._sink.drain()
-            if self.options.speed == MAX_SPEED and self.pace.first_ns is not None:
-                self.pace.last_clock_ns = self._clock.now_ns()  # as fast as acknowledged, the last ack included
-        finally:
-            self.progress.ended_ns = self._clock.time_ns()
-        if self.options.strict and self.reading.damage:
-            failure = self.reading.damage[0]
-        if failure is not None:
-            raise failure
-        self.complete = self.stopped_by is None and not self.reading.damage
+            if isinstance(command, Stop):
+                self.stop(StopReason.STOP_KEEP if command.keep else StopReason.STOP)
+                jump = None
+            else:
+                jump = await self._director.obey(command, answer, self._turn)
+        except SpyctlError as error:
+            refuse(answer, error)
+            return None
+        if isinstance(command, Pause | Resume | Toggle):
+            self._director.end_step(self._control.status)
+        if self._director.ways.marks != marks:
+            await self._note(replace(self._track.journal, marks=dict(self._director.ways.marks)))
+        if jump is None and not self._director.is_stepping(answer):
+            settle(answer, self._control.status())
+        return jump
+
+    async def _turn(self) -> None:
+        # In a search: others go on meanwhile, and another command ends it.
+        await asyncio.sleep(0)
+        if self._control.waiting or self.stopped_by is not None:
+            raise ControlError("the search was ended by another command", "give the commands one after the other")
+
+    async def _due(self, piece: EncodedBatch, start: int) -> int:
+        limit = self._director.limit(piece)
+        steps = self._director.steps
+        if steps is not None or self._director.warming_up:
+            end = steps.take(piece[:limit], start) if steps is not None else limit
+            if end > start:
+                self._pacer.out_of_turn(piece[start:end])
+            elif steps is not None and steps.done:
+                self._director.end_step(self._control.status)
+            return end
+        return await self._pacer.due(piece[:limit] if limit < len(piece) else piece, start)
 
     async def _publish(self, piece: EncodedBatch) -> None:
-        progress = self.progress
-        self._sending = piece, self.delivery.published
+        with self._track.sending(piece):
+            await self._sink.publish(piece)
+        self._director.moved(piece.sort_ns)
+        self.progress.add(piece, self._pacer.clock.now_ns())
+        if self._director.steps is not None and self._director.steps.done:
+            self._director.end_step(self._control.status)
+
+    # --- segments
+
+    async def _jump(self, jump: Jump) -> None:
+        # Nothing of the new segment is sent before all of the last one is stored, and the new one written down.
+        self._director.depart(jump, self._control.status)
+        self._track.current.leave()
+        await self._sink.drain()
+        books = self.script.seeds.before(jump.place) if jump.seeded else []
+        journal = self._track.journal
+        segment = Segment(
+            journal.segments[-1].number + 1, self._track.position + 1, jump.place, jump.reason,
+            self._director.event_ns, self._pacer.clock.time_ns(), len(books),
+        )  # fmt: skip
+        await self._note(journal.with_segment(segment))
+        self._begin(segment, 0)
+        await self._publish_prelude(segment, 0)
+        self._pacer.move()
+        self._arriving = self._director.arrive(jump)
+
+    async def _note(self, journal: Journal) -> None:
+        self._track.journal = journal
+        await self._around.keep(journal.document())
+
+    def _begin(self, segment: Segment, stored: int) -> None:
+        self._track.begin(segment, self.script.stretch(self._track.journal, segment, stored, self._track.reading))
+        self._director.place = segment.cursor
+
+    async def _publish_prelude(self, segment: Segment, stored: int) -> None:
+        if stored >= segment.prelude:
+            return
+        piece = self.script.prelude(segment, self._track.journal.run_id)[stored:]
         await self._sink.publish(piece)
-        self._sending = None
-        if self._digest is not None:
-            self._digest.update(piece.lines())
-        now_ns = self._clock.now_ns()
-        for subject, count in self._counts(piece):
-            progress.by_subject[subject] += count
-            progress.newest[subject] = piece
-            progress.seconds[subject].add(now_ns, count)
-        progress.second.add(now_ns, len(piece))
-        progress.late += int(piece.late.sum())
-
-    def _counts(self, piece: EncodedBatch) -> list[tuple[str, int]]:
-        counts = zip(self._subject_table, np.bincount(piece.ranks).tolist(), strict=False)
-        return [(subject, count) for subject, count in counts if count]
-
-    async def verify(self, stored: AsyncIterator[list[tuple[int, str, bytes]]]) -> None:
-        """Compare what the stream holds of this replay with its events, read and encoded anew; sets ``verified``."""
-        source = FileSource(self._source.infos, self.options.selection, self.options.skip, self.options.count)
-        pieces = source.pieces(Reading())
-        events = chain.from_iterable(messages_of(piece, self._subject_table) for piece in pieces)
-        self.verified = await compare(stored, islice(events, self.delivery.published))
+        await self._sink.drain()
+        self._track.add_prelude(piece)
+        self.progress.show(piece)

@@ -1,7 +1,7 @@
 """The result of a replay as a :class:`RunSummary`."""
 
-from spyctl.replay.player import Replay
-from spyctl.summary import EventCounts, ReplayDetails, RunSummary, Timing
+from spyctl.replay.session import Replay
+from spyctl.summary import EventCounts, Jumps, ReplayDetails, RunSummary, Timing
 from spyctl.timing.histogram import Percentiles
 from spyctl.timing.instants import SECOND
 
@@ -13,8 +13,8 @@ def summary_of(replay: Replay, stream: str | None = None) -> RunSummary[ReplayDe
         run_id=replay.run_id,
         events=EventCounts(
             read=replay.read,
-            published=delivery.published,
-            acked=delivery.acked,
+            published=replay.track.published,
+            acked=replay.track.acked,
             by_subject={subject: by_subject[subject] for subject in replay.subjects},
             duplicates=delivery.duplicates,
             rejected_by_reason=replay.reading.rejected,
@@ -34,7 +34,7 @@ def summary_of(replay: Replay, stream: str | None = None) -> RunSummary[ReplayDe
 
 def _mean_events_per_s(replay: Replay) -> float | None:
     played_ns = replay.pace.last_clock_ns - replay.pace.started_ns
-    return replay.delivery.published / (played_ns / SECOND) if played_ns > 0 else None
+    return replay.track.published / (played_ns / SECOND) if played_ns > 0 else None
 
 
 def _timing(replay: Replay) -> Timing:
@@ -44,7 +44,7 @@ def _timing(replay: Replay) -> Timing:
         ended_ns=replay.progress.ended_ns or None,
         wall_ns=replay.wall_ns,
         event_ns=pace.event_ns,
-        speed_asked=replay.options.speed.number,
+        speed_asked=replay.speed.number,
         speed_achieved=pace.achieved(),
         events_per_s=_mean_events_per_s(replay),
         quiet_skipped_ns=pace.quiet_skipped_ns,
@@ -58,6 +58,14 @@ def _details(replay: Replay) -> ReplayDetails:
     return ReplayDetails(
         records=reading.read,
         held=replay.held,
+        jumps=Jumps(
+            segments=replay.track.segments,
+            seeks=replay.director.seeks,
+            resets=replay.track.resets,
+            seeds=replay.track.seeds,
+            skipped=replay.track.skipped,
+            played=[played.document() for played in replay.track.played] if replay.track.segments > 1 else [],
+        ),
         unresolved_ids=sorted(reading.unresolved),
         rolls=[
             {"symbol": roll.symbol, "from_id": roll.from_id, "to_id": roll.to_id, "ts_ns": roll.ts_ns}

@@ -12,7 +12,8 @@ from rich.text import Text
 
 from spyctl.market.events import MBP10, FuturesTrade
 from spyctl.market.sessions import session_place
-from spyctl.replay.player import RunState
+from spyctl.replay.control import PlayState
+from spyctl.replay.keys import KEYS
 from spyctl.replay.snapshot import BINS, Snapshot
 from spyctl.terminal.alarms import ACK_MS, BEHIND_S, STALLED_S, WAITING_S
 from spyctl.terminal.axis import round_ceiling, time_axis
@@ -56,13 +57,22 @@ WIDE, TALL = 120, 35
 SPARK_S = 60
 _LEAST_SPARK, _LEAST_BAR = 10, 8
 _CHART_ROWS = 4
-_STATES = {RunState.PLAYING: "▶ playing", RunState.FINISHING: "■ finishing"}
+_STATES = {
+    PlayState.PLAYING: ("▶ playing", "green"),
+    PlayState.PAUSED: ("‖ paused", "yellow"),
+    PlayState.SEEKING: ("» seeking", "yellow"),
+    PlayState.SEEKING_PAUSED: ("» seeking", "yellow"),
+    PlayState.FINISHING: ("■ finishing", "green"),
+}
 _PLACE = 25
+_TWO_COLUMNS = 80
 _FOOTER = ("Ctrl-C ends the replay after what is in flight", "Ctrl-Z suspends it")
 
 
 def render(current: Snapshot, width: int = 80, height: int = 24) -> Text:
     """Draw a snapshot; every line fits, no figure is cut, and there are never more lines than ``height``."""
+    if current.control.all_keys:
+        return screen(_key_page(width, height))
     wide = width >= WIDE and height >= TALL
     return screen((_wide if wide else _narrow)(current, width, height))
 
@@ -86,7 +96,7 @@ def _narrow(current: Snapshot, width: int, height: int) -> Lines:
         (4, delivery[2:]),
         (3, [_news(current, width)]),
         (9, [rule(width)]),
-        (7, [_footer(width)]),
+        (7, [_footer(current, width)]),
     ]
     room = height - sum(len(lines) for _, lines in blocks)
     levels = max(0, min(10, room - 1, 5 if room < 13 else 10))
@@ -114,11 +124,38 @@ def _wide(current: Snapshot, width: int, height: int) -> Lines:
     ]  # fmt: skip
     rows = max(1, height - len(top) - 3)
     notes = note_rows(current.notes, rows, width - 2)
-    return [*top, *box("notes", notes, width, right=row(width, _warnings(current)), height=rows), _footer(width)]
+    return [
+        *top,
+        *box("notes", notes, width, right=row(width, _warnings(current)), height=rows),
+        _footer(current, width),
+    ]
 
 
-def _footer(width: int) -> Text:
-    return row(width, *(word(text, "dim", rank=i) for i, text in enumerate(_FOOTER)))
+def _footer(current: Snapshot, width: int) -> Text:
+    control = current.control
+    if control.prompt is not None:
+        typed = line(("go to ", "bold"), control.prompt, ("▏", "bold"))
+        return row(width, Field(typed), word("09:30, open, +10s, a mark; Tab, Enter, Esc", "dim", rank=1))
+    if not control.keys:
+        return row(width, *(word(text, "dim", rank=i) for i, text in enumerate(_FOOTER)))
+    shown = [key for key in KEYS if key.rank is not None]
+    return row(width, *(figure(key.sign, key.short, rank=key.rank or 0) for key in shown))
+
+
+def _key_page(width: int, height: int) -> Lines:
+    # All keys, in two columns where there is room.
+    cells = [line((f"{key.sign if key.sign != '[ ]' else ']':>8}  ", "bold"), key.does) for key in KEYS]
+    columns = 2 if width >= _TWO_COLUMNS else 1
+    rows = -(-len(cells) // columns)
+    lines = []
+    for i in range(rows):
+        both = Text()
+        for cell in cells[i::rows]:
+            cell.pad_right(max(0, width // columns - cell.cell_len))
+            both.append_text(cell)
+        both.truncate(width)
+        lines.append(both)
+    return [line(("  keys", "bold"), ("   any key goes back", "dim")), Text(), *lines][:height]
 
 
 def _title(current: Snapshot, width: int) -> Text:
@@ -135,10 +172,12 @@ def _title(current: Snapshot, width: int) -> Text:
 
 def _state(current: Snapshot) -> Field:
     if not current.server.waiting_ns:
-        return word(_STATES[current.state], "green")
+        if current.control.waiting_for:
+            return word("◌ waiting", "yellow")
+        return word(*_STATES[current.control.state])
     waiting = waiting_text(current.server.waiting_ns)
     style = WAITING_S.alarm(current.server.waiting_ns / SECOND).style
-    return word(f"■ finishing, {waiting}" if current.state is RunState.FINISHING else f"◌ {waiting}", style)
+    return word(f"■ finishing, {waiting}" if current.control.state is PlayState.FINISHING else f"◌ {waiting}", style)
 
 
 def _time(current: Snapshot, ns: int, digits: int = 0) -> str:

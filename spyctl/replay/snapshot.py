@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from spyctl.market.events import MBP10, FuturesTrade
-from spyctl.replay.player import RunState
+from spyctl.replay.control import PlayState
 from spyctl.replay.schedule import Schedule
 from spyctl.summary import ReplayDetails, RunSummary
 from spyctl.terminal.panels import ServerNow
@@ -68,6 +68,22 @@ class SpeedNow:
 
 
 @dataclass(frozen=True, slots=True)
+class ControlNow:
+    """How a replay is controlled: whether by ``keys``, what is typed after ``prompt`` (``None``: nothing is), marks and
+    a loop (event times), and whom it waits for."""
+
+    state: PlayState = PlayState.PLAYING
+    keys: bool = False
+    all_keys: bool = False
+    prompt: str | None = None
+    segment: int = 0
+    marks: Sequence[int] = ()
+    loop: tuple[int, int] | None = None
+    loop_start_ns: int | None = None
+    waiting_for: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """A replay at one moment.
 
@@ -77,7 +93,6 @@ class Snapshot:
     """
 
     scene: Scene
-    state: RunState
     summary: RunSummary[ReplayDetails]
     position: Position
     speed: SpeedNow
@@ -91,3 +106,4 @@ class Snapshot:
     warnings: int
     usage: Usage
     largest_size: int = 1
+    control: ControlNow = ControlNow()

@@ -13,6 +13,7 @@ from spyctl.dbn.choice import files_for_day, files_for_days, selection_for
 from spyctl.dbn.descriptors import make_room
 from spyctl.dbn.file_info import DBNFileInfo, days_of
 from spyctl.dbn.normalize import Normalizer, RecordCounts
+from spyctl.dbn.places import find_places
 from spyctl.dbn.siblings import symbol_maps
 from spyctl.dbn.sort_times import Selection, Sequencer
 from spyctl.dbn.time_range import TimeRange, time_range
@@ -88,25 +89,30 @@ class Reading:
 
 class _FileInput:
     # One file as the merge sees it: opened only when its turn comes, so that a year of files costs no memory.
-    def __init__(self, info: DBNFileInfo, normalizer: Normalizer, reading: Reading, slack_ns: int) -> None:
+    def __init__(
+        self, info: DBNFileInfo, normalizer: Normalizer, reading: Reading, slack_ns: int, from_ns: int | None
+    ) -> None:
         self.schema = info.schema
         self._info = info
         self._normalizer = normalizer
         self._reading = reading
+        self._from_ns = from_ns - slack_ns if from_ns is not None else None
         self._chunks: Generator[Rows, None, None] | None = None
         empty = info.first_ns is None and info.records == 0
         self._bound_ns = MAX_INSTANT if empty else info.extent.least_ns - slack_ns
         if self._bound_ns == MAX_INSTANT and info.problem is not None:
             reading.damage.append(info.problem)
+        if from_ns is not None:
+            self._bound_ns = max(self._bound_ns, from_ns)
 
     @property
     def bound_ns(self) -> int:
         return MAX_INSTANT if self._reading.stopped else self._bound_ns
 
     def read(self) -> Rows:
-        if self._chunks is None:
-            self._chunks = self._info.chunks()
         try:
+            if self._chunks is None:
+                self._chunks = self._info.chunks(start=self._start())
             records = next(self._chunks, None)
         except DamagedFileError as error:
             self._reading.damage.append(error)
@@ -115,19 +121,28 @@ class _FileInput:
             self._bound_ns = MAX_INSTANT
             return np.empty(0, DTYPES[self.schema])
         rows, sequencer = self._normalizer.rows(records), self._normalizer.sequencer
-        if sequencer.finished:
+        if sequencer.finished and self._chunks is not None:
             self._chunks.close()
             self._bound_ns = MAX_INSTANT
         else:
             self._bound_ns = max(self._bound_ns, sequencer.bound_ns)
         return rows
 
+    def _start(self) -> int:
+        # The record from which on it has to be read.
+        if self._from_ns is None or (places := find_places(self._info.file)) is None:
+            return 0
+        return places.start_for(self._from_ns)
 
-def read_batches(infos: Sequence[DBNFileInfo], selection: Selection, reading: Reading) -> Iterator[Batch]:
+
+def read_batches(
+    infos: Sequence[DBNFileInfo], selection: Selection, reading: Reading, *, skip: bool = False
+) -> Iterator[Batch]:
     """Yield the events of several files, in the one order, as batches.
 
-    ``reading`` is filled as the files are read: a file that turns out damaged gives what is whole, is noted
-    there, and the others go on. Raises :class:`MergeLimitError`, :class:`TooManyFilesError`.
+    ``reading`` is filled as the files are read: a file that turns out damaged gives what is whole, is noted there, and
+    the others go on. With ``skip`` nothing is read before the start of the selection, where that can be found. Raises
+    :class:`MergeLimitError`, :class:`TooManyFilesError`.
     """
     make_room(infos)
     names = Names()
@@ -135,11 +150,12 @@ def read_batches(infos: Sequence[DBNFileInfo], selection: Selection, reading: Re
     found = {error.path: error for info in infos for error in info.naming.damage}
     reading.damage.extend(error for path, error in found.items() if path not in known)
     inputs = []
+    from_ns = selection.start_ns if skip else None
     for info, symbols in zip(infos, symbol_maps(infos, selection), strict=True):
         sequencer = Sequencer(selection_for(info, selection), SymbolMap(info.mappings))
         normalizer = Normalizer(info.dataset, info.schema, symbols, names, sequencer, reading.saw_front)
         reading.counts.append(normalizer.counts)
-        inputs.append(_FileInput(info, normalizer, reading, selection.slack_ns))
+        inputs.append(_FileInput(info, normalizer, reading, selection.slack_ns, from_ns))
     return merge(inputs, names)
 
 

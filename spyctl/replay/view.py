@@ -6,7 +6,7 @@ That is rates, notes, and how busy each part of the plan was.
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.text import Text
 
@@ -15,10 +15,12 @@ from spyctl.bus.publisher import MAX_IN_FLIGHT
 from spyctl.market.events import MBP10, FuturesTrade
 from spyctl.market.sessions import is_trading_day, regular_session
 from spyctl.market.subjects import decode
-from spyctl.replay.player import Replay
+from spyctl.replay.keys import KeyPad
 from spyctl.replay.result import summary_of
+from spyctl.replay.schedule import Schedule
 from spyctl.replay.screen import SPARK_S, progress_line, render
-from spyctl.replay.snapshot import BINS, Position, Scene, Snapshot, SpeedNow, Subject
+from spyctl.replay.session import Replay
+from spyctl.replay.snapshot import BINS, ControlNow, Position, Scene, Snapshot, SpeedNow, Subject
 from spyctl.terminal.panels import ServerNow
 from spyctl.terminal.process import Usage
 from spyctl.timing.clock import Clock, SystemClock
@@ -46,7 +48,7 @@ class ReplayView:
     """Looks at a replay; :meth:`draw` and :meth:`line` show it as it is now.
 
     ``consumers`` returns who reads the stream, ``waiting`` for how long (ns) the server has stored nothing of what is
-    in flight; both are ``None`` where there is no stream.
+    in flight; both are ``None`` where there is no stream. ``pad`` takes the keys, where the terminal has any.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class ReplayView:
         scene: Scene,
         consumers: Callable[[], Sequence[Consumer]] | None = None,
         waiting: Callable[[], int] | None = None,
+        pad: KeyPad | None = None,
         *,
         clock: Clock | None = None,
     ) -> None:
@@ -63,6 +66,7 @@ class ReplayView:
         self._scene = scene
         self._consumers = consumers
         self._waiting = waiting or (lambda: 0)
+        self._pad = pad
         self._usage = Usage.now()
         self._seconds: deque[_Second] = deque(maxlen=SPARK_S + 1)
         self._rates: tuple[deque[float], ...] = tuple(deque(maxlen=SPARK_S) for _ in replay.subjects)
@@ -92,7 +96,7 @@ class ReplayView:
         replay, by_subject = self._replay, self._replay.by_subject
         now = _Second(
             self._clock.now_ns(),
-            replay.pace.last_ns,
+            replay.event_ns,
             tuple(by_subject[subject] for subject in replay.subjects),
             replay.pace.event_ns,
             replay.pace.clock_ns,
@@ -106,7 +110,6 @@ class ReplayView:
             self._largest_size = max(self._largest_size, *(max(one.bid_sz, one.ask_sz) for one in book.levels))
         return Snapshot(
             scene=self._scene,
-            state=replay.state,
             summary=summary_of(replay, self._scene.stream),
             position=self._position(now),
             speed=self._speed(now, then),
@@ -124,17 +127,23 @@ class ReplayView:
             warnings=sum(note.level == "warning" for note in said),
             usage=self._usage.since(),
             largest_size=self._largest_size,
+            control=control_now(replay, self._pad),
         )
 
+    @property
+    def _schedule(self) -> Schedule:
+        # The plan at the speed of this moment.
+        return replace(self._scene.schedule, speed=self._replay.speed)
+
     def _position(self, now: _Second) -> Position:
-        pace, schedule = self._replay.pace, self._scene.schedule
+        pace, schedule = self._replay.pace, self._schedule
         if now.event_ns is None or pace.first_ns is None:
             return Position(None)
         quiet_left_ns, waited_ns = max(0, pace.quiet_due_ns - now.clock_ns), 0
         if pace.quiet_to_ns is not None:
             waited_ns = max(0, schedule.max_quiet_ns - quiet_left_ns)
         left_ns = schedule.left_ns(now.event_ns, waited_ns)
-        done = self._replay.options.skip + sum(now.counts)
+        done = self._replay.track.resumed_at + sum(now.counts)
         share, rate = schedule.share(left_ns, done), self._rate(now)
         if schedule.speed.rate is None:
             left_ns = round(max(0, schedule.events - done) * SECOND / rate) if rate else None
@@ -145,7 +154,7 @@ class ReplayView:
     def _rate(self, now: _Second) -> float | None:
         # How fast it has gone lately: event time per wall time, at max speed events per second of wall time.
         then = self._seconds[-_LATELY_S] if len(self._seconds) >= _LATELY_S else self._seconds[0]
-        if self._scene.schedule.speed.rate is None:
+        if self._replay.speed.rate is None:
             elapsed_ns, done = now.clock_ns - then.clock_ns, (sum(now.counts) - sum(then.counts)) * SECOND
         else:
             elapsed_ns, done = now.paced_ns - then.paced_ns, now.played_ns - then.played_ns
@@ -158,7 +167,12 @@ class ReplayView:
             current = (now.event_ns - then.event_ns) / elapsed_ns
         behind_ns, delivery = max(self._replay.pace.behind_ns, self._waiting()), self._replay.delivery
         is_server = self._waiting() or delivery.published - delivery.acked >= MAX_IN_FLIGHT // 2
-        return SpeedNow(self._replay.options.speed, current, behind_ns, "NATS" if is_server else "this machine")
+        return SpeedNow(
+            self._replay.speed,
+            current,
+            behind_ns,
+            self._replay.waiting_for or ("NATS" if is_server else "this machine"),
+        )
 
     def _subjects(self, now: _Second) -> list[Subject]:
         seconds = self._replay.progress.seconds
@@ -220,3 +234,19 @@ class ReplayView:
         for at_ns, verb in zip(regular_session(day), ("opened", "closed"), strict=True):
             if then_ns < at_ns <= event_ns:
                 self._notes.append(Note(at_ns, f"the regular session {verb}", of_event=True))
+
+
+def control_now(replay: Replay, pad: KeyPad | None) -> ControlNow:
+    """Return how a replay is controlled now; ``pad`` takes the keys, where the terminal has any."""
+    ways = replay.director.ways
+    return ControlNow(
+        state=replay.state,
+        keys=pad is not None,
+        all_keys=pad is not None and pad.all_keys,
+        prompt=pad.prompt if pad is not None else None,
+        segment=replay.track.current.segment.number,
+        marks=tuple(ways.marks.values()),
+        loop=ways.loop,
+        loop_start_ns=ways.loop_start_ns,
+        waiting_for=replay.waiting_for,
+    )

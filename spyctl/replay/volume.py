@@ -181,11 +181,15 @@ def _whole(info: DBNFileInfo, selection: Selection) -> bool:
 
 def _spans(info: DBNFileInfo, selection: Selection) -> list[tuple[int, int]]:
     # The stretches of a file's time that are selected, with their ends exclusive.
-    start, end = selection.start_ns, selection.end_ns
-    if selection.days is None:
-        return [(start, end)]
-    days = [(max(start, day * DAY), min(end, (day + 1) * DAY)) for day in sorted(selection.days)]
-    return [(first, last) for first, last in days if first < last and last > (info.first_ns or 0)]
+    whole = [(selection.start_ns, selection.end_ns)]
+    days = [(day * DAY, (day + 1) * DAY) for day in sorted(selection.days)] if selection.days is not None else whole
+    common = [
+        (max(start, first, opens), min(end, last, closes))
+        for start, end in whole
+        for first, last in days
+        for opens, closes in selection.hours or whole
+    ]
+    return [(first, last) for first, last in common if first < last and last > (info.first_ns or 0)]
 
 
 def _read_on(info: DBNFileInfo, selection: Selection, read_at_most: int) -> int | None:

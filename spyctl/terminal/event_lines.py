@@ -9,7 +9,7 @@ from typing import NamedTuple
 import orjson
 
 from spyctl.errors import PayloadError, UsageError
-from spyctl.market.events import MBP10, Aggressor, Event, FuturesTrade, Gap, OptionTrade, StockQuote, StockTrade
+from spyctl.market.events import MBP10, Aggressor, Event, FuturesTrade, Gap, OptionTrade, Reset, StockQuote, StockTrade
 from spyctl.market.subjects import KINDS, decode, with_prefix
 from spyctl.terminal.boxes import bar_left, bar_right
 from spyctl.terminal.text import count
@@ -139,6 +139,9 @@ class TextLines:
                     return f"{event.feed} missing from now on: open ({event.reason})"
                 lost = f", {count('events', event.events)}" if event.events is not None else ""
                 return f"{event.feed} {(event.to_ns - event.from_ns) / SECOND:.3f} s missing{lost}: closed"
+            case Reset():
+                from_text, to_text = (clock_text(ns, NEW_YORK) for ns in (event.from_ns, event.to_ns))
+                return f"{event.reason} from {from_text} to {to_text}, segment {event.segment} of run {event.run_id}"
 
     def _bars(self, subject: str, bid: int, ask: int) -> str:
         largest = self._largest[subject] = max(1, bid, ask, self._largest.get(subject, 1))

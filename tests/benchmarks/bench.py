@@ -41,7 +41,7 @@ from spyctl.dbn.sort_times import Selection
 from spyctl.market.columns import Batch, events
 from spyctl.market.encode import EncodedBatch, encode_batch
 from spyctl.market.subjects import SUBJECTS, subject_of
-from spyctl.replay.player import REPLAYED_SUBJECTS
+from spyctl.replay.session import REPLAYED_SUBJECTS
 from spyctl.replay.source import DBNIngestor, Reading, read_batches
 from spyctl.timing.instants import HOUR, MINUTE, day_start
 from tests.benchmarks import lines, live, reading

@@ -12,7 +12,7 @@ from spyctl.cli.replay_plan import InputRequest, Request, plan_request
 from spyctl.dbn.catalog import Catalog, scan
 from spyctl.errors import NoSessionError, UsageError
 from spyctl.market.columns import SCHEMAS
-from spyctl.replay.player import ReplayOptions
+from spyctl.replay.session import ReplayOptions
 from spyctl.timing.instants import utc_text
 from tests.conftest import Cli
 from tests.support.folders import ES, NEW, shifted, write_one_day, write_week

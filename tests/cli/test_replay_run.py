@@ -23,7 +23,7 @@ from spyctl.cli.replay_plan import InputRequest, Request, plan_request
 from spyctl.cli.replay_run import _show_damage, _tell_due_rolls, run_replay, show_server
 from spyctl.errors import DamagedFileError, NoSpaceError, OtherRunError, StreamBusyError
 from spyctl.market.columns import SCHEMAS
-from spyctl.replay.player import REPLAYED_SUBJECTS, ReplayOptions
+from spyctl.replay.session import LEASED_SUBJECTS, ReplayOptions
 from spyctl.replay.source import Roll
 from spyctl.timing.clock import MAX_SPEED, Speed
 from tests.support.records import MS, T0, book, trade, write_file
@@ -82,7 +82,7 @@ async def test_a_replay_to_nats_is_stored_summed_up_and_recorded_as_complete(
     assert (summary["read"], summary["acked"], summary["differing"]) == (COUNT, COUNT, 0)
     assert len(await read_stream(nats_server.url)) == COUNT
     record = await newest(nats_server.url)
-    assert (record.state, record.position, record.subjects) == (RunState.COMPLETE, COUNT, list(REPLAYED_SUBJECTS))
+    assert (record.state, record.position, record.subjects) == (RunState.COMPLETE, COUNT, list(LEASED_SUBJECTS))
     assert record.run_id == summary["run_id"]
     assert record.options["schemas"] == list(SCHEMAS)
     said = stderr.getvalue()
@@ -169,7 +169,7 @@ async def test_a_lost_lease_ends_a_replay_with_its_error_and_summary(
 
     await eventually(has_begun)
     connection = await connect([nats_server.url])
-    async with publishing(connection, RunRequest("replay", REPLAYED_SUBJECTS, force=True)):
+    async with publishing(connection, RunRequest("replay", LEASED_SUBJECTS, force=True)):
         assert await playing == 5
     await connection.close()
     assert json.loads(capsys.readouterr().out)["complete"] is False

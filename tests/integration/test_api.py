@@ -18,7 +18,7 @@ from spyctl.live.session import SUBJECTS as LIVE_SUBJECTS
 from spyctl.market.events import FuturesTrade, StockTrade
 from spyctl.market.subjects import decode, subject_of
 from spyctl.massive.simulator import Simulator
-from spyctl.replay.player import REPLAYED_SUBJECTS
+from spyctl.replay.session import REPLAYED_SUBJECTS
 from tests.support.events import option_trade, quote, trade
 from tests.support.records import DAY, T0, write_file
 from tests.support.records import trade as dbn_trade

@@ -2,8 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 from unittest.mock import patch
 
 from spyctl.bus.checkpoint import LAST_RUN
@@ -108,7 +109,7 @@ class History:
         await run.publisher.drain()
         self._asking_ns = self.world.now_ns
 
-    async def _events_after(self, position: int) -> AsyncIterator[list[Message]]:
+    async def _events_after(self, _: Mapping[str, Any], position: int) -> AsyncIterator[list[Message]]:
         yield messages_of(events(position + 1, self.seed.events + 1), SUBJECTS)
 
     def _ended(self, process: Process, task: "asyncio.Task[None]") -> None:

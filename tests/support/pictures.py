@@ -29,7 +29,7 @@ from spyctl.market.sessions import regular_session
 from spyctl.massive.feed import Feed
 from spyctl.massive.normalize import OPTIONS, STOCKS
 from spyctl.massive.simulator import KEY, Simulator
-from spyctl.replay.player import Replay, ReplayOptions
+from spyctl.replay.session import Replay, ReplayOptions
 from spyctl.replay.snapshot import Scene
 from spyctl.replay.view import ReplayView
 from spyctl.summary import StopReason

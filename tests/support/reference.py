@@ -13,6 +13,7 @@ COMMANDS = (
     "",
     "live",
     "replay",
+    "ctl",
     "fetch",
     "discover",
     "time-range",

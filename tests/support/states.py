@@ -10,6 +10,7 @@ from spyctl.bus import leases
 from spyctl.bus.acks import fast_ingest
 from spyctl.live import gaps
 from spyctl.market import feeds
+from spyctl.replay import control
 
 HEAD = """\
 # State machines
@@ -37,6 +38,7 @@ MACHINES = (
     Machine("A live feed", feeds, feeds.FeedState.CONNECTING),
     Machine("A lease on a subject", leases, leases.LeaseState.FREE),
     Machine("A gap of a feed", gaps, gaps.GapState.CLOSED),
+    Machine("A replay under control", control, control.PlayState.PLAYING),
 )
 
 

@@ -10,7 +10,7 @@ from spyctl.bus.consumers import Consumers
 from spyctl.bus.custody import Custody
 from spyctl.cli.framework.ack_watch import AckWatch
 from spyctl.cli.framework.reporter import Reporter
-from spyctl.cli.framework.screen import Draw, show_progress
+from spyctl.cli.framework.screen import Show, show_progress
 from spyctl.timing.tasks import end_task
 
 if TYPE_CHECKING:
@@ -27,15 +27,14 @@ def away(connection: Connection) -> str:
 @asynccontextmanager
 async def watched(
     reporter: Reporter,
-    draw: Draw | None,
-    line: Callable[[], str],
+    show: Show | None,
     acks: AckWatch | None,
     consumers: Consumers | None,
     metrics: tuple[str, int] | None,
     figures: "Callable[[], Figures]",
     custody: Custody | None = None,
 ) -> AsyncIterator[None]:
-    """Watch a run, and tell what is done to its stream; without ``draw`` it is not shown, without ``acks`` no server
+    """Watch a run, and tell what is done to its stream; without ``show`` it is not shown, without ``acks`` no server
     stores it.
 
     Raises :class:`UsageError` where ``metrics`` cannot be served.
@@ -52,6 +51,6 @@ async def watched(
         if custody is not None:
             stream_changes = custody.keep_looking(reporter.warn)
             stack.push_async_callback(end_task, asyncio.create_task(stream_changes))
-        if draw is not None:
-            stack.push_async_callback(end_task, asyncio.create_task(show_progress(draw, line, reporter)))
+        if show is not None:
+            stack.push_async_callback(end_task, asyncio.create_task(show_progress(show, reporter)))
         yield

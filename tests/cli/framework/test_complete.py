@@ -120,10 +120,12 @@ def test_what_is_offered_is_what_there_is() -> None:
     from spyctl.market.columns import SCHEMAS
     from spyctl.market.sessions import parse_time
     from spyctl.market.subjects import KINDS
+    from spyctl.replay.commands import VERBS
     from spyctl.terminal.event_lines import subjects_of
     from spyctl.timing.clock import parse_speed
 
     assert sorted(complete.SCHEMAS) == sorted(SCHEMAS)
+    assert complete.CONTROL_VERBS == VERBS
     assert sorted(complete.EVENT_TYPES) == sorted(kind.event_type.__name__ for kind in KINDS)
     assert {subject for name in complete.SUBJECTS for subject in subjects_of([name])} == set(subjects_of([]))
     for speed in complete.SPEEDS:

@@ -6,9 +6,11 @@ import urllib.request
 from typing import Any
 
 import pytest
+from rich.text import Text
 
 from spyctl.cli.framework.metrics import Figures
 from spyctl.cli.framework.reporter import Reporter
+from spyctl.cli.framework.screen import Show
 from spyctl.cli.framework.watch import away, watched
 from spyctl.errors import ListenError
 from tests.support.connection import ScriptedConnection
@@ -47,7 +49,7 @@ def test_a_server_that_is_away_is_waited_for_with_its_reason() -> None:
 async def test_server_and_consumers_are_watched_during_the_run_alone() -> None:
     consumers: Any = Polling()
     acks: Any = Polling()
-    async with watched(Reporter(io.StringIO()), None, str, acks, consumers, None, figures):
+    async with watched(Reporter(io.StringIO()), None, acks, consumers, None, figures):
         await eventually(lambda: consumers.polling and acks.polling)
     assert not consumers.polling
     assert not acks.polling
@@ -60,7 +62,7 @@ async def test_figures_are_served_and_the_address_is_said() -> None:
         with urllib.request.urlopen(url, timeout=10) as answer:
             return str(answer.read().decode())
 
-    async with watched(reporter, None, str, None, None, ("127.0.0.1", 0), figures):
+    async with watched(reporter, None, None, None, ("127.0.0.1", 0), figures):
         said = reporter.stream.getvalue()  # type: ignore[attr-defined]
         assert said.startswith("metrics  http://127.0.0.1:")
         page = await asyncio.to_thread(get, said.split()[1])
@@ -69,10 +71,10 @@ async def test_figures_are_served_and_the_address_is_said() -> None:
 
 
 async def test_an_address_that_is_taken_ends_the_run_before_it_begins() -> None:
-    async with watched(Reporter(io.StringIO()), None, str, None, None, ("127.0.0.1", 0), figures):
+    async with watched(Reporter(io.StringIO()), None, None, None, ("127.0.0.1", 0), figures):
         reporter = Reporter(io.StringIO())
         with pytest.raises(ListenError, match="metrics cannot be served on 203.0.113.1:1"):
-            async with watched(reporter, None, str, None, None, ("203.0.113.1", 1), figures):
+            async with watched(reporter, None, None, None, ("203.0.113.1", 1), figures):
                 pass
 
 
@@ -80,6 +82,6 @@ async def test_a_display_is_drawn_until_the_run_ends(monkeypatch: pytest.MonkeyP
     reporter = Reporter(io.StringIO())
     lines = iter(["first", "second"])
     monkeypatch.setattr("spyctl.cli.framework.screen.LINE_S", 0.0)
-    async with watched(reporter, lambda *_: "", lambda: next(lines, "more"), None, None, None, figures):
+    async with watched(reporter, Show(lambda *_: Text(), lambda: next(lines, "more")), None, None, None, figures):
         await eventually(lambda: "second" in reporter.stream.getvalue())  # type: ignore[attr-defined]
     assert "first\nsecond\n" in reporter.stream.getvalue()  # type: ignore[attr-defined]

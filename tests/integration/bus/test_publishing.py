@@ -1,7 +1,7 @@
 """The life of a run: whatever happens, its record tells the truth, and a lost lease stops whoever publishes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -378,7 +378,7 @@ async def work_until(stopped: asyncio.Event) -> None:
         await stopped.wait()
 
 
-async def events_after(position: int) -> AsyncIterator[list[Message]]:
+async def events_after(_: Mapping[str, Any], position: int) -> AsyncIterator[list[Message]]:
     """The events of a run, as it published them."""
     yield messages_of(events(5_000 - position, position), subject_table())
 

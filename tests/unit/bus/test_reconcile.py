@@ -1,6 +1,6 @@
 """What a stream holds of a dead run, asked of a scripted server: the fence of its batch, or a count."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -38,7 +38,7 @@ def foreign(count: int, message_id: str = "") -> Stored:
     return [("a", b"of somebody else", message_id)] * count
 
 
-async def events_after(position: int) -> AsyncIterator[list[tuple[str, bytes]]]:
+async def events_after(_: Mapping[str, Any], position: int) -> AsyncIterator[list[tuple[str, bytes]]]:
     for n in range(position, len(EVENTS), 7):
         yield EVENTS[n : n + 7]
 

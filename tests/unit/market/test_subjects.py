@@ -17,6 +17,8 @@ from spyctl.market.events import (
     FuturesTrade,
     Gap,
     OptionTrade,
+    Reset,
+    ResetReason,
     StockQuote,
     StockTrade,
 )
@@ -54,6 +56,7 @@ events = st.one_of(
     ),
     st.builds(MBP10, ns, ns, source, st.text(), levels, st.booleans(), maybe_int),
     st.builds(Gap, ns, ns, source, st.text(), ns, st.none() | ns, st.text(), st.text(), maybe_int),
+    st.builds(Reset, ns, ns, source, st.text(), st.sampled_from(ResetReason), ns, ns, st.integers(0, 999)),
 )  # fmt: skip
 
 TRADE = FuturesTrade(1, 2, EventSource.DIRECT_FEED, "ES", 6800.0, 3, Aggressor.SELL, seq=9)

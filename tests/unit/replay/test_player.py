@@ -1,160 +1,381 @@
-"""A replay from files into a sink: counts, ends, and the result that it leaves."""
+"""A replay under control: what is published after each command, whatever the commands are."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from bisect import bisect_left
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
-from spyctl.dbn.file_info import DBNFileInfo
-from spyctl.errors import BusError, DamagedFileError
-from spyctl.market.encode import EncodedBatch
-from spyctl.replay.player import REPLAYED_SUBJECTS, Replay, ReplayOptions, RunState
+from spyctl.errors import ControlError, SpyctlError, UsageError
+from spyctl.replay.commands import Step, parse_command
+from spyctl.replay.control import PlayState
 from spyctl.replay.result import summary_of
-from spyctl.replay.source import DBNIngestor
+from spyctl.replay.segments import Journal
 from spyctl.summary import StopReason
-from spyctl.timing.clock import MAX_SPEED, Speed
-from tests.support.clock import JumpingClock
-from tests.support.records import DAY, MS, SECOND, T0, book, trade, write_file
-from tests.support.sinks import RecordingSink
+from spyctl.timing.clock import REAL_TIME
+from tests.support.records import MS, SECOND, T0, book, trade, write_file
+from tests.support.replays import RESETS, Controlled, Straight, straight_on
 
-TRADES, BOOKS = REPLAYED_SUBJECTS
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    write_file(tmp_path, "trades", [trade(T0 + i * 20 * MS) for i in range(50)])
-    write_file(tmp_path, "mbp-10", [book(T0 + i * MS) for i in range(1_000)])
-    return tmp_path
+TRADES, BOOKS = "market.futures.trades", "market.futures.mbp10"
+Message = tuple[str, bytes]
 
 
-def files(root: Path) -> list[DBNFileInfo]:
-    return DBNIngestor(root).discover_files()
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("day")
+    sizes = [60 if i in (7, 31) else 3 for i in range(50)]
+    write_file(folder, "trades", [trade(T0 + i * 200 * MS, size=size, sequence=i) for i, size in enumerate(sizes)])
+    write_file(folder, "mbp-10", [book(T0 + i // 2 * 20 * MS, sequence=1_000 + i) for i in range(1_000)])
+    return folder
 
 
-def replay_of(root: Path, sink: RecordingSink | None = None, **options: Any) -> Replay:
-    given = ReplayOptions(**({"speed": MAX_SPEED} | options))
-    return Replay(files(root), sink or RecordingSink(), given, run_id="r", clock=JumpingClock())
+@pytest.fixture(scope="module")
+def straight(root: Path) -> Straight:
+    return straight_on(root)
 
 
-async def test_every_event_goes_to_the_sink_in_order_and_is_counted(root: Path) -> None:
-    sink = RecordingSink()
-    replay = replay_of(root, sink)
-    await replay.run()
-    assert sink.drained
-    assert replay.progress.by_subject == {TRADES: 50, BOOKS: 1_000}
-    times = [(orjson.loads(payload)["ts_event_ns"], subject != TRADES) for subject, payload in sink.messages]
-    assert times == sorted(times)
-    assert (replay.complete, replay.stopped_by, replay.read, replay.held) == (True, None, 1_050, 0)
+def post(replay: Controlled, words: str) -> "asyncio.Future[dict[str, Any]]":
+    return replay.replay.control.post(parse_command(words.split()))
 
 
-async def test_the_last_event_of_each_subject_is_at_hand(root: Path) -> None:
-    sink = RecordingSink()
-    replay = replay_of(root, sink, prefix="DRILL")
-    assert replay.subjects == (f"DRILL.{TRADES}", f"DRILL.{BOOKS}")
-    assert replay.last_payload(f"DRILL.{TRADES}") is None
-    await replay.run()
-    for subject in REPLAYED_SUBJECTS:
-        newest = [payload for name, payload in sink.messages if name == subject][-1]
-        assert replay.last_payload(f"DRILL.{subject}") == newest
+def seq(message: Message) -> int:
+    return int(orjson.loads(message[1])["seq"])
 
 
-async def test_a_paced_replay_takes_as_long_as_its_events(root: Path) -> None:
-    replay = replay_of(root, speed=Speed(2.0))
-    await replay.run()
-    assert replay.pace.event_ns == 999 * MS
-    assert summary_of(replay).timing.speed_achieved == pytest.approx(2.0, rel=0.01)
-    assert replay.wall_ns == pytest.approx(999 * MS / 2, rel=0.01)
+async def test_nothing_is_published_while_it_is_paused(root: Path, straight: Straight) -> None:
+    async with Controlled(root) as replay:
+        await replay.do("status")
+        assert (replay.events, replay.replay.state) == ([], PlayState.PAUSED)
+        await replay.do("resume")
+        await replay.end()
+        assert replay.events == straight.messages
+    assert replay.replay.complete
 
 
-async def test_a_stop_ends_it_after_what_is_in_flight_and_the_first_reason_stays(root: Path) -> None:
-    class Stopping(RecordingSink):
-        async def publish(self, batch: EncodedBatch) -> None:
-            await super().publish(batch)
-            if self.delivery.published > 100:
-                replay.stop(StopReason.CTRL_C)
-                replay.stop(StopReason.SIGTERM)
-
-    sink = Stopping()
-    replay = replay_of(root, sink, speed=Speed(1.0))
-    assert replay.state is RunState.PLAYING
-    await replay.run()
-    assert replay.state is RunState.FINISHING
-    assert sink.drained
-    assert 100 < len(sink.messages) < 200
-    assert (replay.complete, replay.stopped_by) == (False, StopReason.CTRL_C)
-    assert summary_of(replay).exit_code == 130
+@pytest.mark.parametrize(
+    ("steps", "expected"), [("step", 1), ("step 7", 7), ("step 2 trades", 22), ("step 1 seconds", 108)]
+)
+async def test_a_step_publishes_so_much_and_stays_paused(root: Path, steps: str, expected: int) -> None:
+    async with Controlled(root) as replay:
+        status = await replay.do(steps)
+        assert (status["published"], status["state"]) == (expected, "paused")
+        assert len(replay.events) == expected
+        assert [message[0] for message in replay.events].count(TRADES) == {22: 2, 108: 6}.get(expected, 1)
 
 
-async def test_a_count_ends_it_and_says_so(root: Path) -> None:
-    replay = replay_of(root, count=7)
-    await replay.run()
-    assert (replay.delivery.published, replay.stopped_by, replay.complete) == (7, StopReason.COUNT, False)
+async def test_a_seek_tells_consumers_and_gives_them_the_book(root: Path, straight: Straight) -> None:
+    messages, times = straight.messages, straight.times
+    async with Controlled(root) as replay:
+        await replay.do("step 5")
+        await replay.do("seek +5s")
+        reset, seed, *events = replay.events[5:]
+        assert (reset[0], events) == (RESETS, [])
+        place = bisect_left(times, times[4] + 5 * SECOND)
+        last_book = max(i for i in range(place) if messages[i][0] == BOOKS)
+        assert seed == messages[last_book]
+        told = orjson.loads(reset[1])
+        assert (told["reason"], told["segment"], told["run_id"]) == ("seek", 1, "r")
+        assert (told["from_ns"], told["to_ns"], told["ts_event_ns"]) == (times[4], times[4] + 5 * SECOND, told["to_ns"])
+        await replay.do("resume")
+        await replay.end()
+        assert replay.events[7:] == messages[place:]
+    counts = summary_of(replay.replay).document()
+    assert (counts["segments"], counts["seeks"], counts["seeds"], counts["resets"]) == (2, 1, 1, 1)
+    assert counts["published"] == counts["acked"] == 5 + len(messages) - place
+    assert counts["read"] == counts["published"] + counts["skipped"]
+    assert (counts["digest"], [len(each["digest"]) for each in counts["played"]]) == (None, [32, 32])
+    assert summary_of(replay.replay).exit_code == 0
 
 
-async def test_a_resumed_replay_goes_on_behind_what_is_published(root: Path) -> None:
-    whole, rest = RecordingSink(), RecordingSink()
-    await replay_of(root, whole).run()
-    resumed = replay_of(root, rest, skip=400)
-    await resumed.run()
-    assert rest.messages == whole.messages[400:]
-    assert (resumed.read, summary_of(resumed).resumed_at) == (650, 400)
+async def test_undo_goes_back_to_where_the_seek_began(root: Path, straight: Straight) -> None:
+    async with Controlled(root) as replay:
+        await replay.do("step 6")  # within an instant
+        await replay.do("seek +3s")
+        await replay.do("undo")
+        before = len(replay.events)
+        await replay.do("step 3")
+        assert replay.events[before:] == straight.messages[6:9]
+        with pytest.raises(ControlError, match="no seek to undo"):
+            await replay.do("undo")
 
 
-async def test_the_digest_is_the_same_for_the_same_input_at_any_speed(root: Path) -> None:
-    replays = [replay_of(root), replay_of(root, speed=Speed(3.0)), replay_of(root, digest=False)]
-    for replay in replays:
-        await replay.run()
-    assert replays[0].digest == replays[1].digest is not None
-    assert replays[2].digest is None
+@pytest.mark.parametrize(
+    ("back", "first"), [("step -1", 499), ("step -499", 1), ("step -5000", 0), ("step -2 trades", 462)]
+)
+async def test_a_step_back_goes_before_so_many(root: Path, straight: Straight, back: str, first: int) -> None:
+    async with Controlled(root) as replay:
+        await replay.do("step 500")
+        await replay.do(back)
+        before = len(replay.events)
+        await replay.do("step 4")
+        assert replay.events[before:] == straight.messages[first : first + 4]
+        assert [reset["reason"] for reset in replay.resets] == ["step"]
 
 
-async def test_what_the_stream_holds_is_compared_with_the_events_encoded_anew(root: Path) -> None:
-    sink = RecordingSink()
-    replay = replay_of(root, sink, skip=10, count=500)
-    await replay.run()
-    read_before = replay.read
-
-    async def stored(without: int | None = None) -> AsyncIterator[list[tuple[int, str, bytes]]]:
-        yield [(seq, *message) for seq, message in enumerate(sink.messages, 1) if seq != without]
-
-    await replay.verify(stored())
-    summary = summary_of(replay)
-    assert (summary.details.stored, summary.details.missing, summary.details.differing) == (490, 0, 0)
-    assert (summary.exit_code, replay.read) == (0, read_before)
-    await replay.verify(stored(without=7))
-    summary = summary_of(replay)
-    assert (summary.details.missing, summary.details.first_difference, summary.exit_code) == (1, 8, 3)
+async def test_the_next_and_the_previous_large_trade(root: Path) -> None:
+    async with Controlled(root) as replay:
+        for words, place in (("next trade 50", 1.4), ("next trade 50", 6.2), ("previous trade 50", 1.4)):
+            assert (await replay.do(words))["event_ns"] == T0 + round(place * SECOND)
+        await replay.do("step")
+        assert seq(replay.events[-1]) == 7
+        assert (await replay.do("previous trade 50"))["event_ns"] == T0 + 1_400 * MS
+        await replay.do("next trade 50")
+        with pytest.raises(ControlError, match="no trade of 50 lots or more behind"):
+            await replay.do("next trade 50")
+        assert replay.replay.state is PlayState.PAUSED
 
 
-async def test_a_file_that_vanishes_is_noted_and_the_rest_played(root: Path) -> None:
-    path = write_file(root, "trades", [trade(T0 + 86_400 * SECOND)], day=DAY.replace(day=17))
-    replay = replay_of(root)
-    path.unlink()
-    await replay.run()
-    assert replay.delivery.acked == 1_050
-    assert "cannot be opened" in replay.reading.damage[0].message
-    assert (replay.complete, summary_of(replay).exit_code) == (False, 3)
+async def test_a_loop_plays_its_stretch_until_it_is_switched_off(root: Path, straight: Straight) -> None:
+    messages, times = straight.messages, straight.times
+    first, last = bisect_left(times, times[0] + 1 * SECOND), bisect_left(times, times[0] + 2 * SECOND)
+    async with Controlled(root) as replay:
+        await replay.do("mark A")
+        await replay.do("seek +2s")
+        await replay.do("mark B")
+        await replay.do("seek A")
+        await replay.do("seek +1s")
+        await replay.do("mark A2")
+        await replay.do("loop A2 B")
+        before = len(replay.events)
+        for _ in range(3):
+            await replay.do(f"step {last - first}")
+        turns = len(messages[first:last])
+        rest = replay.events[before:]
+        stretch = [message for message in rest if message in messages[first:last]]
+        assert rest[:turns] == messages[first:last]
+        assert rest[turns][0] == RESETS
+        assert [reset["reason"] for reset in replay.resets][-2:] == ["loop", "loop"]
+        assert len(stretch) >= 3 * turns
+        await replay.do("loop off")
+        await replay.do("resume")
+        await replay.end()
+        assert replay.events[-1] == messages[-1]
 
 
-async def test_strict_raises_the_damage_after_what_is_whole(root: Path) -> None:
-    path = write_file(root, "trades", [trade(T0 + 86_400 * SECOND)], day=DAY.replace(day=17))
-    replay = replay_of(root, strict=True)
-    path.unlink()
-    with pytest.raises(DamagedFileError, match="cannot be opened"):
-        await replay.run()
-    assert replay.delivery.acked == replay.delivery.published > 0
+async def test_a_plan_is_played_as_often_as_asked(root: Path, straight: Straight) -> None:
+    async with Controlled(root, start_paused=False, loops=3) as replay:
+        await replay.end()
+    events = [message for message in replay.events if message[0] != RESETS]
+    assert len(events) == 3 * len(straight.messages)
+    assert [reset["reason"] for reset in replay.resets] == ["loop", "loop"]
 
 
-async def test_events_of_a_piece_that_is_on_its_way_are_counted_as_far_as_they_are_sent(root: Path) -> None:
-    class Stuck(RecordingSink):
-        async def publish(self, batch: EncodedBatch) -> None:
-            await super().publish(batch[:7])
-            raise BusError("gone")
+async def test_a_warm_up_comes_before_the_place_between_two_resets(root: Path, straight: Straight) -> None:
+    messages, times = straight.messages, straight.times
+    async with Controlled(root, warm_up_ns=SECOND) as replay:
+        await replay.do("resume")
+        await replay.do("seek +5s")
+        await replay.do("pause")
+    warm, start = replay.resets[-2:]
+    assert (warm["reason"], start["reason"]) == ("warm-up", "start")
+    assert start["to_ns"] - warm["to_ns"] == SECOND
+    at = [i for i, message in enumerate(replay.events) if message[0] == RESETS]
+    between = replay.events[at[-2] + 2 : at[-1]]
+    assert between == messages[bisect_left(times, warm["to_ns"]) : bisect_left(times, start["to_ns"])]
 
-    replay = replay_of(root, Stuck())
-    with pytest.raises(BusError):
-        await replay.run()
-    summary = summary_of(replay)
-    assert sum(summary.events.by_subject.values()) == summary.events.published == 7
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("seek 03:00", "03:00 is outside the plan"),
+        ("seek +1h", "is outside the plan"),
+        ("goto nowhere", "there is no mark 'nowhere'"),
+        ("speed 0.0001", "0.0001× is too slow"),
+        ("speed fast", "'fast' is not a speed"),
+        ("loop 09:30 09:30", "has no length"),
+        ("next roll", "there is no roll behind this place"),
+        ("fly", "there is no command 'fly'"),
+        ("step 0", "a step of 0 is not possible"),
+        ("step x", "step was not understood"),
+        ("mark 12", "cannot name a mark"),
+        ("pause now", "pause was not understood"),
+    ],
+)
+async def test_what_cannot_be_obeyed_is_one_sentence_and_changes_nothing(root: Path, words: str, message: str) -> None:
+    async with Controlled(root) as replay:
+        await replay.do("step 3")
+        with pytest.raises((UsageError, ControlError), match=message.replace("+", r"\+")):
+            await replay.do(words)
+        assert (len(replay.events), replay.replay.state) == (3, PlayState.PAUSED)
+
+
+async def test_a_step_at_max_speed_asks_for_a_pause(root: Path) -> None:
+    async with Controlled(root, start_paused=False) as replay:
+        with pytest.raises(ControlError, match="at max speed there is no next event"):
+            await replay.do("step")
+
+
+async def test_a_command_for_a_replay_that_has_ended_is_refused(root: Path) -> None:
+    async with Controlled(root) as replay:
+        await replay.do("stop")
+        await replay.end()
+        with pytest.raises(ControlError, match="run r has ended"):
+            await replay.do("pause")
+    assert (replay.replay.stopped_by, replay.replay.complete) == ("stop", False)
+
+
+async def test_steps_given_at_once_are_made_one_after_the_other(root: Path, straight: Straight) -> None:
+    async with Controlled(root) as replay:
+        answers = await asyncio.gather(*(replay.do(words) for words in ("step 3", "step 2 trades", "step", "step -1")))
+        assert [answer["published"] for answer in answers] == [3, 43, 44, 44]
+        assert replay.events[:44] == straight.messages[:44]
+
+
+@pytest.mark.parametrize(("words", "state"), [("pause", "paused"), ("resume", "playing"), ("toggle", "playing")])
+async def test_a_pause_and_a_resume_end_a_step(root: Path, words: str, state: str) -> None:
+    async with Controlled(root, speed=REAL_TIME) as replay:
+        stepping = replay.replay.control.post(Step(900_000))
+        answer = await replay.do(words)
+        assert (answer["state"], (await stepping)["published"]) == (state, 0)
+
+
+async def test_seconds_are_stepped_through_a_quiet_stretch(tmp_path: Path) -> None:
+    write_file(tmp_path, "trades", [trade(T0), trade(T0 + 3_500 * MS), trade(T0 + 4_000 * MS)])
+    async with Controlled(tmp_path) as replay:
+        found = [await replay.do("step 1 seconds") for _ in range(4)]
+    assert [answer["published"] for answer in found] == [1, 1, 1, 3]
+    assert [(answer["event_ns"] - T0) // MS for answer in found] == [1_000, 2_000, 3_000, 4_000]
+
+
+async def test_nobody_waits_for_what_a_count_or_a_stop_ended(root: Path) -> None:
+    async with Controlled(root, count=5) as counted:
+        await counted.do("step 5")
+        with pytest.raises(ControlError, match="run r has ended"):
+            await counted.do("seek +1s")
+    async with Controlled(root) as stopped:
+        stepping, seeking = (post(stopped, words) for words in ("step", "seek +1s"))
+        await asyncio.sleep(0)
+        stopped.replay.stop(StopReason.SIGTERM)
+        await stopped.end()
+        for answer in (stepping, seeking):
+            with suppress(ControlError):
+                await asyncio.wait_for(answer, 1)
+        with pytest.raises(ControlError, match="run r has ended"):
+            await stopped.do("pause")
+
+
+async def test_at_the_end_of_a_loop_a_pause_is_one(root: Path, straight: Straight) -> None:
+    async with Controlled(root) as replay:
+        await replay.do("loop 09:30:00 09:30:00.1")
+        await replay.do("step 11")
+        assert (len(replay.events), len(replay.resets)) == (11, 0)
+        assert (await replay.do("step 12"))["published"] == 23  # goes on in the next turn
+        assert [seq(message) for message in replay.events[11:] if message[0] == TRADES] == [0, 0]
+        assert [reset["reason"] for reset in replay.resets] == ["loop", "loop"]
+
+
+async def test_a_loop_without_events_does_not_turn_for_ever(tmp_path: Path) -> None:
+    write_file(tmp_path, "trades", [trade(T0), trade(T0 + 10 * SECOND), trade(T0 + 20 * SECOND)])
+    async with Controlled(tmp_path) as replay:
+        await replay.do("loop 09:30:05 09:30:06")
+        await replay.do("resume")
+        await replay.end()
+    assert [reset["reason"] for reset in replay.resets] == ["loop"]
+    assert len(replay.events) == 4
+
+
+async def test_a_warm_up_is_played_though_it_is_paused_and_a_step_waits_for_its_end(
+    root: Path, straight: Straight
+) -> None:
+    async with Controlled(root, warm_up_ns=SECOND) as replay:
+        seeking, stepping = (post(replay, words) for words in ("seek 09:30:05", "step"))
+        status = await seeking
+        assert (status["state"], status["event_ns"]) == ("paused", T0 + 5 * SECOND)
+        assert [reset["reason"] for reset in replay.resets][-2:] == ["warm-up", "start"]
+        assert (await stepping)["published"] == status["published"] + 1
+
+
+async def test_a_seek_in_a_warm_up_ends_it_and_both_are_answered(root: Path) -> None:
+    async with Controlled(root, warm_up_ns=SECOND) as replay:
+        first, second = post(replay, "seek 09:30:05"), post(replay, "seek 09:30:08")
+        await asyncio.wait_for(first, 5)
+        assert (await second)["event_ns"] == T0 + 8 * SECOND
+
+
+# --- any sequence of commands
+
+COMMANDS = st.one_of(
+    st.builds("step {}".format, st.integers(1, 200)),
+    st.builds("step -{}".format, st.integers(1, 300)),
+    st.builds("step {} trades".format, st.integers(1, 5)),
+    st.builds("step -{} trades".format, st.integers(1, 9)),
+    st.builds("step {} seconds".format, st.integers(-2, 2).filter(bool)),
+    st.builds("seek {:+d}ms".format, st.integers(-6_000, 6_000)),
+    st.sampled_from(
+        ["undo", "next trade 50", "previous trade 50", "mark", "goto m1", "loop m1 m2", "loop off", "pause", "faster",
+         "speed 10", "max", "status"]
+    ),
+)  # fmt: skip
+
+
+def check(replay: Controlled, messages: list[Message], times: list[int]) -> None:
+    """Each segment is a stretch of the whole, from its place on, after the book before it."""
+    segments: list[list[Message]] = [[]]
+    for message in replay.events:
+        if message[0] == RESETS:
+            segments.append([])
+        segments[-1].append(message)
+    journal = replay.replay.track.journal
+    assert len(segments) == len(journal.segments)
+    for part, segment in zip(segments, journal.segments, strict=True):
+        first = bisect_left(times, segment.cursor.sort_ns) + segment.cursor.ordinal
+        prelude = part[: segment.prelude]
+        assert part[segment.prelude :] == messages[first : first + len(part) - segment.prelude]
+        books = [i for i in range(first) if messages[i][0] == BOOKS]
+        assert prelude[1:] == ([messages[books[-1]]] if books and prelude else [])
+    made = [
+        message
+        for piece in replay.replay._player.script.pieces(journal, 0)
+        for message in zip([0] * len(piece), piece.payloads(), strict=True)
+    ]
+    assert [payload for _, payload in made][: len(replay.events)] == [payload for _, payload in replay.events]
+    track = replay.replay.track
+    assert track.read == track.published + track.held + track.skipped
+    assert track.published + track.seeds + track.resets == len(replay.events)
+    assert track.published == track.acked
+
+
+@settings(max_examples=60, deadline=None)
+@example(["seek +9800ms", "step 200", "step 200"])
+@example(["step 7", "seek +2000ms", "step -3"])
+@given(st.lists(COMMANDS, max_size=12))
+def test_any_sequence_of_commands(root: Path, straight: Straight, commands: list[str]) -> None:
+    async def play() -> None:
+        async with Controlled(root) as replay:
+            for words in commands:
+                if replay.running is not None and replay.running.done():
+                    break
+                with suppress(SpyctlError):
+                    await replay.do(words)
+            check(replay, straight.messages, straight.times)
+
+    asyncio.run(play())
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(COMMANDS, min_size=1, max_size=8), st.floats(0, 1))
+def test_a_killed_run_goes_on_wherever_it_had_come(
+    root: Path, straight: Straight, commands: list[str], share: float
+) -> None:
+    async def play() -> None:
+        async with Controlled(root) as first:
+            for words in commands:
+                with suppress(SpyctlError):
+                    await first.do(words)
+            stored, written = first.events[:], first.journals[-1] if first.journals else {}
+        journal = Journal.of(written)
+        least = journal.segments[-1].first - 1  # what was sent before it was written down is all stored
+        position = least + round(share * (len(stored) - least))
+        async with Controlled(root, journal=journal, skip=position, start_paused=False) as second:
+            await second.end()
+        follow, begun = second.events, stored[position:]
+        assert follow[: len(begun)] == begun
+        rest = follow[len(begun) :]
+        assert rest == straight.messages[len(straight.messages) - len(rest) :]
+
+    asyncio.run(play())

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from spyctl.replay.player import Replay, ReplayOptions
 from spyctl.replay.result import summary_of
+from spyctl.replay.session import Replay, ReplayOptions
 from spyctl.replay.source import DBNIngestor, Roll
 from spyctl.timing.clock import MAX_SPEED
 from tests.support.clock import WALL_NS, JumpingClock

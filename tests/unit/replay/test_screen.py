@@ -8,10 +8,10 @@ import pytest
 
 from spyctl.bus.consumers import Consumer
 from spyctl.market.events import MBP10, Aggressor, BidAskLevel, EventSource, FuturesTrade
-from spyctl.replay.player import RunState
+from spyctl.replay.control import PlayState
 from spyctl.replay.schedule import Schedule
 from spyctl.replay.screen import progress_line, render
-from spyctl.replay.snapshot import BINS, Position, Scene, Snapshot, SpeedNow, Subject
+from spyctl.replay.snapshot import BINS, ControlNow, Position, Scene, Snapshot, SpeedNow, Subject
 from spyctl.summary import DeliveryFigures, EventCounts, ReplayDetails, RunSummary, Timing
 from spyctl.terminal.panels import ServerNow
 from spyctl.terminal.process import Usage
@@ -26,7 +26,6 @@ LEVELS = tuple(BidAskLevel(6_815.0 - i / 4, 40 + i, 6_815.25 + i / 4, 20 + i) fo
 SCHEDULE = Schedule(T0, T0 + 10 * MINUTE, 61_859, Speed(10.0))
 SNAPSHOT = Snapshot(
     scene=Scene("2025-12-16", "trades + mbp-10 of ES", True, "embedded", "MARKET_DATA", SCHEDULE),
-    state=RunState.PLAYING,
     summary=RunSummary(
         run_id="3kq7",
         events=EventCounts(read=1_300, published=1_000, acked=990, by_subject={}),
@@ -188,9 +187,9 @@ def test_alarms_have_a_colour_and_a_word(size: tuple[int, int]) -> None:
     assert {style for text, style in styles.items() if text.startswith("2")} >= {"red"}
 
 
-@pytest.mark.parametrize(("state", "text"), [(RunState.PLAYING, "▶ playing"), (RunState.FINISHING, "■ finishing")])
-def test_each_state_has_its_sign(state: RunState, text: str) -> None:
-    assert text in lines(changed(state=state), 80, 24)[0]
+@pytest.mark.parametrize(("state", "text"), [(PlayState.PLAYING, "▶ playing"), (PlayState.FINISHING, "■ finishing")])
+def test_each_state_has_its_sign(state: PlayState, text: str) -> None:
+    assert text in lines(changed(control=ControlNow(state)), 80, 24)[0]
 
 
 def test_a_server_that_stores_nothing_shows_with_how_far_that_puts_the_replay_behind() -> None:
@@ -203,7 +202,10 @@ def test_a_server_that_stores_nothing_shows_with_how_far_that_puts_the_replay_be
     assert {drawn.plain[span.start : span.end] for span in drawn.spans if span.style == "yellow"} == {
         "◌ waiting for NATS, 3 s", "3.4 s (NATS)",
     }  # fmt: skip
-    assert "■ finishing, waiting for NATS, 3 s" in render(replace(waiting, state=RunState.FINISHING), 80, 24).plain
+    assert (
+        "■ finishing, waiting for NATS, 3 s"
+        in render(replace(waiting, control=ControlNow(PlayState.FINISHING)), 80, 24).plain
+    )
     assert progress_line(waiting).endswith("behind 3.4 s  waiting for NATS, 3 s")
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from spyctl.bus.consumers import Consumer
-from spyctl.replay.player import REPLAYED_SUBJECTS, Replay, ReplayOptions, RunState
+from spyctl.replay.control import PlayState
 from spyctl.replay.result import summary_of
 from spyctl.replay.schedule import Schedule
+from spyctl.replay.session import REPLAYED_SUBJECTS, Replay, ReplayOptions
 from spyctl.replay.snapshot import BINS, Scene
 from spyctl.replay.source import DBNIngestor
 from spyctl.replay.view import ReplayView
@@ -58,7 +59,7 @@ def looked(tmp_path: Path) -> Looked:
 def test_before_the_first_event_there_is_no_position_and_no_speed(looked: Looked) -> None:
     snapshot = looked.view.snapshot()
     assert (snapshot.position.event_ns, snapshot.position.wall_ns, snapshot.speed.now) == (None, None, None)
-    assert (snapshot.position.share, snapshot.state) == (0.0, RunState.PLAYING)
+    assert (snapshot.position.share, snapshot.control.state) == (0.0, PlayState.PLAYING)
     assert (snapshot.trade, snapshot.book) == (None, None)
     assert looked.view.line() == "waiting for the first event"
 
@@ -78,7 +79,11 @@ def test_rates_and_speed_are_those_of_the_last_second(looked: Looked) -> None:
 
 async def test_screen_notes_and_summary_give_the_same_figures(looked: Looked) -> None:
     replay = Replay(
-        looked.replay._source.infos, RecordingSink(), ReplayOptions(Speed(0.05)), run_id="r", clock=JumpingClock()
+        looked.replay.director._source.infos,
+        RecordingSink(),
+        ReplayOptions(Speed(0.05)),
+        run_id="r",
+        clock=JumpingClock(),
     )
     await replay.run()
     snapshot = ReplayView(replay, looked.scene, clock=JumpingClock()).snapshot()  # looks late
@@ -116,7 +121,8 @@ def test_a_replay_that_is_slower_than_asked_needs_longer(looked: Looked) -> None
 
 def test_at_max_speed_what_is_left_goes_by_the_events(looked: Looked) -> None:
     schedule = replace(looked.scene.schedule, events=1_000, speed=MAX_SPEED)
-    looked.replay.options = ReplayOptions(MAX_SPEED, skip=500)
+    looked.replay.track.base = 500
+    looked.replay._pacer.set_speed(MAX_SPEED)
     view = ReplayView(looked.replay, replace(looked.scene, schedule=schedule), clock=looked.clock)
     looked.at(T0)
     view.snapshot()
@@ -188,12 +194,12 @@ def test_what_holds_a_replay_up_is_named(looked: Looked) -> None:
 
 def test_a_replay_that_was_stopped_is_finishing(looked: Looked) -> None:
     looked.replay.stop(StopReason.CTRL_C)
-    assert looked.view.snapshot().state is RunState.FINISHING
+    assert looked.view.snapshot().control.state is PlayState.FINISHING
 
 
 async def test_the_last_trade_and_book_are_those_published_under_any_prefix(looked: Looked) -> None:
     options = ReplayOptions(MAX_SPEED, prefix="DRILL")
-    replay = Replay(looked.replay._source.infos, RecordingSink(), options, run_id="r", clock=looked.clock)
+    replay = Replay(looked.replay.director._source.infos, RecordingSink(), options, run_id="r", clock=looked.clock)
     consumer = Consumer("lake", 0, None, 0)
     await replay.run()
     snapshot = ReplayView(replay, looked.scene, lambda: [consumer], clock=looked.clock).snapshot()

@@ -20,7 +20,7 @@ from spyctl.market.events import (
     StockQuote,
     StockTrade,
 )
-from spyctl.market.subjects import encode, subject_of
+from spyctl.market.subjects import KINDS, encode, subject_of
 from spyctl.terminal.event_lines import (
     EventFilter,
     StreamMessage,
@@ -105,7 +105,7 @@ def test_names_for_subjects() -> None:
     assert subjects_of(["futures"]) == ["market.futures.trades", "market.futures.mbp10"]
     assert subjects_of(["gaps", "options.trades", "gaps"]) == ["market.gaps", "market.options.trades"]
     assert subjects_of(["market.stocks.*"], "DRILL") == ["DRILL.market.stocks.trades", "DRILL.market.stocks.quotes"]
-    assert len(subjects_of([])) == 6
+    assert len(subjects_of([])) == len(KINDS)
     with pytest.raises(UsageError, match="there is no subject 'bonds'"):
         subjects_of(["bonds"])
 

@@ -1,0 +1,85 @@
+"""The next, or the previous, of whatever a person looks for."""
+
+from collections.abc import Collection, Iterable, Sequence
+
+from spyctl.errors import ControlError
+from spyctl.replay.commands import Find, Sight
+from spyctl.replay.pieces import FileSource
+from spyctl.replay.search import (
+    Turn,
+    Wanted,
+    large_trades,
+    late_events,
+    next_hit,
+    previous_hit,
+    rolls,
+    session_times,
+    wide_spreads,
+)
+from spyctl.replay.segments import Cursor
+from spyctl.replay.targets import Span
+
+
+class Finder:
+    """Finds what is to be seen in a source; ``quiet`` are its stretches without events."""
+
+    def __init__(self, source: FileSource, span: Span, quiet: Sequence[tuple[int, int]]) -> None:
+        self._source = source
+        self._span = span
+        self._ends = [to_ns for _, to_ns in quiet]
+        self._wide: Wanted | None = None
+
+    async def find(self, wanted: Find, place: Cursor, marks: Collection[int], turn: Turn, *, behind: bool) -> Cursor:
+        """Return the place of what is wanted that is nearest to another place.
+
+        ``behind`` says that what is exactly there does not count. Raises :class:`ControlError` where there is none.
+        """
+        found = await self._seen(wanted, place, marks, turn, behind=behind)
+        if found is None:
+            where = "before" if wanted.backward else "behind"
+            what = f"trade of {wanted.lots:,} lots or more" if wanted.sight is Sight.TRADE else wanted.sight.value
+            raise ControlError(f"there is no {what} {where} this place in the plan", f"it plays {self._span.text}")
+        return found
+
+    async def _seen(
+        self, wanted: Find, place: Cursor, marks: Collection[int], turn: Turn, *, behind: bool
+    ) -> Cursor | None:
+        sight, backward = wanted.sight, wanted.backward
+        if sight in (Sight.TRADE, Sight.SPREAD, Sight.LATE, Sight.TROUBLE):
+            hits = self._hits(sight, wanted.lots)
+            if backward:
+                found = await previous_hit(self._source, hits, place, turn)
+            else:
+                found = await next_hit(self._source, hits, place, turn, behind=behind)
+            if sight is not Sight.TROUBLE:
+                return found
+            places = [each for each in (found, self._nearest(self._ends, place, backward=backward)) if each is not None]
+            return (max if backward else min)(places, default=None)
+        return self._nearest(self._instants(sight, marks), place, backward=backward)
+
+    def _hits(self, sight: Sight, lots: int) -> Wanted:
+        if sight is Sight.TRADE:
+            return large_trades(lots)
+        if sight is Sight.SPREAD:
+            self._wide = self._wide or wide_spreads(self._source)
+            return self._wide
+        return late_events()
+
+    def _instants(self, sight: Sight, marks: Collection[int]) -> Iterable[int]:
+        first_ns, last_ns = self._span.first_ns, self._span.last_ns
+        if sight is Sight.QUIET:
+            return self._ends
+        if sight is Sight.ROLL:
+            return rolls(self._source, first_ns, last_ns)
+        if sight is Sight.MARK:
+            return marks
+        times = session_times(first_ns, last_ns)
+        return times if sight is Sight.SESSION else [*times, *marks]
+
+    def _nearest(self, instants: Iterable[int], place: Cursor, *, backward: bool) -> Cursor | None:
+        now_ns = place.sort_ns or self._span.begin_ns
+        if backward:
+            before = [ns for ns in instants if ns < now_ns]
+            return Cursor(max(before)) if before else None
+        after = [ns for ns in instants if ns > now_ns]
+        return Cursor(min(after)) if after else None

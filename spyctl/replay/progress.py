@@ -1,0 +1,46 @@
+"""Counters of what a replay has published, for its display and its summary."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from spyctl.market.encode import EncodedBatch
+from spyctl.timing.rolling import RollingSecond
+
+
+@dataclass(slots=True)
+class Progress:
+    """Counters by subject, written by the one that publishes; ``subjects`` is the table that ranks index.
+
+    ``newest`` is, for each subject, a piece that its last event is in; ``seconds`` is how busy each was, and ``second``
+    all of them. ``started_ns`` and ``ended_ns`` are Unix ns, 0 before they are known.
+    """
+
+    subjects: Sequence[str]
+    by_subject: Counter[str] = field(default_factory=Counter)
+    late: int = 0
+    newest: dict[str, EncodedBatch] = field(default_factory=dict)
+    second: RollingSecond = field(default_factory=RollingSecond)
+    seconds: dict[str, RollingSecond] = field(default_factory=lambda: defaultdict(RollingSecond))
+    started_ns: int = 0
+    ended_ns: int = 0
+
+    def counts(self, piece: EncodedBatch) -> list[tuple[str, int]]:
+        """Count the events of a piece by subject."""
+        counts = zip(self.subjects, np.bincount(piece.ranks).tolist(), strict=False)
+        return [(subject, count) for subject, count in counts if count]
+
+    def add(self, piece: EncodedBatch, now_ns: int) -> None:
+        """Count events that were published by ``now_ns`` (monotonic)."""
+        for subject, count in self.counts(piece):
+            self.by_subject[subject] += count
+            self.newest[subject] = piece
+            self.seconds[subject].add(now_ns, count)
+        self.second.add(now_ns, len(piece))
+        self.late += int(piece.late.sum())
+
+    def show(self, piece: EncodedBatch) -> None:
+        """Take a reset and seeds as the newest of their subjects; they are counted elsewhere."""
+        self.newest |= {subject: piece for subject, _ in self.counts(piece)}

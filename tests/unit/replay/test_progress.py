@@ -1,0 +1,33 @@
+"""Counters by subject."""
+
+from spyctl.market.subjects import SUBJECTS
+from spyctl.replay.progress import Progress
+from tests.support.batches import batch_of, numbered
+from tests.support.records import SECOND
+
+
+def test_events_count_by_subject_and_busiest_second() -> None:
+    progress = Progress(SUBJECTS)
+    mixed = batch_of([b"a", b"b", b"c"], [3, 4, 3])
+    mixed.late[1] = True
+    progress.add(mixed, SECOND)
+    progress.add(numbered(range(5), rank=4), 3 * SECOND)
+    assert progress.by_subject == {SUBJECTS[3]: 2, SUBJECTS[4]: 6}
+    assert (progress.second.peak, progress.late) == (5, 1)
+    assert {subject: seconds.peak for subject, seconds in progress.seconds.items()} == {SUBJECTS[3]: 2, SUBJECTS[4]: 5}
+    assert progress.newest[SUBJECTS[3]].last_payload(3) == b"c"
+    assert progress.newest[SUBJECTS[4]].last_payload(4) == b"event 4"
+
+
+def test_resets_and_seeds_are_the_newest_but_do_not_count() -> None:
+    progress = Progress(SUBJECTS)
+    progress.show(batch_of([b"reset", b"book"], [6, 4]))
+    assert progress.newest[SUBJECTS[4]].last_payload(4) == b"book"
+    assert (progress.by_subject, progress.second.peak, progress.late) == ({}, 0, 0)
+
+
+def test_a_piece_without_events_counts_nothing() -> None:
+    progress = Progress(SUBJECTS)
+    assert progress.counts(numbered(range(3))[:0]) == []
+    progress.add(numbered(range(3))[:0], 0)
+    assert not progress.by_subject
