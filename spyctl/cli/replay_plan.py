@@ -104,6 +104,7 @@ def plan_request(request: Request) -> Plan:
         max_quiet_ns=options.max_quiet_ns,
         count=options.count,
         zone=zone,
+        loops=options.loops,
     )
 
 
@@ -165,7 +166,8 @@ def _range_lines(plan: Plan, request: Request) -> list[str]:
     else:
         lines = [dates, f"{utc} UTC", f"{new_york} New York"]
     span, about = duration_text(plan.volume.last_ns - plan.volume.first_ns), "" if plan.volume.exact else "about "
-    takes = f"takes {about}{duration_text(plan.volume.wall_ns)} and " if plan.volume.wall_ns is not None else ""
+    takes = f"takes {about}{duration_text(plan.wall_ns)} and " if plan.wall_ns is not None else ""
+    span += f", {plan.loops:,} times," if plan.loops > 1 else ""
     free = _free_bytes(request.target) if request.sink is SinkKind.NATS else None
     room = f" ({size_text(free)} free)" if free is not None else ""
     where = "stream" if request.sink is SinkKind.NATS else "output"
@@ -222,7 +224,8 @@ def plan_document(plan: Plan, request: Request) -> dict[str, Any]:
         "events_at_most": sum(plan.volume.at_most.values()),
         "exact": plan.volume.exact,
         "speed_asked": request.options.speed.number,
-        "wall_s": plan.volume.wall_ns / 1e9 if plan.volume.wall_ns is not None else None,
+        "loops": plan.loops,
+        "wall_s": plan.wall_ns / 1e9 if plan.wall_ns is not None else None,
         "stream_bytes": plan.stream_bytes if plan.volume.known else None,
         "free_bytes": _free_bytes(request.target),
     }

@@ -34,7 +34,7 @@ from spyctl.replay.finder import Finder
 from spyctl.replay.pacing import Pacer
 from spyctl.replay.pieces import FileSource
 from spyctl.replay.search import Turn, so_many_back
-from spyctl.replay.segments import BEGINNING, Cursor
+from spyctl.replay.segments import BEGINNING, Cursor, Segment
 from spyctl.replay.steps import Steps
 from spyctl.replay.targets import Span
 from spyctl.replay.waypoints import Waypoints
@@ -182,6 +182,12 @@ class Director:
     def busy(self) -> bool:
         """Whether something is to be published even while it is paused: a step, or a warm-up."""
         return self.steps is not None or self.warming_up
+
+    def begin(self, segment: Segment) -> None:
+        """Take the place where a segment begins, or goes on in another process."""
+        self.place = segment.cursor
+        if segment.until is not None:
+            self._boundaries.warm_up = Jump(segment.cursor, ResetReason.WARM_UP, until=segment.until)
 
     def warm_up(self) -> Jump | None:
         """Return the jump to the warm-up before the start of the plan, where there is to be one."""

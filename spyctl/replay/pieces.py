@@ -33,7 +33,7 @@ class FileSource:
         """Yield the events from a place on, those at its sort time that lie before it included."""
         if start == BEGINNING:
             return read_batches(self.infos, self.selection, reading)
-        selection = replace(self.selection, start_ns=max(self.selection.start_ns, start.sort_ns))
+        selection = replace(self.selection, start_ns=start.sort_ns)  # a warm-up may begin before the plan
         return read_batches(self.infos, selection, reading, skip=True)
 
 

@@ -26,7 +26,8 @@ _SAMPLES, _SAMPLE_BYTES = 256, 1 << 14
 class Plan:
     """What a replay would play: the files that were chosen, what is selected of them, and how much that is.
 
-    ``origin`` names where the dates were asked for, ``zone`` is that of times without one.
+    ``origin`` names where the dates were asked for, ``zone`` is that of times without one. It is played
+    ``loops`` times.
     """
 
     choice: FileChoice
@@ -34,6 +35,7 @@ class Plan:
     selection: Selection
     volume: Volume
     zone: ZoneInfo = NEW_YORK
+    loops: int = 1
 
     @property
     def dates(self) -> tuple[date, ...]:
@@ -53,13 +55,19 @@ class Plan:
     @property
     def stream_bytes(self) -> int:
         """About how much the events will take in the stream."""
-        return _stream_bytes(self.volume.events)
+        return _stream_bytes(self.volume.events) * self.loops
 
     def fits(self, free: int) -> bool:
         """Tell whether the events fit into so many bytes of a stream, in the worst case; may read the files."""
+        free //= self.loops
         if _stream_bytes(self.volume.at_most) <= free or self.volume.exact:
             return _stream_bytes(self.volume.at_most) <= free
         return _stream_bytes(events_at_most(self.infos, self.selection)) <= free
+
+    @property
+    def wall_ns(self) -> int | None:
+        """The wall time, ``None`` where it depends on the server alone."""
+        return self.volume.wall_ns * self.loops if self.volume.wall_ns is not None else None
 
     @property
     def span(self) -> Span | None:
@@ -67,7 +75,8 @@ class Plan:
         schedule = self.volume.schedule
         if schedule is None:
             return None
-        return Span(schedule.first_ns, schedule.last_ns, self.zone, 0 if self.volume.exact else self.selection.slack_ns)
+        slack_ns = min(self.selection.slack_ns, schedule.first_ns - self.selection.start_ns)
+        return Span(schedule.first_ns, schedule.last_ns, self.zone, 0 if self.volume.exact else slack_ns)
 
     @property
     def quiet(self) -> Sequence[tuple[int, int]]:
@@ -94,6 +103,7 @@ def make_plan(
     max_quiet_ns: int = MAX_INSTANT,
     count: int | None = None,
     zone: ZoneInfo = NEW_YORK,
+    loops: int = 1,
 ) -> Plan:
     """Count what the chosen files hold of a selection, which is narrowed to the days and symbols of the choice, and to
     its trading day, if it has one.
@@ -107,7 +117,7 @@ def make_plan(
         start_ns, end_ns = max(selection.start_ns, start_ns), min(selection.end_ns, end_ns)
         selection = replace(selection, start_ns=start_ns, end_ns=end_ns)
     volume = measure(choice.files, selection, Pace(Speed.of(speed), max_quiet_ns), count=count)
-    return Plan(choice, origin, selection, volume, zone)
+    return Plan(choice, origin, selection, volume, zone, loops)
 
 
 def _stream_bytes(events: Mapping[str, int]) -> int:

@@ -200,11 +200,12 @@ class Player:
         self._director.depart(jump, self._control.status)
         self._track.current.leave()
         await self._sink.drain()
+        await asyncio.sleep(0)  # a short loop into a sink that never waits leaves others their turn
         books = self.script.seeds.before(jump.place) if jump.seeded else []
         journal = self._track.journal
         segment = Segment(
             journal.segments[-1].number + 1, self._track.position + 1, jump.place, jump.reason,
-            self._director.event_ns, self._pacer.clock.time_ns(), len(books),
+            self._director.event_ns, self._pacer.clock.time_ns(), len(books), jump.until,
         )  # fmt: skip
         await self._note(journal.with_segment(segment))
         self._begin(segment, 0)
@@ -218,7 +219,7 @@ class Player:
 
     def _begin(self, segment: Segment, stored: int) -> None:
         self._track.begin(segment, self.script.stretch(self._track.journal, segment, stored, self._track.reading))
-        self._director.place = segment.cursor
+        self._director.begin(segment)
 
     async def _publish_prelude(self, segment: Segment, stored: int) -> None:
         if stored >= segment.prelude:

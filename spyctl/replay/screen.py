@@ -14,6 +14,7 @@ from spyctl.market.events import MBP10, FuturesTrade
 from spyctl.market.sessions import session_place
 from spyctl.replay.control import PlayState
 from spyctl.replay.keys import KEYS
+from spyctl.replay.search import session_times
 from spyctl.replay.snapshot import BINS, Snapshot
 from spyctl.terminal.alarms import ACK_MS, BEHIND_S, STALLED_S, WAITING_S
 from spyctl.terminal.axis import round_ceiling, time_axis
@@ -218,7 +219,23 @@ def _progress(current: Snapshot, width: int) -> Text:
     how_far = _how_far(current)
     tail = row(width - _LEAST_BAR - len(start) - 2, word(end, rank=3), *how_far)
     cells = max(0, width - len(start) - 2 - tail.cell_len)
-    return line(f" {start} ", progress(current.position.share, cells), tail)
+    return line(f" {start} ", _strip(current, current.position.share, cells), tail)
+
+
+def _strip(current: Snapshot, share: float, cells: int) -> Text:
+    # How far it is, with session times, marks and the ends of a loop at their places.
+    strip = progress(share, cells)
+    if not current.control.keys or cells < _LEAST_BAR:
+        return strip
+    control, schedule = current.control, current.scene.schedule
+    signs = dict.fromkeys(session_times(schedule.first_ns + 1, schedule.last_ns - 1), ("┊", "dim"))
+    signs |= dict.fromkeys(control.marks, ("◆", "yellow"))
+    ends = control.loop or ((control.loop_start_ns,) if control.loop_start_ns is not None else ())
+    signs |= {ns: (sign, "bold yellow") for ns, sign in zip(ends, "AB", strict=False)}
+    for ns, (sign, style) in signs.items():
+        column = min(cells - 1, int(schedule.place(ns) * cells))
+        strip = Text.assemble(strip[:column], (sign, style), strip[column + 1 :])
+    return strip
 
 
 def _speeds(current: Snapshot) -> list[Field]:
@@ -281,7 +298,7 @@ def _day(current: Snapshot, width: int) -> Lines:
     axis = time_axis(*_span(current), cells)
     event_ns = current.position.event_ns
     place = current.scene.schedule.place(event_ns) if event_ns is not None else 0.0
-    return [*rows, line(" " * margin, progress(place, cells)), line((" " * margin + axis, "dim"))]
+    return [*rows, line(" " * margin, _strip(current, place, cells)), line((" " * margin + axis, "dim"))]
 
 
 def _parts(values: Sequence[float], count: int) -> list[Sequence[float]]:

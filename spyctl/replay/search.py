@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -212,6 +213,7 @@ def rolls(source: FileSource, first_ns: int, last_ns: int) -> list[int]:
     return sorted(found)
 
 
+@lru_cache(maxsize=8)  # a display asks again and again
 def session_times(first_ns: int, last_ns: int) -> list[int]:
     """List the instants that a trader looks for: CME's 18:00, New York's open, 10:00, ten minutes before the close, the
     close."""

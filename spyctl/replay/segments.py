@@ -39,7 +39,8 @@ class Segment:
     """What a replay plays without a jump, from ``cursor`` on.
 
     ``first`` is the position of its first message. All but the first begin with a reset (``reason``, from where in
-    event time, and when by the wall clock), then the ``seeds``: the last book of each symbol before the place.
+    event time, and when by the wall clock), then the ``seeds``: the last book of each symbol before the place. A
+    warm-up ends at ``until``.
     """
 
     number: int = 0
@@ -49,6 +50,7 @@ class Segment:
     from_ns: int = 0
     jumped_ns: int = 0
     seeds: int = 0
+    until: Cursor | None = None
 
     @property
     def prelude(self) -> int:
@@ -95,6 +97,7 @@ class Journal:
                 **entry
                 | {
                     "cursor": Cursor(**entry["cursor"]),
+                    "until": Cursor(**entry["until"]) if entry.get("until") is not None else None,
                     "reason": ResetReason(entry["reason"]) if entry["reason"] is not None else None,
                 }
             )

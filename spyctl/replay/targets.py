@@ -77,4 +77,5 @@ def span_of(infos: Sequence[DBNFileInfo], selection: Selection) -> Span:
     spans = [info.span for info in infos]
     first_ns = max(selection.start_ns, min((first for first, _ in spans), default=0))
     last_ns = min(selection.end_ns - 1, max((last for _, last in spans), default=0))
-    return Span(first_ns, max(first_ns, last_ns), slack_ns=selection.slack_ns)
+    slack_ns = min(selection.slack_ns, first_ns - selection.start_ns)
+    return Span(first_ns, max(first_ns, last_ns), slack_ns=slack_ns)

@@ -15,17 +15,18 @@ from spyctl.bus.publisher import MAX_IN_FLIGHT
 from spyctl.market.events import MBP10, FuturesTrade
 from spyctl.market.sessions import is_trading_day, regular_session
 from spyctl.market.subjects import decode
+from spyctl.replay.density import Density
 from spyctl.replay.keys import KeyPad
 from spyctl.replay.result import summary_of
 from spyctl.replay.schedule import Schedule
 from spyctl.replay.screen import SPARK_S, progress_line, render
 from spyctl.replay.session import Replay
-from spyctl.replay.snapshot import BINS, ControlNow, Position, Scene, Snapshot, SpeedNow, Subject
+from spyctl.replay.snapshot import ControlNow, Position, Scene, Snapshot, SpeedNow, Subject
 from spyctl.terminal.panels import ServerNow
 from spyctl.terminal.process import Usage
 from spyctl.timing.clock import Clock, SystemClock
 from spyctl.timing.histogram import Recent
-from spyctl.timing.instants import SECOND, date_of
+from spyctl.timing.instants import NEW_YORK, SECOND, clock_text, date_of
 from spyctl.timing.notes import Note
 
 _NOTES = 50
@@ -42,6 +43,7 @@ class _Second:
     counts: tuple[int, ...]
     played_ns: int
     paced_ns: int
+    segment: int
 
 
 class ReplayView:
@@ -70,10 +72,10 @@ class ReplayView:
         self._usage = Usage.now()
         self._seconds: deque[_Second] = deque(maxlen=SPARK_S + 1)
         self._rates: tuple[deque[float], ...] = tuple(deque(maxlen=SPARK_S) for _ in replay.subjects)
-        self._density = [0.0] * BINS
-        self._counted: tuple[int | None, int] = None, 0
+        self._density = Density(scene.schedule.first_ns, scene.schedule.last_ns)
         self._notes: deque[Note] = deque(maxlen=_NOTES)
         self._session_at: int | None = None
+        self._segment = replay.track.current.segment.number
         self._largest_size = 1
         self._recent_acks = Recent(replay.delivery.ack_ns)
 
@@ -100,9 +102,11 @@ class ReplayView:
             tuple(by_subject[subject] for subject in replay.subjects),
             replay.pace.event_ns,
             replay.pace.clock_ns,
+            replay.track.current.segment.number,
         )
+        self._note_jump(now)
         self._note_second(now)
-        self._note_density(now.event_ns, sum(now.counts))
+        self._density.note(now.event_ns, sum(now.counts))
         self._note_session(now.event_ns)
         then = self._seconds[-2] if len(self._seconds) > 1 else self._seconds[-1]
         trade, book = (self._last_event(subject) for subject in replay.subjects)
@@ -122,7 +126,7 @@ class ReplayView:
                 waiting_ns=self._waiting(),
                 ack_now_ms=self._recent_acks.p99_ms(now.clock_ns),
             ),
-            density=tuple(self._density),
+            density=tuple(self._density.values),
             notes=[*self._notes, *said],
             warnings=sum(note.level == "warning" for note in said),
             usage=self._usage.since(),
@@ -144,6 +148,8 @@ class ReplayView:
             waited_ns = max(0, schedule.max_quiet_ns - quiet_left_ns)
         left_ns = schedule.left_ns(now.event_ns, waited_ns)
         done = self._replay.track.resumed_at + sum(now.counts)
+        if self._replay.track.segments > 1:  # some are played again, others never
+            done = round(schedule.events * schedule.place(now.event_ns))
         share, rate = schedule.share(left_ns, done), self._rate(now)
         if schedule.speed.rate is None:
             left_ns = round(max(0, schedule.events - done) * SECOND / rate) if rate else None
@@ -163,7 +169,7 @@ class ReplayView:
     def _speed(self, now: _Second, then: _Second) -> SpeedNow:
         current = None
         elapsed_ns = now.clock_ns - then.clock_ns
-        if now.event_ns is not None and then.event_ns is not None and elapsed_ns > 0:
+        if now.event_ns is not None and then.event_ns is not None and elapsed_ns > 0 and now.segment == then.segment:
             current = (now.event_ns - then.event_ns) / elapsed_ns
         behind_ns, delivery = max(self._replay.pace.behind_ns, self._waiting()), self._replay.delivery
         is_server = self._waiting() or delivery.published - delivery.acked >= MAX_IN_FLIGHT // 2
@@ -196,6 +202,19 @@ class ReplayView:
         payload = self._replay.last_payload(subject)
         return decode(subject, payload) if payload is not None else None
 
+    def _note_jump(self, now: _Second) -> None:
+        # What was counted before a jump has nothing to do with what comes behind it.
+        if not self._seconds or now.segment == self._segment:
+            return
+        self._segment = now.segment
+        self._density.move(now.event_ns, sum(now.counts))
+        self._session_at = now.event_ns
+        segment = self._replay.track.current.segment
+        if segment.reason is not None:
+            from_text = clock_text(segment.from_ns, NEW_YORK)
+            text = f"{segment.reason} from {from_text} New York, segment {segment.number}"
+            self._notes.append(Note(segment.cursor.sort_ns, text, of_event=True))
+
     def _note_second(self, now: _Second) -> None:
         if self._seconds:
             then = self._seconds[-1]
@@ -205,21 +224,6 @@ class ReplayView:
             for rates, count, before in zip(self._rates, now.counts, then.counts, strict=True):
                 rates.append((count - before) * SECOND / elapsed_ns)
         self._seconds.append(now)
-
-    def _note_density(self, event_ns: int | None, count: int) -> None:
-        # Spreads what was published since the last look over the event time it took.
-        first_ns = self._scene.schedule.first_ns
-        span = max(1, self._scene.schedule.last_ns - first_ns + 1)
-        then_ns, before = self._counted
-        if event_ns is None:
-            return
-        if then_ns is None or then_ns > event_ns:
-            then_ns = event_ns  # the first look, or event time went back: how far it has come since is not known
-        from_bin, to_bin = (min(BINS - 1, max(0, (ns - first_ns) * BINS // span)) for ns in (then_ns, event_ns))
-        share = (count - before) / (to_bin - from_bin + 1) / (span / BINS / SECOND)
-        for i in range(from_bin, to_bin + 1):
-            self._density[i] += share
-        self._counted = event_ns, count
 
     def _note_session(self, event_ns: int | None) -> None:
         then_ns, self._session_at = self._session_at, event_ns

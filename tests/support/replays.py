@@ -30,7 +30,7 @@ class Controlled:
         self.journals: list[Mapping[str, Any]] = []
         self.clock = JumpingClock()
         infos = DBNIngestor(root).discover_files()
-        schedule = measure(infos, Selection(), Pace(MAX_SPEED, 0)).schedule
+        schedule = measure(infos, options.get("selection", Selection()), Pace(MAX_SPEED, 0)).schedule
         assert schedule is not None
         span = Span(schedule.first_ns, schedule.last_ns)
         given = ReplayOptions(**({"speed": MAX_SPEED, "start_paused": True, "span": span} | options))

@@ -11,13 +11,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from spyctl.dbn.sort_times import Selection
 from spyctl.errors import ControlError, SpyctlError, UsageError
+from spyctl.market.events import ResetReason
 from spyctl.replay.commands import Step, parse_command
 from spyctl.replay.control import PlayState
 from spyctl.replay.result import summary_of
 from spyctl.replay.segments import Journal
 from spyctl.summary import StopReason
-from spyctl.timing.clock import REAL_TIME
+from spyctl.timing.clock import MAX_SPEED, REAL_TIME, Speed
 from tests.support.records import MS, SECOND, T0, book, trade, write_file
 from tests.support.replays import RESETS, Controlled, Straight, straight_on
 
@@ -290,6 +292,32 @@ async def test_a_warm_up_is_played_though_it_is_paused_and_a_step_waits_for_its_
         assert (await stepping)["published"] == status["published"] + 1
 
 
+async def test_a_run_that_is_killed_in_a_warm_up_goes_on_in_it(root: Path, straight: Straight) -> None:
+    async with Controlled(root, warm_up_ns=SECOND) as first:
+        await first.do("seek +5s")
+        await first.do("resume")
+        await first.end()
+    journal = next(journal for journal in map(Journal.of, first.journals) if journal.segments[-1].number == 2)
+    position = journal.segments[-1].first + 20
+    async with Controlled(root, journal=journal, skip=position, start_paused=False) as second:
+        await second.end()
+    told = [(reset["reason"], reset["to_ns"]) for reset in second.resets]
+    assert told == [("start", first.resets[-1]["to_ns"])]
+    events = [message for message in second.events if message[0] != RESETS]
+    assert events == [message for message in first.events[position:] if message[0] != RESETS]
+
+
+async def test_a_warm_up_may_begin_before_the_plan(root: Path, straight: Straight) -> None:
+    selection = Selection(start_ns=T0 + 4 * SECOND)
+    async with Controlled(root, warm_up_ns=SECOND, selection=selection, start_paused=False) as replay:
+        await replay.end()
+    first, start = bisect_left(straight.times, T0 + 3 * SECOND), bisect_left(straight.times, T0 + 4 * SECOND)
+    events = [message for message in replay.events if message[0] != RESETS]
+    assert events[1:] == straight.messages[first:]  # behind the seed
+    assert [reset["to_ns"] for reset in replay.resets] == [T0 + 3 * SECOND, T0 + 4 * SECOND]
+    assert len(straight.messages) - start < len(events)
+
+
 async def test_a_seek_in_a_warm_up_ends_it_and_both_are_answered(root: Path) -> None:
     async with Controlled(root, warm_up_ns=SECOND) as replay:
         first, second = post(replay, "seek 09:30:05"), post(replay, "seek 09:30:08")
@@ -327,7 +355,8 @@ def check(replay: Controlled, messages: list[Message], times: list[int]) -> None
         prelude = part[: segment.prelude]
         assert part[segment.prelude :] == messages[first : first + len(part) - segment.prelude]
         books = [i for i in range(first) if messages[i][0] == BOOKS]
-        assert prelude[1:] == ([messages[books[-1]]] if books and prelude else [])
+        seeded = bool(books and prelude) and segment.reason is not ResetReason.START
+        assert prelude[1:] == ([messages[books[-1]]] if seeded else [])
     made = [
         message
         for piece in replay.replay._player.script.pieces(journal, 0)
@@ -355,6 +384,42 @@ def test_any_sequence_of_commands(root: Path, straight: Straight, commands: list
             check(replay, straight.messages, straight.times)
 
     asyncio.run(play())
+
+
+OPTIONS = st.fixed_dictionaries(
+    {
+        "speed": st.sampled_from([MAX_SPEED, REAL_TIME, Speed(100.0)]),
+        "warm_up_ns": st.sampled_from([0, 500 * MS]),
+        "loops": st.integers(1, 2),
+        "start_paused": st.booleans(),
+        "count": st.none() | st.integers(1, 900),
+    }
+)
+AT_ONCE = st.lists(
+    st.tuples(COMMANDS | st.sampled_from(["resume", "loop 09:30:01 09:30:02"]), st.booleans()), max_size=12
+)
+
+
+@settings(max_examples=20, deadline=None)
+@given(OPTIONS, AT_ONCE)
+def test_whatever_is_commanded_at_once_all_is_accounted_for_and_answered(
+    root: Path, straight: Straight, options: dict[str, Any], commands: list[tuple[str, bool]]
+) -> None:
+    async def play() -> None:
+        answers = []
+        async with Controlled(root, **options) as replay:
+            for words, waits in commands:
+                with suppress(SpyctlError):
+                    answers.append(post(replay, words))
+                    if waits:
+                        await answers[-1]
+            with suppress(SpyctlError):
+                await replay.do("stop")
+            await replay.end()
+            assert all(answer.done() for answer in answers)
+            check(replay, straight.messages, straight.times)
+
+    asyncio.run(asyncio.wait_for(play(), 30))
 
 
 @settings(max_examples=40, deadline=None)
