@@ -1,6 +1,6 @@
 """How far a run is known to be stored, and which one is meant to go on from there."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 LAST_RUN = "last"  # the run of a command that began last
 
@@ -9,11 +9,13 @@ LAST_RUN = "last"  # the run of a command that began last
 class Checkpoint:
     """Every event up to ``position`` is stored, the last of them at or before the sequence ``seq``.
 
-    No later event of the run has a sequence up to ``seq``.
+    No later event of the run has a sequence up to ``seq``. ``mark`` is that of the message there, whoever sent it, ""
+    where it is unknown.
     """
 
     position: int = 0
     seq: int = 0
+    mark: str = field(default="", compare=False)
 
     def may_follow(self, other: "Checkpoint") -> bool:
         """Whether a stream can have come from another checkpoint to this one: each event takes a sequence."""

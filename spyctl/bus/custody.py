@@ -10,8 +10,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from spyctl.bus.checkpoint import BEGINNING, Checkpoint
 from spyctl.bus.connection import ApiError, Connection
 from spyctl.bus.in_flight import Delivery
+from spyctl.bus.mark import keeps
 from spyctl.bus.stream import STABLE_S, Limits, Stream, captures, count_after
 from spyctl.errors import BusError, UnreachableError
 from spyctl.timing.clock import Clock, SystemClock
@@ -74,7 +76,8 @@ class Custody:
     """Looks after the events of one run in its stream.
 
     ``subjects`` are indexed by the ranks of the events; those of the run lie behind the sequence ``began_after``.
-    ``hindrance`` says why nothing is acknowledged, nothing where all is well.
+    ``checkpoint`` returns how far they are stored, ``hindrance`` says why nothing is acknowledged, nothing where all is
+    well.
     """
 
     def __init__(
@@ -85,6 +88,7 @@ class Custody:
         delivery: Delivery,
         began_after: int,
         *,
+        checkpoint: Callable[[], Checkpoint] = lambda: BEGINNING,
         hindrance: Callable[[], str] = str,
         clock: Clock | None = None,
     ) -> None:
@@ -98,6 +102,7 @@ class Custody:
         self._began_ns = self._clock.time_ns()
         self._seen: _Sight | None = None
         self._fell_short = False
+        self._checkpoint = checkpoint
         self._hindrance = hindrance
 
     async def keep_looking(self, tell: Callable[[str], None]) -> None:
@@ -158,12 +163,14 @@ class Custody:
             try:
                 await self.look()
                 held = await self._held(acknowledged)
+                kept = await keeps(self._connection, self._stream.name, self._checkpoint())
                 break
             except BusError as error:
                 if self._clock.now_ns() > until_ns:
                     raise UnreachableError(f"it cannot be told what the stream holds: {error.message}") from None
             await self._clock.wait_until(self._clock.now_ns() + round(STABLE_S * SECOND))
-        missing = max(0, acknowledged - held)
+        # Where others publish too, a count does not tell how many of ours are gone, but that some are.
+        missing = max(0, acknowledged - held, int(not kept or self._lets_go()))
         expired = min(missing, self._fallen_out())
         self._delivery.lost, self._delivery.expired = missing - expired, expired
         return Holdings(self._stream.name, acknowledged, missing - expired, expired, tuple(self.changes))
@@ -179,6 +186,11 @@ class Custody:
             before = held
             held, _ = await count_after(self._connection, self._stream.name, self._published, after)
         return held
+
+    def _lets_go(self) -> bool:
+        # Whether messages are gone of those that were stored since the run began.
+        now = self._seen
+        return now is not None and now.born == self._stream.born and now.first_seq - 1 > self._began_after
 
     def _done(self, seen: _Sight, now: _Sight) -> list[str]:
         # What was done to a stream that stayed the same one.

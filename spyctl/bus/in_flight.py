@@ -89,11 +89,22 @@ class Chunk:
         """From when on its acknowledgement is measured: its arrival, where it came from a feed."""
         return self.batch.received_ns or self.sent_ns
 
+    def event(self, position: int) -> EncodedBatch:
+        """Return the event at a position, alone."""
+        return self.batch[position - self.first : position - self.first + 1]
+
     @classmethod
     def of(cls, first: int, batch: EncodedBatch, sent_ns: int) -> "Chunk":
         """Make a chunk none of whose events is acknowledged yet."""
         count = len(batch)
         return cls(first, batch, sent_ns, first + count, bytearray(b"\1") * count, batch.lengths.tolist(), count)
+
+
+@dataclass(slots=True)
+class _Ends:
+    # The position acknowledged last, and where its event is; the same of the last event whose sequence is known.
+    last: tuple[int, Chunk] | None = None
+    placed: tuple[Checkpoint, Chunk] | None = None
 
 
 class InFlight:
@@ -122,10 +133,10 @@ class InFlight:
         self.anchor = anchor
         self.receded = False
         self._chunks: deque[Chunk] = deque()
-        self._measured = 0
-        self._measured_ns = 0
+        self._measured = (0, 0)  # acknowledgements not measured yet, and when the last ones were
         self._began_after = anchor.seq
         self._newest = anchor  # the highest position acknowledged, and its sequence
+        self._ends = _Ends()
 
     def room(self, batch: EncodedBatch) -> int:
         """Return how many of these events may be sent now; the last one may exceed the bound on bytes."""
@@ -145,6 +156,24 @@ class InFlight:
     def has_hole(self) -> bool:
         """Whether a later event is acknowledged than one that is still waited for."""
         return self.oldest is not None and self.oldest < self._newest.position
+
+    def last_acknowledged(self, position: int) -> EncodedBatch | None:
+        """Return the event at a position, alone, where it was acknowledged last."""
+        last = self._ends.last
+        return last[1].event(position) if last is not None and last[0] == position else None
+
+    @property
+    def anchor_event(self) -> EncodedBatch | None:
+        """The event at the anchor, alone, where it is the very one under the anchor's sequence."""
+        placed = self._ends.placed
+        return placed[1].event(self.anchor.position) if placed is not None and placed[0] == self.anchor else None
+
+    def close_at(self, checkpoint: Checkpoint) -> None:
+        """Note that all up to a checkpoint is stored, the last event under its very sequence."""
+        self.anchor = checkpoint
+        last = self._ends.last
+        if last is not None and last[0] == checkpoint.position:
+            self._ends.placed = checkpoint, last[1]
 
     @property
     def sent_through(self) -> int:
@@ -199,6 +228,7 @@ class InFlight:
         if position > newest.position:
             self.receded = self.receded or seq <= newest.seq
             self._newest = Checkpoint(position, seq)
+            self._ends.last, self._ends.placed = (position, chunk), (self._newest, chunk)
         self.delivery.stored(seq, seq)
         if self.anchor.position == position - 1 == newest.position:
             self.anchor = self._newest  # nearly always: in order, nothing missing before it
@@ -215,6 +245,7 @@ class InFlight:
                 size for size, waits in zip(chunk.sizes[start:done], chunk.waiting[start:done], strict=True) if waits
             ]
             chunk.waiting[start:done] = bytes(max(0, done - start))
+            self._ends.last = chunk.first + done - 1, chunk
             self._settled(chunk, len(sizes), sum(sizes))
             if chunk.left:
                 break
@@ -227,11 +258,12 @@ class InFlight:
         self.size -= size
         chunk.left -= count
         self.delivery.acked += count
-        self._measured += count
-        if self.progress_ns - self._measured_ns > MEASURE_NS or not chunk.left:
+        unmeasured, measured_ns = self._measured[0] + count, self._measured[1]
+        if self.progress_ns - measured_ns > MEASURE_NS or not chunk.left:
             # Acknowledgements that arrive together are measured together.
-            self.delivery.ack_ns.add(self.progress_ns - chunk.since_ns, self._measured)
-            self._measured, self._measured_ns = 0, self.progress_ns
+            self.delivery.ack_ns.add(self.progress_ns - chunk.since_ns, unmeasured)
+            unmeasured, measured_ns = 0, self.progress_ns
+        self._measured = unmeasured, measured_ns
         if not chunk.left:
             self._chunks.remove(chunk)
         self.moved.set()

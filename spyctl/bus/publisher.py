@@ -72,7 +72,7 @@ class Publisher:
 
     def checkpoint(self) -> Checkpoint:
         """Return how far every event is stored."""
-        return self._in_flight.anchor
+        return self._protocol.checkpoint()
 
     async def open(self) -> None:
         """Get ready to publish."""

@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import nats.errors
@@ -18,12 +18,14 @@ import nats.js.errors
 from spyctl.bus.acks.base import USUAL, Patience
 from spyctl.bus.acks.choice import choose_protocol, uses_batches
 from spyctl.bus.acks.mode import AckMode
+from spyctl.bus.checkpoint import Checkpoint
 from spyctl.bus.connection import ApiError, Connection
 from spyctl.bus.custody import Custody, Holdings
 from spyctl.bus.fence import can_fence, close_fence, fence_subject
+from spyctl.bus.mark import mark_at
 from spyctl.bus.publisher import Publisher
 from spyctl.bus.reader import read_back
-from spyctl.bus.recognition import Events
+from spyctl.bus.recognition import Events, EventsAfter
 from spyctl.bus.reconcile import reconcile, refuse_broken
 from spyctl.bus.resume import refuse_uncounted, run_to_resume
 from spyctl.bus.runs import Run, RunRecord, Runs, RunState, new_run_id, unusable
@@ -199,13 +201,13 @@ async def publishing(
     assert run.record.checkpoint is not None
     protocol = choose_protocol(
         connection, stream, subject_table(request.prefix), asked=request.ack_mode, paced=request.paced, run=run,
-        patience=request.patience,
+        events=_events_of(run, request), patience=request.patience,
     )  # fmt: skip
     publisher = Publisher(protocol, run.record.run_id, anchor=run.record.checkpoint, clock=clock)
     began_after = run.record.checkpoint.seq
     custody = Custody(
         connection, stream, subject_table(request.prefix), publisher.delivery, began_after,
-        hindrance=lambda: publisher.hindrance, clock=clock,
+        checkpoint=publisher.checkpoint, hindrance=lambda: publisher.hindrance, clock=clock,
     )  # fmt: skip
     published = Publishing(
         connection, stream, run, publisher, custody, request.events, patience=request.patience, clock=clock
@@ -217,6 +219,11 @@ async def publishing(
         state = RunState.ENDED
     finally:
         await published.end(state)
+
+
+def _events_of(run: Run, request: RunRequest) -> EventsAfter | None:
+    events = request.events
+    return (lambda position: events(run.record.journal, position)) if events is not None else None
 
 
 async def _begin(connection: Connection, stream: Stream, request: RunRequest, clock: Clock | None) -> Run:
@@ -255,10 +262,12 @@ async def _begin(connection: Connection, stream: Stream, request: RunRequest, cl
             run.record = record = await run_to_resume(runs, record.run_id, now)
             await reconcile(connection, record, request.events, clock=clock)
         record.taken_over()
-        last_seq = await _last_seq(connection, stream.name)
+        end = await _end_of(connection, stream.name)
         if request.resume is None:
-            record.began_after = last_seq
-        await run.begin_at(record.position, last_seq)
+            record.began_after = end.seq
+        else:
+            await refuse_broken(connection, record)  # whatever is lost from now on, the end of the stream tells
+        await run.begin_at(replace(end, position=record.position))
     except BaseException:
         await run.give_up(is_new=request.resume is None)
         raise
@@ -277,8 +286,9 @@ async def _reconcile_former(connection: Connection, runs: Runs, run_id: str, clo
     await runs.save(former)
 
 
-async def _last_seq(connection: Connection, stream: str) -> int:
+async def _end_of(connection: Connection, stream: str) -> Checkpoint:
     try:
-        return int((await connection.api(f"STREAM.INFO.{stream}"))["state"]["last_seq"])
+        seq = int((await connection.api(f"STREAM.INFO.{stream}"))["state"]["last_seq"])
     except ApiError as error:
         raise BusError(f"stream {stream} cannot be read: {error}") from None
+    return Checkpoint(0, seq, await mark_at(connection, stream, seq))

@@ -1,7 +1,7 @@
 """Which stored messages are a run's own, where others publish to its subjects too: told by bytes, or by identities."""
 
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 from spyctl.bus.connection import Connection
@@ -13,6 +13,7 @@ _AHEAD = 100_000  # events behind the last one found: far more than a server can
 Message = tuple[str, bytes]  # subject and payload
 # A run's events behind a position, the same every time; the journal is that of its record.
 Events = Callable[[Mapping[str, Any], int], AsyncIterator[Sequence[Message]]]
+EventsAfter = Callable[[int], AsyncIterator[Sequence[Message]]]  # the same of a run that goes on
 
 
 def messages_of(batch: EncodedBatch, subjects: Sequence[str]) -> list[Message]:
@@ -22,26 +23,42 @@ def messages_of(batch: EncodedBatch, subjects: Sequence[str]) -> list[Message]:
 
 async def last_messages(
     connection: Connection, stream: str, subjects: Sequence[str], after_seq: int, last_seq: int, count: int
-) -> AsyncIterator[list[Message]]:
-    """Yield the last so many of the messages on some subjects with ``after_seq < seq <= last_seq``.
+) -> AsyncGenerator[list[Message]]:
+    """Yield the last so many of the messages on some subjects with ``after_seq < seq <= last_seq``, first one alone.
 
     Raises :class:`UnreachableError`.
     """
     if not count:
         return
-    skip = (await count_after(connection, stream, subjects, after_seq))[0] - count
+    skip, alone = (await count_after(connection, stream, subjects, after_seq))[0] - count, 1
     async for rows in read_back(connection, stream, subjects, after_seq, last_seq):
-        yield [(subject, payload) for _, subject, payload in rows[max(0, skip) :]]
+        messages = [(subject, payload) for _, subject, payload in rows[max(0, skip) :]]
         skip -= len(rows)
+        for part in (messages[:alone], messages[alone:]):
+            if part:
+                alone = 0
+                yield part
 
 
-async def count_own(stored: AsyncIterator[Sequence[Message]], expected: AsyncIterator[Sequence[Message]]) -> int | None:
+async def first(count: int, batches: AsyncIterator[Sequence[Message]]) -> AsyncIterator[Sequence[Message]]:
+    """Yield so many of the messages at most."""
+    async for messages in batches:
+        yield messages[:count]
+        count -= len(messages)
+        if count <= 0:
+            break
+
+
+async def count_own(
+    stored: AsyncIterator[Sequence[Message]], expected: AsyncIterator[Sequence[Message]], known: int = 0
+) -> int | None:
     """Count how many of the expected events are stored, from the first one on, whatever others lie between them.
 
-    ``None`` where others equal some of them, or some that would come later, so that it cannot be told.
+    Counts from ``known`` on. ``None`` where others equal some of them, or some that would come later, so that it cannot
+    be told.
     """
     awaited: deque[Message] = deque()
-    own, found, others = 0, set[int](), set[int]()  # the hashes of ours and of others
+    own, found, others = known, set[int](), set[int]()  # the hashes of ours and of others
     async for messages in stored:
         for message in messages:
             while not awaited and (more := await anext(expected, None)) is not None:

@@ -11,6 +11,7 @@ from nats.aio.msg import Msg
 from spyctl.bus.acks.fast_ingest import UNKNOWN_BATCH, Op, batch_reply
 from spyctl.bus.checkpoint import Checkpoint, OpenBatch
 from spyctl.bus.connection import ApiError, Connection
+from spyctl.bus.mark import keeps, mark_at
 from spyctl.bus.reader import read_messages
 from spyctl.bus.recognition import Events, count_identified, count_own
 from spyctl.bus.runs import RunRecord
@@ -38,9 +39,11 @@ async def reconcile(
     if record.settled:
         return
     if record.checkpoint is None:
-        record.checkpoint = Checkpoint(0, info["state"]["last_seq"])
+        stored = Checkpoint(0, info["state"]["last_seq"])
     else:
-        record.checkpoint = await _stored(connection, record, record.checkpoint, events, clock or SystemClock())
+        stored = await _stored(connection, record, record.checkpoint, events, clock or SystemClock())
+        await refuse_broken(connection, record)  # it may have lost events just now
+    record.checkpoint = replace(stored, mark=await mark_at(connection, record.stream, stored.seq))
     record.batch = None
     record.settled = True
 
@@ -58,7 +61,11 @@ async def refuse_broken(connection: Connection, record: RunRecord) -> dict[str, 
     if record.stream_born and info.get("created") != record.stream_born:
         raise _refusal(record, f"stream {record.stream} was recreated since")
     last_seq, known = info["state"]["last_seq"], record.checkpoint
-    if known is None or last_seq >= known.seq:
+    if known is None:
+        return info
+    if last_seq >= known.seq:
+        if not await keeps(connection, record.stream, known):
+            raise _refusal(record, f"stream {record.stream} has lost events that the server had acknowledged")
         return info
     why = f"stream {record.stream} ends at seq {last_seq:,}, and the server had acknowledged up to {known.seq:,}"
     if info["config"].get("num_replicas", 1) > 1:

@@ -216,14 +216,14 @@ class Run:
         self._noted = False  # whether the record tells of a batch as the bucket holds it
         self._bucket_away = False  # it does not answer, though the server is there
 
-    async def begin_at(self, position: int, seq: int) -> None:
-        """Note that what the stream holds up to a sequence is not what this process publishes.
+    async def begin_at(self, checkpoint: Checkpoint) -> None:
+        """Note that what the stream holds up to a checkpoint is not what this process publishes.
 
         Raises :class:`StreamBusyError` where another process went on with the run before it began.
         """
         if self._revision and await self._runs.revision(self.record.run_id) != self._revision:
             raise StreamBusyError(f"another process has gone on with run {self.record.run_id}", "end one of the two")
-        self.record.checkpoint, self.record.batch = Checkpoint(position, seq), None
+        self.record.checkpoint, self.record.batch = checkpoint, None
         await self._save()
 
     async def give_up(self, *, is_new: bool) -> None:
@@ -242,16 +242,17 @@ class Run:
         """
         return await self._reached(self.leases.renew())
 
-    async def prove(self, *, fenced: bool) -> bool:
+    async def prove(self, *, fenced: bool, anew: bool = False) -> bool:
         """Tell whether something may be published now: the leases are not in doubt, or a renewal has proved them.
 
         ``fenced`` says that the server refuses what comes from a holder that was overtaken: then a bucket that does not
-        answer is no reason to wait. Where it does not, the last renewal must be recent. Raises :class:`LeaseLostError`.
+        answer is no reason to wait, unless it is to be asked ``anew``. Where it does not, the last renewal must be
+        recent. Raises :class:`LeaseLostError`.
         """
         self.leases.look()
         if not self.leases.in_doubt and (fenced or not self.leases.overdue):
             return True
-        if fenced and self._bucket_away:
+        if fenced and self._bucket_away and not anew:
             return True  # the keeper goes on asking
         return await self.hold() or (fenced and self._bucket_away)
 

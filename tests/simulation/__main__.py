@@ -2,7 +2,8 @@
 
 import sys
 
-from tests.simulation.history import UntrueError, replay
+from tests.simulation.history import replay
+from tests.simulation.judge import UntrueError
 
 
 def main(numbers: list[int]) -> int:

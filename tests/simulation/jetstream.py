@@ -101,6 +101,11 @@ class JetStream:
         return self.world.now_ns < self.away_until_ns
 
     @property
+    def down_until_ns(self) -> int:
+        """Until when nobody can connect; of several servers one is always there."""
+        return self.away_until_ns if self.config.replicas == 1 else 0
+
+    @property
     def first_seq(self) -> int:
         return self.held[0].seq if self.held else self.last_seq + 1
 

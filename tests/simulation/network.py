@@ -25,14 +25,17 @@ from tests.simulation.world import SECOND, Process, World
 from tests.support.connection import Handler, Published, messages
 
 Happen = Callable[[], None]
-_LATE_NS = SECOND // 5  # after so long a server has read what a broken connection still brought
+LATE_NS = SECOND // 5  # after so long a server has read what a broken connection still brought
 
 
 class Line:
     """Carries what happens from one end to the other; ``up`` is what the process knows."""
 
-    def __init__(self, world: World, rng: random.Random, process: Process, delay_ns: int) -> None:
+    def __init__(
+        self, world: World, rng: random.Random, process: Process, delay_ns: int, down_until_ns: Callable[[], int]
+    ) -> None:
         self.up = True
+        self._down_until_ns = down_until_ns  # when there is a server again to connect to
         self.deaf = self.swallows = False
         self.on_break: list[Callable[[], None]] = []
         self.on_mend: list[Callable[[], None]] = []
@@ -68,13 +71,22 @@ class Line:
 
         return send
 
-    def cut(self, away_ns: int) -> None:
-        """Break the line at any message that is on its way; it is up again after a while."""
+    def stall(self, for_ns: int) -> None:
+        """Hold back what is sent from now on, in both directions, and bring it all later."""
+        self._due_there_ns = max(self._due_there_ns, self._world.now_ns + for_ns)
+        self._due_back_ns = max(self._due_back_ns, self._world.now_ns + for_ns)
+
+    def cut(self, away_ns: int, *, late_ns: int = LATE_NS) -> None:
+        """Break the line at any message that is on its way; it is up again after a while.
+
+        A part of what is on its way arrives, up to ``late_ns`` later; nothing where that is 0, as when a server dies.
+        """
         self._epoch += 1
-        late_ns = self._world.now_ns
-        for happen in list(self._there)[: self._rng.randint(0, len(self._there))] if not self.deaf else []:
-            late_ns += self._rng.randint(0, _LATE_NS // 20)
-            self._world.at(min(late_ns, self._world.now_ns + _LATE_NS), happen)
+        due_ns = self._world.now_ns
+        arriving = self._rng.randint(0, len(self._there)) if late_ns and not self.deaf else 0
+        for happen in list(self._there)[:arriving]:
+            due_ns += self._rng.randint(0, late_ns // 4)
+            self._world.at(min(due_ns, self._world.now_ns + late_ns), happen)
         self._there.clear()
         self.deaf, self._due_there_ns, self._due_back_ns = False, 0, 0
         if self.up:
@@ -84,10 +96,14 @@ class Line:
         self._world.after(away_ns, lambda: self._mend(epoch))
 
     def _mend(self, epoch: int) -> None:
-        if epoch == self._epoch:
-            self._process.call(self._mended)
+        if self._world.now_ns < self._down_until_ns():
+            self._world.at(self._down_until_ns(), lambda: self._mend(epoch))
+        elif epoch == self._epoch:
+            self._process.call(self._mended, epoch)
 
-    def _mended(self) -> None:
+    def _mended(self, epoch: int) -> None:
+        if epoch != self._epoch:
+            return  # the process was stopped meanwhile
         self.up = True
         for callback in self.on_mend:
             callback()

@@ -1,7 +1,8 @@
 """A seed: a whole history of faults and kills, drawn once, so that it happens again in the very same way."""
 
 import random
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from spyctl.bus.acks.mode import AckMode
 from tests.simulation.jetstream import Config
@@ -10,9 +11,12 @@ from tests.simulation.world import SECOND
 MS = SECOND // 1_000
 # Through these a run gets, or one that resumes it: at the end all of it is stored, and nobody says otherwise.
 GENTLE = ("cut", "deaf", "swallow", "freeze", "kill", "second", "restart", "elect", "bucket")
-# Of these something may be lost; then somebody says so. A count does not tell losses from what others add meanwhile, so
-# a seed has those of one group.
+# A process is stopped, or its line is, for longer than its lease lasts, and another one goes on with its run; or it
+# sleeps for longer than the server remembers its ids.
+LONG = ("usurp", "stall", "suspend")
+# Of these something may be lost; then somebody says so. What others add may hide a loss.
 ROUGH = (("lose",), ("foreign", "same"), ("purge",))
+_OLD = (2, 10)  # a server that knows neither batches nor fences
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Seed:
     @property
     def gentle(self) -> bool:
         """Whether nothing may be lost."""
-        return not self.config.max_messages and all(fault.kind in GENTLE for fault in self.faults)
+        return not self.config.max_messages and all(fault.kind in GENTLE + LONG for fault in self.faults)
 
     @classmethod
     def of(cls, number: int) -> "Seed":
@@ -65,6 +69,16 @@ class Seed:
         kinds = (*GENTLE, *rng.choice(ROUGH)) if rng.random() < 0.4 else GENTLE
         kinds = kinds if replicas > 1 else tuple(kind for kind in kinds if kind != "elect")
         faults = [_fault(rng, kinds, lasts_ns) for _ in range(rng.randint(1, 6))]
+        if mode is AckMode.MESSAGE and rng.random() < 0.2:
+            config = replace(config, version=_OLD, batched=False)
+        if rng.random() < 0.2:
+            rough = ["refill", *(kind for group in ROUGH for kind in group)]
+            faults += [_fault(rng, rough, lasts_ns) for _ in range(rng.randint(1, 4))]
+        if rng.random() < (0.2 if config.version > _OLD else 0.6):
+            # A fence stands as long as the stream holds its message, and old servers know none: then a line that brings
+            # messages later than a lease lasts is more than anybody can stand.
+            falls = config.max_messages or any(fault.kind in ("purge", "lose", "refill") for fault in faults)
+            faults.append(_long(rng, lasts_ns, fenced=config.version > _OLD and not falls))
         faults.sort(key=lambda fault: fault.at_ns)
         return cls(number, config, mode, events, piece, pause_ns, delay_ns, tuple(faults))
 
@@ -76,7 +90,16 @@ class Seed:
         )
 
 
-def _fault(rng: random.Random, kinds: tuple[str, ...], lasts_ns: int) -> Fault:
+def _long(rng: random.Random, lasts_ns: int, *, fenced: bool) -> Fault:
+    kind = rng.choice(LONG if fenced else ("usurp", "suspend"))
+    # A client gives a line up that is silent for 15 s; a server remembers ids for 120 s.
+    least_s, most_s = {"usurp": (11, 40 if fenced else 200), "stall": (11, 14), "suspend": (100, 200)}[kind]
+    return Fault(
+        round(rng.random() * lasts_ns), kind, rng.randint(least_s * SECOND, most_s * SECOND), rng.randint(0, 12)
+    )
+
+
+def _fault(rng: random.Random, kinds: Sequence[str], lasts_ns: int) -> Fault:
     kind = rng.choice(kinds)
     longest = {"freeze": 40, "restart": 8, "lose": 8, "elect": 6, "deaf": 15, "bucket": 20}.get(kind, 4)
     for_ns = round(rng.random() ** 2 * longest * SECOND) + MS

@@ -36,7 +36,7 @@ def test_seeds_meet_every_fault_and_come_to_every_kind_of_end() -> None:
     kinds = {fault.kind for number in range(500) for fault in Seed.of(number).faults}
     assert kinds == {
         "cut", "deaf", "swallow", "freeze", "kill", "second", "restart", "elect", "bucket", "lose", "foreign", "same",
-        "purge",
+        "purge", "refill", "usurp", "stall", "suspend",
     }  # fmt: skip
     verdicts = {replay(number).verdict.partition(":")[0] for number in range(200)}
     assert {"complete", "LostTrackError", "LostEventsError"} <= verdicts

@@ -1,6 +1,7 @@
 """A connection to no server: its answers are a test's, and it remembers what was asked and written."""
 
 import asyncio
+from base64 import b64encode
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -9,7 +10,7 @@ from typing import Any, cast
 
 import orjson
 
-from spyctl.bus.connection import Connection
+from spyctl.bus.connection import ApiError, Connection
 from spyctl.errors import UnreachableError
 from spyctl.timing.tasks import end_task
 
@@ -71,8 +72,8 @@ class ScriptedConnection:
 
     async def api(self, subject: str, request: dict[str, Any] | None = None) -> dict[str, Any]:
         self.asked.append((subject, request))
-        key = max((start for start in self.answers if subject.startswith(start)), key=len)
-        answer = self.answers[key]
+        key = max((start for start in self.answers if subject.startswith(start)), key=len, default="")
+        answer = self.answers.get(key, self._message)
         if isinstance(answer, list):
             answer = answer.pop(0) if len(answer) > 1 else answer[0]
         if callable(answer):
@@ -80,6 +81,14 @@ class ScriptedConnection:
         if isinstance(answer, Exception):
             raise answer
         return cast(dict[str, Any], answer)
+
+    def _message(self, request: Any) -> dict[str, Any]:
+        held = self.held()
+        if not 0 < request["seq"] <= len(held):
+            raise ApiError(404, 10037, "no message found")
+        subject, payload, _ = held[request["seq"] - 1]
+        data = b64encode(payload).decode()
+        return {"message": {"seq": request["seq"], "subject": subject, "time": "2025-12-16T14:30:00Z", "data": data}}
 
     async def subscribe(self, subject: str, handler: Handler) -> Callable[[], Awaitable[None]]:
         self._handlers.append(handler)

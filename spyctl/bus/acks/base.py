@@ -4,15 +4,18 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from spyctl.bus.acks.line import Line
 from spyctl.bus.acks.refusals import TAKEN_OVER, Refusals
 from spyctl.bus.acks.silence import Silence
 from spyctl.bus.acks.writer import Writer
+from spyctl.bus.checkpoint import Checkpoint
 from spyctl.bus.connection import ApiError, Connection
 from spyctl.bus.in_flight import Chunk, InFlight
+from spyctl.bus.mark import keeps, mark_of
+from spyctl.bus.recognition import messages_of
 from spyctl.bus.runs import Run
 from spyctl.bus.stream import Stream
 from spyctl.errors import BusError, LostTrackError, RefusedError, UnreachableError
@@ -78,6 +81,10 @@ class AckProtocol(ABC):
         """Whether the checkpoint covers all that is acknowledged."""
         return True
 
+    def checkpoint(self) -> Checkpoint:
+        """Return how far every event is stored."""
+        return marked(self._in_flight, self._subjects)
+
     @property
     def _clock(self) -> Clock:
         return self._in_flight.clock
@@ -89,7 +96,7 @@ class AckProtocol(ABC):
         self._inbox = self._connection.inbox()
         self._silence = Silence(in_flight)
         self._line = Line(in_flight.anchor.position + 1)
-        asked_ns = self._clock.now_ns()
+        asked_ns = in_flight.clock.now_ns()
         self._listening.push_async_callback(await self._listen())
         self._line.round_trip_ns = self._clock.now_ns() - asked_ns
         self._listening.callback(self._connection.on_disconnect(self._on_disconnect))
@@ -120,9 +127,7 @@ class AckProtocol(ABC):
 
     @property
     def _cause(self) -> str:
-        if not self._connection.connected:
-            return self._connection.absence
-        return self._refusals.sentence
+        return self._refusals.sentence if self._connection.connected else self._connection.absence
 
     async def trouble(self) -> None:
         """Return when :meth:`repair` has something to do, and now and then."""
@@ -133,16 +138,15 @@ class AckProtocol(ABC):
     async def repair(self) -> None:
         """Repair: wait for the server, find out what it holds, send the rest again; and send what was left.
 
-        Returns at once where nothing is wrong. Raises :class:`RefusedError` or :class:`UnreachableError`
-        where the server will not take what is in flight, :class:`LostTrackError`, and :class:`LeaseLostError`.
+        Returns at once where nothing is wrong. Raises :class:`LostTrackError`, :class:`LeaseLostError`, and where the
+        server will not take what is in flight :class:`RefusedError` or :class:`UnreachableError`.
         """
         if self._in_flight.receded:
             self._in_flight.receded = False
             await refuse_loss(self._connection, self._stream)
         async with self._line.busy:
-            if not self._line.broken and not self._silence.longer_than(
-                self._line.within_s(self._patience.ack_s, _ROUND_TRIPS)
-            ):
+            within_s = self._line.within_s(self._patience.ack_s, _ROUND_TRIPS)
+            if not self._line.broken and not self._silence.longer_than(within_s):
                 await self._keep_alive()
             else:
                 self._line.break_off()
@@ -159,14 +163,13 @@ class AckProtocol(ABC):
     async def _recover(self) -> None:
         await self._connection.wait_connected(self._patience.outage_s)
         if self._silence.longer_than(self._patience.outage_s, since_attempt=False):
-            cause = self._cause
+            cause = f": {self._cause}" if self._cause else ""
             raise UnreachableError(
-                f"{self._connection.url} has acknowledged nothing for {self._patience.outage_s:g} s"
-                + (f": {cause}" if cause else ""),
+                f"{self._connection.url} has acknowledged nothing for {self._patience.outage_s:g} s{cause}",
                 f"nats stream info {self._stream.name} tells more",
             )
         self._silence.attempt()
-        if not await self._settle():
+        if not await is_kept(self._connection, self._stream, self.checkpoint()) or not await self._settle():
             await self._wait(_RETRY_PAUSE_S)
             return
         refusals, patience = self._refusals, self._patience
@@ -174,7 +177,7 @@ class AckProtocol(ABC):
             if refusals.last_too_long(self._clock.now_ns(), patience.refusal_s, patience.outage_s):
                 raise RefusedError(refusals.sentence, f"nats stream info {self._stream.name} tells more")
             await self._wait(_REFUSAL_PAUSE_S * min(refusals.in_row, 8))
-        refusals.reason = ""
+        self._refusals.reason = ""
         self._line.mend(self._in_flight.oldest)
 
     async def _send_rest(self) -> None:
@@ -241,6 +244,26 @@ class AckProtocol(ABC):
         self._writer.doubt()  # nobody knows for how long it was gone before we noticed
         self._in_flight.delivery.reconnects += 1
         self._line.break_off()
+
+
+def marked(in_flight: InFlight, subjects: Sequence[str]) -> Checkpoint:
+    """Return the anchor with the mark of the event there, where that is known."""
+    anchor, event = in_flight.anchor, in_flight.anchor_event
+    return anchor if event is None else replace(anchor, mark=mark_of(*messages_of(event, subjects)[0]))
+
+
+async def is_kept(connection: Connection, stream: Stream, checkpoint: Checkpoint) -> bool:
+    """Tell whether a stream is known to hold all up to a checkpoint still, false where nobody tells.
+
+    Raises :class:`LostTrackError` where it does not, though others may have published since.
+    """
+    try:
+        if await keeps(connection, stream.name, checkpoint):
+            return True
+    except BusError:
+        return False
+    await refuse_loss(connection, stream)
+    return True
 
 
 async def refuse_loss(connection: Connection, stream: Stream) -> None:

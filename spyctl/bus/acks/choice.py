@@ -7,6 +7,7 @@ from spyctl.bus.acks.fast_ingest import FLOW_FAST, FLOW_PACED, FastIngest
 from spyctl.bus.acks.mode import AckMode
 from spyctl.bus.acks.per_message import PerMessage
 from spyctl.bus.connection import Connection
+from spyctl.bus.recognition import EventsAfter
 from spyctl.bus.runs import Run
 from spyctl.bus.stream import Stream
 from spyctl.errors import FastIngestUnavailableError
@@ -20,17 +21,18 @@ def choose_protocol(
     asked: AckMode = AckMode.AUTO,
     paced: bool = False,
     run: Run | None = None,
+    events: EventsAfter | None = None,
     patience: Patience = USUAL,
 ) -> AckProtocol:
     """Return fast ingest where server (2.14 or newer) and stream allow it, acknowledgements per message elsewhere.
 
-    ``paced`` has every event acknowledged by itself; ``run`` proves its leases, and writes down the batches. Raises
-    :class:`FastIngestUnavailableError` where fast ingest is asked for and unavailable.
+    ``paced`` has every event acknowledged by itself; ``run`` proves its leases, and writes down the batches; ``events``
+    yields its events again. Raises :class:`FastIngestUnavailableError` where fast ingest is asked for and unavailable.
     """
     if not uses_batches(connection, stream, asked):
         return PerMessage(connection, stream, subjects, run=run, patience=patience)
     flow = FLOW_PACED if paced else FLOW_FAST
-    return FastIngest(connection, stream, subjects, flow=flow, run=run, patience=patience)
+    return FastIngest(connection, stream, subjects, flow=flow, run=run, events=events, patience=patience)
 
 
 def uses_batches(connection: Connection, stream: Stream, asked: AckMode) -> bool:

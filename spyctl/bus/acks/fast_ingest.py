@@ -29,6 +29,7 @@ from spyctl.bus.checkpoint import Checkpoint, OpenBatch
 from spyctl.bus.connection import Connection
 from spyctl.bus.frames import hpub_frame, pub_frames
 from spyctl.bus.in_flight import Chunk
+from spyctl.bus.recognition import EventsAfter
 from spyctl.bus.runs import BUCKET, Run
 from spyctl.bus.stream import Stream
 from spyctl.errors import BusError, LostTrackError, RefusedError, StreamBusyError
@@ -132,7 +133,8 @@ class FastIngest(AckProtocol):
     """The batch acknowledgement protocol.
 
     ``flow`` is how many messages one acknowledgement covers. ``run`` is told of each batch ahead of its first message,
-    and proves that its leases hold before messages are counted instead of acknowledged.
+    and proves that its leases hold before messages are counted instead of acknowledged; ``events`` yields its events
+    again.
     """
 
     name = "fast ingest"
@@ -145,9 +147,11 @@ class FastIngest(AckProtocol):
         *,
         flow: int = FLOW_FAST,
         run: Run | None = None,
+        events: EventsAfter | None = None,
         patience: Patience = USUAL,
     ) -> None:
         super().__init__(connection, stream, subjects, run=run, patience=patience)
+        self._events = events
         self._flow = flow
         self._counted = tuple(run.record.subjects) if run is not None else self._subjects
         self._batch: Batch | None = None
@@ -165,7 +169,7 @@ class FastIngest(AckProtocol):
         self._flow = max(1, min(self._flow, most))
         self._committed_ns = self._sent_ns = self._clock.now_ns()
         self._forgotten = ForgottenBatches(
-            self._connection, self._stream, self._counted, self._subjects, self._in_flight
+            self._connection, self._stream, self._counted, self._subjects, self._in_flight, self._events
         )
         return await self._connection.subscribe(f"{self._inbox}.>", self._on_reply)
 
@@ -197,7 +201,7 @@ class FastIngest(AckProtocol):
         if self._run is None:
             return True
         try:
-            noted = await self._run.note_batch(OpenBatch(batch.name, batch.first), self._in_flight.anchor)
+            noted = await self._run.note_batch(OpenBatch(batch.name, batch.first), self.checkpoint())
             self._refusals.stuck = "" if noted else f"the record of the run cannot be written to the bucket {BUCKET}"
             return noted
         except RefusedError as error:
@@ -240,14 +244,10 @@ class FastIngest(AckProtocol):
             if not batch.ended.is_set():
                 return False
             self._line.round_trip_ns = self._clock.now_ns() - asked_ns
-        if batch.stored is not None:
-            count, seq = batch.stored
-            stored = Checkpoint(batch.first + count - 1, seq)
-        else:
-            counted = await self._count(batch)
-            if counted is None:
-                return False
-            stored = counted
+        counted = Checkpoint(batch.first + batch.stored[0] - 1, batch.stored[1]) if batch.stored is not None else None
+        stored = counted or await self._count(batch)
+        if stored is None:
+            return False
         known = self._in_flight.anchor
         if not stored.may_follow(known):
             await refuse_loss(self._connection, self._stream)
@@ -255,7 +255,10 @@ class FastIngest(AckProtocol):
             self._in_flight.acknowledge_through(stored.position)
             # Others may publish to other subjects of the stream meanwhile, so the first of these is an estimate.
             self._in_flight.delivery.stored(stored.seq - (stored.position - known.position) + 1, stored.seq)
-        self._in_flight.anchor = stored
+        if counted is not None:
+            self._in_flight.close_at(stored)
+        else:
+            self._in_flight.anchor = stored
         self._takes_batches = not self._line.broken
         self._batch = None
         return True

@@ -26,7 +26,7 @@ class Writer:
         """
         if anew:
             self.doubt()
-        return self._run is None or await self._run.prove(fenced=can_fence(self._connection))
+        return self._run is None or await self._run.prove(fenced=can_fence(self._connection), anew=anew)
 
     def doubt(self) -> None:
         """Have the leases proved before the next write."""

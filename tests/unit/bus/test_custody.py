@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
+from spyctl.bus.checkpoint import BEGINNING, Checkpoint
 from spyctl.bus.connection import ApiError
 from spyctl.bus.custody import LOOK_S, Custody
 from spyctl.bus.in_flight import Delivery
+from spyctl.bus.mark import mark_of
 from spyctl.bus.stream import Limits
 from spyctl.errors import UnreachableError
 from spyctl.timing.instants import DAY, SECOND
@@ -39,8 +41,10 @@ class Run:
         as_it_was = stream(born=MADE, subjects=("a", "b"), limits=limits or Limits(), replicas=replicas)
         began_after = 50
         self.custody = Custody(
-            self.connection.as_connection(), as_it_was, ["a", "b"], self.delivery, began_after, clock=self.clock
-        )
+            self.connection.as_connection(), as_it_was, ["a", "b"], self.delivery, began_after,
+            checkpoint=lambda: self.checkpoint, clock=self.clock,
+        )  # fmt: skip
+        self.checkpoint = BEGINNING
         self.state |= changes
 
 
@@ -74,6 +78,20 @@ async def test_acknowledged_events_that_are_not_there_are_lost_and_what_was_done
     holdings = await run.custody.account()
     assert (run.delivery.lost, run.delivery.expired) == (70, 0)
     assert holdings.sentence == f"70 of 100 acknowledged events are not in stream S: stream S {said}"
+
+
+async def test_what_others_publish_does_not_make_up_for_what_is_gone() -> None:
+    holdings = await Run(held=120, first_seq=60).custody.account()
+    assert holdings.sentence == (
+        "1 of 100 acknowledged events are not in stream S: "
+        "stream S lost all up to seq 59: it was purged, or its limits were lowered"
+    )
+    run = Run(held=120)
+    run.connection.held = lambda: [("a", b"of somebody else", "")] * 150
+    run.checkpoint = Checkpoint(100, 150, mark_of("a", b"event 100"))
+    assert (await run.custody.account()).lost == 1
+    run.checkpoint = Checkpoint(100, 150, mark_of("a", b"of somebody else"))
+    assert (await run.custody.account()).lost == 0
 
 
 async def test_a_loss_for_no_known_reason_is_a_loss() -> None:

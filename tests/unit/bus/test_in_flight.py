@@ -194,3 +194,19 @@ def test_a_checkpoint_may_follow_another_only_where_each_event_has_a_sequence_of
     assert Checkpoint(7, 20).may_follow(Checkpoint(5, 9))
     assert Checkpoint(5, 11).may_follow(Checkpoint(5, 9))  # others publish too
     assert not Checkpoint(7, 10).may_follow(Checkpoint(5, 9))
+
+
+def test_the_event_at_the_anchor_is_known_where_its_sequence_is() -> None:
+    in_flight = window(4)
+    assert (in_flight.anchor_event, in_flight.last_acknowledged(0)) == (None, None)
+    in_flight.acknowledge_through(3)
+    last = in_flight.last_acknowledged(3)
+    assert last is not None
+    assert last.payloads() == [b"event 3"]
+    assert in_flight.last_acknowledged(2) is None
+    in_flight.close_at(Checkpoint(3, 9))
+    in_flight.acknowledge_through(4)
+    assert in_flight.anchor_event is not None
+    assert in_flight.anchor_event.payloads() == [b"event 3"]
+    in_flight.anchor = Checkpoint(4, 20)  # as counted, behind whatever else there is
+    assert in_flight.anchor_event is None

@@ -8,6 +8,7 @@ import pytest
 from spyctl.bus.acks.fast_ingest import UNKNOWN_BATCH
 from spyctl.bus.checkpoint import Checkpoint, OpenBatch
 from spyctl.bus.connection import ApiError
+from spyctl.bus.mark import mark_of
 from spyctl.bus.reconcile import reconcile
 from spyctl.bus.runs import RunRecord
 from spyctl.errors import ResumeError, UnreachableError
@@ -195,3 +196,21 @@ async def test_a_stream_that_ends_before_what_it_acknowledged_has_lost_events() 
     with pytest.raises(UnreachableError, match="ends at seq 90"):  # a new leader may not have stored it yet
         await reconciled(server(replicas=3), record(Checkpoint(40, 91)))
     assert (await reconciled(server(), record(Checkpoint(40, 90)))).settled
+
+
+@pytest.mark.parametrize("settled", [False, True])
+async def test_what_others_publish_does_not_hide_that_the_end_of_a_stream_was_lost(*, settled: bool) -> None:
+    run = record(Checkpoint(40, 90, mark_of("a", b"event 40")))
+    run.settled = settled
+    with pytest.raises(ResumeError, match="stream S has lost events that the server had acknowledged"):
+        await reconciled(server(stored=foreign(3)), run)
+    run.checkpoint = Checkpoint(40, 90, mark_of("a", b"before"))
+    await reconciled(server(stored=foreign(3)), run)
+
+
+async def test_a_loss_while_it_is_counted_is_noticed() -> None:
+    connection = server(stored=own(41, 45))
+    before, lost = connection.answers["STREAM.INFO.S"], {"last_seq": 80, "first_seq": 1}
+    connection.answers["STREAM.INFO.S"] = [before] * 6 + [before | {"state": lost}]
+    with pytest.raises(ResumeError, match="ends at seq 80, and the server had acknowledged up to 90"):
+        await reconciled(connection, record())

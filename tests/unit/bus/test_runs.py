@@ -108,10 +108,10 @@ async def test_a_process_that_was_overtaken_does_not_write_over_the_record_of_th
     bucket, clock = MemoryBucket(), JumpingClock()
     late, resumed = run_of(bucket, clock), run_of(bucket, clock)
     await late.leases.take("a")
-    await late.begin_at(0, 0)
+    await late.begin_at(Checkpoint(0, 0))
     assert await late.note_batch(OpenBatch("aaaa-1", 1), Checkpoint())
     await resumed.leases.take("a", force=True)
-    await resumed.begin_at(5, 9)
+    await resumed.begin_at(Checkpoint(5, 9))
     with pytest.raises(LeaseLostError, match="run aaaa took over a"):
         await late.note_batch(OpenBatch("aaaa-2", 6), Checkpoint(5, 9))
     await late.end(RunState.FAILED, Checkpoint(5, 9), settled=True)
@@ -123,7 +123,7 @@ async def test_a_record_whose_write_was_not_answered_is_written_again() -> None:
     bucket, clock = MemoryBucket(), JumpingClock()
     run = run_of(bucket, clock)
     await run.leases.take("a")
-    await run.begin_at(0, 0)
+    await run.begin_at(Checkpoint(0, 0))
     await bucket.put("run.aaaa", orjson.dumps(run.record))  # ours, but we were not told the revision
     assert await run.note_batch(OpenBatch("aaaa-1", 1), Checkpoint())
     assert RunRecord.from_json((await bucket.get("run.aaaa")).value).batch == OpenBatch("aaaa-1", 1)
@@ -133,9 +133,9 @@ async def test_an_end_that_finds_another_process_there_changes_nothing() -> None
     bucket, clock = MemoryBucket(), JumpingClock()
     late, resumed = run_of(bucket, clock), run_of(bucket, clock)
     await late.leases.take("a")
-    await late.begin_at(0, 0)
+    await late.begin_at(Checkpoint(0, 0))
     await resumed.leases.take("a", force=True)
-    await resumed.begin_at(5, 9)
+    await resumed.begin_at(Checkpoint(5, 9))
     await late.end(RunState.COMPLETE, Checkpoint(3, 3), settled=True)
     assert RunRecord.from_json((await bucket.get("run.aaaa")).value).state is RunState.RUNNING
     assert (await watch_lease(bucket.as_bucket(), "a", clock=clock)).alive
@@ -145,7 +145,7 @@ async def test_a_run_goes_on_while_its_bucket_is_away_and_its_record_follows() -
     bucket, clock = MemoryBucket(), JumpingClock()
     run = run_of(bucket, clock)
     await run.leases.take("a")
-    await run.begin_at(0, 0)
+    await run.begin_at(Checkpoint(0, 0))
     bucket.away = True
     for _ in range(2):
         assert not await run.note_batch(OpenBatch("aaaa-0", 1), Checkpoint())  # a successor could not know of any
@@ -157,6 +157,11 @@ async def test_a_run_goes_on_while_its_bucket_is_away_and_its_record_follows() -
     assert not await run.prove(fenced=False)
     assert await run.prove(fenced=True)
     bucket.away = False
+    bucket.error = AssertionError("it is asked again")  # type: ignore[assignment]
+    assert await run.prove(fenced=True)
+    with pytest.raises(AssertionError, match="it is asked again"):
+        await run.prove(fenced=True, anew=True)
+    bucket.error = None
     keeping = asyncio.create_task(run.keep(lambda: Checkpoint(5, 9)))
     await eventually(lambda: not run.leases.in_doubt)
     await end_task(keeping)
@@ -175,7 +180,7 @@ async def test_a_run_goes_on_while_its_bucket_is_away_and_its_record_follows() -
 async def test_a_bucket_that_refuses_a_batch_is_not_one_that_is_away(error: Exception, refused: bool) -> None:
     bucket, clock = MemoryBucket(), JumpingClock()
     run = run_of(bucket, clock)
-    await run.begin_at(0, 0)
+    await run.begin_at(Checkpoint(0, 0))
     assert await run.note_batch(OpenBatch("aaaa-1", 1), Checkpoint())
     bucket.error = error
     if refused:
@@ -218,7 +223,7 @@ async def test_a_run_that_another_process_went_on_with_before_it_began_stands_ba
     run = Run(runs, mine, revision=await runs.register(mine))
     await runs.save(record(state=RunState.COMPLETE, checkpoint=Checkpoint(9, 9)))  # while we were stopped
     with pytest.raises(StreamBusyError, match="another process has gone on with run aaaa"):
-        await run.begin_at(0, 9)
+        await run.begin_at(Checkpoint(0, 9))
     await run.give_up(is_new=True)
     found = await runs.find("aaaa")
     assert found is not None

@@ -1,7 +1,7 @@
 """The life of a batch: its table of states, and each way in which one can end, with a scripted server."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from itertools import product
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +22,7 @@ from spyctl.bus.acks.fast_ingest import (
 )
 from spyctl.bus.checkpoint import Checkpoint
 from spyctl.bus.in_flight import Chunk, Delivery, InFlight
+from spyctl.bus.recognition import EventsAfter
 from spyctl.errors import LostTrackError, StreamBusyError
 from spyctl.timing.instants import SECOND
 from tests.support.batches import numbered
@@ -117,7 +118,10 @@ class BatchServer:
                 "num_pending": len(self.stored[request["config"]["opt_start_seq"] - 1 :])
             },
             "CONSUMER.DELETE.S.": {},
-            "STREAM.INFO.S": lambda _: {"state": {"last_seq": len(self.stored), "first_seq": first_seq}},
+            "STREAM.INFO.S": lambda _: {
+                "config": {},
+                "state": {"last_seq": len(self.stored), "first_seq": first_seq},
+            },
         }
         return ScriptedConnection(
             answers, respond=self.answer, held=lambda: [("a", payload, "") for payload in self.stored]
@@ -128,11 +132,18 @@ class Sending:
     """A protocol with its window, as the publisher drives it."""
 
     def __init__(
-        self, connection: ScriptedConnection, run: Any = None, replicas: int = 1, clock: FakeClock | None = None
+        self,
+        connection: ScriptedConnection,
+        run: Any = None,
+        replicas: int = 1,
+        clock: FakeClock | None = None,
+        again: EventsAfter | None = None,
     ) -> None:
         self.clock = clock or JumpingClock()
         self.in_flight = InFlight(1_000, 1 << 20, Delivery(), clock=self.clock)
-        self.protocol = FastIngest(connection.as_connection(), stream(batched=True, replicas=replicas), ["a"], run=run)
+        self.protocol = FastIngest(
+            connection.as_connection(), stream(batched=True, replicas=replicas), ["a"], run=run, events=again
+        )
         self._sent = 0
 
     async def send(self, count: int, *, look: bool = True) -> None:
@@ -152,6 +163,10 @@ class Sending:
 
 def events(count: int) -> list[bytes]:
     return [b"event %d" % n for n in range(count)]
+
+
+async def again(position: int) -> AsyncIterator[list[tuple[str, bytes]]]:
+    yield [("a", payload) for payload in events(100)[position:]]
 
 
 async def test_a_batch_is_begun_by_its_first_event_and_its_commit_tells_the_checkpoint() -> None:
@@ -247,12 +262,13 @@ async def test_a_leader_without_a_majority_is_not_believed_what_it_holds() -> No
 
 async def test_events_that_a_stream_held_only_later_are_not_called_somebody_elses() -> None:
     server = BatchServer(None, [], [], [], known=False)
-    connection = server.connection()
-    connection.answers["CONSUMER.CREATE.S."] = [{"num_pending": count} for count in (1, 7)]
-    sending = Sending(connection)
+    sending = Sending(server.connection())
     await sending.send(4)
-    await sending.protocol.finish()  # of which the stream says that it holds one
+    late = server.stored[1:]
+    del server.stored[1:]
+    await sending.protocol.finish()  # of which the stream holds one now
     await sending.protocol.repair()  # sends the others again
+    server.stored[1:1] = late
     with pytest.raises(LostTrackError, match="has stored events that it did not hold when it was asked"):
         await sending.protocol.finish()
 
@@ -271,7 +287,7 @@ class Holder:
     def __init__(self) -> None:
         self.leases = SimpleNamespace(doubt=self.doubt)
 
-    async def prove(self, *, fenced: bool) -> bool:
+    async def prove(self, *, fenced: bool, anew: bool = False) -> bool:
         return self.holds or not self.asked
 
     def doubt(self) -> None:
@@ -292,7 +308,7 @@ async def test_messages_are_counted_only_while_the_leases_are_proved_to_hold() -
 
 async def test_messages_of_somebody_else_are_not_taken_for_those_of_a_forgotten_batch() -> None:
     server = BatchServer(None, None, [], [], {}, known=False)  # the last event never arrives
-    sending = Sending(server.connection())
+    sending = Sending(server.connection(), again=again)
     await sending.send(5)
     for at in (0, 3, 4):
         server.stored.insert(at, b"of somebody else")
@@ -302,6 +318,43 @@ async def test_messages_of_somebody_else_are_not_taken_for_those_of_a_forgotten_
     await sending.protocol.finish()
     assert [payload for payload in server.stored if payload != b"of somebody else"] == events(5)
     assert sending.result == (0, Checkpoint(5, 8), 1)
+
+
+@pytest.mark.parametrize(
+    ("events_again", "kind", "said"),
+    [(again, LostTrackError, "does not hold 1 events that it ack"), (None, StreamBusyError, "others publish to a")],
+)
+async def test_what_others_publish_does_not_stand_for_acknowledged_events_that_are_lost(
+    events_again: EventsAfter | None, kind: type[Exception], said: str
+) -> None:
+    server = BatchServer(None, None, [], known=False)  # the first two of three are acknowledged
+    sending = Sending(server.connection(), again=events_again)
+    await sending.send(3)
+    server.stored[1:] = [b"of somebody else"] * 3
+    with pytest.raises(kind, match=said):
+        await sending.protocol.finish()
+
+
+async def test_others_on_the_same_subjects_need_events_again_only_where_they_came_in_between() -> None:
+    server = BatchServer(None, None, [], known=False)
+    sending = Sending(server.connection())
+    await sending.send(3)
+    server.stored.append(b"of somebody else")
+    await sending.protocol.finish()
+    assert sending.result == (0, Checkpoint(3, 4), 0)
+
+
+async def test_what_others_publish_does_not_hide_that_the_end_of_a_stream_was_lost() -> None:
+    server = BatchServer()
+    connection = server.connection()
+    sending = Sending(connection)
+    await sending.send(3)
+    await sending.protocol.finish()
+    server.stored[2:] = [b"of somebody else"] * 5
+    connection.cut()
+    await sending.send(1, look=False)
+    with pytest.raises(LostTrackError, match="has lost events that the server had acknowledged"):
+        await sending.protocol.repair()
 
 
 async def test_a_forgotten_batch_is_given_up_where_somebody_else_has_published_the_same_events() -> None:

@@ -3,11 +3,13 @@
 from base64 import b64encode
 from typing import Any
 
+import pytest
+
 from spyctl.bus.acks.per_message import MAX_UNANSWERED, PerMessage
 from spyctl.bus.checkpoint import Checkpoint
 from spyctl.bus.connection import ApiError
 from spyctl.bus.in_flight import Chunk, Delivery, InFlight
-from spyctl.errors import UnreachableError
+from spyctl.errors import LostTrackError, UnreachableError
 from spyctl.market.encode import EncodedBatch
 from spyctl.timing.instants import MINUTE
 from tests.support.batches import batch_of, numbered
@@ -28,7 +30,10 @@ class Sending:
 
     def __init__(self, replicas: int = 1, **answers: Any) -> None:
         self.clock = JumpingClock()
-        self.connection = ScriptedConnection({"STREAM.MSG.GET.S": answers.get("found", NO_MORE)})
+        info = {"config": {}, "state": {"last_seq": 1_000}}
+        self.connection = ScriptedConnection(
+            {"STREAM.MSG.GET.S": answers.get("found", NO_MORE), "STREAM.INFO.S": answers.get("info", info)}
+        )
         self.in_flight = InFlight(10_000, 1 << 30, Delivery(), clock=self.clock)
         self.protocol = PerMessage(self.connection.as_connection(), stream(replicas=replicas), ["a"])
 
@@ -74,6 +79,15 @@ async def test_a_refusal_has_the_rest_answered_and_all_that_is_missing_sent_agai
     await sending.acknowledge(3, error={"code": 503, "description": "stream is full"})  # of the old epoch
     assert not sending.protocol._line.broken
     assert sending.in_flight.delivery.refusals == {"stream is full": 1}
+
+
+async def test_what_others_publish_does_not_hide_that_the_end_of_a_stream_was_lost() -> None:
+    sending = Sending(found=stored(1, "of somebody else"))
+    await sending.send(numbered(range(2)))
+    await sending.acknowledge(1, seq=1)
+    sending.connection.cut()
+    with pytest.raises(LostTrackError, match="has lost events that the server had acknowledged"):
+        await sending.protocol.repair()
 
 
 async def test_a_duplicate_counts_as_an_earlier_runs_only_where_it_was_sent_once() -> None:

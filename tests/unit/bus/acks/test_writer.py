@@ -25,7 +25,7 @@ class Holder:
     def doubt(self) -> None:
         self.doubts += 1
 
-    async def prove(self, *, fenced: bool) -> bool:
+    async def prove(self, *, fenced: bool, anew: bool = False) -> bool:
         return self.holds
 
 

@@ -1,0 +1,56 @@
+"""A mark: what tells the message at the end of a checkpoint from any other one that may take its place.
+
+A server may lose the newest messages of a stream at a restart, and others may publish before anybody looks: then
+sequences and counts are what they should be. What is lost is always an end of the stream, so all that was stored is
+there while the last message that is known to be stored is.
+"""
+
+from hashlib import blake2b
+
+from spyctl.bus.checkpoint import Checkpoint
+from spyctl.bus.connection import ApiError, Connection
+from spyctl.bus.stream import StoredMessage
+from spyctl.errors import UnreachableError
+
+_NO_MESSAGE = 10037
+_GONE = 404
+
+
+def mark_of(subject: str, payload: bytes) -> str:
+    """Return the mark of a message."""
+    return blake2b(subject.encode() + b"\0" + payload, digest_size=12).hexdigest()
+
+
+async def mark_at(connection: Connection, stream: str, seq: int) -> str:
+    """Return the mark of the message under a sequence, "" where there is none. Raises :class:`UnreachableError`."""
+    if not seq:
+        return ""
+    try:
+        stored = StoredMessage.of((await connection.api(f"STREAM.MSG.GET.{stream}", {"seq": seq}))["message"])
+    except ApiError as error:
+        if error.err_code == _NO_MESSAGE or error.code == _GONE:
+            return ""
+        raise UnreachableError(f"stream {stream} at {connection.url} cannot be read: {error}") from None
+    return mark_of(stored.subject, stored.payload)
+
+
+async def keeps(connection: Connection, stream: str, checkpoint: Checkpoint) -> bool:
+    """Tell whether a stream still holds what it held up to a checkpoint, or let it go by its limits or for a purge.
+
+    Raises :class:`UnreachableError`, also where a new leader may not have stored it yet.
+    """
+    if not checkpoint.mark:
+        return True
+    if mark := await mark_at(connection, stream, checkpoint.seq):
+        return mark == checkpoint.mark
+    try:
+        info = await connection.api(f"STREAM.INFO.{stream}")
+    except ApiError as error:
+        if error.code == _GONE:
+            return True  # which is told by its name
+        raise UnreachableError(f"stream {stream} at {connection.url} cannot be read: {error}") from None
+    if info["state"]["last_seq"] >= checkpoint.seq:
+        return True
+    if info["config"].get("num_replicas", 1) > 1:
+        raise UnreachableError(f"stream {stream} at {connection.url} ends before seq {checkpoint.seq:,}")
+    return False
