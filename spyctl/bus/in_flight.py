@@ -163,10 +163,10 @@ class InFlight:
         return last[1].event(position) if last is not None and last[0] == position else None
 
     @property
-    def anchor_event(self) -> EncodedBatch | None:
-        """The event at the anchor, alone, where it is the very one under the anchor's sequence."""
+    def placed(self) -> tuple[Checkpoint, EncodedBatch] | None:
+        """The last acknowledged event whose very sequence is known, alone, and where it is stored."""
         placed = self._ends.placed
-        return placed[1].event(self.anchor.position) if placed is not None and placed[0] == self.anchor else None
+        return (placed[0], placed[1].event(placed[0].position)) if placed is not None else None
 
     def close_at(self, checkpoint: Checkpoint) -> None:
         """Note that all up to a checkpoint is stored, the last event under its very sequence."""

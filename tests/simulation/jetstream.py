@@ -107,7 +107,9 @@ class JetStream:
 
     @property
     def first_seq(self) -> int:
-        return self.held[0].seq if self.held else self.last_seq + 1
+        if self.held:
+            return self.held[0].seq
+        return self.last_seq + 1 if self.last_seq else 0  # before the first message, and behind the last
 
     # --- what is published
 
@@ -150,25 +152,28 @@ class JetStream:
             if Op(int(op)) is not Op.START:
                 answer({"error": {"code": 400, "err_code": UNKNOWN_BATCH, "description": "unknown batch"}})
                 return
+            answer({"type": "ack", "seq": 0, "msgs": int(flow)})  # it takes batches
             if error := self._refusal(_headers(message.headers)):
                 answer({"error": error})
                 return
             batch = self._batches[name] = Batch(int(flow))
         batch.touched_ns, batch.answer = self.world.now_ns, answer
+        next_number = int(number) + (Op(int(op)) is Op.PING)  # a ping has the number of the message before it
         match Op(int(op)):
+            case _ if next_number > batch.count + 1:  # a message is missing
+                answer({"type": "gap", "last_seq": batch.count + 1, "seq": next_number})
+                self._close(name)
             case Op.COMMIT:
                 self._close(name)
             case Op.PING:
-                answer({"type": "ack", "seq": batch.count, "msgs": batch.flow})
-            case _ if int(number) != batch.count + 1:
-                self._close(name)  # a message is missing
-            case _ if error := self._refusal({}):
+                answer({"type": "ack", "seq": batch.count - batch.count % batch.flow, "msgs": batch.flow})
+            case _ if error := self._refusal(_headers(message.headers)):
                 answer({"type": "err", "seq": int(number), "error": error})
                 self._close(name)
             case _:
                 batch.seq = self.store(message.subject, message.payload, writer, "")
                 batch.count += 1
-                if batch.count == 1 or batch.count % batch.flow == 0:
+                if batch.count % batch.flow == 0:
                     answer({"type": "ack", "seq": batch.count, "msgs": batch.flow})
 
     def _close(self, name: str) -> None:
@@ -260,7 +265,7 @@ class JetStream:
             "duplicate_window": WINDOW_NS, "allow_batched": self.config.batched,
             "max_msgs": self.config.max_messages or -1,
         }  # fmt: skip
-        holes = self.last_seq - self.first_seq + 1 - len(self.held)
+        holes = self.last_seq - self.first_seq + 1 - len(self.held) if self.held else 0
         state = {
             "messages": len(self.held), "bytes": 50 * len(self.held), "first_seq": self.first_seq,
             "last_seq": self.last_seq, "num_deleted": holes,

@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from spyctl.bus.acks.line import Line
@@ -83,7 +84,7 @@ class AckProtocol(ABC):
 
     def checkpoint(self) -> Checkpoint:
         """Return how far every event is stored."""
-        return marked(self._in_flight, self._subjects)
+        return marked(self._in_flight, self._subjects, at_anchor=True)
 
     @property
     def _clock(self) -> Clock:
@@ -108,8 +109,7 @@ class AckProtocol(ABC):
     async def send(self, chunk: Chunk) -> None:
         """Send events that follow those sent before; they are in flight already.
 
-        What cannot be sent at once is left to :meth:`repair`: nobody waits here for an answer of the server.
-        Raises :class:`LeaseLostError`.
+        What cannot be sent at once is left to :meth:`repair`; nobody waits here. Raises :class:`LeaseLostError`.
         """
         if self._ready and self._line.may_send(chunk.first):
             async with self._line.busy:
@@ -169,7 +169,8 @@ class AckProtocol(ABC):
                 f"nats stream info {self._stream.name} tells more",
             )
         self._silence.attempt()
-        if not await is_kept(self._connection, self._stream, self.checkpoint()) or not await self._settle():
+        newest = partial(marked, self._in_flight, self._subjects)
+        if not await is_kept(self._connection, self._stream, newest) or not await self._settle():
             await self._wait(_RETRY_PAUSE_S)
             return
         refusals, patience = self._refusals, self._patience
@@ -246,23 +247,28 @@ class AckProtocol(ABC):
         self._line.break_off()
 
 
-def marked(in_flight: InFlight, subjects: Sequence[str]) -> Checkpoint:
-    """Return the anchor with the mark of the event there, where that is known."""
-    anchor, event = in_flight.anchor, in_flight.anchor_event
-    return anchor if event is None else replace(anchor, mark=mark_of(*messages_of(event, subjects)[0]))
+def marked(in_flight: InFlight, subjects: Sequence[str], *, at_anchor: bool = False) -> Checkpoint:
+    """Return the newest point in the stream whose message is known, or the anchor, with its mark if that is known."""
+    anchor, placed = in_flight.anchor, in_flight.placed
+    if placed is None or placed[0].seq < anchor.seq or (at_anchor and placed[0] != anchor):
+        return anchor
+    return replace(placed[0], mark=mark_of(*messages_of(placed[1], subjects)[0]))
 
 
-async def is_kept(connection: Connection, stream: Stream, checkpoint: Checkpoint) -> bool:
-    """Tell whether a stream is known to hold all up to a checkpoint still, false where nobody tells.
+async def is_kept(connection: Connection, stream: Stream, newest: Callable[[], Checkpoint]) -> bool:
+    """Tell whether a stream is known to hold all up to its ``newest`` known point still, false where nobody tells.
 
     Raises :class:`LostTrackError` where it does not, though others may have published since.
     """
-    try:
-        if await keeps(connection, stream.name, checkpoint):
-            return True
-    except BusError:
-        return False
-    await refuse_loss(connection, stream)
+    checkpoint: Checkpoint | None = None
+    while checkpoint != (known := newest()):  # an acknowledgement of before may have come meanwhile
+        checkpoint = known
+        try:
+            if await keeps(connection, stream.name, checkpoint):
+                continue
+        except BusError:
+            return False
+        await refuse_loss(connection, stream)
     return True
 
 

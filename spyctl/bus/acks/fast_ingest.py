@@ -307,6 +307,8 @@ class FastIngest(AckProtocol):
             if reply["seq"]:
                 self._refusals.stored()
                 self._in_flight.acknowledge_through(batch.first + reply["seq"] - 1)
+        elif reply.get("type") == "gap":
+            self._line.break_off()  # nothing more is stored of this batch; its count follows
         elif "count" in reply:
             if batch.state not in ENDS:
                 batch.stored = (reply["count"], reply["seq"])

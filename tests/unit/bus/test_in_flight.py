@@ -196,17 +196,25 @@ def test_a_checkpoint_may_follow_another_only_where_each_event_has_a_sequence_of
     assert not Checkpoint(7, 10).may_follow(Checkpoint(5, 9))
 
 
-def test_the_event_at_the_anchor_is_known_where_its_sequence_is() -> None:
+def test_the_last_event_whose_sequence_is_known_is_kept_beside_the_anchor() -> None:
     in_flight = window(4)
-    assert (in_flight.anchor_event, in_flight.last_acknowledged(0)) == (None, None)
+    assert (in_flight.placed, in_flight.last_acknowledged(0)) == (None, None)
     in_flight.acknowledge_through(3)
     last = in_flight.last_acknowledged(3)
     assert last is not None
     assert last.payloads() == [b"event 3"]
     assert in_flight.last_acknowledged(2) is None
+    assert in_flight.placed is None
     in_flight.close_at(Checkpoint(3, 9))
     in_flight.acknowledge_through(4)
-    assert in_flight.anchor_event is not None
-    assert in_flight.anchor_event.payloads() == [b"event 3"]
     in_flight.anchor = Checkpoint(4, 20)  # as counted, behind whatever else there is
-    assert in_flight.anchor_event is None
+    assert in_flight.placed is not None
+    assert (in_flight.placed[0], in_flight.placed[1].payloads()) == (Checkpoint(3, 9), [b"event 3"])
+
+
+def test_behind_a_hole_a_later_event_has_its_sequence() -> None:
+    in_flight = window(4)
+    for position in (1, 3):
+        in_flight.acknowledge(position, position)
+    assert in_flight.placed is not None
+    assert (in_flight.anchor.position, in_flight.placed[0]) == (1, Checkpoint(3, 3))

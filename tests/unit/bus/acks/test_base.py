@@ -53,7 +53,7 @@ class Recorded(AckProtocol):
 class Sending:
     def __init__(self, replicas: int = 1) -> None:
         self.clock = JumpingClock()
-        self.connection = ScriptedConnection()
+        self.connection = ScriptedConnection(held=lambda: [("a", b"event %d" % n, "") for n in range(9)])
         self.in_flight = InFlight(1_000, 1 << 20, Delivery(), clock=self.clock)
         target = stream(replicas=replicas)
         self.protocol = Recorded(self.connection.as_connection(), target, ["a"], patience=PATIENCE)

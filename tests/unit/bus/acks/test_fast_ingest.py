@@ -1,6 +1,7 @@
 """The life of a batch: its table of states, and each way in which one can end, with a scripted server."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterable
 from itertools import product
 from types import SimpleNamespace
@@ -212,6 +213,40 @@ async def test_what_a_batch_that_the_server_closed_does_not_hold_is_sent_again()
     await sending.protocol.finish()
     assert server.stored == events(5)
     assert sending.result == (0, Checkpoint(5, 5), 3)
+
+
+async def test_nothing_more_is_sent_in_a_batch_of_which_a_message_is_missing() -> None:
+    server = BatchServer(None, {"type": "gap", "last_seq": 2, "seq": 3})
+    sending = Sending(server.connection())
+    await sending.send(2, look=False)
+    await sending.protocol.repair()
+    sent = len(server.ops)
+    await sending.send(3, look=False)
+    assert len(server.ops) == sent
+    for _ in range(2):
+        await sending.protocol.repair()
+    await sending.protocol.finish()
+    assert server.stored == events(5)
+
+
+async def test_a_batch_that_nobody_takes_is_said_to_have_no_stream() -> None:
+    server = BatchServer()
+    sending = Sending(server.connection())
+    await sending.send(2, look=False)
+    server.answer = lambda message: [None]  # type: ignore[method-assign]
+    sending.protocol._connection.respond = server.answer  # type: ignore[attr-defined]
+    await sending.protocol.repair()
+    assert sending.in_flight.delivery.refusals == {"no stream takes them": 1}
+
+
+async def test_the_name_of_a_batch_is_one_token_that_every_server_takes() -> None:
+    server = BatchServer()
+    connection = server.connection()
+    sending = Sending(connection)
+    await sending.send(1)
+    names = {message.reply.split(".")[-6] for message in connection.written}
+    assert all(re.fullmatch(r"[A-Za-z0-9-]{1,64}", name) for name in names)
+    assert len(names) == 1
 
 
 async def test_the_messages_of_a_batch_that_the_server_forgot_are_counted() -> None:

@@ -90,6 +90,17 @@ async def test_what_others_publish_does_not_hide_that_the_end_of_a_stream_was_lo
         await sending.protocol.repair()
 
 
+async def test_acknowledgements_behind_one_that_was_lost_are_compared_too() -> None:
+    held = stored(1, "aaaa-1")["message"] | {"data": b64encode(b"event 0").decode()}
+    sending = Sending(found=lambda request: {"message": held} if request["seq"] == 1 else stored(3, "of somebody else"))
+    await sending.send(numbered(range(4)))
+    await sending.acknowledge(1, seq=1)
+    await sending.acknowledge(3, seq=3)  # while that of the second one was lost
+    sending.connection.cut()
+    with pytest.raises(LostTrackError, match="has lost events that the server had acknowledged"):
+        await sending.protocol.repair()
+
+
 async def test_a_duplicate_counts_as_an_earlier_runs_only_where_it_was_sent_once() -> None:
     sending = Sending()
     await sending.send(numbered(range(2)))
