@@ -1,23 +1,28 @@
 """The Python API for programs that embed spyctl; no logic of its own."""
 
 import asyncio
+import os
 import time
 import warnings
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import orjson
 
+from spyctl.bus.access import Access
 from spyctl.bus.acks.mode import AckMode
 from spyctl.bus.acks.per_message import PerMessage
 from spyctl.bus.checkpoint import Checkpoint
 from spyctl.bus.connection import Connection, connect
+from spyctl.bus.embedded import Store, default_store
 from spyctl.bus.publisher import Publisher
 from spyctl.bus.publishing import Publishing, RunRequest, publishing
 from spyctl.bus.runs import RunState, new_run_id
 from spyctl.bus.stream import ensure_stream
+from spyctl.bus.target import owner_access
 from spyctl.dbn.choice import files_for_days
 from spyctl.dbn.sort_times import Selection
 from spyctl.errors import LostEventsError, NoDataError, UsageError
@@ -71,7 +76,8 @@ class NATSBus:
 
         Raises :class:`UnreachableError`, :class:`NoJetStreamError`, :class:`UnfitStreamError`.
         """
-        self._connection = await connect(self.servers)
+        store = Store(Path(os.environ.get("SPYCTL_STORE") or default_store()))
+        self._connection = await connect(self.servers, access=owner_access(self.servers, Access(), store))
         await self._connection.jetstream_info()
         stream = await ensure_stream(self._connection)
         protocol = PerMessage(self._connection, stream, subject_table())

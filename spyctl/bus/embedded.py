@@ -29,7 +29,7 @@ from typing import Self
 
 import orjson
 
-from spyctl.bus.keeper import KEPT_FREE
+from spyctl.bus.keeper import KEPT_FREE, PASSWORD
 from spyctl.errors import EmbeddedServerError
 
 HOST = "127.0.0.1"
@@ -38,6 +38,7 @@ KEEPER = Path(__file__).with_name("keeper.py")
 START_TIMEOUT_S = 600.0
 PATIENCE_S = 2.0
 _POLL_S = 0.02
+_REVIVE_S = 1.0
 
 
 def default_store() -> Path:
@@ -85,6 +86,7 @@ class Store:
         self.folder = folder.absolute()
         self.state_path = folder / "state.json"
         self.log_path = folder / "server.log"
+        self.password_path = folder / PASSWORD  # that of the user who may publish; made by the first start
 
     def state(self) -> ServerState | None:
         """Return the running server, ``None`` where none runs."""
@@ -125,7 +127,7 @@ class Store:
     def open_lock(self, name: str) -> int:
         """Open a lock's file. Raises :class:`EmbeddedServerError` where the folder cannot be written."""
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             return os.open(self.folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise EmbeddedServerError(
@@ -161,7 +163,7 @@ class Store:
 
 
 class EmbeddedServer:
-    """A use of the embedded server: as long as it is held, the server runs.
+    """A use of the embedded server: as long as it is held, the server runs, and is started again where it dies.
 
     ``async with EmbeddedServer(store) as server`` starts the server where it does not run yet. ``port`` is
     tried first; where it is taken, a free one is used. ``tell`` is called with a sentence where it takes long.
@@ -174,6 +176,7 @@ class EmbeddedServer:
         self.started = False
         self.state: ServerState | None = None
         self._share: int | None = None
+        self._reviving: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         """Take a share of the server. Raises :class:`EmbeddedServerError` where it does not come up."""
@@ -190,6 +193,8 @@ class EmbeddedServer:
         except BaseException:
             self.release()
             raise
+        self.port = self.state.port
+        self._reviving = asyncio.create_task(self._revive(binary))
         return self
 
     async def __aexit__(
@@ -200,9 +205,19 @@ class EmbeddedServer:
 
     def release(self) -> None:
         """Give the share back."""
+        if self._reviving is not None:
+            self._reviving.cancel()
         if self._share is not None:
             os.close(self._share)
             self._share = None
+
+    async def _revive(self, binary: Path) -> None:
+        # Who gets the lock knows that neither server nor keeper lives; connections wait for the same port.
+        while True:
+            await asyncio.sleep(_REVIVE_S)
+            lock = self.store.try_lock("server.lock")
+            if lock is not None:
+                self._spawn(binary, lock)
 
     async def _take_share(self, deadline: float) -> None:
         # The keeper holds this lock exclusively only while it stops the server, for a moment.

@@ -3,12 +3,16 @@
 Started by :mod:`spyctl.bus.embedded` as ``python keeper.py BINARY FOLDER PORT LOCK USERS``; the last two are
 inherited descriptors of ``server.lock``, held exclusively, and ``users.lock``. Only the standard
 library is imported: this process stays for as long as the server does.
+
+The folder and all in it belong to its user alone, whatever the umask. Whoever connects without a password reads and
+consumes; to publish, or to change anything, takes the password of the user ``spyctl``, which is in the folder.
 """
 
 import ctypes
 import fcntl
 import json
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -22,6 +26,14 @@ READY_TIMEOUT_S = 600.0  # a server that restores a large store is slow, but not
 STOP_TIMEOUT_S = 60.0
 MAX_RESTARTS = 5
 KEPT_FREE = 64_000_000  # bytes of the disk; by default the server would leave a quarter of it unused
+OWNER = "spyctl"
+PASSWORD = "password"  # the file with the owner's
+_UMASK = 0o077
+# What reading takes: to look at streams, to get messages, to make consumers and to acknowledge what they deliver.
+_READING = (
+    "$JS.API.INFO", "$JS.API.STREAM.INFO.>", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST", "$JS.API.STREAM.MSG.GET.>",
+    "$JS.API.DIRECT.GET.>", "$JS.API.CONSUMER.>", "$JS.ACK.>", "$JS.FC.>", "$SYS.REQ.USER.INFO",
+)  # fmt: skip
 _POLL_S = 0.02
 _PR_SET_PDEATHSIG = 1
 
@@ -30,14 +42,33 @@ def _config(folder: Path, port: int) -> Path:
     quoted = json.dumps(str(folder), ensure_ascii=False)  # the server reads no \\u escapes
     held = sum(path.stat().st_size for path in (folder / "jetstream").rglob("*") if path.is_file())
     limit = max(1, held + shutil.disk_usage(folder).free - KEPT_FREE)
+    owner = {"user": OWNER, "password": _password(folder)}
+    rights = {"publish": {"allow": _READING}, "subscribe": {"allow": [">"]}}
+    reader = {"user": "reader", "password": secrets.token_hex(), "permissions": rights}
     path = folder / "server.conf"
+    path.unlink(missing_ok=True)  # an old one may be readable by others
     path.write_text(
         f"server_name: spyctl-embedded\nhost: 127.0.0.1\nport: {port}\n"
         f"ports_file_dir: {quoted}\n"
-        f"jetstream {{ store_dir: {quoted}, max_file_store: {limit} }}\n",
+        f"jetstream {{ store_dir: {quoted}, max_file_store: {limit} }}\n"
+        f"authorization {{ users: {json.dumps([owner, reader])} }}\nno_auth_user: reader\n",
         encoding="utf-8",
     )
     return path
+
+
+def _password(folder: Path) -> str:
+    path = folder / PASSWORD
+    if not path.exists() or not path.read_text().strip():
+        path.unlink(missing_ok=True)
+        path.write_text(secrets.token_hex(24))
+    return path.read_text().strip()
+
+
+def _close_to_others(folder: Path) -> None:
+    os.umask(_UMASK)
+    with suppress(OSError):  # somebody else's folder, which is theirs to close
+        folder.chmod(0o777 & ~_UMASK)
 
 
 def _die_with_parent() -> None:
@@ -94,6 +125,7 @@ def main(binary: str, folder: Path, port: int, lock: int, users: int) -> None:
         unused.set()
 
     os.chdir("/")
+    _close_to_others(folder)
     version = _version(binary)
     server, port = _start(binary, folder, port, lock)
     signal.signal(signal.SIGTERM, lambda *_: unused.set())  # before anybody can know of the server

@@ -132,7 +132,7 @@ async def _fence(connection: Connection, record: RunRecord, batch: OpenBatch, cl
     await clock.wait_until(clock.now_ns() + round(FENCE_TIMEOUT_S * SECOND), answered)
     await unsubscribe()
     if not answered.is_set():
-        raise _refusal(record, f"{connection.url} does not answer the fence of its batch")
+        raise UnreachableError(f"{connection.url} does not answer the fence around run {record.run_id}", "try again")
     return answer
 
 

@@ -36,7 +36,9 @@ async def refuse_uncounted(runs: Runs, record: RunRecord) -> None:
     force counts itself, unless it is killed or cut off before it can. Where it was noted behind which sequence it has
     nothing, that can still be done.
     """
-    if record.settled or (record.batch is not None and record.batch.ends_seq is not None):
+    if record.settled or record.checkpoint is None:  # known, or it never sent anything
+        return
+    if record.batch is not None and record.batch.ends_seq is not None:
         return
     for subject in record.subjects:
         lease, _ = await read_lease(runs.bucket, subject)

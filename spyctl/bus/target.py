@@ -1,15 +1,19 @@
 """Which server to use: the one named, the one on the default port, or the embedded one."""
 
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from spyctl.bus.access import Access
 from spyctl.bus.connection import Connection, connect
-from spyctl.bus.embedded import DEFAULT_PORT, EmbeddedServer, Store, default_store
+from spyctl.bus.embedded import DEFAULT_PORT, HOST, EmbeddedServer, Store, default_store
+from spyctl.bus.keeper import OWNER
 from spyctl.errors import NoJetStreamError, NoServerNamedError, NotNatsError
+
+_LOCAL = (HOST, "localhost", "::1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,9 @@ async def reach(target: Target, *, tell: Callable[[str], None] = lambda _: None)
                 embedded = await stack.enter_async_context(server)
                 assert embedded.state is not None
                 urls = (embedded.state.url,)
-        connection = await _connect(urls, target)
+        # What is given is meant for servers of somebody else.
+        given = target.access if embedded is None else Access()
+        connection = await _connect(urls, target, owner_access(urls, given, Store(target.store)))
         stack.push_async_callback(connection.close)
         await connection.jetstream_info()
         yield Reached(connection, embedded, why)
@@ -94,9 +100,25 @@ def _choice(target: Target, tell: Callable[[str], None]) -> tuple[EmbeddedServer
     return server, f"none named, none on localhost:{target.port}"
 
 
-async def _connect(urls: tuple[str, ...], target: Target) -> Connection:
+def owner_access(urls: Sequence[str], access: Access, store: Store) -> Access:
+    """Return how to authenticate: as its owner where one of the servers is the embedded one and nothing is given."""
+    given = any(value is not None for value in astuple(access)) or any("@" in url for url in urls)
+    if given or not store.password_path.exists():
+        return access
+    state = store.state()
+    if state is None or not any(_is_local(url, state.port) for url in urls):
+        return access
+    return Access(user=OWNER, password_file=store.password_path)
+
+
+def _is_local(url: str, port: int) -> bool:
+    parts = urlsplit(url if "//" in url else f"nats://{url}")
+    return parts.hostname in _LOCAL and (parts.port or DEFAULT_PORT) == port
+
+
+async def _connect(urls: tuple[str, ...], target: Target, access: Access) -> Connection:
     try:
-        return await connect(urls, access=target.access)
+        return await connect(urls, access=access)
     except NoJetStreamError as error:
         if target.urls:
             raise

@@ -111,7 +111,10 @@ add_command(app, runs.runs, panel=INSPECT, short="the runs that the server knows
 add_command(app, events.events, panel=INSPECT, short="the JSON Schema of each event type")
 add_command(app, probe.probe, panel=SET_UP, short="check key, entitlements, NATS, stream and data")
 app.add_typer(
-    server.app, name="server", rich_help_panel=SET_UP, short_help="the embedded NATS server: run, status, reset"
+    server.app,
+    name="server",
+    rich_help_panel=SET_UP,
+    short_help="the embedded NATS server: run, status, credentials, reset",
 )
 add_command(app, sample.sample, panel=SET_UP, short="write synthetic days to try things on")
 app.add_typer(

@@ -1,6 +1,7 @@
 """``spyctl server``: the embedded NATS server."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -52,7 +53,7 @@ async def _run(folder: Path, port: int, reporter: Reporter) -> int:
 
 
 def status(*, store: Store = None, as_json: Json = False) -> int:
-    """Show whether the embedded server runs, where, and how much it holds.
+    """Show whether the embedded server runs, where, who may do what, and how much it holds.
 
     spyctl server status --json
     """
@@ -65,15 +66,44 @@ def status(*, store: Store = None, as_json: Json = False) -> int:
     state = embedded.state() if folder.is_dir() else None
     size = sum(path.stat().st_size for path in (folder / "jetstream").rglob("*") if path.is_file())
     free = embedded.free_bytes()
+    password = embedded.password_path if embedded.password_path.exists() else None
     if as_json:
         document = {"running": state is not None, "store": str(folder), "bytes": size, "free_bytes": free}
+        document["password_file"] = str(password) if password is not None else None
         write_document(document | (asdict(state) if state else {}))
         return ExitCode.OK
     if state is not None:
         write(f"running  nats-server {state.version} on {state.url}, process {state.pid}")
     else:
         write("stopped  it starts with the first command that needs it")
+    if password is not None:
+        write("access   spyctl may do everything; who connects without a password may read and consume")
+        write("         spyctl server credentials: how your own programs publish")
     write(f"store    {path_text(folder)}, {size_text(size)} held, {size_text(free)} free")
+    return ExitCode.OK
+
+
+def credentials(*, store: Store = None, as_json: Json = False) -> int:
+    """Show how your own programs may publish to the embedded server; no password is shown.
+
+    spyctl server credentials
+    """
+    from spyctl.bus.embedded import Store as EmbeddedStore
+    from spyctl.bus.keeper import OWNER
+    from spyctl.errors import EmbeddedServerError
+
+    folder = _folder(store)
+    path = EmbeddedStore(folder).password_path
+    if not path.exists():
+        raise EmbeddedServerError(
+            f"the embedded server on {path_text(folder)} has no password yet", "spyctl server run"
+        )
+    if as_json:
+        write_document({"user": OWNER, "password_file": str(path)})
+        return ExitCode.OK
+    write(f"user      {OWNER}")
+    write(f"password  in {path_text(path)}, which you alone can read")
+    write(f'shell     export NATS_USER={OWNER} NATS_PASSWORD="$(cat {quote(str(path))})"')
     return ExitCode.OK
 
 
@@ -109,4 +139,5 @@ def reset(
 app = command_group("Run, inspect or empty the embedded NATS server.")
 add_command(app, run)
 add_command(app, status)
+add_command(app, credentials)
 add_command(app, reset)

@@ -14,6 +14,8 @@ from tests.support.waiting import eventually_sync
 @pytest.mark.integration
 def test_server_run_status_and_reset(environment: dict[str, str], cli: Cli, tmp_path: Path) -> None:
     assert "stopped" in cli("server", "status").stdout
+    never = cli("server", "credentials")
+    assert (never.returncode, "no password yet" in never.stderr) == (5, True)
     process = subprocess.Popen(
         [sys.executable, "-m", "spyctl", "server", "run"],
         env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -22,6 +24,19 @@ def test_server_run_status_and_reset(environment: dict[str, str], cli: Cli, tmp_
     assert "started: nats://127.0.0.1:" in process.stderr.readline()
     document = json.loads(cli("server", "status", "--json").stdout)
     assert document["running"]
+    status = cli("server", "status").stdout
+    assert "who connects without a password may read and consume" in status
+    password = Path(document["password_file"]).read_text()
+    for output in (cli("server", "credentials").stdout, cli("server", "credentials", "--json").stdout, status):
+        assert password not in output
+    assert json.loads(cli("server", "credentials", "--json").stdout) == {
+        "user": "spyctl", "password_file": document["password_file"],
+    }  # fmt: skip
+    exports = cli("server", "credentials").stdout.partition("shell     ")[2]
+    shell = subprocess.run(
+        ["sh", "-c", f"{exports}\nprintf %s $NATS_USER:$NATS_PASSWORD"], capture_output=True, text=True, check=True
+    )
+    assert shell.stdout == f"spyctl:{password}"
     assert str(document["port"]) == environment["SPYCTL_PORT"]
     result = cli("server", "reset", "--yes")
     assert (result.returncode, "is running" in result.stderr) == (5, True)

@@ -11,9 +11,10 @@ import pytest
 
 from spyctl import DBNIngestor, NATSBus, ReplayPublisher, StreamIngestor, StrikeManager
 from spyctl.bus.connection import Connection, connect
+from spyctl.bus.embedded import EmbeddedServer, Store
 from spyctl.bus.publishing import RunRequest, publishing
 from spyctl.bus.runs import RunRecord, Runs, RunState, run_ids
-from spyctl.errors import LeaseHeldError, LeaseLostError, RefusedError, UsageError
+from spyctl.errors import AccessDeniedError, LeaseHeldError, LeaseLostError, RefusedError, UsageError
 from spyctl.live.session import SUBJECTS as LIVE_SUBJECTS
 from spyctl.market.events import FuturesTrade, StockTrade
 from spyctl.market.subjects import decode, subject_of
@@ -249,3 +250,17 @@ def test_events_can_be_read_without_a_server(data: Path) -> None:
     events = list(DBNIngestor(data).read_trades(DAY))
     assert len(events) == COUNT
     assert all(isinstance(event, FuturesTrade) for event in events)
+
+
+async def test_the_bus_publishes_to_the_embedded_server_by_itself(
+    tmp_path: Path, free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with EmbeddedServer(Store(tmp_path / "store"), free_port) as server:
+        assert server.state is not None
+        monkeypatch.setenv("SPYCTL_STORE", str(tmp_path / "store"))
+        async with NATSBus(server.state.url) as bus:
+            await bus.publish(subject_of(trade()), trade())
+        monkeypatch.setenv("SPYCTL_STORE", str(tmp_path / "another"))
+        with pytest.raises(AccessDeniedError, match="permissions violation"):
+            async with NATSBus(server.state.url) as bus:
+                await bus.publish(subject_of(trade()), trade())

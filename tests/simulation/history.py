@@ -217,7 +217,8 @@ class History:
                 soon_ns = fault.count * SECOND // 4 if fault.kind != "second" else 0
                 self.world.after(soon_ns, lambda: None if self._done else self._begin(resume=True))
         if fault.kind == "refill":
-            self.world.after(fault.for_ns + 1, lambda: self._publish_foreign(fault.count, same=fault.count % 2 > 0))
+            back_ns = server.away_until_ns - now_ns + 1
+            self.world.after(back_ns, lambda: self._publish_foreign(fault.count, same=fault.count % 2 > 0))
         if process is None or line is None:
             return
         match fault.kind:
@@ -244,9 +245,9 @@ class History:
 
     def _publish_foreign(self, count: int, *, same: bool) -> None:
         for n in range(count):
-            # Where the very same message takes the very same place, nobody could tell.
-            equal = same and self._server.last_seq != 2 * n
-            payload = b"event %d" % (2 * n + 1) if equal else b"of somebody else"
+            payload = b"event %d" % (2 * n + 1) if same else b"of somebody else"
+            if payload == self._server.ever.get(self._server.last_seq + 1):
+                payload = b"of somebody else"  # for nobody could tell the very same message in the very same place
             self._server.store(LEASED[1], payload, STRANGER)
 
     # --- the end

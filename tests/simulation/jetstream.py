@@ -87,6 +87,7 @@ class JetStream:
     config: Config
     bucket: Bucket = field(default_factory=Bucket)
     held: list[Stored] = field(default_factory=list)
+    ever: dict[int, bytes] = field(default_factory=dict)  # by sequence, the payload that was last stored there
     last_seq: int = 0
     away_until_ns: int = 0
     created: bool = False
@@ -189,6 +190,7 @@ class JetStream:
     def store(self, subject: str, payload: bytes, writer: str, message_id: str = "") -> int:
         """Store a message, and let the oldest one go where there are too many."""
         self.last_seq += 1
+        self.ever[self.last_seq] = payload
         self.held.append(Stored(self.last_seq, subject, payload, message_id, writer, self.world.now_ns))
         if message_id:
             self._ids[message_id] = self.last_seq, self.world.now_ns

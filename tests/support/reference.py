@@ -25,6 +25,7 @@ COMMANDS = (
     "server",
     "server run",
     "server status",
+    "server credentials",
     "server reset",
     "config",
     "config show",

@@ -3,23 +3,21 @@
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, replace
-from functools import partial
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Any
 
+from spyctl.bus.acks.kept import Kept, marked
 from spyctl.bus.acks.line import Line
 from spyctl.bus.acks.refusals import TAKEN_OVER, Refusals
 from spyctl.bus.acks.silence import Silence
 from spyctl.bus.acks.writer import Writer
 from spyctl.bus.checkpoint import Checkpoint
-from spyctl.bus.connection import ApiError, Connection
+from spyctl.bus.connection import Connection
 from spyctl.bus.in_flight import Chunk, InFlight
-from spyctl.bus.mark import keeps, mark_of
-from spyctl.bus.recognition import messages_of
 from spyctl.bus.runs import Run
 from spyctl.bus.stream import Stream
-from spyctl.errors import BusError, LostTrackError, RefusedError, UnreachableError
+from spyctl.errors import RefusedError, UnreachableError
 from spyctl.timing.clock import Clock
 from spyctl.timing.instants import SECOND
 
@@ -96,6 +94,7 @@ class AckProtocol(ABC):
         self._run_id = run_id
         self._inbox = self._connection.inbox()
         self._silence = Silence(in_flight)
+        self._kept = Kept(self._connection, self._stream, in_flight, self._subjects)
         self._line = Line(in_flight.anchor.position + 1)
         asked_ns = in_flight.clock.now_ns()
         self._listening.push_async_callback(await self._listen())
@@ -141,9 +140,7 @@ class AckProtocol(ABC):
         Returns at once where nothing is wrong. Raises :class:`LostTrackError`, :class:`LeaseLostError`, and where the
         server will not take what is in flight :class:`RefusedError` or :class:`UnreachableError`.
         """
-        if self._in_flight.receded:
-            self._in_flight.receded = False
-            await refuse_loss(self._connection, self._stream)
+        await self._kept.refuse_receded()
         async with self._line.busy:
             within_s = self._line.within_s(self._patience.ack_s, _ROUND_TRIPS)
             if not self._line.broken and not self._silence.longer_than(within_s):
@@ -169,8 +166,7 @@ class AckProtocol(ABC):
                 f"nats stream info {self._stream.name} tells more",
             )
         self._silence.attempt()
-        newest = partial(marked, self._in_flight, self._subjects)
-        if not await is_kept(self._connection, self._stream, newest) or not await self._settle():
+        if not await self._kept.proved() or not await self._settle():
             await self._wait(_RETRY_PAUSE_S)
             return
         refusals, patience = self._refusals, self._patience
@@ -243,44 +239,6 @@ class AckProtocol(ABC):
 
     def _on_disconnect(self) -> None:
         self._writer.doubt()  # nobody knows for how long it was gone before we noticed
+        self._kept.doubt()
         self._in_flight.delivery.reconnects += 1
         self._line.break_off()
-
-
-def marked(in_flight: InFlight, subjects: Sequence[str], *, at_anchor: bool = False) -> Checkpoint:
-    """Return the newest point in the stream whose message is known, or the anchor, with its mark if that is known."""
-    anchor, placed = in_flight.anchor, in_flight.placed
-    if placed is None or placed[0].seq < anchor.seq or (at_anchor and placed[0] != anchor):
-        return anchor
-    return replace(placed[0], mark=mark_of(*messages_of(placed[1], subjects)[0]))
-
-
-async def is_kept(connection: Connection, stream: Stream, newest: Callable[[], Checkpoint]) -> bool:
-    """Tell whether a stream is known to hold all up to its ``newest`` known point still, false where nobody tells.
-
-    Raises :class:`LostTrackError` where it does not, though others may have published since.
-    """
-    checkpoint: Checkpoint | None = None
-    while checkpoint != (known := newest()):  # an acknowledgement of before may have come meanwhile
-        checkpoint = known
-        try:
-            if await keeps(connection, stream.name, checkpoint):
-                continue
-        except BusError:
-            return False
-        await refuse_loss(connection, stream)
-    return True
-
-
-async def refuse_loss(connection: Connection, stream: Stream) -> None:
-    """Raise :class:`LostTrackError` where a stream that is still the same stores under sequences that it had given.
-
-    What an administrator did to it is told by name at the end of the run.
-    """
-    with suppress(ApiError, BusError):
-        info = await connection.api(f"STREAM.INFO.{stream.name}")
-        same = info.get("created", "") == stream.born
-        if not same or tuple(info.get("config", {}).get("subjects") or ()) != stream.subjects:
-            return
-    what = "has lost events that the server had acknowledged"
-    raise LostTrackError(f"stream {stream.name} {what}", "play it again from the start")

@@ -23,8 +23,9 @@ from typing import Any
 import orjson
 from nats.aio.msg import Msg
 
-from spyctl.bus.acks.base import USUAL, AckProtocol, Patience, refuse_loss
+from spyctl.bus.acks.base import USUAL, AckProtocol, Patience
 from spyctl.bus.acks.forgotten import ForgottenBatches
+from spyctl.bus.acks.kept import refuse_loss
 from spyctl.bus.checkpoint import Checkpoint, OpenBatch
 from spyctl.bus.connection import Connection
 from spyctl.bus.frames import hpub_frame, pub_frames

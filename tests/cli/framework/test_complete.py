@@ -33,7 +33,7 @@ def offered(environment: dict[str, str], tmp_path: Path):  # type: ignore[no-unt
 
 def test_commands_and_options(offered) -> None:  # type: ignore[no-untyped-def]
     assert offered("re") == ["replay"]
-    assert set(offered("server ")) == {"run", "status", "reset"}
+    assert set(offered("server ")) == {"credentials", "reset", "run", "status"}
     assert "--reorder-window" in offered("replay --re")
     assert "--password-file" in offered("tail --pass")
     assert offered("events Fut") == ["FuturesTrade"]
@@ -42,7 +42,7 @@ def test_commands_and_options(offered) -> None:  # type: ignore[no-untyped-def]
 def test_pages_and_commands_of_help(offered) -> None:  # type: ignore[no-untyped-def]
     assert offered("help con") == ["connections", "config"]
     assert offered("help rep") == ["replay"]
-    assert set(offered("help server ")) == {"run", "status", "reset"}
+    assert set(offered("help server ")) == {"credentials", "reset", "run", "status"}
 
 
 def test_dates_are_those_of_the_data_folder(offered, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

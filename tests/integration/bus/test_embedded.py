@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from spyctl.bus.access import Access
 from spyctl.bus.connection import connect
 from spyctl.bus.embedded import EmbeddedServer, Store
+from spyctl.bus.target import owner_access
 from spyctl.errors import EmbeddedServerError
 from tests.support.embedded import User, is_alive
 from tests.support.waiting import eventually, eventually_sync
@@ -52,7 +54,8 @@ def test_events_survive_from_one_use_of_the_embedded_server_to_the_next(tmp_path
     async def use(publish: bool) -> int:
         async with EmbeddedServer(Store(tmp_path), free_port) as server:
             assert server.state is not None
-            connection = await connect([server.state.url])
+            urls = [server.state.url]
+            connection = await connect(urls, access=owner_access(urls, Access(), server.store))
             if publish:
                 await connection.api("STREAM.CREATE.S", {"name": "S", "subjects": ["s"]})
                 await connection.jetstream().publish("s", b"kept")

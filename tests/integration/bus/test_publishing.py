@@ -313,6 +313,19 @@ async def test_a_run_that_was_overtaken_and_then_killed_is_not_continued_with_th
     await other.close()
 
 
+async def test_a_run_that_was_killed_before_it_sent_anything_is_resumed_whoever_published_since(
+    connection: Connection,
+) -> None:
+    async with publishing(connection, REQUEST) as other:
+        await other.publisher.publish(events(3))
+        await other.publisher.drain()
+    record = await record_of(connection, other)
+    record.run_id, record.state, record.settled, record.checkpoint = "aaaa", RunState.RUNNING, False, None
+    await (await Runs.open(connection)).save(record)
+    async with publishing(connection, replace(REQUEST, resume="aaaa")) as resumed:
+        assert resumed.position == 0
+
+
 async def test_a_run_that_goes_on_cannot_be_resumed_and_its_record_stays(
     connection: Connection, nats_server: NatsServer
 ) -> None:

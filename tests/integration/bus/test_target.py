@@ -1,13 +1,18 @@
 """Which server a command uses: the one named, the one on the default port, or the embedded one."""
 
 import asyncio
+import fcntl
+import os
 from pathlib import Path
 
+import orjson
 import pytest
 
-from spyctl.bus.embedded import EmbeddedServer, Store
-from spyctl.bus.target import Target, reach, would_start
-from spyctl.errors import NoJetStreamError, NoServerNamedError, NotNatsError, UnreachableError
+from spyctl.bus.access import Access
+from spyctl.bus.embedded import EmbeddedServer, ServerState, Store
+from spyctl.bus.stream import ensure_stream
+from spyctl.bus.target import Target, owner_access, reach, would_start
+from spyctl.errors import AccessDeniedError, NoJetStreamError, NoServerNamedError, NotNatsError, UnreachableError
 from tests.support.servers import NatsServer
 
 pytestmark = pytest.mark.integration
@@ -111,3 +116,45 @@ async def test_a_running_embedded_server_is_shared_and_not_started(tmp_path: Pat
     wanted = target(tmp_path, free_port, embedded=True)
     async with EmbeddedServer(Store(tmp_path / "store"), free_port):
         assert not would_start(wanted)
+
+
+async def test_the_owner_of_the_embedded_server_publishes_where_it_is_named_too(tmp_path: Path, free_port: int) -> None:
+    async with reach(target(tmp_path, free_port, embedded=True)) as reached:
+        await ensure_stream(reached.connection)
+        port = reached.connection.url.rpartition(":")[2]
+        for host in ("127.0.0.1", "localhost"):
+            named = target(tmp_path, free_port, urls=(f"nats://{host}:{port}",))
+            async with reach(named) as second:
+                assert second.embedded is None
+                await second.connection.jetstream().publish("market.stocks.trades", b"{}")
+        as_reader = target(tmp_path / "another", free_port, urls=named.urls)
+        async with reach(as_reader) as third:
+            assert (await third.connection.api("STREAM.INFO.MARKET_DATA"))["state"]["messages"] == 2
+            with pytest.raises(AccessDeniedError, match="permissions violation"):
+                await third.connection.api("STREAM.PURGE.MARKET_DATA")
+
+
+async def test_credentials_for_other_servers_are_not_used_at_the_embedded_one(tmp_path: Path, free_port: int) -> None:
+    mine = Access(user="ann", password="hunter2")
+    async with reach(target(tmp_path, free_port, embedded=True, access=mine)) as reached:
+        await ensure_stream(reached.connection)
+
+
+def test_what_is_given_goes_to_the_server_that_is_named(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    given = Access(token="t")
+    assert owner_access(["nats://127.0.0.1:4222"], given, store) is given
+    assert owner_access(["nats://127.0.0.1:4222"], Access(), store) == Access()  # no embedded server ever ran
+    lock = store.open_lock("server.lock")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    state = ServerState(4222, 1, 1, "2.15.1", str(tmp_path), 0)
+    store.state_path.write_bytes(orjson.dumps(state))
+    store.password_path.write_text("hunter2")
+    owner = Access(user="spyctl", password_file=store.password_path)
+    for url in ("nats://127.0.0.1:4222", "localhost", "nats://localhost", "nats://[::1]:4222"):
+        assert owner_access([url], Access(), store) == owner
+    for url in ("nats://127.0.0.1:4223", "nats://elsewhere:4222", "nats://ann@localhost:4222"):
+        assert owner_access([url], Access(), store) == Access()
+    assert owner_access(["nats://127.0.0.1:4222"], given, store) is given
+    os.close(lock)
+    assert owner_access(["nats://127.0.0.1:4222"], Access(), store) == Access()  # it does not run
