@@ -166,14 +166,15 @@ class AckProtocol(ABC):
                 f"nats stream info {self._stream.name} tells more",
             )
         self._silence.attempt()
-        if not await self._kept.proved() or not await self._settle():
-            await self._wait(_RETRY_PAUSE_S)
-            return
+        settled = await self._kept.proved() and await self._settle()
         refusals, patience = self._refusals, self._patience
         if refusals.reason:
             if refusals.last_too_long(self._clock.now_ns(), patience.refusal_s, patience.outage_s):
                 raise RefusedError(refusals.sentence, f"nats stream info {self._stream.name} tells more")
             await self._wait(_REFUSAL_PAUSE_S * min(refusals.in_row, 8))
+        if not settled:
+            await self._wait(_RETRY_PAUSE_S)
+            return
         self._refusals.reason = ""
         self._line.mend(self._in_flight.oldest)
 

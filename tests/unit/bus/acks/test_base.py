@@ -158,6 +158,19 @@ async def test_a_server_that_keeps_refusing_is_given_its_time_and_not_more() -> 
 
 
 @pytest.mark.parametrize(("replicas", "limit_s"), [(1, 4), (3, 120)], ids=["gone", "election"])
+async def test_a_refusal_is_not_longer_where_it_cannot_be_found_out_what_is_stored(replicas: int, limit_s: int) -> None:
+    sending = Sending(replicas)
+    protocol = await sending.send()
+    protocol.settles = False  # as where the stream is gone, and with it all that could be counted
+    begun = sending.clock.now_ns()
+    protocol._refused({})
+    with pytest.raises((RefusedError, UnreachableError), match="no stream takes them"):  # noqa: PT012
+        for _ in range(10_000):
+            await protocol.repair()
+    assert limit_s * SECOND < sending.clock.now_ns() - begun < (limit_s + 4) * SECOND
+
+
+@pytest.mark.parametrize(("replicas", "limit_s"), [(1, 4), (3, 120)], ids=["gone", "election"])
 async def test_nobody_to_answer_is_an_outage_where_a_leader_may_be_elected(replicas: int, limit_s: int) -> None:
     sending = Sending(replicas)
     protocol = await sending.send()
