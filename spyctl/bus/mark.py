@@ -50,7 +50,7 @@ async def keeps(connection: Connection, stream: str, checkpoint: Checkpoint) -> 
             return True  # which is told by its name
         raise UnreachableError(f"stream {stream} at {connection.url} cannot be read: {error}") from None
     if info["state"]["last_seq"] >= checkpoint.seq:
-        return True
+        return await mark_at(connection, stream, checkpoint.seq) in ("", checkpoint.mark)  # if not published just now
     if info["config"].get("num_replicas", 1) > 1:
         raise UnreachableError(f"stream {stream} at {connection.url} ends before seq {checkpoint.seq:,}")
     return False

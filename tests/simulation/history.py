@@ -112,9 +112,7 @@ class History:
         self._began += 1
         process = Process(self.world, f"p{self._began}")
         self._processes.append(process)
-        self._lines[process.name] = Line(
-            self.world, self._rng, process, self.seed.delay_ns, lambda: self._server.down_until_ns
-        )
+        self._lines[process.name] = Line(self.world, self._rng, process, self.seed.delay_ns, self._server)
         connection = SimulatedConnection(process, self._lines[process.name], self._server)
         self.world.tell(f"{process.name} {'resumes' if resume else 'begins'}")
         process.start(self._work(process, connection, resume=resume), lambda task: self._ended(process, task))

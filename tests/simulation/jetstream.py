@@ -87,6 +87,7 @@ class JetStream:
     config: Config
     bucket: Bucket = field(default_factory=Bucket)
     held: list[Stored] = field(default_factory=list)
+    deaths: int = 0  # of the server that connections lead to
     ever: dict[int, bytes] = field(default_factory=dict)  # by sequence, the payload that was last stored there
     last_seq: int = 0
     away_until_ns: int = 0
@@ -203,6 +204,7 @@ class JetStream:
     def restart(self, away_ns: int, lost: int) -> None:
         """Be gone for a while, forget all batches, and lose so many of the newest messages, which were not synced."""
         self.away_until_ns = max(self.away_until_ns, self.world.now_ns + away_ns)
+        self.deaths += self.config.replicas == 1
         self._batches.clear()
         self._proposed.clear()
         if lost:

@@ -31,11 +31,9 @@ LATE_NS = SECOND // 5  # after so long a server has read what a broken connectio
 class Line:
     """Carries what happens from one end to the other; ``up`` is what the process knows."""
 
-    def __init__(
-        self, world: World, rng: random.Random, process: Process, delay_ns: int, down_until_ns: Callable[[], int]
-    ) -> None:
+    def __init__(self, world: World, rng: random.Random, process: Process, delay_ns: int, server: JetStream) -> None:
         self.up = True
-        self._down_until_ns = down_until_ns  # when there is a server again to connect to
+        self._server = server
         self.deaf = self.swallows = False
         self.on_break: list[Callable[[], None]] = []
         self.on_mend: list[Callable[[], None]] = []
@@ -86,7 +84,7 @@ class Line:
         arriving = self._rng.randint(0, len(self._there)) if late_ns and not self.deaf else 0
         for happen in list(self._there)[:arriving]:
             due_ns += self._rng.randint(0, late_ns // 4)
-            self._world.at(min(due_ns, self._world.now_ns + late_ns), happen)
+            self._world.at(min(due_ns, self._world.now_ns + late_ns), self._while_it_lives(happen))
         self._there.clear()
         self.deaf, self._due_there_ns, self._due_back_ns = False, 0, 0
         if self.up:
@@ -95,9 +93,13 @@ class Line:
         epoch = self._epoch
         self._world.after(away_ns, lambda: self._mend(epoch))
 
+    def _while_it_lives(self, happen: Happen) -> Happen:
+        deaths = self._server.deaths
+        return lambda: happen() if deaths == self._server.deaths else None
+
     def _mend(self, epoch: int) -> None:
-        if self._world.now_ns < self._down_until_ns():
-            self._world.at(self._down_until_ns(), lambda: self._mend(epoch))
+        if self._world.now_ns < self._server.down_until_ns:
+            self._world.at(self._server.down_until_ns, lambda: self._mend(epoch))
         elif epoch == self._epoch:
             self._process.call(self._mended, epoch)
 

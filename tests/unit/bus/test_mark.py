@@ -43,6 +43,13 @@ async def test_what_fell_out_or_was_purged_is_no_end_that_was_lost() -> None:
     assert await keeps(server(**{"STREAM.INFO.S": gone}).as_connection(), "S", purged)
 
 
+async def test_what_others_publish_while_it_is_asked_is_no_message_that_fell_out() -> None:
+    connection = server(last_seq=3)
+    held = iter([HELD, [*HELD, ("a", b"of somebody else", "")]])
+    connection.held = lambda: next(held)
+    assert not await keeps(connection.as_connection(), "S", Checkpoint(3, 3, mark_of("a", b"three")))
+
+
 async def test_a_new_leader_may_not_have_stored_it_yet() -> None:
     with pytest.raises(UnreachableError, match="ends before seq 3"):
         await keeps(server(replicas=3).as_connection(), "S", Checkpoint(3, 3, mark_of("a", b"three")))
