@@ -33,5 +33,7 @@ def read(data: bytes) -> Iterator[Pending]:
     if len(lines) % 2 == 0 or lines.pop():
         raise ValueError("not whole")
     for head, payload in zip(lines[::2], lines[1::2], strict=True):
-        identity, subject, feed, received_ns = orjson.loads(head)
+        identity, subject, feed, received_ns = fields = orjson.loads(head)
+        if [type(field) for field in fields] != [str, str, str, int]:
+            raise ValueError("fields of other types")
         yield Pending(payload, identity, subject, feed, received_ns)

@@ -17,6 +17,7 @@ from spyctl.errors import UsageError
 from spyctl.terminal.outgoing import learn, learn_url
 
 PROJECT_FILE = Path("spyctl.toml")
+_LARGEST = 16_384  # bytes of a file: one that somebody else made may take minutes to read
 HARMLESS = frozenset(
     {
         "ack", "data-dir", "dataset", "date", "end", "max-quiet", "order", "plain", "prefix",
@@ -123,8 +124,10 @@ class _File:
         import tomllib
 
         try:
+            if self.path.stat().st_size > _LARGEST:
+                raise ValueError(f"more than {_LARGEST:,} bytes")
             return tomllib.loads(self.path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except (OSError, ValueError, RecursionError) as error:  # also of numbers and nests without end
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise UsageError(f"{self.path} cannot be read ({reason})", "fix it, or move it away") from None
 
