@@ -21,6 +21,7 @@ from spyctl.bus.stream import ensure_stream
 from spyctl.dbn.choice import files_for_days
 from spyctl.dbn.sort_times import Selection
 from spyctl.errors import LostEventsError, NoDataError, UsageError
+from spyctl.live.aggressors import QuoteUse
 from spyctl.live.feed_policy import equity_policies
 from spyctl.live.result import summary_of
 from spyctl.live.session import SUBJECTS as LIVE_SUBJECTS
@@ -152,6 +153,7 @@ class StreamIngestor:
     """Takes in the live feeds and publishes them through a connected :class:`NATSBus`, as a run of its own.
 
     ``strike_manager`` decides the option contracts; without an expiry of its own it follows the trading calendar.
+    ``option_quotes`` tells the side of option trades by the quotes of their contracts, where the plan has them.
     ``queue`` also receives each event; it is deprecated: read the stream instead. The run begins with the first message
     or :meth:`run_async`; it ends with :meth:`run_async`, else with the bus.
     """
@@ -164,12 +166,14 @@ class StreamIngestor:
         queue: "asyncio.Queue[LiveEvent] | None" = None,
         *,
         feed_url: str = FEED_URL,
+        option_quotes: bool = True,
     ) -> None:
         if queue is not None:
             warnings.warn("StreamIngestor(queue=…) is deprecated: read the stream", DeprecationWarning, stacklevel=2)
         self._feed = partial(Feed, api_key=api_key, url=feed_url)
         self._bus = bus
         self._queue = queue
+        self._quotes = QuoteUse.CLASSIFY if option_quotes else QuoteUse.NONE
         self._window = StrikeWindow(strike_manager, time.time_ns(), strike_manager.expiry)
         self._session: LiveSession | None = None
         self._run: Publishing | None = None
@@ -197,7 +201,10 @@ class StreamIngestor:
         run, session = await self._begin()
         if self._stopping:
             session.stop(StopReason.STOP_CALL)
-        policies = equity_policies(self._feed(STOCKS), self._feed(OPTIONS), self._window, suspicious=in_regular_hours)
+        policies = equity_policies(
+            self._feed(STOCKS), self._feed(OPTIONS), self._window, suspicious=in_regular_hours,
+            quotes=lambda: session.uses_option_quotes,
+        )  # fmt: skip
         try:
             await run.watch(session.run(policies), partial(session.stop, StopReason.LEASE_LOST))
             _refuse_loss(run)
@@ -245,8 +252,9 @@ class StreamIngestor:
             run = await self._stack.enter_async_context(publishing(connection, request))
             self._stack.callback(self._ended)
             observer = self._queue.put_nowait if self._queue is not None else None  # a full one misses events
+            options = LiveOptions(symbol=self._window.manager.underlying, quotes=self._quotes)
             self._session = LiveSession(
-                run.publisher, self._window, LiveOptions(symbol=self._window.manager.underlying), run_id=run.run_id,
+                run.publisher, self._window, options, run_id=run.run_id,
                 hooks=Hooks(connected=lambda: connection.connected, observer=observer),
             )  # fmt: skip
             self._run = run
@@ -261,6 +269,7 @@ class StreamIngestor:
         parsed = normalize(messages, market, time.time_ns(), EventSource.POLYGON_WS)
         session.arrived(Arrival(market, parsed.events, parsed.rejects, parsed.notes, time.monotonic_ns()))
         if not self._running:
+            session.intake.flush()  # nobody looks later
             await session.sender.send_waiting()
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from spyctl.cli.live_run import SimulatedMarket
+    from spyctl.live.aggressors import QuoteUse
 
 StrikeRange = Annotated[
     int,
@@ -55,6 +56,40 @@ Force = Annotated[
         "--force", help="Publish beside other data, or take over a lease.", rich_help_panel=DESTINATION.seldom
     ),
 ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuoteOptions:
+    """What to do with the quotes of the options."""
+
+    option_quotes: Annotated[
+        bool,
+        typer.Option(
+            "--option-quotes/--no-option-quotes",
+            envvar="SPYCTL_OPTION_QUOTES",
+            help="Sides of option trades; off: --no-option-quotes.",
+            rich_help_panel=FEED,
+        ),
+    ] = True
+    publish_option_quotes: Annotated[
+        bool,
+        typer.Option(
+            "--publish-option-quotes",
+            envvar="SPYCTL_PUBLISH_QUOTES",
+            help="Publish these quotes too, on market.options.quotes.",
+            rich_help_panel=FEED.seldom,
+        ),
+    ] = False
+
+    def use(self) -> "QuoteUse":
+        """Return what option quotes are good for; raises :class:`UsageError`."""
+        from spyctl.live.aggressors import QuoteUse
+
+        if not self.publish_option_quotes:
+            return QuoteUse.CLASSIFY if self.option_quotes else QuoteUse.NONE
+        if not self.option_quotes:
+            raise UsageError("--no-option-quotes and --publish-option-quotes exclude each other", "one of the two")
+        return QuoteUse.PUBLISH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +148,7 @@ def live(
     expiry: Expiry = None,
     require_options: RequireOptions = False,
     backfill: Backfill = False,
+    quotes: QuoteOptions,
     simulator: SimulatorOptions,
     feed: FeedOptions,
     lasting: Lasting = None,
@@ -150,6 +186,7 @@ def live(
             rest_url=feed.api_url(),
         ),
         backfill=backfill and (not simulator.sim or feed.rest_url is not None),
+        quotes=quotes.use(),
         require_options=require_options,
         lasting_ns=parse_duration(lasting) if lasting else None,
         spool_limit=parse_size(spool_limit),

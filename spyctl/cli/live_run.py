@@ -28,9 +28,10 @@ from spyctl.cli.framework.watch import away, watched
 from spyctl.cli.replay_run import show_holdings, show_server
 from spyctl.cli.summary import print_live_summary
 from spyctl.errors import SpyctlError, path_text
+from spyctl.live.aggressors import QuoteUse
 from spyctl.live.feed_policy import FeedPolicy, equity_policies
 from spyctl.live.result import summary_of
-from spyctl.live.session import SUBJECTS, Hooks, LiveOptions, LiveSession
+from spyctl.live.session import Hooks, LiveOptions, LiveSession, subjects
 from spyctl.live.snapshot import LiveScene
 from spyctl.live.spool import Spool, spool_folder
 from spyctl.live.strike_manager import StrikeManager
@@ -89,6 +90,7 @@ class LiveRequest:
     sim: SimulatedMarket | None
     vendor: Vendor
     backfill: bool
+    quotes: QuoteUse
     require_options: bool
     lasting_ns: int | None
     spool_limit: int
@@ -133,7 +135,7 @@ def _run_request(request: LiveRequest, reached: Reached) -> RunRequest:
     return RunRequest(
         command="live",
         # Gap records of several runs may stand side by side.
-        leased=[with_prefix(subject, request.prefix) for subject in SUBJECTS[:-1]],
+        leased=[with_prefix(subject, request.prefix) for subject in subjects(request.quotes)[:-1]],
         prefix=request.prefix,
         options={
             "symbol": request.manager.underlying,
@@ -163,8 +165,8 @@ async def _spool(request: LiveRequest, reporter: Reporter, run: Publishing) -> A
     with closing(spool):
         after_seq, identities = spool.in_doubt
         if identities:
-            subjects = [with_prefix(subject, request.prefix) for subject in SUBJECTS]
-            stored = stored_identities(run.connection, run.stream.name, subjects, after_seq, run.began_after)
+            known = [with_prefix(subject, request.prefix) for subject in subjects(QuoteUse.PUBLISH)]
+            stored = stored_identities(run.connection, run.stream.name, known, after_seq, run.began_after)
             spool.leave_out({identity async for identity in stored if identity in identities})
         if len(spool):
             reporter.block("spool", f"{count('events', len(spool))} of an earlier run waited on disk, published first")
@@ -180,7 +182,9 @@ def _session(request: LiveRequest, reporter: Reporter, run: Publishing, spool: S
         tell=partial(_say, reporter),
         spool=spool,
     )
-    options = LiveOptions(symbol=request.manager.underlying, source=_source(request), prefix=request.prefix)
+    options = LiveOptions(
+        symbol=request.manager.underlying, source=_source(request), prefix=request.prefix, quotes=request.quotes
+    )
     window = StrikeWindow(request.manager, time.time_ns(), request.expiry)
     return LiveSession(run.publisher, window, options, run_id=run.run_id, hooks=hooks)
 
@@ -222,7 +226,7 @@ async def _policies(request: LiveRequest, session: LiveSession) -> AsyncIterator
         stocks, options = (Feed(market, key, url=url, source=_source(request)) for market in (STOCKS, OPTIONS))
         yield equity_policies(
             stocks, options, session.window, require_options=request.require_options,
-            suspicious=_silence_is_suspicious(request),
+            suspicious=_silence_is_suspicious(request), quotes=lambda: session.uses_option_quotes,
         )  # fmt: skip
 
 

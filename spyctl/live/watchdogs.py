@@ -13,6 +13,7 @@ from spyctl.live.feed_policy import FeedPolicy
 from spyctl.live.filter import LiveFilter
 from spyctl.live.sender import Sender, SenderTiming
 from spyctl.market.feeds import FeedState, LiveFeed
+from spyctl.massive.subscriptions import quote_topics
 from spyctl.timing.instants import SECOND
 
 NATS, OVERFLOW = "nats", "overflow"  # gaps that are no feed's
@@ -67,6 +68,13 @@ class Reconnect:
 
 
 @dataclass(frozen=True, slots=True)
+class DropQuotes:
+    """Do without option quotes, which the vendor refuses with these words."""
+
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class Warn:
     """Say what somebody should look at."""
 
@@ -80,7 +88,7 @@ class End:
     error: SpyctlError
 
 
-Action = OpenGap | CloseGap | Reconnect | Warn | End
+Action = OpenGap | CloseGap | Reconnect | DropQuotes | Warn | End
 
 
 def stalled(policies: Sequence[FeedPolicy], last_quote_ns: int | None, limit_ns: int, now: Moment) -> list[Action]:
@@ -109,6 +117,15 @@ def not_entitled(policies: Sequence[FeedPolicy]) -> list[Action]:
         )
         for policy in policies
         if policy.entitled and policy.feed.desired and policy.feed.missing >= policy.feed.desired
+    ]
+
+
+def quotes_refused(policies: Sequence[FeedPolicy]) -> list[Action]:
+    """Do without option quotes where none of their topics is acknowledged, and others are."""
+    return [
+        DropQuotes(policy.feed.words or "not acknowledged")
+        for policy in policies
+        if policy.feed.held and (quotes := quote_topics(policy.feed.desired)) and policy.feed.missing >= quotes
     ]
 
 
@@ -178,6 +195,7 @@ class Watchdogs:
         """Yield what to do at a moment."""
         yield from stalled(policies, self._filter.tape.last_quote_ns, round(self._timing.stall * SECOND), now)
         yield from not_entitled(policies)
+        yield from quotes_refused(policies)
         yield from self.look_at_server(now)
         yield from self._look_at_backlog(now)
         if self._next_skew_ns is None or now.clock_ns >= self._next_skew_ns:

@@ -205,8 +205,8 @@ class Feed:
                 continue
             reminders = self._subscriptions.remind(clock.now_ns())
             socket.repeat(reminders.subscribe, reminders.unsubscribe)
-            if reminders.newly_missing:
-                topics = ", ".join(sorted(reminders.newly_missing)[:5])
+            if missing := self._subscriptions.unexpectedly(reminders.newly_missing):
+                topics = ", ".join(sorted(missing)[:5])
                 self._note(f"{self.name}: {len(self.missing)} not acknowledged: {topics}")
             self._check_complete()
 

@@ -20,6 +20,7 @@ from websockets.exceptions import ConnectionClosed
 
 from spyctl.errors import PayloadError
 from spyctl.market.option_tickers import OptionTicker, parse_option_ticker
+from spyctl.massive.simulated_quotes import SimulatedQuotes
 
 RATE = 200.0
 SEED = 7
@@ -34,7 +35,8 @@ Message = dict[str, Any]
 class Walk:
     """A plausible SPY: each call of :meth:`step` gives the messages of a moment.
 
-    The price drifts by ``trend`` dollars a minute. Trade ids and sequences count up from ``first_id``; by
+    The price drifts by ``trend`` dollars a minute. ``quotes`` draws the quotes of the options and the sides of their
+    trades. Trade ids and sequences count up from ``first_id``; by
     default two walks on the same day do not share any, as at the vendor.
     """
 
@@ -47,6 +49,7 @@ class Walk:
         trend: float = 0.0,
     ) -> None:
         self._random = random.Random(seed)
+        self.quotes = SimulatedQuotes(seed)
         self.price = price
         self.symbol = symbol
         self._trend = trend
@@ -54,12 +57,16 @@ class Walk:
         self._ms: int | None = None
 
     def step(self, count: int, ms: int, topics: Iterable[str]) -> list[Message]:
-        """Return ``count`` messages at a time (Unix ms); options are those among the topics."""
+        """Return ``count`` messages at a time (Unix ms), and the option quotes around them.
+
+        Options are those among the topics; those whose quotes are among them have quotes.
+        """
         elapsed_ms = 0 if self._ms is None else ms - self._ms
         self.price = max(1.0, self.price + self._trend * elapsed_ms / 60_000)
         self._ms = ms
-        options = [ticker for topic in topics if (ticker := _ticker(topic)) is not None]
-        messages: list[Message] = []
+        topics = frozenset(topics)
+        options = sorted((ticker for topic in topics if (ticker := _ticker(topic)) is not None), key=str)
+        messages: list[Message] = self.quotes.later()
         for _ in range(count):
             dice = self._random.random()
             if dice < 0.7:
@@ -67,7 +74,8 @@ class Walk:
             elif dice < 0.9 or not options:
                 messages.append(self._trade(ms))
             else:
-                messages.append(self._option_trade(ms, self._near(options)))
+                trade = self._option_trade(ms, self._near(options))
+                messages += self.quotes.around(trade) if f"Q.{trade['sym']}" in topics else [trade]
         return messages
 
     def _next_id(self) -> int:

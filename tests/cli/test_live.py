@@ -133,7 +133,8 @@ def test_the_display_shows_feeds_spot_and_window(
     terminal = Terminal(command, environment, tmp_path, columns, lines)
     seen = terminal.wait_for(
         lambda text: (
-            "22 of 22 subscribed" in text
+            "44 of 44 subscribed" in text
+            and "sides " in text
             and "ack now" in text
             and re.search(r"option trades \d+ \d+/s", text) is not None
         )

@@ -32,6 +32,7 @@ from spyctl.cli.live_run import (
     run_live,
 )
 from spyctl.errors import LeaseHeldError, OtherSourceError
+from spyctl.live.aggressors import QuoteUse
 from spyctl.live.feed_policy import equity_policies
 from spyctl.live.pending import Pending
 from spyctl.live.session import SUBJECTS
@@ -64,7 +65,7 @@ def request(url: str = "", **values: Any) -> LiveRequest:
     fields: dict[str, Any] = {
         "spool_limit": 0,
         "manager": StrikeManager(2), "expiry": None, "sim": SIM, "vendor": Vendor("", "", "http://127.0.0.1:1"),
-        "backfill": False, "require_options": False, "lasting_ns": SECOND // 2,
+        "backfill": False, "quotes": QuoteUse.NONE, "require_options": False, "lasting_ns": SECOND // 2,
         "target": Target(urls=(url,), named_by="NATS_URL"), "prefix": "", "force": False, "metrics": None,
         "as_json": True,
     }  # fmt: skip

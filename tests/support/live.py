@@ -39,8 +39,12 @@ class StillFeed:
     async def run(self, listener: FeedListener) -> None: ...
 
 
-def still_session(clock: Clock | None = None, hooks: Hooks | None = None) -> LiveSession:
+def still_session(
+    clock: Clock | None = None, hooks: Hooks | None = None, options: LiveOptions | None = None
+) -> LiveSession:
     """Make a session whose events go to a :class:`RecordingSink`."""
     clock = clock or FakeClock()
     window = StrikeWindow(StrikeManager(5), clock.time_ns())
-    return LiveSession(RecordingSink(), window, LiveOptions(), run_id="8c41", hooks=hooks or Hooks(), clock=clock)
+    return LiveSession(
+        RecordingSink(), window, options or LiveOptions(), run_id="8c41", hooks=hooks or Hooks(), clock=clock
+    )

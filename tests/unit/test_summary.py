@@ -7,6 +7,7 @@ import pytest
 
 from spyctl.errors import ExitCode
 from spyctl.summary import (
+    Backfilled,
     DeliveryFigures,
     EventCounts,
     LiveDetails,
@@ -39,7 +40,8 @@ REPLAY = CONTRACT | keys(
 LIVE = CONTRACT | keys(
     "received queued spooled recovered rejected_by_reason noted gap_records open_gaps notes backfilled unfilled resent "
     "refusals reconnects feed_reconnects refused missing started_ns started_utc ended_ns ended_utc bytes latency_ms "
-    "acknowledged lost expired expiry strike_range centre"
+    "acknowledged lost expired expiry strike_range centre option_quotes option_quotes_received options_quoted "
+    "options_classified options_classified_share options_wait_ms"
 )
 
 Run = RunSummary[Any]
@@ -136,7 +138,10 @@ def test_rejected_is_the_sum_of_its_reasons() -> None:
         (summary(delivery={"expired": 5}), ExitCode.OK),
         (summary(replay={"held": 5}, stopped_by=StopReason.COUNT), ExitCode.OK),
         (summary(replay={"stored": 10, "missing": 0, "differing": 0}), ExitCode.OK),
-        (summary(live={"open_gaps": ["nats"], "unfilled": 1}, stopped_by=StopReason.DURATION), ExitCode.OK),
+        (
+            summary(live={"open_gaps": ["nats"], "backfill": Backfilled(0, 1)}, stopped_by=StopReason.DURATION),
+            ExitCode.OK,
+        ),
         # Nothing could be read:
         (summary(replay={"damaged": ["no DBN"], "records": 0}), ExitCode.FAILED),
         # A signal wins over everything:

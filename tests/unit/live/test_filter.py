@@ -6,7 +6,8 @@ import orjson
 import pytest
 
 from spyctl.errors import SpyctlError
-from spyctl.live.filter import MAX_FAILURES, MAX_REASONS, LiveFilter, Memory
+from spyctl.live.filter import LiveFilter, Memory
+from spyctl.live.rejects import MAX_FAILURES, MAX_REASONS
 from spyctl.live.strike_manager import StrikeManager
 from spyctl.live.strike_window import StrikeWindow
 from spyctl.market.events import EventSource, OptionTrade, StockQuote, StockTrade

@@ -12,6 +12,7 @@ from spyctl.live.strike_manager import StrikeManager
 from spyctl.live.strike_window import StrikeWindow
 from spyctl.live.watchdogs import (
     CloseGap,
+    DropQuotes,
     End,
     LiveTiming,
     Moment,
@@ -22,6 +23,7 @@ from spyctl.live.watchdogs import (
     Warn,
     Watchdogs,
     not_entitled,
+    quotes_refused,
     stalled,
 )
 from spyctl.market.feeds import FeedState
@@ -127,3 +129,21 @@ def test_an_overflow_in_the_last_moment_of_a_run_is_a_gap_too() -> None:
         backlog.append(Pending(b"", str(n), "market.stocks.trades", "stocks", round(0.9 * SECOND)))
     overflow = [action for action in watchdogs.end(at(1)) if action != CloseGap("nats", 0)]
     assert overflow == [OpenGap("overflow", at(0.9).unix_ns, "the server was too slow"), CloseGap("overflow", 2)]
+
+
+@pytest.mark.parametrize(
+    ("missing", "drops"),
+    [
+        (frozenset(), False),
+        (frozenset({"Q.O:A"}), False),  # some are granted
+        (frozenset({"Q.O:A", "Q.O:B"}), True),
+        (frozenset({"T.O:A", "Q.O:A", "Q.O:B"}), True),
+        (frozenset({"T.O:A", "T.O:B", "Q.O:A", "Q.O:B"}), False),  # the server has not answered at all
+    ],
+)
+def test_option_quotes_of_which_none_is_granted_are_done_without(missing: frozenset[str], drops: bool) -> None:
+    topics = frozenset({"T.O:A", "T.O:B", "Q.O:A", "Q.O:B"})
+    feed = StillFeed(name="options", desired=topics, held=topics - missing, missing=missing, words="not authorized")
+    assert quotes_refused(watched(feed)) == ([DropQuotes("not authorized")] if drops else [])
+    without = StillFeed(desired=frozenset({"T.O:A"}), missing=frozenset({"T.O:A"}))
+    assert quotes_refused(watched(without)) == []

@@ -57,3 +57,15 @@ def test_ids_and_sequences_count_up_from_the_first_one() -> None:
     messages = Walk(first_id=5).step(50, MS, [])
     ids = [int(number) for message in messages for number in (message.get("i"), message["q"]) if number is not None]
     assert ids == list(range(6, 6 + len(ids)))
+
+
+def test_option_quotes_come_on_top_and_change_nothing_else() -> None:
+    plain, quoted = Walk(first_id=0), Walk(first_id=0)
+    with_quotes = [*OPTIONS, *(topic.replace("T.", "Q.") for topic in OPTIONS)]
+    drawn = 0
+    for ms in range(MS, MS + 1_000, 10):
+        messages = quoted.step(5, ms, with_quotes)
+        quotes = [message for message in messages if message["ev"] == "Q" and message["sym"].startswith("O:")]
+        assert plain.step(5, ms, OPTIONS) == [message for message in messages if message not in quotes]
+        drawn += len(quotes)
+    assert drawn > 50
