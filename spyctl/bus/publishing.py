@@ -190,7 +190,7 @@ async def publishing(
     """
     stream = await ensure_stream(connection, request.prefix)
     if request.source is not None:
-        await refuse_busy(connection, stream, request.source, time.time_ns())
+        await refuse_busy(connection, stream, subject_table(request.prefix), request.source, time.time_ns())
     uses_batches(connection, stream, request.ack_mode)  # or an error, before there is a run
     try:
         run = await _begin(connection, stream, request, clock)
