@@ -241,7 +241,7 @@ async def refuse_busy(
     """
     if stream.messages == 0:
         return
-    newest = await asyncio.gather(*(_last_on(connection, stream.name, subject) for subject in subjects))
+    newest = await asyncio.gather(*(last_on(connection, stream.name, subject) for subject in subjects))
     stored = max((message for message in newest if message is not None), key=lambda each: each.seq, default=None)
     if stored is None:
         return
@@ -255,7 +255,8 @@ async def refuse_busy(
         )
 
 
-async def _last_on(connection: Connection, name: str, subject: str) -> "StoredMessage | None":
+async def last_on(connection: Connection, name: str, subject: str) -> "StoredMessage | None":
+    """Return the newest message on a subject of a stream, ``None`` where there is none."""
     try:
         reply = await connection.api(f"STREAM.MSG.GET.{name}", {"last_by_subj": subject})
     except ApiError as error:

@@ -171,6 +171,7 @@ def live(
     from spyctl.cli.framework.metrics import parse_address
     from spyctl.cli.live_run import LiveRequest, Vendor, run_live
     from spyctl.live.strike_manager import StrikeManager
+    from spyctl.massive.feed import DELAY_NS
     from spyctl.terminal.text import parse_size
     from spyctl.timing.clock import precise_loop
     from spyctl.timing.instants import parse_duration
@@ -193,6 +194,7 @@ def live(
         target=nats.target(context, may_embed=simulator.sim or nats.embedded),
         prefix=nats.prefix,
         force=force,
+        delay_ns=DELAY_NS if feed.delayed else 0,
         metrics=parse_address(metrics) if metrics else None,
         as_json=as_json,
     )

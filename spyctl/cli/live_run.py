@@ -14,6 +14,7 @@ from spyctl.bus.acks.base import Patience
 from spyctl.bus.acks.mode import AckMode
 from spyctl.bus.connection import Connection
 from spyctl.bus.consumers import Consumers
+from spyctl.bus.predecessor import came_to, predecessor
 from spyctl.bus.publishing import Publishing, RunRequest, publishing
 from spyctl.bus.reconcile import stored_identities
 from spyctl.bus.runs import RunState
@@ -37,10 +38,10 @@ from spyctl.live.spool import Spool, spool_folder
 from spyctl.live.strike_manager import StrikeManager
 from spyctl.live.strike_window import StrikeWindow
 from spyctl.live.view import LiveView
-from spyctl.market.events import EventSource
+from spyctl.market.events import EventSource, OptionTrade, StockTrade
 from spyctl.market.feeds import FeedState
-from spyctl.market.sessions import in_regular_hours
-from spyctl.market.subjects import with_prefix
+from spyctl.market.sessions import in_regular_hours, stocks_trade_between
+from spyctl.market.subjects import subject_of, with_prefix
 from spyctl.massive.backfill import Backfill
 from spyctl.massive.feed import Feed
 from spyctl.massive.normalize import OPTIONS, STOCKS
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 
 FOREVER_S = 10.0**9
 REFUSAL_S = 60.0  # an election, or a store that is being made room in
+REMEMBERED = 50_000  # messages of the stream: what lies around the end of the last run
 STEADY_RATE = 10  # simulated events a second, from which on silence is suspicious
 
 
@@ -83,7 +85,10 @@ class Vendor:
 
 @dataclass(frozen=True, slots=True)
 class LiveRequest:
-    """What the command line asks for; ``sim`` is ``None`` for the real feed, ``spool_limit`` in bytes."""
+    """What the command line asks for; ``sim`` is ``None`` for the real feed, ``spool_limit`` in bytes.
+
+    The feed is ``delay_ns`` late where the delayed one is asked for.
+    """
 
     manager: StrikeManager
     expiry: date | None
@@ -97,6 +102,7 @@ class LiveRequest:
     target: Target
     prefix: str
     force: bool
+    delay_ns: int
     metrics: tuple[str, int] | None
     as_json: bool
 
@@ -126,7 +132,10 @@ async def _with_server(request: LiveRequest, reporter: Reporter, reached: Reache
         for warning in run.stream.warnings:
             reporter.warn(warning)
         async with _spool(request, reporter, run) as spool, AsyncExitStack() as stack:
-            session = _session(request, reporter, run, spool)
+            last_ended_ns = await _last_ended(request, run)
+            session = _session(request, reporter, run, spool, last_ended_ns)
+            if last_ended_ns is not None and request.backfill:
+                await _remember_stored(request, run, session)
             policies = await stack.enter_async_context(_policies(request, session))
             return await _play(request, reporter, session, policies, run, interruption, where)
 
@@ -173,7 +182,29 @@ async def _spool(request: LiveRequest, reporter: Reporter, run: Publishing) -> A
         yield spool
 
 
-def _session(request: LiveRequest, reporter: Reporter, run: Publishing, spool: Spool | None) -> LiveSession:
+async def _last_ended(request: LiveRequest, run: Publishing) -> int | None:
+    # The event time that the last run came to, where anything can be missing since. A simulated market has no past.
+    if request.sim is not None:
+        return None
+    wanted = {"symbol": request.manager.underlying, "sim": False}
+    last = await predecessor(run.connection, "live", run.stream.name, run.run_id, wanted)
+    if last is None:
+        return None
+    ended_ns = await came_to(run.connection, last)
+    return ended_ns if stocks_trade_between(ended_ns, time.time_ns() - request.delay_ns) else None
+
+
+async def _remember_stored(request: LiveRequest, run: Publishing, session: LiveSession) -> None:
+    # What the last run stored near its end is not stored again where the hole behind it is filled.
+    trades = [with_prefix(subject_of(kind), request.prefix) for kind in (StockTrade, OptionTrade)]
+    after_seq = max(0, run.began_after - REMEMBERED)
+    async for identity in stored_identities(run.connection, run.stream.name, trades, after_seq, run.began_after):
+        session.filter.trades_seen.add(identity)
+
+
+def _session(
+    request: LiveRequest, reporter: Reporter, run: Publishing, spool: Spool | None, last_ended_ns: int | None
+) -> LiveSession:
     rest = MassiveRest(request.vendor.api_key, request.vendor.rest_url)
     hooks = Hooks(
         connected=lambda: run.connection.connected,
@@ -183,9 +214,10 @@ def _session(request: LiveRequest, reporter: Reporter, run: Publishing, spool: S
         spool=spool,
     )
     options = LiveOptions(
-        symbol=request.manager.underlying, source=_source(request), prefix=request.prefix, quotes=request.quotes
-    )
-    window = StrikeWindow(request.manager, time.time_ns(), request.expiry)
+        symbol=request.manager.underlying, source=_source(request), prefix=request.prefix, quotes=request.quotes,
+        delay_ns=request.delay_ns, last_ended_ns=last_ended_ns,
+    )  # fmt: skip
+    window = StrikeWindow(request.manager, time.time_ns() - request.delay_ns, request.expiry)
     return LiveSession(run.publisher, window, options, run_id=run.run_id, hooks=hooks)
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Collection, Iterable
 
 from spyctl.live.errands import Errands
+from spyctl.live.event_times import EventTimes
 from spyctl.live.filter import LiveFilter
 from spyctl.live.note_log import NoteLog
 from spyctl.live.pending import Pending
@@ -16,7 +17,10 @@ from spyctl.timing.clock import Clock
 
 
 class Intake:
-    """Passes on what ``taken`` lets through; ``filler`` fills gaps, ``None`` where nobody asked for that."""
+    """Passes on what ``taken`` lets through; ``filler`` fills gaps, ``None`` where nobody asked for that.
+
+    ``delay_ns`` is how late the feeds are known to be.
+    """
 
     def __init__(
         self,
@@ -26,7 +30,9 @@ class Intake:
         errands: Errands,
         notes: NoteLog,
         clock: Clock,
+        delay_ns: int = 0,
     ) -> None:
+        self.times = EventTimes(delay_ns)
         self._filter = taken
         self._sender = sender
         self._errands = errands
@@ -38,6 +44,9 @@ class Intake:
 
     def take(self, arrival: Arrival, expected: Collection[str] = ()) -> None:
         """Take what a frame held; ``expected`` are option contracts that are ours although the window has left them."""
+        self.times.see(arrival.feed, arrival.events)
+        if self.filler is not None and not expected:
+            self.filler.see(arrival.feed, arrival.events)
         self._append(self._filter.take(arrival, expected))
 
     def look(self, clock_ns: int) -> None:
@@ -64,7 +73,8 @@ class Intake:
     def fill(self, feed: str, gap: Gap) -> None:
         """Have a closed gap of a feed filled, where that was asked for."""
         if self.filler is not None:
-            self._errands.start(self.filler.fill(feed, gap.from_ns, gap.to_ns or self._clock.time_ns()))
+            now_ns = self._clock.time_ns() - self.times.delay_ns
+            self._errands.start(self.filler.fill(feed, gap.from_ns, max(gap.to_ns or now_ns, now_ns)))
 
     def _append(self, events: Iterable[Pending]) -> None:
         for event in events:

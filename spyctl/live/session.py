@@ -35,8 +35,11 @@ from spyctl.live.watchdogs import (
     Moment,
     OpenGap,
     Reconnect,
+    Restarted,
+    Returned,
     Warn,
     Watchdogs,
+    never_up,
 )
 from spyctl.market.events import EventSource, Gap, OptionQuote, OptionTrade, StockQuote, StockTrade
 from spyctl.market.feeds import Arrival, FeedState, LiveEvent, LiveFeed
@@ -61,7 +64,11 @@ def subjects(quotes: QuoteUse) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class LiveOptions:
-    """What a session takes in, and with how much patience and memory."""
+    """What a session takes in, and with how much patience and memory.
+
+    The feeds are ``delay_ns`` late where that is what is subscribed. ``last_ended_ns`` is the event time that the last
+    run came to, ``None`` where nothing is missing since.
+    """
 
     symbol: str = "SPY"
     source: EventSource = EventSource.POLYGON_WS
@@ -69,6 +76,8 @@ class LiveOptions:
     max_events: int = MAX_EVENTS
     memory: Memory = MEMORY
     quotes: QuoteUse = QuoteUse.NONE
+    delay_ns: int = 0
+    last_ended_ns: int | None = None
     timing: LiveTiming = field(default_factory=LiveTiming)
 
     @property
@@ -123,8 +132,10 @@ class LiveSession:
         self.policies: dict[str, FeedPolicy] = {}
         self.refused: dict[str, KeyRefusedError] = {}
         self._errands = Errands(self.notes.warn)
-        self.intake = Intake(self.filter, self.sender, hooks.backfill, self._errands, self.notes, self.clock)
-        self._watchdogs = Watchdogs(self.filter, self.sender, hooks.connected, options.timing)
+        self.intake = Intake(
+            self.filter, self.sender, hooks.backfill, self._errands, self.notes, self.clock, options.delay_ns
+        )
+        self._watchdogs = Watchdogs(self.filter, self.sender, hooks.connected, options.timing, options.last_ended_ns)
         self._listed = hooks.listed and ListedContracts(hooks.listed, window, self.notes.info, self.clock)
 
     @property
@@ -190,6 +201,7 @@ class LiveSession:
                 await end_task(task)
             await self._errands.end()
             self.intake.flush()
+            self._act(never_up(policies, self.ledger.started_ns, self._now()))
             self._act(self._watchdogs.end(self._now()))
             await self.sender.finish(sending, self._look_at_server)
             self.ledger.end()
@@ -216,12 +228,12 @@ class LiveSession:
         if waited > WAITED_FRAMES or late_ns > LATE_NS:
             late = f"events came up to {late_ns / SECOND:.1f} s late"
             self.notes.warn(f"{feed}: before that {waited:,} frames waited, {late}")
-        self._gap_records.open(feed, from_ns, reason)
+        self._gap_records.open(feed, self.intake.times.reached(feed, from_ns).from_ns, reason)
         self.intake.lost(feed, self.policies[feed].feed.desired)
 
     def back(self, feed: str, to_ns: int) -> None:
         """Close a gap, and have it filled where that was asked for."""
-        closed = self._gap_records.close(feed, to_ns)
+        closed = self._gap_records.close(feed, self.intake.times.reached(feed, to_ns).to_ns)
         if closed is not None:
             self.intake.wanted(feed, self.policies[feed].feed.desired)
             self.intake.fill(feed, closed)
@@ -243,7 +255,7 @@ class LiveSession:
             await self.clock.wait_until(now.clock_ns + round(self.options.timing.tick * SECOND))
 
     def _now(self) -> Moment:
-        return Moment(self.clock.time_ns(), self.clock.now_ns())
+        return Moment(self.clock.time_ns(), self.clock.now_ns(), self.options.delay_ns)
 
     def _look_at_server(self) -> None:
         self._act(self._watchdogs.look_at_server(self._now()))
@@ -252,9 +264,14 @@ class LiveSession:
         for action in actions:
             match action:
                 case OpenGap(feed, from_ns, reason):
-                    self._gap_records.open(feed, from_ns, reason)
+                    self._gap_records.open(feed, from_ns - self.options.delay_ns, reason)
                 case CloseGap(feed, events):
-                    self._gap_records.close(feed, self.clock.time_ns(), events)
+                    self._gap_records.close(feed, self._now().market_ns, events)
+                case Restarted(feed, from_ns):
+                    self._gap_records.open(feed, from_ns, "restart")
+                    self.intake.lost(feed, self.policies[feed].feed.desired)
+                case Returned(feed):
+                    self.back(feed, self.clock.time_ns())
                 case Reconnect(feed, reason):
                     feed.reconnect(reason)
                 case Warn(text):
@@ -270,7 +287,7 @@ class LiveSession:
 
     def _follow_window(self, now: Moment) -> None:
         expiry = self.window.manager.expiry
-        if self.window.tick(now.unix_ns, now.clock_ns) and self.window.manager.expiry != expiry:
+        if self.window.tick(now.market_ns, now.clock_ns) and self.window.manager.expiry != expiry:
             self.filter.tape.forget_prints()
             self.notes.info(f"options now of {self.window.manager.expiry}")
         self._follow_topics()

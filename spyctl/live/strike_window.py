@@ -45,12 +45,18 @@ class StrikeWindow:
         self._fixed = expiry
         self._recentred_ns = -timing.recentre_every_ns
         self._left: dict[str, int] = {}  # topic → when it went
+        self._rolled: tuple[date | None, int] = (None, 0)  # the last expiry, and when it was left
         manager.expiry, self.is_0dte = self._expiry(now_ns)
 
     @property
     def topics(self) -> frozenset[str]:
         """What the feed should hold: the window, what is on its way out, what is pinned."""
-        return (self.manager.held - self.unwanted) | self.leaving.keys() | self.pinned
+        return self.topics_wanted | self.leaving.keys()
+
+    @property
+    def topics_wanted(self) -> frozenset[str]:
+        """The window and what is pinned."""
+        return (self.manager.held - self.unwanted) | self.pinned
 
     def _expiry(self, now_ns: int) -> tuple[date, bool]:
         current, is_today = current_expiry(now_ns)
@@ -63,10 +69,12 @@ class StrikeWindow:
         before = self.topics
         expiry, self.is_0dte = self._expiry(now_ns)
         if expiry != self.manager.expiry:
+            self._rolled = self.manager.expiry, clock_ns
             add, _ = self.manager.roll(expiry)
             self.added = dict.fromkeys(add, clock_ns)
-            self.leaving.clear()  # expired contracts trade no more
-            self._left = dict.fromkeys(before - self.manager.held, clock_ns)
+            # Expired contracts trade no more, but their last prints take some seconds to arrive.
+            until_ns = clock_ns + self._timing.grace_ns
+            self.leaving = dict.fromkeys(before - self.topics_wanted, until_ns)
         price = self.spot.price
         due = clock_ns - self._recentred_ns >= self._timing.recentre_every_ns
         if price is not None and due and self.manager.should_update(price):
@@ -93,9 +101,12 @@ class StrikeWindow:
             self._move(*self.manager.roll(self.manager.expiry, listed), clock_ns)
 
     def expects(self, ticker: str, clock_ns: int) -> bool:
-        """Tell whether a contract belongs to us: of our underlying and expiry, pinned, or held a minute ago."""
-        option = parse_option_ticker(ticker)
-        if (option.root, option.expiry) == (self.manager.underlying, self.manager.expiry):
+        """Tell whether a contract belongs to us: of our underlying and expiry (a minute long of the last one, too),
+        pinned, or held a minute ago.
+        """
+        option, (last, rolled_ns) = parse_option_ticker(ticker), self._rolled
+        is_last = option.expiry == last and clock_ns - rolled_ns < MEMORY_NS
+        if option.root == self.manager.underlying and (option.expiry == self.manager.expiry or is_last):
             return True
         topic = f"T.{ticker}"
         return topic in self.pinned or (topic in self._left and clock_ns - self._left[topic] < MEMORY_NS)

@@ -17,6 +17,7 @@ from spyctl.massive.subscriptions import quote_topics
 from spyctl.timing.instants import SECOND
 
 NATS, OVERFLOW = "nats", "overflow"  # gaps that are no feed's
+TIME_TO_CONNECT_NS = 3 * SECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +37,16 @@ class LiveTiming:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A moment: Unix ns, and monotonic ns."""
+    """A moment: Unix ns, and monotonic ns; the market as it arrives is ``delay_ns`` behind."""
 
     unix_ns: int
     clock_ns: int
+    delay_ns: int = 0
+
+    @property
+    def market_ns(self) -> int:
+        """The market's time as it arrives, Unix ns."""
+        return self.unix_ns - self.delay_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,21 @@ class CloseGap:
 
     feed: str
     events: int
+
+
+@dataclass(frozen=True, slots=True)
+class Restarted:
+    """Open a gap for what a feed brought between the last run and this one, from ``from_ns`` on (event time)."""
+
+    feed: str
+    from_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """Close the gap of a feed: it brings all that is wanted of it."""
+
+    feed: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +110,7 @@ class End:
     error: SpyctlError
 
 
-Action = OpenGap | CloseGap | Reconnect | DropQuotes | Warn | End
+Action = OpenGap | CloseGap | Restarted | Returned | Reconnect | DropQuotes | Warn | End
 
 
 def stalled(policies: Sequence[FeedPolicy], last_quote_ns: int | None, limit_ns: int, now: Moment) -> list[Action]:
@@ -96,7 +118,7 @@ def stalled(policies: Sequence[FeedPolicy], last_quote_ns: int | None, limit_ns:
     actions: list[Action] = []
     for policy in policies:
         feed, rule = policy.feed, policy.stall
-        if rule is None or feed.state is not FeedState.UP or not rule.suspicious(now.unix_ns):
+        if rule is None or feed.state is not FeedState.UP or not rule.suspicious(now.market_ns):
             continue
         wants_quotes = rule.quote_topic in feed.held
         alive = feed.liveness
@@ -127,6 +149,42 @@ def quotes_refused(policies: Sequence[FeedPolicy]) -> list[Action]:
         for policy in policies
         if policy.feed.held and (quotes := quote_topics(policy.feed.desired)) and policy.feed.missing >= quotes
     ]
+
+
+@dataclass(slots=True)
+class RestartWatch:
+    """Tells of the hole between two runs, feed by feed, once each is let in and once it holds what it should.
+
+    ``ended_ns`` is how far (event time) the last run came, ``None`` where there is no hole.
+    """
+
+    ended_ns: int | None
+    _open: set[str] = field(default_factory=set)
+    _closed: set[str] = field(default_factory=set)
+
+    def look(self, policies: Sequence[FeedPolicy]) -> list[Action]:
+        """Return what to do."""
+        actions: list[Action] = []
+        if self.ended_ns is None:
+            return actions
+        for feed in (policy.feed for policy in policies):
+            if feed.state is not FeedState.UP or feed.name in self._closed:
+                continue
+            if feed.name not in self._open:
+                self._open.add(feed.name)
+                actions.append(Restarted(feed.name, self.ended_ns))
+            if feed.desired and feed.desired - feed.missing <= feed.held:
+                self._closed.add(feed.name)
+                actions.append(Returned(feed.name))
+        return actions
+
+
+def never_up(policies: Sequence[FeedPolicy], begun_ns: int, now: Moment) -> list[Action]:
+    """Open a gap for each feed that has not let us in since the run began (Unix ns), where there was time for it."""
+    if now.unix_ns - begun_ns < TIME_TO_CONNECT_NS:
+        return []
+    feeds = [policy.feed for policy in policies if policy.feed.liveness.up_since_ns is None]
+    return [OpenGap(feed.name, begun_ns, "never up") for feed in feeds if feed.state is not FeedState.REFUSED]
 
 
 @dataclass(slots=True)
@@ -179,20 +237,32 @@ class OverflowWatch:
 
 
 class Watchdogs:
-    """All of them, over a run's filter and sender; ``connected`` tells whether the NATS connection is up."""
+    """All of them, over a run's filter and sender.
 
-    def __init__(self, taken: LiveFilter, sender: Sender, connected: Callable[[], bool], timing: LiveTiming) -> None:
+    ``connected`` tells whether the NATS connection is up, ``last_ended_ns`` how far the last run came (event time).
+    """
+
+    def __init__(
+        self,
+        taken: LiveFilter,
+        sender: Sender,
+        connected: Callable[[], bool],
+        timing: LiveTiming,
+        last_ended_ns: int | None = None,
+    ) -> None:
         self._filter = taken
         self._sender = sender
         self._connected = connected
         self._timing = timing
         self._server = ServerWatch()
+        self._restart = RestartWatch(last_ended_ns)
         self._overflow = OverflowWatch(round(timing.overflow_clear * SECOND), sender.backlog.max_events)
         self._spooling = sender.backlog.spooled > 0
         self._next_skew_ns: int | None = None
 
     def look(self, policies: Sequence[FeedPolicy], now: Moment) -> Iterator[Action]:
         """Yield what to do at a moment."""
+        yield from self._restart.look(policies)
         yield from stalled(policies, self._filter.tape.last_quote_ns, round(self._timing.stall * SECOND), now)
         yield from not_entitled(policies)
         yield from quotes_refused(policies)

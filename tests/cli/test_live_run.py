@@ -5,7 +5,7 @@ import io
 import json
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -40,13 +40,15 @@ from spyctl.live.spool import Spool, spool_folder
 from spyctl.live.strike_manager import StrikeManager
 from spyctl.live.strike_window import StrikeWindow
 from spyctl.market.feeds import FeedState
-from spyctl.massive.simulator import Peer, Script, Simulator
+from spyctl.massive.simulator import Peer, Script, Simulator, Walk
 from spyctl.timing.instants import HOUR, SECOND
 from spyctl.timing.notes import Note
 from tests.support.clock import WALL_NS
 from tests.support.connection import ScriptedConnection
 from tests.support.live import StillFeed, still_session
+from tests.support.rest import serving
 from tests.support.servers import NatsServer
+from tests.support.stream import read_stream
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
@@ -66,8 +68,8 @@ def request(url: str = "", **values: Any) -> LiveRequest:
         "spool_limit": 0,
         "manager": StrikeManager(2), "expiry": None, "sim": SIM, "vendor": Vendor("", "", "http://127.0.0.1:1"),
         "backfill": False, "quotes": QuoteUse.NONE, "require_options": False, "lasting_ns": SECOND // 2,
-        "target": Target(urls=(url,), named_by="NATS_URL"), "prefix": "", "force": False, "metrics": None,
-        "as_json": True,
+        "target": Target(urls=(url,), named_by="NATS_URL"), "prefix": "", "force": False, "delay_ns": 0,
+        "metrics": None, "as_json": True,
     }  # fmt: skip
     return LiveRequest(**fields | values)
 
@@ -234,3 +236,46 @@ async def test_what_a_killed_run_left_on_disk_is_published_unless_the_stream_hol
     assert "1 event of an earlier run waited on disk" in stderr.getvalue()
     assert "events cannot wait on disk" in stderr.getvalue()
     await connection.close()
+
+
+class Recorded(Walk):
+    """A walk that remembers its trades as REST has them."""
+
+    rows: list[dict[str, Any]]
+
+    def step(self, count: int, ms: int, topics: Iterable[str]) -> list[dict[str, Any]]:
+        messages = super().step(count, ms, topics)
+        self.rows += [
+            {"sip_timestamp": each["t"] * 10**6, "price": each["p"], "size": each["s"], "exchange": each["x"],
+             "id": each["i"], "sequence_number": each["q"]}
+            for each in messages if each["ev"] == "T" and each["sym"] == "SPY"
+        ]  # fmt: skip
+        return messages
+
+
+async def test_the_hole_between_two_runs_is_filled_and_what_the_first_one_stored_is_not_stored_again(
+    nats_server: NatsServer, stderr: io.StringIO, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spyctl.cli.live_run.stocks_trade_between", lambda *_: True)
+    walk = Recorded()
+    walk.rows = []
+    with serving({"/v3/trades/SPY": (200, {"results": []})}) as rest:
+        async with Simulator(400, walk).serving() as simulator:
+            vendor = Vendor(KEY, simulator.url, rest.url)
+            asked = request(nats_server.url, sim=None, vendor=vendor, backfill=True, lasting_ns=3 * SECOND // 2)
+            assert await run_live(asked, Reporter(stderr)) == 0
+            first = json.loads(capsys.readouterr().out)
+            await eventually(lambda: walk.rows[-1]["sip_timestamp"] > first["ended_ns"] + SECOND // 4)
+            simulator.rate = 0
+            rest.answers["/v3/trades/SPY"] = [(200, {"results": walk.rows})]
+            assert await run_live(asked, Reporter(stderr)) == 3
+    second = json.loads(capsys.readouterr().out)
+    trades = [
+        (seq, name) for seq, subject, _, name in await read_stream(nats_server.url) if subject.endswith("s.trades")
+    ]
+    names = [name for _, name in trades if name and name.startswith("T.SPY.")]
+    assert len(set(names)) == len(names)
+    assert second["backfilled"] == second["published"] > 10
+    assert second["duplicates"] > 10  # what REST knows of the end of the first run
+    assert (second["gaps"], second["unfilled"]) == (2, 1)  # no trades of options over REST
+    assert "gap stocks: open (restart)" in stderr.getvalue()

@@ -40,7 +40,7 @@ from spyctl.massive.normalize import normalize
 from spyctl.massive.rest import MassiveRest
 from spyctl.massive.simulator import Peer, Script, Simulator
 from spyctl.summary import StopReason
-from spyctl.timing.instants import SECOND
+from spyctl.timing.instants import MINUTE, SECOND
 from spyctl.timing.tasks import end_task
 from tests.support.feeds import CALM, NoOptions
 from tests.support.proxy import Proxy
@@ -906,3 +906,75 @@ async def test_without_option_quotes_the_bytes_are_those_of_the_events_as_they_c
     received = [replace(decode("market.options.trades", payload), ts_recv_ns=0) for payload in payloads]
     assert received == expected
     assert payloads == [encode(decode("market.options.trades", payload)) for payload in payloads]
+
+
+# --- by the market's clock
+
+
+@pytest.mark.parametrize("shift_s", [3, -3, -5], ids=["clock ahead", "clock behind", "feed late"])
+async def test_a_backfill_asks_for_the_markets_time_and_not_for_ours(nats_server: NatsServer, shift_s: int) -> None:
+    def shifted(**change: Any) -> dict[str, Any]:
+        return trade(**{"t": now_ms() + 1_000 * shift_s} | change)
+
+    with serving({"/v3/trades/SPY": (200, {"results": []})}) as rest:
+        backfill = Backfill(MassiveRest("secret", rest.url), pause_s=0.05)
+        async with running(nats_server.url, hooks=Hooks(backfill=backfill)) as run:
+            await eventually(lambda: run.is_up("stocks"))
+            await run.say("stocks", *(shifted() for _ in range(20)))
+            first_ms = now_ms() + 1_000 * shift_s
+            run.peer("stocks").abort()
+            await eventually(lambda: run.session.gaps.count == 1 and not run.session.gaps.open_now)
+            last_ms = now_ms() + 1_000 * shift_s
+            await eventually(lambda: bool(rest.asked))
+            await run.end()
+    ((_, query, _), *_) = rest.asked
+    assert int(query["timestamp.gte"][0]) <= first_ms * 10**6
+    assert int(query["timestamp.lte"][0]) >= last_ms * 10**6
+    (closed,) = (gap for gap in gaps(await stored(nats_server.url)) if gap.to_ns is not None)
+    assert abs(closed.from_ns - first_ms * 10**6) < SECOND
+    assert abs((closed.to_ns or 0) - last_ms * 10**6) < SECOND
+
+
+async def test_what_rest_does_not_know_yet_is_asked_for_again_and_then_told(nats_server: NatsServer) -> None:
+    old = {"sip_timestamp": (now_ms() - 500) * 10**6, "price": 1.0, "size": 1, "exchange": 4, "id": "r1"}
+    with serving({"/v3/trades/SPY": (200, {"results": [old]})}) as rest:
+        backfill = Backfill(MassiveRest("secret", rest.url), pause_s=0.2)
+        async with running(nats_server.url, hooks=Hooks(backfill=backfill)) as run:
+            await eventually(lambda: run.is_up("stocks"))
+            run.peer("stocks").abort()
+            await eventually(lambda: run.session.gaps.count == 1 and not run.session.gaps.open_now)
+            await run.say("stocks", trade(t=now_ms() - 50))
+            await eventually(lambda: len(rest.asked) == 5)
+            await eventually(lambda: run.noted("trades over REST do not reach the end of the gap yet"))
+            summary = await run.end()
+    assert (summary["backfilled"], summary["unfilled"]) == (1, 1)
+
+
+async def test_a_delayed_feed_has_gaps_of_its_own_time(nats_server: NatsServer) -> None:
+    late = replace(OPTIONS, delay_ns=15 * MINUTE)
+    async with running(nats_server.url, options=late) as run:
+        await eventually(lambda: run.is_up("stocks"))
+        run.peer("stocks").abort()
+        await eventually(lambda: run.session.gaps.count == 1 and not run.session.gaps.open_now)
+        await run.end()
+    for gap in gaps(await stored(nats_server.url)):
+        assert 899 < (gap.ts_recv_ns - gap.ts_event_ns) / SECOND < 930
+
+
+async def test_the_hole_behind_the_last_run_is_a_gap_and_is_filled(nats_server: NatsServer) -> None:
+    missed = {"sip_timestamp": (now_ms() - 5_000) * 10**6, "price": 1.0, "size": 1, "exchange": 4, "id": "r1"}
+    ended_ns = time.time_ns() - 10 * SECOND
+    with serving({"/v3/trades/SPY": (200, {"results": [missed]})}) as rest:
+        backfill = Backfill(MassiveRest("secret", rest.url), pause_s=0.05)
+        again = replace(OPTIONS, last_ended_ns=ended_ns)
+        async with running(nats_server.url, options=again, hooks=Hooks(backfill=backfill)) as run:
+            await eventually(lambda: run.session.intake.filler.filled == 1)
+            await run.say("stocks", quote())
+            await eventually(lambda: not run.session.gaps.open_now)
+            summary = await run.end()
+    told = [gap for gap in gaps(await stored(nats_server.url)) if gap.feed == "stocks"]
+    assert [(gap.reason, gap.from_ns, gap.to_ns is None) for gap in told] == [
+        ("restart", ended_ns, True), ("restart", ended_ns, False),
+    ]  # fmt: skip
+    assert (summary["gaps"], summary["backfilled"], summary["open_gaps"]) == (2, 1, [])
+    assert run.exit_code(StopReason.DURATION) == ExitCode.INCOMPLETE

@@ -10,7 +10,7 @@ from spyctl.market.events import Event, EventSource, OptionTrade
 from spyctl.market.feeds import Arrival, LiveEvent
 from spyctl.market.sessions import current_expiry
 from spyctl.market.subjects import decode
-from spyctl.timing.instants import MS
+from spyctl.timing.instants import HOUR, MINUTE, MS
 from tests.support.clock import WALL_NS, FakeClock
 from tests.support.events import option_quote, option_trade
 from tests.support.live import still_session
@@ -84,3 +84,14 @@ def test_trades_of_a_gap_have_no_quote_and_do_not_wait() -> None:
     quote = option_quote(expiry=EXPIRY, bid_px=1.9, ask_px=2.0)
     session.intake.take(arrival(quote, option_trade(expiry=EXPIRY, price=2.0, source=EventSource.POLYGON_REST)))
     assert sides(passed_on()) == [0]
+
+
+def test_a_delayed_feed_has_the_window_of_its_own_time() -> None:
+    end_ns = WALL_NS + 6 * HOUR + 45 * MINUTE  # 16:15 New York
+    clock = FakeClock(wall_ns=end_ns)
+    session = still_session(clock, options=LiveOptions(delay_ns=15 * MINUTE))
+    session.window.tick(clock.time_ns() - 15 * MINUTE, clock.now_ns())
+    assert session.window.manager.expiry == EXPIRY
+    clock.advance(15 * MINUTE)
+    session._follow_window(session._now())
+    assert session.window.manager.expiry > EXPIRY

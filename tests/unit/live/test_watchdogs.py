@@ -19,9 +19,13 @@ from spyctl.live.watchdogs import (
     OpenGap,
     OverflowWatch,
     Reconnect,
+    Restarted,
+    RestartWatch,
+    Returned,
     ServerWatch,
     Warn,
     Watchdogs,
+    never_up,
     not_entitled,
     quotes_refused,
     stalled,
@@ -147,3 +151,41 @@ def test_option_quotes_of_which_none_is_granted_are_done_without(missing: frozen
     assert quotes_refused(watched(feed)) == ([DropQuotes("not authorized")] if drops else [])
     without = StillFeed(desired=frozenset({"T.O:A"}), missing=frozenset({"T.O:A"}))
     assert quotes_refused(watched(without)) == []
+
+
+def test_the_hole_behind_the_last_run_opens_when_a_feed_is_up_and_closes_when_it_is_whole() -> None:
+    feed = StillFeed(state=FeedState.CONNECTING, held=frozenset())
+    watch = RestartWatch(7)
+    assert watch.look(watched(feed)) == []
+    feed.state = FeedState.UP
+    assert watch.look(watched(feed)) == [Restarted("stocks", 7)]
+    feed.held = frozenset({"T.SPY"})
+    assert watch.look(watched(feed)) == []
+    feed.missing = frozenset({"Q.SPY"})
+    assert watch.look(watched(feed)) == [Returned("stocks")]
+    assert watch.look(watched(feed)) == []
+    waiting = StillFeed(name="options", desired=frozenset(), held=frozenset())
+    assert watch.look(watched(waiting)) == [Restarted("options", 7)]  # whole, once it is known what to hold
+    assert RestartWatch(None).look(watched(StillFeed())) == []
+
+
+@pytest.mark.parametrize(
+    ("feed", "after_s", "opens"),
+    [
+        (StillFeed(up_since_ns=None), 3, True),
+        (StillFeed(up_since_ns=None), 2.9, False),
+        (StillFeed(up_since_ns=None, state=FeedState.REFUSED), 3, False),
+        (StillFeed(), 3, False),
+    ],
+)
+def test_a_feed_that_was_never_up_is_missing_from_the_start(feed: StillFeed, after_s: float, opens: bool) -> None:
+    actions = never_up(watched(feed), at(0).unix_ns, at(after_s))
+    assert actions == ([OpenGap("stocks", at(0).unix_ns, "never up")] if opens else [])
+
+
+def test_whether_silence_is_suspicious_goes_by_the_markets_time() -> None:
+    feed = StillFeed()
+    policy = FeedPolicy(feed, frozenset, stall=StallRule("Q.SPY", lambda ns: ns == at(16).unix_ns - 900 * SECOND))
+    late = Moment(at(16).unix_ns, at(16).clock_ns, 900 * SECOND)
+    assert stalled([policy], None, LIMIT_NS, late) == [Reconnect(feed, "no quote for 15 s")]
+    assert stalled([policy], None, LIMIT_NS, at(16)) == []
