@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from spyctl.live.aggressors import Accepted, Aggressors, QuoteUse
 from spyctl.live.lateness import Lateness
 from spyctl.live.pending import Pending
+from spyctl.live.prints import OptionPrints
 from spyctl.live.rejects import Rejects
 from spyctl.live.seen import Seen
 from spyctl.live.strike_window import StrikeWindow
@@ -54,6 +55,7 @@ class LiveFilter:
         self.tape = Tape()
         self.lateness = Lateness()
         self.trades_seen, self._quotes_seen = Seen(memory.trades), Seen(memory.quotes)
+        self._prints = OptionPrints(memory.trades)
         self._symbol = symbol
         self._note = note
         self._observer = observer
@@ -81,6 +83,8 @@ class LiveFilter:
         for reject in arrival.rejects:
             self._rejects.add(reject.reason, reject.sample)
         for event, identity in arrival.events:
+            if isinstance(event, OptionTrade) and event.source != EventSource.POLYGON_REST:
+                identity = self._prints.name(identity, event.seq)
             accepted = Accepted(event, identity, arrival.feed, arrival.clock_ns)
             if isinstance(event, OptionQuote) and not self._uses(event, arrival.clock_ns):
                 continue

@@ -11,10 +11,10 @@ from typing import Any
 from spyctl.errors import KeyRefusedError, SpyctlError, UnreachableFeedError
 from spyctl.market.events import EventSource, OptionTrade, StockTrade
 from spyctl.market.feeds import Arrival, LiveEvent
-from spyctl.massive.normalize import from_rest, normalize
+from spyctl.massive.normalize import count_equal, from_rest, normalize
 from spyctl.massive.rest import Answer, MassiveRest, following
 from spyctl.timing.clock import Clock, SystemClock
-from spyctl.timing.instants import DAY, SECOND, duration_text
+from spyctl.timing.instants import DAY, SECOND
 
 PAGE = 50_000
 PIECE = 512  # trades taken in at once, so that live events get their turn
@@ -58,6 +58,7 @@ class Backfill:
                 await self._of(symbol, from_ns - MARGIN_NS, to_ns + MARGIN_NS, filling)
             except UnreachableFeedError as error:
                 filling.missing[symbol] = error.message
+        count_equal(filling.messages)
         filling.messages.sort(key=lambda message: (_number(message.get("t")), _number(message.get("q"))))
         return filling
 
@@ -160,7 +161,7 @@ class Filler:
         whole = to_ns - from_ns <= LONGEST_NS
         if not whole:
             from_ns = to_ns - LONGEST_NS
-            self._warn(f"backfill: of the {feed} gap only the last {duration_text(LONGEST_NS)}")
+            self._warn(f"backfill: of the {feed} gap only the last 24 hours")
         try:
             filled, missing = 0, {"": "not asked yet"}
             for _ in range(REACH_TRIES):

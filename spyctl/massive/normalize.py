@@ -15,12 +15,14 @@ Prices are finite, those of trades above 0. An option often has no bid: a side t
 
 A message becomes an event with its *identity*, the vendor's own, which is the same for a copy that arrives again, be
 it over REST: symbol, exchange, TRF and trade id on a day for stock trades, symbol and sequence on a day for quotes,
-and the whole print for options, which have no id. What cannot become an event is a *reject* with a reason. Units and
-fields: https://massive.com/docs/websocket.
+and for option trades, which have no id, contract, millisecond, exchange, price and size. Of equal prints the second and
+further ones get a number: over REST by their count, over the socket by their sequences, which REST does not know. What
+cannot become an event is a *reject* with a reason. Units and fields: https://massive.com/docs/websocket.
 """
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -40,6 +42,7 @@ SAMPLE_BYTES = 200
 # (below, factor to ns): seconds, milliseconds, microseconds, nanoseconds up to the year 2100.
 _UNITS = ((10**11, 10**9), (10**14, 10**6), (10**17, 10**3), (1 << 63, 1))
 _MS = 10**6
+EQUAL = "equal"  # what we add to a trade of REST: which of several equal ones it is
 _EARLIEST_NS, _LATEST_NS = 10**18, 4 * 10**18
 _MAX_ID = 120
 _MAX_KIND = 8
@@ -123,6 +126,22 @@ def normalize(messages: Iterable[object], market: str, ts_recv_ns: int, source: 
     return parsed
 
 
+def numbered(identity: str, number: int) -> str:
+    """Return the identity of one of several equal prints, which are counted from 1."""
+    return identity if number == 1 else f"{identity}.{number}"
+
+
+def count_equal(trades: Iterable[dict[str, Any]]) -> None:
+    """Number those of the trades (in wire form, of REST) that are equal in all that tells an option print."""
+    met: Counter[tuple[str, ...]] = Counter()
+    for trade in trades:
+        t = trade.get("t")
+        ms = t // _MS if _is_int(t) else t
+        key = tuple(str(value) for value in (trade.get("sym"), ms, trade.get("x"), trade.get("p"), trade.get("s")))
+        met[key] += 1
+        trade[EQUAL] = met[key]
+
+
 def from_model(message: object) -> object:
     """Turn a message that a client library has parsed back into wire form; anything else is left as it is."""
     if isinstance(message, dict) or not hasattr(message, "event_type"):
@@ -195,7 +214,8 @@ def _option_trade(
         ts_event_ns, ts_recv_ns, source, ticker.root, symbol, ticker.expiry.isoformat(), ticker.strike,
         ticker.right, price, size, conditions=_conditions(message), seq=seq,
     )  # fmt: skip
-    return event, f"T.{symbol}.{seq}.{ts_event_ns // _MS}.{exchange}.{price}.{size}"
+    number = _optional_int(message, EQUAL) if source is EventSource.POLYGON_REST else None
+    return event, numbered(f"T.{symbol}.{ts_event_ns // _MS}.{exchange}.{price}.{size}", number or 1)
 
 
 def _option_quote(

@@ -935,21 +935,6 @@ async def test_a_backfill_asks_for_the_markets_time_and_not_for_ours(nats_server
     assert abs((closed.to_ns or 0) - last_ms * 10**6) < SECOND
 
 
-async def test_what_rest_does_not_know_yet_is_asked_for_again_and_then_told(nats_server: NatsServer) -> None:
-    old = {"sip_timestamp": (now_ms() - 500) * 10**6, "price": 1.0, "size": 1, "exchange": 4, "id": "r1"}
-    with serving({"/v3/trades/SPY": (200, {"results": [old]})}) as rest:
-        backfill = Backfill(MassiveRest("secret", rest.url), pause_s=0.2)
-        async with running(nats_server.url, hooks=Hooks(backfill=backfill)) as run:
-            await eventually(lambda: run.is_up("stocks"))
-            run.peer("stocks").abort()
-            await eventually(lambda: run.session.gaps.count == 1 and not run.session.gaps.open_now)
-            await run.say("stocks", trade(t=now_ms() - 50))
-            await eventually(lambda: len(rest.asked) == 5)
-            await eventually(lambda: run.noted("trades over REST do not reach the end of the gap yet"))
-            summary = await run.end()
-    assert (summary["backfilled"], summary["unfilled"]) == (1, 1)
-
-
 async def test_a_delayed_feed_has_gaps_of_its_own_time(nats_server: NatsServer) -> None:
     late = replace(OPTIONS, delay_ns=15 * MINUTE)
     async with running(nats_server.url, options=late) as run:
@@ -978,3 +963,29 @@ async def test_the_hole_behind_the_last_run_is_a_gap_and_is_filled(nats_server: 
     ]  # fmt: skip
     assert (summary["gaps"], summary["backfilled"], summary["open_gaps"]) == (2, 1, [])
     assert run.exit_code(StopReason.DURATION) == ExitCode.INCOMPLETE
+
+
+@pytest.mark.parametrize("sequence", [{}, {"sequence_number": 0}], ids=["none", "zero"])
+async def test_option_prints_that_were_stored_are_not_stored_again_though_rest_has_no_sequence(
+    nats_server: NatsServer, sequence: dict[str, int]
+) -> None:
+    at_ms = now_ms()
+    before = [option_trade(t=at_ms) for _ in range(2)] + [option_trade(t=at_ms, p=2.5)]  # two of them are equal
+    missed = [option_trade(t=at_ms), option_trade(t=at_ms + 1)]
+
+    def rest_trade(message: dict[str, Any]) -> dict[str, Any]:
+        fields = {"sip_timestamp": message["t"] * 10**6 + 345, "price": message["p"], "size": 1, "exchange": 300}
+        return fields | sequence
+
+    rows = [rest_trade(message) for message in (*before, *missed)]
+    with serving({f"/v3/trades/{before[0]['sym']}": (200, {"results": rows})}) as rest:
+        backfill = Backfill(MassiveRest("secret", rest.url), pause_s=0.01)
+        async with running(nats_server.url, hooks=Hooks(backfill=backfill)) as run:
+            await eventually(lambda: run.is_up("stocks"))
+            await run.say("stocks", quote())
+            await eventually(run.is_up)
+            await run.say("options", *before, before[1])
+            run.peer("options").abort()
+            await eventually(lambda: run.session.intake.filler.filled == 2)
+            summary = await run.end()
+    assert (summary["by_subject"]["market.options.trades"], summary["duplicates"]) == (5, 4)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from spyctl.market.events import EventSource, OptionQuote, OptionTrade, StockQuote, StockTrade
 from spyctl.market.subjects import decode, encode, subject_of
-from spyctl.massive.normalize import Parsed, Reject, Status, from_model, from_rest, normalize, parse_frame
+from spyctl.massive.normalize import Parsed, Reject, Status, count_equal, from_model, from_rest, normalize, parse_frame
 
 MS = 1_765_895_467_112
 RECV = MS * 1_000_000 + 2_345_678
@@ -245,7 +245,8 @@ def test_the_identity_is_the_vendors_own() -> None:
         assert identity(TRADE) != identity(TRADE | change)
     assert identity(QUOTE) != identity(QUOTE | {"q": 5142})
     assert identity(QUOTE) == identity(QUOTE | {"bs": 1})
-    for change in ({"q": 78}, {"p": 2.19}, {"s": 11}, {"x": 300}, {"t": MS + 1}):
+    assert identity(OPTION, "options") == identity(OPTION | {"q": 78, "c": []}, "options")  # REST has neither
+    for change in ({"p": 2.19}, {"s": 11}, {"x": 300}, {"t": MS + 1}):
         assert identity(OPTION, "options") != identity(OPTION | change, "options")
 
 
@@ -350,3 +351,13 @@ def test_rejects_carry_a_sample() -> None:
     (reject,) = parsed(TRADE | {"p": -1}).rejects
     assert isinstance(reject, Reject)
     assert "'p': -1" in reject.sample
+
+
+def test_equal_option_prints_of_rest_are_counted() -> None:
+    row = {"price": 2.18, "size": 10, "exchange": 312}
+    rows = [from_rest(OPTION["sym"], row | {"sip_timestamp": ns}) for ns in (MS * 10**6 + 5, MS * 10**6 + 9, RECV)]
+    count_equal(rows)
+    events = normalize(rows, "options", RECV, EventSource.POLYGON_REST).events
+    first = identity(OPTION, "options")
+    assert [name for _, name in events] == [first, f"{first}.2", first.replace(str(MS), str(RECV // 10**6))]
+    assert parsed(OPTION | {"equal": 2}, market="options").events[0][1] == first  # over the socket it means nothing
