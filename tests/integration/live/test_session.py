@@ -385,7 +385,7 @@ async def test_when_the_server_is_too_slow_quotes_give_way_and_it_is_told(nats_s
 
 async def test_silence_in_regular_hours_makes_a_new_connection(nats_server: NatsServer) -> None:
     in_session = False
-    options = replace(OPTIONS, timing=LiveTiming(stall=0.3))
+    options = replace(OPTIONS, timing=LiveTiming(stall=0.1, stall_reconnect=0.3))
     async with running(nats_server.url, options=options, suspicious=lambda _: in_session) as run:
         await eventually(lambda: run.is_up("stocks"))
         since = time.monotonic()

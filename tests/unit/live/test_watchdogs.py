@@ -23,20 +23,18 @@ from spyctl.live.watchdogs import (
     RestartWatch,
     Returned,
     ServerWatch,
+    StallWatch,
     Warn,
     Watchdogs,
     never_up,
     not_entitled,
     quotes_refused,
-    stalled,
 )
 from spyctl.market.feeds import FeedState
 from spyctl.timing.clock import SystemClock
 from spyctl.timing.instants import SECOND
 from tests.support.live import StillFeed
 from tests.support.sinks import RecordingSink
-
-LIMIT_NS = 15 * SECOND
 
 
 def watched(feed: StillFeed, *, suspicious: bool = True, entitled: bool = False) -> list[FeedPolicy]:
@@ -48,27 +46,63 @@ def at(seconds: float) -> Moment:
     return Moment(10**18 + round(seconds * SECOND), round(seconds * SECOND))
 
 
+class Looking:
+    """Looks every second from 0 s on."""
+
+    def __init__(self, policies: list[FeedPolicy]) -> None:
+        self.watch = StallWatch(LiveTiming())
+        self.policies = policies
+        self.second = 0.0
+
+    def until(self, second: float, last_quote_s: float | None = None) -> list[tuple[float, str]]:
+        """Return what was done when; each new connection is up a moment later."""
+        done = []
+        while self.second < second:
+            self.second += 1
+            last_quote_ns = round(last_quote_s * SECOND) if last_quote_s is not None else None
+            for action in self.watch.look(self.policies, last_quote_ns, at(self.second)):
+                done.append((self.second, action.reason if isinstance(action, Reconnect) else "told"))
+                if isinstance(action, Reconnect):
+                    assert isinstance(action.feed, StillFeed)
+                    action.feed.up_since_ns = at(self.second).clock_ns
+        return done
+
+
 @pytest.mark.parametrize(
     ("feed", "last_quote_s", "reason"),
     [
-        (StillFeed(), None, "no quote for 15 s"),
-        (StillFeed(last_frame_ns=14 * SECOND), None, "no quote for 15 s"),  # trades alone prove nothing
+        (StillFeed(), None, "no quote for 60 s"),
+        (StillFeed(last_frame_ns=59 * SECOND), None, "no quote for 60 s"),  # trades alone prove nothing
         (StillFeed(), 5, None),
         (StillFeed(up_since_ns=5 * SECOND), None, None),  # it has just come up
         (StillFeed(state=FeedState.RECONNECTING), None, None),
-        (StillFeed(held=frozenset({"T.SPY"})), None, "nothing for 15 s"),
+        (StillFeed(held=frozenset({"T.SPY"})), None, "nothing for 60 s"),
         (StillFeed(held=frozenset({"T.SPY"}), last_frame_ns=5 * SECOND), None, None),
     ],
 )
-def test_a_silent_feed_reconnects(feed: StillFeed, last_quote_s: int | None, reason: str | None) -> None:
-    last_quote_ns = last_quote_s * SECOND if last_quote_s is not None else None
-    actions = stalled(watched(feed), last_quote_ns, LIMIT_NS, at(16))
-    assert actions == ([Reconnect(feed, reason)] if reason is not None else [])
+def test_a_feed_that_stays_silent_reconnects(feed: StillFeed, last_quote_s: int | None, reason: str | None) -> None:
+    done = Looking(watched(feed)).until(60, last_quote_s)
+    assert [words for _, words in done if words != "told"] == ([reason] if reason is not None else [])
+
+
+def test_a_halt_is_told_of_and_costs_few_connections() -> None:
+    looking = Looking(watched(StillFeed()))
+    assert looking.until(100) == [(15, "told"), (60, "no quote for 60 s")]
+    assert [second for second, _ in looking.until(2_000)] == [180, 420, 900, 1_500]
+    assert looking.until(2_014, last_quote_s=2_000) == []
+    assert looking.until(2_061, last_quote_s=2_000) == [(2_015, "told"), (2_060, "no quote for 60 s")]
+
+
+def test_after_a_sleep_what_waits_is_read_before_anything_is_cut() -> None:
+    looking = Looking(watched(StillFeed()))
+    looking.until(3, last_quote_s=3)
+    looking.second = 300
+    assert looking.until(310, last_quote_s=3) == []
 
 
 def test_silence_that_is_not_suspicious_is_left_alone() -> None:
-    assert stalled(watched(StillFeed(), suspicious=False), None, LIMIT_NS, at(1_000)) == []
-    assert stalled([FeedPolicy(StillFeed(), frozenset)], None, LIMIT_NS, at(1_000)) == []
+    assert Looking(watched(StillFeed(), suspicious=False)).until(1_000) == []
+    assert Looking([FeedPolicy(StillFeed(), frozenset)]).until(1_000) == []
 
 
 @pytest.mark.parametrize(
@@ -185,7 +219,7 @@ def test_a_feed_that_was_never_up_is_missing_from_the_start(feed: StillFeed, aft
 
 def test_whether_silence_is_suspicious_goes_by_the_markets_time() -> None:
     feed = StillFeed()
-    policy = FeedPolicy(feed, frozenset, stall=StallRule("Q.SPY", lambda ns: ns == at(16).unix_ns - 900 * SECOND))
-    late = Moment(at(16).unix_ns, at(16).clock_ns, 900 * SECOND)
-    assert stalled([policy], None, LIMIT_NS, late) == [Reconnect(feed, "no quote for 15 s")]
-    assert stalled([policy], None, LIMIT_NS, at(16)) == []
+    policy = FeedPolicy(feed, frozenset, stall=StallRule("Q.SPY", lambda ns: ns == at(60).unix_ns - 900 * SECOND))
+    late = Moment(at(60).unix_ns, at(60).clock_ns, 900 * SECOND)
+    assert StallWatch(LiveTiming()).look([policy], None, late) == [Reconnect(feed, "no quote for 60 s")]
+    assert StallWatch(LiveTiming()).look([policy], None, at(60)) == []
