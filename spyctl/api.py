@@ -14,6 +14,7 @@ from spyctl.bus.acks.mode import AckMode
 from spyctl.bus.acks.per_message import PerMessage
 from spyctl.bus.checkpoint import Checkpoint
 from spyctl.bus.connection import Connection, connect
+from spyctl.bus.leases import KEY_CLAIM
 from spyctl.bus.publisher import Publisher
 from spyctl.bus.publishing import Publishing, RunRequest, publishing
 from spyctl.bus.runs import RunState, new_run_id
@@ -34,6 +35,7 @@ from spyctl.market.feeds import Arrival, LiveEvent
 from spyctl.market.sessions import in_regular_hours
 from spyctl.market.subjects import SUBJECTS, encode, rank_of, subject_of, subject_table
 from spyctl.massive.feed import FEED_URL, Feed
+from spyctl.massive.key_standing import key_hash
 from spyctl.massive.normalize import OPTIONS, STOCKS, from_model, normalize
 from spyctl.replay.control import Control
 from spyctl.replay.player import Surroundings
@@ -170,6 +172,7 @@ class StreamIngestor:
     ) -> None:
         if queue is not None:
             warnings.warn("StreamIngestor(queue=…) is deprecated: read the stream", DeprecationWarning, stacklevel=2)
+        self._claims = [KEY_CLAIM + key_hash(api_key)] if api_key else []
         self._feed = partial(Feed, api_key=api_key, url=feed_url)
         self._bus = bus
         self._queue = queue
@@ -248,7 +251,9 @@ class StreamIngestor:
     async def _begun(self) -> tuple[Publishing, LiveSession]:
         if self._run is None or self._session is None:
             connection = self._bus.connection
-            request = RunRequest(command="live", leased=LIVE_SUBJECTS[:-1], ack_mode=AckMode.MESSAGE)
+            request = RunRequest(
+                command="live", leased=LIVE_SUBJECTS[:-1], claims=self._claims, ack_mode=AckMode.MESSAGE
+            )
             run = await self._stack.enter_async_context(publishing(connection, request))
             self._stack.callback(self._ended)
             observer = self._queue.put_nowait if self._queue is not None else None  # a full one misses events

@@ -1,7 +1,6 @@
 """The options of commands that use the vendor's live feed."""
 
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Annotated
 
 import typer
@@ -74,8 +73,3 @@ class FeedOptions:
         from spyctl.massive.rest import REST_URL
 
         return checked_url(self.rest_url or REST_URL, "--rest-url", ("https", "http"), "https://api.massive.com")
-
-
-def key_hash(api_key: str) -> str:
-    """Return what tells whether two runs use the same key, without telling the key; empty where there is none."""
-    return blake2b(api_key.encode(), key=b"spyctl lease", digest_size=16).hexdigest() if api_key else ""

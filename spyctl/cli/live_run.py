@@ -14,12 +14,12 @@ from spyctl.bus.acks.base import Patience
 from spyctl.bus.acks.mode import AckMode
 from spyctl.bus.connection import Connection
 from spyctl.bus.consumers import Consumers
+from spyctl.bus.leases import KEY_CLAIM
 from spyctl.bus.predecessor import came_to, predecessor
 from spyctl.bus.publishing import Publishing, RunRequest, publishing
 from spyctl.bus.reconcile import stored_identities
 from spyctl.bus.runs import RunState
 from spyctl.bus.target import Reached, Target, reach
-from spyctl.cli.feed_options import key_hash
 from spyctl.cli.framework.ack_watch import AckWatch
 from spyctl.cli.framework.remedies import remedy_for
 from spyctl.cli.framework.reporter import Reporter
@@ -44,6 +44,7 @@ from spyctl.market.sessions import in_regular_hours, stocks_trade_between
 from spyctl.market.subjects import subject_of, with_prefix
 from spyctl.massive.backfill import Backfill
 from spyctl.massive.feed import Feed
+from spyctl.massive.key_standing import key_hash
 from spyctl.massive.normalize import OPTIONS, STOCKS
 from spyctl.massive.rest import MassiveRest, listed_strikes
 from spyctl.massive.simulator import KEY, Simulator, Walk
@@ -145,6 +146,7 @@ def _run_request(request: LiveRequest, reached: Reached) -> RunRequest:
         command="live",
         # Gap records of several runs may stand side by side.
         leased=[with_prefix(subject, request.prefix) for subject in subjects(request.quotes)[:-1]],
+        claims=[KEY_CLAIM + key_hash(request.vendor.api_key)] if request.vendor.api_key else [],
         prefix=request.prefix,
         options={
             "symbol": request.manager.underlying,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spyctl.cli.feed_options import FeedOptions, Underlying, key_hash
+from spyctl.cli.feed_options import FeedOptions, Underlying
 from spyctl.cli.framework.remedies import remedy_for
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.framework.streams import colours, write, write_document
@@ -14,6 +14,7 @@ from spyctl.cli.keys import MASSIVE_KEYS, databento_key, massive_key
 from spyctl.cli.nats_options import NatsOptions
 from spyctl.cli.options import DataDir, Gateway, Json
 from spyctl.errors import ExitCode
+from spyctl.massive.key_standing import key_hash
 from spyctl.probe.result import Advice, CheckResult, Verdict
 from spyctl.terminal.outgoing import Mark, safe_line
 from spyctl.terminal.tables import hanging

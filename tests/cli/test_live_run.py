@@ -18,7 +18,7 @@ from spyctl.bus.connection import Connection, connect
 from spyctl.bus.runs import RunRecord, Runs, RunState
 from spyctl.bus.stream import ensure_stream
 from spyctl.bus.target import Target
-from spyctl.cli.feed_options import key_hash
+from spyctl.cli.framework.remedies import remedy_for
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.live_run import (
     LiveRequest,
@@ -31,7 +31,7 @@ from spyctl.cli.live_run import (
     _spool,
     run_live,
 )
-from spyctl.errors import LeaseHeldError, OtherSourceError
+from spyctl.errors import KeyInUseError, LeaseHeldError, OtherSourceError
 from spyctl.live.aggressors import QuoteUse
 from spyctl.live.feed_policy import equity_policies
 from spyctl.live.pending import Pending
@@ -40,6 +40,7 @@ from spyctl.live.spool import Spool, spool_folder
 from spyctl.live.strike_manager import StrikeManager
 from spyctl.live.strike_window import StrikeWindow
 from spyctl.market.feeds import FeedState
+from spyctl.massive.key_standing import key_hash
 from spyctl.massive.simulator import Peer, Script, Simulator, Walk
 from spyctl.timing.instants import HOUR, SECOND
 from spyctl.timing.notes import Note
@@ -128,6 +129,31 @@ async def test_a_second_run_is_refused_while_the_first_one_holds_its_leases(
     with pytest.raises(asyncio.CancelledError):
         await first
     await connection.close()
+
+
+async def test_a_second_run_with_the_same_key_is_refused_whatever_its_prefix(
+    nats_server: NatsServer, stderr: io.StringIO
+) -> None:
+    async with Simulator(0).serving() as simulator:
+        asked = request(nats_server.url, sim=None, vendor=Vendor(KEY, simulator.url, "http://127.0.0.1:1"))
+        first = asyncio.create_task(run_live(replace(asked, lasting_ns=None), Reporter(io.StringIO())))
+        await eventually(lambda: len(simulator.peers) == 2)
+        with pytest.raises(
+            KeyInUseError, match=r"run \w{4} \(process \d+ on .*\) has been using this key for"
+        ) as error:
+            await run_live(replace(asked, prefix="OTHER"), Reporter(stderr))
+        assert "end it first" in remedy_for(error.value)
+        other = replace(asked.vendor, api_key="another")
+        assert await run_live(replace(asked, prefix="OTHER", vendor=other), Reporter(stderr)) == 0
+        assert len(simulator.peers) == 2  # the first one was not cut off
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+    connection = await connect([nats_server.url])
+    keys = " ".join(await (await Runs.open(connection)).bucket.keys())
+    await connection.close()
+    assert f"lease.key.{key_hash(KEY)}" in keys
+    assert KEY not in keys
 
 
 async def test_simulated_events_are_not_mixed_with_others_on_a_named_server(
