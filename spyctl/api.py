@@ -24,6 +24,7 @@ from spyctl.dbn.sort_times import Selection
 from spyctl.errors import LostEventsError, NoDataError, UsageError
 from spyctl.live.aggressors import QuoteUse
 from spyctl.live.feed_policy import equity_policies
+from spyctl.live.queue_sink import QueueSink
 from spyctl.live.result import summary_of
 from spyctl.live.session import SUBJECTS as LIVE_SUBJECTS
 from spyctl.live.session import Hooks, LiveOptions, LiveSession
@@ -156,7 +157,8 @@ class StreamIngestor:
 
     ``strike_manager`` decides the option contracts; without an expiry of its own it follows the trading calendar.
     ``option_quotes`` tells the side of option trades by the quotes of their contracts, where the plan has them.
-    ``queue`` also receives each event; it is deprecated: read the stream instead. The run begins with the first message
+    ``queue`` also receives each event that is published, and is waited for while it is full; it is deprecated: read the
+    stream instead. The run begins with the first message
     or :meth:`run_async`; it ends with :meth:`run_async`, else with the bus.
     """
 
@@ -178,6 +180,7 @@ class StreamIngestor:
         self._queue = queue
         self._quotes = QuoteUse.CLASSIFY if option_quotes else QuoteUse.NONE
         self._window = StrikeWindow(strike_manager, time.time_ns(), strike_manager.expiry)
+        self._queued: QueueSink | None = None
         self._session: LiveSession | None = None
         self._run: Publishing | None = None
         self._running = self._stopping = False
@@ -222,6 +225,8 @@ class StreamIngestor:
         self._stopping = True
         if self._running and self._session is not None:
             self._session.stop(StopReason.STOP_CALL)
+            if self._queued is not None:
+                self._queued.stop()
 
     async def handle_msg_async(self, msgs: Sequence[object]) -> None:
         """Publish option messages: as on the wire, or as the client library parsed them."""
@@ -256,11 +261,11 @@ class StreamIngestor:
             )
             run = await self._stack.enter_async_context(publishing(connection, request))
             self._stack.callback(self._ended)
-            observer = self._queue.put_nowait if self._queue is not None else None  # a full one misses events
+            self._queued = QueueSink(run.publisher, self._queue) if self._queue is not None else None
             options = LiveOptions(symbol=self._window.manager.underlying, quotes=self._quotes)
             self._session = LiveSession(
-                run.publisher, self._window, options, run_id=run.run_id,
-                hooks=Hooks(connected=lambda: connection.connected, observer=observer),
+                self._queued or run.publisher, self._window, options, run_id=run.run_id,
+                hooks=Hooks(connected=lambda: connection.connected),
             )  # fmt: skip
             self._run = run
         return self._run, self._session
