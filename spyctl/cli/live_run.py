@@ -25,6 +25,7 @@ from spyctl.cli.framework.remedies import remedy_for
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.framework.screen import Show
 from spyctl.cli.framework.signals import Interruption
+from spyctl.cli.framework.streams import write_document, written
 from spyctl.cli.framework.watch import away, watched
 from spyctl.cli.replay_run import show_holdings, show_server
 from spyctl.cli.summary import print_live_summary
@@ -124,6 +125,8 @@ async def run_live(request: LiveRequest, reporter: Reporter) -> int:
     except asyncio.CancelledError:
         if interruption.code is None:
             raise
+        if request.as_json and not written():
+            write_document({"error": "ended before it began", "try": "", "exit_code": int(interruption.code)})
         return interruption.code
 
 
@@ -295,7 +298,7 @@ async def _play(
         failure = error
     run.state = RunState.ENDED if failure is None else RunState.FAILED  # whether or not anybody reads the summary
     summary = summary_of(session, stream)
-    if session.ledger.received or failure is None:
+    if session.ledger.received or failure is None or request.as_json:
         underlying = request.manager.underlying
         print_live_summary(summary, request.title, underlying, as_json=request.as_json, out=sys.stdout)
     show_holdings(reporter, run)

@@ -181,7 +181,8 @@ async def test_a_refused_key_is_exit_4_and_the_run_has_failed(
         vendor = Vendor(KEY, simulator.url, "http://127.0.0.1:1")
         asked = request(nats_server.url, sim=None, vendor=vendor, lasting_ns=None)
         assert await run_live(asked, Reporter(stderr)) == 4
-    assert capsys.readouterr().out == ""  # nothing was received that could be summed up
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["received"], summary["complete"], summary["stopped_by"]) == (0, False, "error")
     assert "refuses the key: no such key" in stderr.getvalue()
     assert KEY not in stderr.getvalue() + repr(asked)
     connection = await connect([nats_server.url])

@@ -68,6 +68,7 @@ def test_the_time_of_a_run_stands_still_once_it_has_ended() -> None:
     ledger = Ledger(taken, Sender(Backlog(), RecordingSink(), clock, SenderTiming()), clock)
     ledger.begin()
     clock.advance(5 * SECOND)
+    clock.step_wall(-3_600 * SECOND)
     assert ledger.wall_ns == 5 * SECOND
     ledger.end()
     clock.advance(5 * SECOND)

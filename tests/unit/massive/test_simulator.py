@@ -21,7 +21,7 @@ def test_every_message_is_one_that_the_vendor_may_send(market: str, prefix: str)
     parsed = normalize(messages, market, RECV, EventSource.SIM)
     assert len(parsed.events) == len(messages) > 10
     assert (parsed.rejects, parsed.notes) == ([], [])
-    assert len({identity for _, identity in parsed.events}) == len(messages)
+    assert len({(identity, event.seq) for event, identity in parsed.events}) == len(messages)  # options have no id
 
 
 def test_quotes_are_uncrossed_and_trades_near_them() -> None:
