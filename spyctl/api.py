@@ -36,7 +36,7 @@ from spyctl.market.feeds import Arrival, LiveEvent
 from spyctl.market.sessions import in_regular_hours
 from spyctl.market.subjects import SUBJECTS, encode, rank_of, subject_of, subject_table
 from spyctl.massive.feed import FEED_URL, Feed
-from spyctl.massive.key_standing import key_hash
+from spyctl.massive.key_hash import key_hash
 from spyctl.massive.normalize import OPTIONS, STOCKS, from_model, normalize
 from spyctl.replay.control import Control
 from spyctl.replay.player import Surroundings

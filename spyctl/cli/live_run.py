@@ -45,7 +45,7 @@ from spyctl.market.sessions import in_regular_hours, stocks_trade_between
 from spyctl.market.subjects import subject_of, with_prefix
 from spyctl.massive.backfill import Backfill
 from spyctl.massive.feed import Feed
-from spyctl.massive.key_standing import key_hash
+from spyctl.massive.key_hash import key_hash
 from spyctl.massive.normalize import OPTIONS, STOCKS
 from spyctl.massive.rest import MassiveRest, listed_strikes
 from spyctl.massive.simulator import KEY, Simulator, Walk

@@ -14,7 +14,7 @@ from spyctl.cli.keys import MASSIVE_KEYS, databento_key, massive_key
 from spyctl.cli.nats_options import NatsOptions
 from spyctl.cli.options import DataDir, Gateway, Json
 from spyctl.errors import ExitCode
-from spyctl.massive.key_standing import key_hash
+from spyctl.massive.key_hash import key_hash
 from spyctl.probe.result import Advice, CheckResult, Verdict
 from spyctl.terminal.outgoing import Mark, safe_line
 from spyctl.terminal.tables import hanging

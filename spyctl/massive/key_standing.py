@@ -1,7 +1,6 @@
 """How a key stands with the vendor: when a refusal or an eviction is permanent, and when it is worth another try."""
 
 from collections import deque
-from hashlib import blake2b
 
 from spyctl.timing.clock import Clock
 from spyctl.timing.instants import SECOND
@@ -54,8 +53,3 @@ class KeyStanding:
     def taken(self) -> bool:
         """Whether another process uses the key."""
         return self.recent_evictions >= (self._evictions.maxlen or 0)
-
-
-def key_hash(api_key: str) -> str:
-    """Return what tells whether two runs use the same key, without telling the key; empty where there is none."""
-    return blake2b(api_key.encode(), key=b"spyctl lease", digest_size=16).hexdigest() if api_key else ""

@@ -40,7 +40,7 @@ from spyctl.live.spool import Spool, spool_folder
 from spyctl.live.strike_manager import StrikeManager
 from spyctl.live.strike_window import StrikeWindow
 from spyctl.market.feeds import FeedState
-from spyctl.massive.key_standing import key_hash
+from spyctl.massive.key_hash import key_hash
 from spyctl.massive.simulator import Peer, Script, Simulator, Walk
 from spyctl.timing.instants import HOUR, SECOND
 from spyctl.timing.notes import Note

@@ -1,6 +1,6 @@
 """When a refusal or an eviction is permanent."""
 
-from spyctl.massive.key_standing import EVICTIONS_WITHIN_NS, KeyStanding, key_hash
+from spyctl.massive.key_standing import EVICTIONS_WITHIN_NS, KeyStanding
 from spyctl.timing.instants import SECOND
 from tests.support.clock import FakeClock
 
@@ -49,9 +49,3 @@ def test_evictions_of_long_ago_do_not_count() -> None:
     assert not standing.evicted()
     assert standing.recent_evictions == 1
     assert not standing.taken
-
-
-def test_the_hash_tells_keys_apart_and_not_what_they_are() -> None:
-    assert key_hash("") == ""
-    assert key_hash("one") == key_hash("one") != key_hash("two")
-    assert "one" not in key_hash("one")
