@@ -14,7 +14,6 @@ from spyctl.cli.keys import MASSIVE_KEYS, databento_key, massive_key
 from spyctl.cli.nats_options import NatsOptions
 from spyctl.cli.options import DataDir, Gateway, Json
 from spyctl.errors import ExitCode
-from spyctl.massive.key_hash import key_hash
 from spyctl.probe.result import Advice, CheckResult, Verdict
 from spyctl.terminal.outgoing import Mark, safe_line
 from spyctl.terminal.tables import hanging
@@ -75,6 +74,7 @@ def probe(
     import asyncio
 
     from spyctl.dbn.historical_api import GATEWAY
+    from spyctl.massive.key_hash import key_hash
     from spyctl.probe.request import ProbeRequest
 
     key = massive_key()
