@@ -138,7 +138,8 @@ class LiveFilter:
         event, identity, feed, clock_ns = accepted.event, accepted.identity, accepted.feed, accepted.clock_ns
         try:
             conflates = _conflated_by(event)
-            pending = Pending(self._write(event), identity, subject_of(event), feed, clock_ns, conflates)
+            payload = bytes(memoryview(self._write(event)))  # a copy: orjson's own has room for 4 kB
+            pending = Pending(payload, identity, subject_of(event), feed, clock_ns, conflates)
             self._look(event, clock_ns)
         except Exception as error:  # likewise
             self._rejects.failed(error, identity, clock_ns)

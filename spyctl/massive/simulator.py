@@ -26,6 +26,7 @@ RATE = 200.0
 SEED = 7
 START_PRICE = 680.0
 FRAME_S = 0.01
+LONGEST_STEP_S = 0.05
 _PHASE_S = 20.0
 KEY = "simulated"
 
@@ -265,7 +266,8 @@ class Simulator:
             busy = 0.4 + 1.2 * (math.sin(2 * math.pi * now_s / _PHASE_S) > 0)
             due += (now_s - last_s) * self.rate * busy
             last_s = now_s
-            count, due = int(due), due - int(due)
+            count = min(int(due), max(1, int(self.rate * LONGEST_STEP_S)))  # after a pause it catches up by and by
+            due -= count
             topics = {topic for peer in self.peers for topic in peer.topics}
             messages = self.walk.step(count, time.time_ns() // 1_000_000, topics)
             for peer in list(self.peers):

@@ -1,5 +1,6 @@
 """What the filter passes on: ours, new, and counted, whatever arrives."""
 
+import tracemalloc
 from typing import Any
 
 import orjson
@@ -114,3 +115,13 @@ def test_trades_and_quotes_of_one_identity_are_two_events() -> None:
     taken, _ = make()
     assert [type(event) for event, _ in arrival(trade(seq=1), quote(seq=1)).events] == [StockTrade, StockQuote]
     assert len(list(taken.take(arrival(trade(seq=1), quote(seq=1))))) == 2
+
+
+def test_an_event_that_waits_takes_no_more_memory_than_its_bytes() -> None:
+    taken, _ = make()
+    tracemalloc.start()
+    waiting = [pending for n in range(200) for pending in taken.take(arrival(quote(seq=n)))]
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert sum(len(pending.payload) for pending in waiting) > 30_000
+    assert size / len(waiting) < 1_500
