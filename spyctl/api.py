@@ -30,6 +30,7 @@ from spyctl.live.session import SUBJECTS as LIVE_SUBJECTS
 from spyctl.live.session import Hooks, LiveOptions, LiveSession
 from spyctl.live.strike_manager import StrikeManager
 from spyctl.live.strike_window import StrikeWindow
+from spyctl.live.windows import Windows
 from spyctl.market.encode import encoded_events
 from spyctl.market.events import Event, EventSource
 from spyctl.market.feeds import Arrival, LiveEvent
@@ -179,7 +180,7 @@ class StreamIngestor:
         self._bus = bus
         self._queue = queue
         self._quotes = QuoteUse.CLASSIFY if option_quotes else QuoteUse.NONE
-        self._window = StrikeWindow(strike_manager, time.time_ns(), strike_manager.expiry)
+        self._windows = Windows([StrikeWindow(strike_manager, time.time_ns(), strike_manager.expiry)])
         self._queued: QueueSink | None = None
         self._session: LiveSession | None = None
         self._run: Publishing | None = None
@@ -208,7 +209,7 @@ class StreamIngestor:
         if self._stopping:
             session.stop(StopReason.STOP_CALL)
         policies = equity_policies(
-            self._feed(STOCKS), self._feed(OPTIONS), self._window, suspicious=in_regular_hours,
+            self._feed(STOCKS), self._feed(OPTIONS), self._windows, suspicious=in_regular_hours,
             quotes=lambda: session.uses_option_quotes,
         )  # fmt: skip
         try:
@@ -238,7 +239,7 @@ class StreamIngestor:
 
     def update_subs(self, add: Sequence[str], remove: Sequence[str]) -> None:
         """Hold some option topics (``T.O:SPY…``) whatever the window does, and others no more."""
-        self._window.pin(add, remove, time.monotonic_ns())
+        self._windows.pin(add, remove, time.monotonic_ns())
 
     def summary(self) -> dict[str, Any]:
         """Return the counts of the run so far, with the keys of a live summary.
@@ -262,9 +263,9 @@ class StreamIngestor:
             run = await self._stack.enter_async_context(publishing(connection, request))
             self._stack.callback(self._ended)
             self._queued = QueueSink(run.publisher, self._queue) if self._queue is not None else None
-            options = LiveOptions(symbol=self._window.manager.underlying, quotes=self._quotes)
+            options = LiveOptions(quotes=self._quotes)
             self._session = LiveSession(
-                self._queued or run.publisher, self._window, options, run_id=run.run_id,
+                self._queued or run.publisher, self._windows, options, run_id=run.run_id,
                 hooks=Hooks(connected=lambda: connection.connected),
             )  # fmt: skip
             self._run = run

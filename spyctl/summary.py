@@ -308,19 +308,27 @@ class OptionQuotes:
 
 
 @dataclass(frozen=True, slots=True)
+class WindowFigures:
+    """A strike window: ``centre`` ± ``strike_range`` dollars of an expiry (ISO); no centre before there is a spot."""
+
+    symbol: str
+    expiry: str
+    strike_range: int
+    centre: int | None
+    contracts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class LiveDetails:
     """What only a live run has.
 
     ``missing`` are the topics that a feed never acknowledged, ``refused`` the feeds that refused the key.
-    ``latency_ms`` is from the event to its arrival here. The window is ``centre`` ± ``strike_range`` of ``expiry``
-    (ISO); ``centre`` is ``None`` before there is a spot.
+    ``latency_ms`` is from the event to its arrival here. There is at least one window.
     """
 
     received: int
     waiting: Waiting
-    expiry: str
-    strike_range: int
-    centre: int | None
+    windows: Sequence[WindowFigures]
     noted: Mapping[str, int] = field(default_factory=dict)
     gap_records: int = 0
     open_gaps: Sequence[str] = ()
@@ -357,9 +365,10 @@ class LiveDetails:
             "missing": list(self.missing),
             "latency_ms": _percentiles(self.latency_ms),
             **self.quotes.document(),
-            "expiry": self.expiry,
-            "strike_range": self.strike_range,
-            "centre": self.centre,
+            "expiry": self.windows[0].expiry,
+            "strike_range": self.windows[0].strike_range,
+            "centre": self.windows[0].centre,
+            "windows": [asdict(window) for window in self.windows],
         }
 
 

@@ -1,5 +1,6 @@
 """The options of commands that use the vendor's live feed."""
 
+import re
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -12,10 +13,19 @@ from spyctl.errors import UsageError
 FEED = Panel("Feed")
 
 
+_SYMBOL = re.compile(r"[A-Z]{1,6}(\.[A-Z]{1,2})?", re.ASCII)  # BRK.B too
+
+
 def _stock_symbol(text: str) -> str:
-    if not text.isalpha() or not text.isascii() or len(text) > 6:
+    if not _SYMBOL.fullmatch(text.upper()):
         raise UsageError(f"--symbol {text!r} is not a stock symbol", "--symbol SPY")
     return text.upper()
+
+
+def stock_symbols(texts: list[str]) -> list[str]:
+    """Read the symbols of several stocks, each once; raises :class:`UsageError`."""
+    names = [_stock_symbol(name) for text in texts for name in text.replace(",", " ").split()]
+    return list(dict.fromkeys(names))
 
 
 # Named as the setting is: `symbol` in a file, and SPYCTL_SYMBOL, mean the instruments of a replay.
@@ -73,3 +83,17 @@ class FeedOptions:
         from spyctl.massive.rest import REST_URL
 
         return checked_url(self.rest_url or REST_URL, "--rest-url", ("https", "http"), "https://api.massive.com")
+
+
+Underlyings = Annotated[
+    list[str],
+    typer.Option(
+        "--symbol",
+        "--underlying",
+        envvar="SPYCTL_UNDERLYING",
+        metavar="NAME",
+        help="The stocks whose options are traded.",
+        show_default="SPY",
+        callback=stock_symbols,
+    ),
+]

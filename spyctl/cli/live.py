@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spyctl.cli.feed_options import FEED, FeedOptions, Underlying
+from spyctl.cli.feed_options import FEED, FeedOptions, Underlyings
 from spyctl.cli.framework.origin import is_flag
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.keys import required_massive_key
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from spyctl.cli.live_run import SimulatedMarket
+    from spyctl.cli.live_run import Underlyings as UnderlyingsAsked
     from spyctl.live.aggressors import QuoteUse
 
 StrikeRange = Annotated[
@@ -27,11 +28,12 @@ StrikeRange = Annotated[
         metavar="R",
         min=0,
         max=100,
-        help="Whole dollars on either side: 4R+2 contracts.",
+        help="Dollars on either side: 4R+2 contracts.",
     ),
 ]
 Expiry = Annotated[
-    str | None, typer.Option("--expiry", metavar="DAY", help="Expiry of the options; default: today, else the next.")
+    str | None,
+    typer.Option("--expiry", metavar="DAY,…", help="0dte (default: today, else the next), next, or days."),
 ]
 RequireOptions = Annotated[bool, typer.Option("--require-options", help="Exit with code 4 if the plan has no options.")]
 Backfill = Annotated[
@@ -143,7 +145,7 @@ class SimulatorOptions:
 def live(
     context: typer.Context,
     *,
-    symbol: Underlying = "SPY",
+    symbol: Underlyings = ["SPY"],  # noqa: B006 - Typer copies it
     strike_range: StrikeRange = 5,
     expiry: Expiry = None,
     require_options: RequireOptions = False,
@@ -170,16 +172,17 @@ def live(
 
     from spyctl.cli.framework.metrics import parse_address
     from spyctl.cli.live_run import LiveRequest, Vendor, run_live
-    from spyctl.live.strike_manager import StrikeManager
+    from spyctl.cli.live_run import Underlyings as UnderlyingsAsked
     from spyctl.massive.feed import DELAY_NS
     from spyctl.terminal.text import parse_size
     from spyctl.timing.clock import precise_loop
     from spyctl.timing.instants import parse_duration
 
     _refuse_idle_options(context, simulator, feed)
+    asked = UnderlyingsAsked(symbol, strike_range, expiries(expiry) if expiry else [0])
+    _refuse_too_many(asked, quotes)
     request = LiveRequest(
-        manager=StrikeManager(strike_range, symbol),
-        expiry=option_date(expiry) if expiry else None,
+        underlyings=asked,
         sim=simulator.market() if simulator.sim else None,
         vendor=Vendor(
             api_key="" if simulator.sim else required_massive_key(),
@@ -216,6 +219,28 @@ def _refuse_idle_options(context: typer.Context, simulator: SimulatorOptions, fe
     ):
         if given and is_flag(context, parameter):
             raise UsageError(f"--sim and {option} exclude each other", "one of the two")
+
+
+def _refuse_too_many(asked: "UnderlyingsAsked", quotes: QuoteOptions) -> None:
+    from spyctl.massive.subscriptions import MAX_OPTION_QUOTES
+
+    contracts = (4 * asked.strike_range + 2) * len(asked.symbols) * len(asked.expiries)
+    if quotes.option_quotes and contracts > MAX_OPTION_QUOTES:
+        raise UsageError(
+            f"--strike-range {asked.strike_range} makes {contracts:,} contracts; a connection has quotes of "
+            f"{MAX_OPTION_QUOTES:,} at most",
+            "a smaller one, or --no-option-quotes",
+        )
+
+
+def expiries(text: str) -> "list[date | int]":
+    """Read which options to hold: ``0dte``, ``next`` or days, separated by commas.
+
+    ``0dte`` and ``next`` are numbers of trading days after the current expiry. Raises :class:`UsageError`.
+    """
+    words = {"0dte": 0, "next": 1}
+    names = [name.strip().lower() for name in text.split(",") if name.strip()]
+    return list(dict.fromkeys(words[name] if name in words else option_date(name) for name in names))
 
 
 def option_date(text: str) -> "date":

@@ -39,6 +39,7 @@ from spyctl.live.spool import Spool, spool_folder
 from spyctl.live.strike_manager import StrikeManager
 from spyctl.live.strike_window import StrikeWindow
 from spyctl.live.view import LiveView
+from spyctl.live.windows import Windows
 from spyctl.market.events import EventSource, OptionTrade, StockTrade
 from spyctl.market.feeds import FeedState
 from spyctl.market.sessions import in_regular_hours, stocks_trade_between
@@ -48,7 +49,7 @@ from spyctl.massive.feed import Feed
 from spyctl.massive.key_hash import key_hash
 from spyctl.massive.normalize import OPTIONS, STOCKS
 from spyctl.massive.rest import MassiveRest, listed_strikes
-from spyctl.massive.simulator import KEY, Simulator, Walk
+from spyctl.massive.simulator import KEY, Market, Simulator, Walk
 from spyctl.summary import StopReason
 from spyctl.terminal.text import count
 from spyctl.timing.instants import SECOND
@@ -86,14 +87,42 @@ class Vendor:
 
 
 @dataclass(frozen=True, slots=True)
+class Underlyings:
+    """Which stocks, and which of their options: within so many dollars, of some expiries.
+
+    An expiry is a date, or so many trading days after the current one.
+    """
+
+    symbols: Sequence[str] = ("SPY",)
+    strike_range: int = 5
+    expiries: Sequence[date | int] = (0,)
+
+    @property
+    def text(self) -> str:
+        """Their names in one."""
+        return "+".join(self.symbols)
+
+    def windows(self, now_ns: int) -> Windows:
+        """Return their windows at an instant (Unix ns)."""
+        return Windows(
+            [
+                StrikeWindow(StrikeManager(self.strike_range, symbol), now_ns, expiry)
+                if isinstance(expiry, date)
+                else StrikeWindow(StrikeManager(self.strike_range, symbol), now_ns, later=expiry)
+                for symbol in self.symbols
+                for expiry in self.expiries
+            ]
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class LiveRequest:
     """What the command line asks for; ``sim`` is ``None`` for the real feed, ``spool_limit`` in bytes.
 
     The feed is ``delay_ns`` late where the delayed one is asked for.
     """
 
-    manager: StrikeManager
-    expiry: date | None
+    underlyings: Underlyings
     sim: SimulatedMarket | None
     vendor: Vendor
     backfill: bool
@@ -152,7 +181,7 @@ def _run_request(request: LiveRequest, reached: Reached) -> RunRequest:
         claims=[KEY_CLAIM + key_hash(request.vendor.api_key)] if request.vendor.api_key else [],
         prefix=request.prefix,
         options={
-            "symbol": request.manager.underlying,
+            "symbol": request.underlyings.text,
             "sim": request.sim is not None,
             "key_hash": key_hash(request.vendor.api_key),
         },
@@ -191,7 +220,7 @@ async def _last_ended(request: LiveRequest, run: Publishing) -> int | None:
     # The event time that the last run came to, where anything can be missing since. A simulated market has no past.
     if request.sim is not None:
         return None
-    wanted = {"symbol": request.manager.underlying, "sim": False}
+    wanted = {"symbol": request.underlyings.text, "sim": False}
     last = await predecessor(run.connection, "live", run.stream.name, run.run_id, wanted)
     if last is None:
         return None
@@ -219,11 +248,11 @@ def _session(
         spool=spool,
     )
     options = LiveOptions(
-        symbol=request.manager.underlying, source=_source(request), prefix=request.prefix, quotes=request.quotes,
+        source=_source(request), prefix=request.prefix, quotes=request.quotes,
         delay_ns=request.delay_ns, last_ended_ns=last_ended_ns,
     )  # fmt: skip
-    window = StrikeWindow(request.manager, time.time_ns() - request.delay_ns, request.expiry)
-    return LiveSession(run.publisher, window, options, run_id=run.run_id, hooks=hooks)
+    windows = request.underlyings.windows(time.time_ns() - request.delay_ns)
+    return LiveSession(run.publisher, windows, options, run_id=run.run_id, hooks=hooks)
 
 
 def _source(request: LiveRequest) -> EventSource:
@@ -241,7 +270,7 @@ def _silence_is_suspicious(request: LiveRequest) -> Callable[[int], bool]:
     if request.sim is not None:
         rate = request.sim.rate
         return lambda _: rate >= STEADY_RATE
-    return in_regular_hours if request.manager.underlying == "SPY" else lambda _: False
+    return in_regular_hours if request.underlyings.symbols[0] == "SPY" else lambda _: False
 
 
 async def _listed(rest: MassiveRest, underlying: str, expiry: date) -> frozenset[int] | None:
@@ -256,13 +285,13 @@ async def _policies(request: LiveRequest, session: LiveSession) -> AsyncIterator
     async with AsyncExitStack() as stack:
         url, key = request.vendor.feed_url, request.vendor.api_key
         if request.sim is not None:
-            walk = Walk(request.sim.seed, symbol=request.manager.underlying, trend=request.sim.trend)
+            walk = _market(request.sim, request.underlyings)
             cut_s = request.sim.cut_ns / SECOND if request.sim.cut_ns is not None else None
             simulator = await stack.enter_async_context(Simulator(request.sim.rate, walk, cut_every_s=cut_s).serving())
             url, key = simulator.url, KEY
         stocks, options = (Feed(market, key, url=url, source=_source(request)) for market in (STOCKS, OPTIONS))
         yield equity_policies(
-            stocks, options, session.window, require_options=request.require_options,
+            stocks, options, session.windows, require_options=request.require_options,
             suspicious=_silence_is_suspicious(request), quotes=lambda: session.uses_option_quotes,
         )  # fmt: skip
 
@@ -281,7 +310,7 @@ async def _play(
     if request.lasting_ns is not None:
         loop = asyncio.get_running_loop()
         loop.call_later(request.lasting_ns / SECOND, session.stop, StopReason.DURATION)
-    _show_plan(request, reporter, session.window)
+    _show_plan(request, reporter, session.windows)
     stream = run.stream.name
     consumers = Consumers(run.connection, stream)
     acks = AckWatch(ledger.delivery, lambda: True, reporter)  # a connection that breaks is told as a gap
@@ -299,8 +328,7 @@ async def _play(
     run.state = RunState.ENDED if failure is None else RunState.FAILED  # whether or not anybody reads the summary
     summary = summary_of(session, stream)
     if session.ledger.received or failure is None or request.as_json:
-        underlying = request.manager.underlying
-        print_live_summary(summary, request.title, underlying, as_json=request.as_json, out=sys.stdout)
+        print_live_summary(summary, request.title, request.underlyings.text, as_json=request.as_json, out=sys.stdout)
     show_holdings(reporter, run)
     if failure is not None:
         reporter.error(failure.message, remedy_for(failure))
@@ -310,13 +338,20 @@ async def _play(
     return summary.exit_code
 
 
-def _show_plan(request: LiveRequest, reporter: Reporter, window: StrikeWindow) -> None:
-    manager = window.manager
-    when = "0DTE" if window.is_0dte else "as asked" if request.expiry is not None else "the next there is"
-    reporter.block(
-        "live", f"{manager.underlying} trades and quotes, options ±{manager.strike_range} of {manager.expiry}, {when}"
-    )
+def _show_plan(request: LiveRequest, reporter: Reporter, windows: Windows) -> None:
+    lines = []
+    for window in windows.all:
+        manager, when = window.manager, "0DTE" if window.is_0dte else "the next there is"
+        when = "as asked" if not window.is_0dte and list(request.underlyings.expiries) != [0] else when
+        options = f"options ±{manager.strike_range} of {manager.expiry}, {when}"
+        lines.append(f"{manager.underlying} trades and quotes, {options}")
+    reporter.block("live", *lines)
     reporter.line()
+
+
+def _market(sim: SimulatedMarket, underlyings: Underlyings) -> Walk | Market:
+    walks = [Walk(sim.seed + n, symbol=symbol, trend=sim.trend) for n, symbol in enumerate(underlyings.symbols)]
+    return walks[0] if len(walks) == 1 else Market(walks)
 
 
 def _figures(
@@ -330,9 +365,10 @@ def _figures(
     gauges = {f"feed_up_{name}": float(is_up) for name, is_up in up.items()}
     gauges |= {"queued": session.ledger.queued, "open_gaps": len(session.gaps.open_now)}
     gauges |= {"spooled": session.sender.backlog.spooled}
-    spot = session.window.spot
+    window = session.windows.first
+    spot = window.spot
     if spot.price is not None and spot.since_ns is not None:
         gauges |= {"spot": spot.price, "spot_age_seconds": (time.monotonic_ns() - spot.since_ns) / SECOND}
-    if strikes := session.window.manager.strikes():
+    if strikes := window.manager.strikes():
         gauges |= {"window_lowest": strikes[0], "window_highest": strikes[-1]}
     return Figures(summary_of(session, stream).document(), waiting, consumers.now, gauges)

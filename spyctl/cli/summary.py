@@ -115,10 +115,8 @@ def print_live_summary(
 def _live_blocks(summary: RunSummary[LiveDetails], title: str, underlying: str) -> Iterator[Block]:
     delivery, details = summary.delivery, summary.details
     lasted = duration_text(round(summary.timing.wall_ns / SECOND) * SECOND)
-    yield (
-        "done",
-        f"{title}, {underlying} ±{details.strike_range}, {lasted}, run {summary.run_id}, ended by {summary.stopped_by}",
-    )
+    what = f"{title}, {underlying} ±{details.windows[0].strike_range}"
+    yield "done", f"{what}, {lasted}, run {summary.run_id}, ended by {summary.stopped_by}"
     yield _live_events(summary)
     yield _live_trouble(summary)
     yield _live_rate(summary)

@@ -10,8 +10,8 @@ from spyctl.live.pending import Pending
 from spyctl.live.prints import OptionPrints
 from spyctl.live.rejects import Rejects
 from spyctl.live.seen import Seen
-from spyctl.live.strike_window import StrikeWindow
 from spyctl.live.tape import Tape
+from spyctl.live.windows import Windows
 from spyctl.market.events import EventSource, OptionQuote, OptionTrade, StockQuote, StockTrade
 from spyctl.market.feeds import Arrival, LiveEvent
 from spyctl.market.subjects import encode, subject_of
@@ -31,15 +31,14 @@ MEMORY = Memory()
 class LiveFilter:
     """Takes what frames held and counts it.
 
-    ``symbol`` is the underlying; the spot of ``window`` follows its quotes and trades. ``note`` is told what somebody
+    The spots of ``windows`` follow the quotes and trades of their stocks. ``note`` is told what somebody
     should look at, ``observer`` is shown each event that is passed on. Option trades wait for their quote where
     ``quotes`` are of use.
     """
 
     def __init__(
         self,
-        symbol: str,
-        window: StrikeWindow,
+        windows: Windows,
         note: Callable[[str], None],
         *,
         observer: Callable[[LiveEvent], None] | None = None,
@@ -51,12 +50,11 @@ class LiveFilter:
         self.received = 0
         self.duplicates = 0
         self.oddities: Counter[str] = Counter()
-        self.window = window
+        self.windows = windows
         self.tape = Tape()
         self.lateness = Lateness()
         self.trades_seen, self._quotes_seen = Seen(memory.trades), Seen(memory.quotes)
         self._prints = OptionPrints(memory.trades)
-        self._symbol = symbol
         self._note = note
         self._observer = observer
         self._write = write
@@ -106,7 +104,7 @@ class LiveFilter:
 
     def _uses(self, quote: OptionQuote, clock_ns: int) -> bool:
         # Takes a quote; returns whether it goes on as an event.
-        if self.aggressors.use is not QuoteUse.NONE and self.window.expects(quote.option_symbol, clock_ns):
+        if self.aggressors.use is not QuoteUse.NONE and self.windows.expects(quote.option_symbol, clock_ns):
             self.aggressors.quote(quote, clock_ns)
         return self.aggressors.use is QuoteUse.PUBLISH
 
@@ -148,17 +146,15 @@ class LiveFilter:
 
     def _is_ours(self, event: LiveEvent, clock_ns: int, expected: Collection[str]) -> bool:
         if isinstance(event, OptionTrade | OptionQuote):
-            return event.option_symbol in expected or self.window.expects(event.option_symbol, clock_ns)
-        return event.symbol == self._symbol
+            return event.option_symbol in expected or self.windows.expects(event.option_symbol, clock_ns)
+        return event.symbol in self.windows.symbols
 
     def _look(self, event: LiveEvent, clock_ns: int) -> None:
         self.tape.see(event, clock_ns)
         self.lateness.see(event)
-        if event.source != EventSource.POLYGON_REST:  # what a gap left out says nothing about now
-            if isinstance(event, StockQuote):
-                self.window.spot.quote(event.bid_px, event.ask_px, clock_ns)
-            elif isinstance(event, StockTrade):
-                self.window.spot.trade(event.price, event.conditions, clock_ns)
+        # What a gap left out says nothing about now.
+        if event.source != EventSource.POLYGON_REST and isinstance(event, StockQuote | StockTrade):
+            self.windows.see(event, clock_ns)
         if self._observer is not None:
             try:
                 self._observer(event)

@@ -3,8 +3,18 @@
 from spyctl.live.aggressors import Aggressors
 from spyctl.live.sender import GAPS
 from spyctl.live.session import LiveSession
+from spyctl.live.strike_manager import StrikeManager
 from spyctl.market.subjects import with_prefix
-from spyctl.summary import Backfilled, EventCounts, LiveDetails, OptionQuotes, RunSummary, Timing, Waiting
+from spyctl.summary import (
+    Backfilled,
+    EventCounts,
+    LiveDetails,
+    OptionQuotes,
+    RunSummary,
+    Timing,
+    Waiting,
+    WindowFigures,
+)
 from spyctl.timing.histogram import Percentiles
 
 
@@ -35,13 +45,11 @@ def summary_of(session: LiveSession, stream: str | None = None) -> RunSummary[Li
 
 
 def _details(session: LiveSession) -> LiveDetails:
-    manager, filler = session.window.manager, session.intake.filler
+    filler = session.intake.filler
     return LiveDetails(
         received=session.ledger.received,
         waiting=Waiting(session.ledger.queued, session.sender.backlog.spooled, session.sender.backlog.recovered),
-        expiry=str(manager.expiry),
-        strike_range=manager.strike_range,
-        centre=manager.centre,
+        windows=[_window(window.manager) for window in session.windows.all],
         noted=session.filter.oddities,
         gap_records=session.sender.by_subject[GAPS],
         open_gaps=sorted(session.gaps.open_now),
@@ -52,6 +60,12 @@ def _details(session: LiveSession) -> LiveDetails:
         missing=sorted(topic for feed in session.feeds.values() for topic in feed.missing),
         latency_ms=Percentiles.of(session.filter.lateness.latency_ns),
         quotes=_quotes(session.filter.aggressors),
+    )
+
+
+def _window(manager: StrikeManager) -> WindowFigures:
+    return WindowFigures(
+        manager.underlying, str(manager.expiry), manager.strike_range, manager.centre, len(manager.held)
     )
 
 

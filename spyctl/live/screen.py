@@ -91,6 +91,7 @@ def _market(previous: LiveSnapshot | None, current: LiveSnapshot, width: int, st
         (2, [_feed_line(feed, width) for feed in current.feeds]),
         (1, [_spot_line(current, width)]),
         (4, [_window_line(current.window, width)]),
+        (4, [row(width, word("also    ", "dim"), word(current.window.others))] if current.window.others else []),
         (5, _strikes_table(current, width, strikes)),
         (7, [_rates(previous, current, width)]),
         (1, [counts]),

@@ -25,7 +25,6 @@ from spyctl.live.listed_contracts import ListedContracts
 from spyctl.live.note_log import NoteLog
 from spyctl.live.sender import Sender
 from spyctl.live.spool import Spool
-from spyctl.live.strike_window import StrikeWindow
 from spyctl.live.watchdogs import (
     Action,
     CloseGap,
@@ -41,6 +40,7 @@ from spyctl.live.watchdogs import (
     Watchdogs,
     never_up,
 )
+from spyctl.live.windows import Windows
 from spyctl.market.events import EventSource, Gap, OptionQuote, OptionTrade, StockQuote, StockTrade
 from spyctl.market.feeds import Arrival, FeedState, LiveEvent, LiveFeed
 from spyctl.market.subjects import encode, subject_of
@@ -70,7 +70,6 @@ class LiveOptions:
     run came to, ``None`` where nothing is missing since.
     """
 
-    symbol: str = "SPY"
     source: EventSource = EventSource.POLYGON_WS
     prefix: str = ""
     max_events: int = MAX_EVENTS
@@ -109,7 +108,7 @@ class LiveSession:
     def __init__(
         self,
         sink: Sink,
-        window: StrikeWindow,
+        windows: Windows,
         options: LiveOptions,
         *,
         run_id: str,
@@ -123,7 +122,7 @@ class LiveSession:
         self.hooks = hooks
         self.notes = NoteLog(self.clock, hooks.tell)
         self.filter = LiveFilter(
-            options.symbol, window, self.notes.warn, observer=hooks.observer, memory=options.memory, write=write,
+            windows, self.notes.warn, observer=hooks.observer, memory=options.memory, write=write,
             quotes=options.quotes,
         )  # fmt: skip
         self.sender = Sender(Backlog(options.max_events, hooks.spool), sink, self.clock, options.timing.sender)
@@ -136,7 +135,11 @@ class LiveSession:
             self.filter, self.sender, hooks.backfill, self._errands, self.notes, self.clock, options.delay_ns
         )
         self._watchdogs = Watchdogs(self.filter, self.sender, hooks.connected, options.timing, options.last_ended_ns)
-        self._listed = hooks.listed and ListedContracts(hooks.listed, window, self.notes.info, self.clock)
+        self._listed = [
+            ListedContracts(hooks.listed, window, self.notes.info, self.clock)
+            for window in windows.all
+            if hooks.listed is not None
+        ]
 
     @property
     def uses_option_quotes(self) -> bool:
@@ -144,9 +147,9 @@ class LiveSession:
         return self.filter.aggressors.use is not QuoteUse.NONE
 
     @property
-    def window(self) -> StrikeWindow:
-        """The strike window of the options."""
-        return self.filter.window
+    def windows(self) -> Windows:
+        """The strike windows of the options."""
+        return self.filter.windows
 
     @property
     def feeds(self) -> dict[str, LiveFeed]:
@@ -249,8 +252,9 @@ class LiveSession:
             now = self._now()
             self.intake.look(now.clock_ns)
             self._follow_window(now)
-            if self._listed is not None and self._listed.due():
-                self._errands.start(self._listed.refresh())
+            for listed in self._listed:
+                if listed.due():
+                    self._errands.start(listed.refresh())
             self._act(self._watchdogs.look(list(self.policies.values()), now))
             await self.clock.wait_until(now.clock_ns + round(self.options.timing.tick * SECOND))
 
@@ -286,10 +290,9 @@ class LiveSession:
                     assert_never(action)
 
     def _follow_window(self, now: Moment) -> None:
-        expiry = self.window.manager.expiry
-        if self.window.tick(now.market_ns, now.clock_ns) and self.window.manager.expiry != expiry:
+        for window in self.windows.tick(now.market_ns, now.clock_ns):
             self.filter.tape.forget_prints()
-            self.notes.info(f"options now of {self.window.manager.expiry}")
+            self.notes.info(f"{window.manager.underlying}: options now of {window.manager.expiry}")
         self._follow_topics()
 
     def _follow_topics(self) -> None:

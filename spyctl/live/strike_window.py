@@ -7,7 +7,7 @@ from datetime import date
 from spyctl.live.spot import Spot
 from spyctl.live.strike_manager import StrikeManager
 from spyctl.market.option_tickers import parse_option_ticker
-from spyctl.market.sessions import current_expiry
+from spyctl.market.sessions import current_expiry, next_trading_day
 from spyctl.timing.instants import SECOND
 
 MEMORY_NS = 60 * SECOND
@@ -27,12 +27,20 @@ USUAL = WindowTiming()
 class StrikeWindow:
     """Which option topics to hold now; ``expiry`` fixes the date instead of the trading calendar.
 
+    Without one it is the current expiry, or one so many trading days ``later``.
+
     All times come from outside: ``now_ns`` is Unix ns and drives the calendar, ``clock_ns`` is monotonic and drives the
     rest.
     """
 
     def __init__(
-        self, manager: StrikeManager, now_ns: int, expiry: date | None = None, *, timing: WindowTiming = USUAL
+        self,
+        manager: StrikeManager,
+        now_ns: int,
+        expiry: date | None = None,
+        *,
+        later: int = 0,
+        timing: WindowTiming = USUAL,
     ) -> None:
         self.manager = manager
         self._timing = timing
@@ -42,7 +50,7 @@ class StrikeWindow:
         self.leaving: dict[str, int] = {}  # topic → when it goes
         self.pinned: set[str] = set()  # held whatever the spot does
         self.unwanted: set[str] = set()  # not held whatever it does
-        self._fixed = expiry
+        self._fixed, self._later = expiry, later
         self._recentred_ns = -timing.recentre_every_ns
         self._left: dict[str, int] = {}  # topic → when it went
         self._rolled: tuple[date | None, int] = (None, 0)  # the last expiry, and when it was left
@@ -61,7 +69,9 @@ class StrikeWindow:
     def _expiry(self, now_ns: int) -> tuple[date, bool]:
         current, is_today = current_expiry(now_ns)
         if self._fixed is None:
-            return current, is_today
+            for _ in range(self._later):
+                current = next_trading_day(current)
+            return current, is_today and not self._later
         return self._fixed, is_today and self._fixed == current
 
     def tick(self, now_ns: int, clock_ns: int) -> bool:
@@ -106,7 +116,7 @@ class StrikeWindow:
         """
         option, (last, rolled_ns) = parse_option_ticker(ticker), self._rolled
         is_last = option.expiry == last and clock_ns - rolled_ns < MEMORY_NS
-        if option.root == self.manager.underlying and (option.expiry == self.manager.expiry or is_last):
+        if option.root == self.manager.root and (option.expiry == self.manager.expiry or is_last):
             return True
         topic = f"T.{ticker}"
         return topic in self.pinned or (topic in self._left and clock_ns - self._left[topic] < MEMORY_NS)

@@ -159,7 +159,7 @@ def listed_strikes(rest: MassiveRest, underlying: str, expiry: date) -> frozense
     for ticker in tickers:
         with suppress(PayloadError):
             option = parse_option_ticker(ticker)
-            if option.root == underlying:
+            if option.root == underlying.replace(".", ""):
                 strikes.add(option.strike_milli)
     says = answer.code == 200 and (strikes or (answer.document.get("results") == [] and not tickers))
     return frozenset(strikes) if says else None

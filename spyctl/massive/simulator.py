@@ -10,7 +10,7 @@ import json
 import math
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -66,7 +66,9 @@ class Walk:
         self.price = max(1.0, self.price + self._trend * elapsed_ms / 60_000)
         self._ms = ms
         topics = frozenset(topics)
-        options = sorted((ticker for topic in topics if (ticker := _ticker(topic)) is not None), key=str)
+        root = self.symbol.replace(".", "")
+        tickers = (ticker for topic in topics if (ticker := _ticker(topic)) is not None)
+        options = sorted((ticker for ticker in tickers if ticker.root == root), key=str)
         messages: list[Message] = self.quotes.later()
         for _ in range(count):
             dice = self._random.random()
@@ -112,6 +114,21 @@ class Walk:
             "p": max(0.01, round(value, 2)),
             "s": self._random.choice((1, 1, 2, 5, 10, 20)), "c": [209], "t": ms, "q": self._next_id(),
         }  # fmt: skip
+
+
+class Market:
+    """Several walks, which take turns."""
+
+    def __init__(self, walks: Sequence[Walk]) -> None:
+        self.walks = walks
+        self._next = 0
+
+    def step(self, count: int, ms: int, topics: Iterable[str]) -> list[Message]:
+        """Return ``count`` messages at a time (Unix ms), like :meth:`Walk.step`."""
+        topics, number = frozenset(topics), len(self.walks)
+        turns = [(self._next + i) % number for i in range(count)]
+        self._next = (self._next + count) % number
+        return [message for i, walk in enumerate(self.walks) for message in walk.step(turns.count(i), ms, topics)]
 
 
 def _ticker(topic: str) -> OptionTicker | None:
@@ -185,7 +202,7 @@ class Simulator:
     def __init__(
         self,
         rate: float = RATE,
-        walk: Walk | None = None,
+        walk: Walk | Market | None = None,
         script: Script | None = None,
         *,
         cut_every_s: float | None = None,
@@ -196,7 +213,7 @@ class Simulator:
         self.connections = 0
         self.sent = 0
         self.script = script or Script()
-        self.walk = walk or Walk()
+        self.walk: Walk | Market = walk or Walk()
         self._server: Server | None = None
 
     @property

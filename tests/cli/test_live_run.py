@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from nats.js.errors import NotFoundError
 
 from spyctl.bus.connection import Connection, connect
 from spyctl.bus.runs import RunRecord, Runs, RunState
@@ -23,6 +24,7 @@ from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.live_run import (
     LiveRequest,
     SimulatedMarket,
+    Underlyings,
     Vendor,
     _figures,
     _say,
@@ -37,9 +39,9 @@ from spyctl.live.feed_policy import equity_policies
 from spyctl.live.pending import Pending
 from spyctl.live.session import SUBJECTS
 from spyctl.live.spool import Spool, spool_folder
-from spyctl.live.strike_manager import StrikeManager
-from spyctl.live.strike_window import StrikeWindow
+from spyctl.market.events import OptionTrade, StockTrade
 from spyctl.market.feeds import FeedState
+from spyctl.market.subjects import decode
 from spyctl.massive.key_hash import key_hash
 from spyctl.massive.simulator import Peer, Script, Simulator, Walk
 from spyctl.timing.instants import HOUR, SECOND
@@ -67,7 +69,7 @@ def stderr() -> Iterator[io.StringIO]:
 def request(url: str = "", **values: Any) -> LiveRequest:
     fields: dict[str, Any] = {
         "spool_limit": 0,
-        "manager": StrikeManager(2), "expiry": None, "sim": SIM, "vendor": Vendor("", "", "http://127.0.0.1:1"),
+        "underlyings": Underlyings(("SPY",), 2), "sim": SIM, "vendor": Vendor("", "", "http://127.0.0.1:1"),
         "backfill": False, "quotes": QuoteUse.NONE, "require_options": False, "lasting_ns": SECOND // 2,
         "target": Target(urls=(url,), named_by="NATS_URL"), "prefix": "", "force": False, "delay_ns": 0,
         "metrics": None, "as_json": True,
@@ -203,8 +205,8 @@ async def test_a_refused_key_is_exit_4_and_the_run_has_failed(
 def test_the_plan_names_the_expiry_and_where_it_comes_from(
     stderr: io.StringIO, expiry: date | None, hours: int, text: str
 ) -> None:
-    asked = request(expiry=expiry)
-    _show_plan(asked, Reporter(stderr), StrikeWindow(asked.manager, WALL_NS + hours * HOUR, expiry))
+    asked = request(underlyings=Underlyings(("SPY",), 2, [expiry or 0]))
+    _show_plan(asked, Reporter(stderr), asked.underlyings.windows(WALL_NS + hours * HOUR))
     assert f"SPY trades and quotes, options ±2 of {text}" in stderr.getvalue()
 
 
@@ -218,7 +220,7 @@ def test_silence_is_suspicious_in_the_session_of_spy_alone() -> None:
     noon, night = WALL_NS + 3 * HOUR, WALL_NS + 15 * HOUR
 
     def suspicious(underlying: str, sim: SimulatedMarket | None = None) -> list[bool]:
-        asked = replace(request(), sim=sim, manager=cast(Any, SimpleNamespace(underlying=underlying)))
+        asked = replace(request(), sim=sim, underlyings=Underlyings((underlying,)))
         return [_silence_is_suspicious(asked)(ns) for ns in (noon, night)]
 
     assert suspicious("SPY") == [True, False]
@@ -230,7 +232,7 @@ def test_silence_is_suspicious_in_the_session_of_spy_alone() -> None:
 def test_the_live_side_is_not_ready_before_its_feeds_are_up() -> None:
     session = still_session()
     feeds = [StillFeed(name=name, state=FeedState.CONNECTING) for name in ("stocks", "options")]
-    policies = equity_policies(feeds[0], feeds[1], session.window)
+    policies = equity_policies(feeds[0], feeds[1], session.windows)
     for waiting_for in ("the stocks and options feed", "the options feed", ""):
         figures = _figures(session, policies, NOBODY, "MARKET_DATA", ScriptedConnection().as_connection())
         assert figures.waiting_for == waiting_for
@@ -304,5 +306,32 @@ async def test_the_hole_between_two_runs_is_filled_and_what_the_first_one_stored
     assert len(set(names)) == len(names)
     assert second["backfilled"] == second["published"] > 10
     assert second["duplicates"] > 10  # what REST knows of the end of the first run
-    assert (second["gaps"], second["unfilled"]) == (2, 1)  # no trades of options over REST
+    assert (second["gaps"], second["open_gaps"], second["unfilled"]) == (2, ["options"], 0)  # no spot, no options
     assert "gap stocks: open (restart)" in stderr.getvalue()
+
+
+async def test_several_underlyings_and_expiries_run_in_one(
+    nats_server: NatsServer, stderr: io.StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = Underlyings(("SPY", "BRK.B"), 1, [0, 1])
+    running = asyncio.create_task(
+        run_live(request(nats_server.url, underlyings=asked, lasting_ns=None), Reporter(stderr))
+    )
+
+    async def all_traded() -> bool:
+        try:
+            stored = [decode(subject, payload) for _, subject, payload, _ in await read_stream(nats_server.url)]
+        except NotFoundError:
+            return False
+        options = {(e.underlying, e.exp_date) for e in stored if isinstance(e, OptionTrade)}
+        return len(options) == 4 and {e.symbol for e in stored if isinstance(e, StockTrade)} == {"SPY", "BRK.B"}
+
+    await eventually(all_traded)
+    os.kill(os.getpid(), signal.SIGINT)
+    assert await running == 130
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["rejected"], summary["received"]) == (0, summary["published"])
+    assert [(window["symbol"], window["contracts"]) for window in summary["windows"]] == [
+        ("SPY", 6), ("SPY", 6), ("BRK.B", 6), ("BRK.B", 6)
+    ]  # fmt: skip
+    assert "BRK.B trades and quotes, options ±1 of " in stderr.getvalue()

@@ -19,6 +19,7 @@ from spyctl.summary import (
     StopReason,
     Timing,
     Waiting,
+    WindowFigures,
 )
 from spyctl.timing.histogram import Percentiles
 from spyctl.timing.instants import MS, SECOND
@@ -134,7 +135,7 @@ LIVE = RunSummary(
     delivery=DeliveryFigures("per message", 0, "MARKET_DATA", 61_860, 61_870, ack_ms=Percentiles(0.9, 4.2)),
     timing=Timing.real_time(1, 2, 67 * SECOND, 10),
     details=LiveDetails(
-        received=14, waiting=Waiting(), expiry="2025-12-16", strike_range=5, centre=680, gap_records=1,
+        received=14, waiting=Waiting(), windows=[WindowFigures("SPY", "2025-12-16", 5, 680, 22)], gap_records=1,
         open_gaps=["nats"], missing=["T.O:SPY"], latency_ms=Percentiles(2.1, 6.8), notes=[Note(T0, "a note")],
         quotes=OptionQuotes("publish", 31, 2, 2, 1, Percentiles(3.1, 50.2)),
     ),

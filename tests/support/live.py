@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from spyctl.live.session import Hooks, LiveOptions, LiveSession
 from spyctl.live.strike_manager import StrikeManager
 from spyctl.live.strike_window import StrikeWindow
+from spyctl.live.windows import Windows
 from spyctl.market.feeds import FeedListener, FeedState
 from spyctl.timing.clock import Clock
 from tests.support.clock import FakeClock
@@ -44,7 +45,7 @@ def still_session(
 ) -> LiveSession:
     """Make a session whose events go to a :class:`RecordingSink`."""
     clock = clock or FakeClock()
-    window = StrikeWindow(StrikeManager(5), clock.time_ns())
+    windows = Windows([StrikeWindow(StrikeManager(5), clock.time_ns())])
     return LiveSession(
-        RecordingSink(), window, options or LiveOptions(), run_id="8c41", hooks=hooks or Hooks(), clock=clock
+        RecordingSink(), windows, options or LiveOptions(), run_id="8c41", hooks=hooks or Hooks(), clock=clock
     )

@@ -16,6 +16,7 @@ from spyctl.summary import (
     StopReason,
     Timing,
     Waiting,
+    WindowFigures,
 )
 from spyctl.timing.histogram import Percentiles
 from spyctl.timing.instants import SECOND
@@ -40,7 +41,7 @@ REPLAY = CONTRACT | keys(
 LIVE = CONTRACT | keys(
     "received queued spooled recovered rejected_by_reason noted gap_records open_gaps notes backfilled unfilled resent "
     "refusals reconnects feed_reconnects refused missing started_ns started_utc ended_ns ended_utc bytes latency_ms "
-    "acknowledged lost expired expiry strike_range centre option_quotes option_quotes_received options_quoted "
+    "acknowledged lost expired expiry strike_range centre windows option_quotes option_quotes_received options_quoted "
     "options_classified options_classified_share options_wait_ms"
 )
 
@@ -59,7 +60,7 @@ def summary(
         ReplayDetails(**({"records": 10} | (replay or {})))
         if live is None
         else LiveDetails(
-            **({"received": 10, "waiting": Waiting(), "expiry": "", "strike_range": 5, "centre": None} | live)
+            **({"received": 10, "waiting": Waiting(), "windows": [WindowFigures("SPY", "", 5, None)]} | live)
         )
     )
     return RunSummary(

@@ -30,6 +30,7 @@ from spyctl.live.spool import Spool
 from spyctl.live.strike_manager import StrikeManager
 from spyctl.live.strike_window import USUAL, StrikeWindow, WindowTiming
 from spyctl.live.watchdogs import LiveTiming
+from spyctl.live.windows import Windows
 from spyctl.market.events import EventSource, Gap, OptionQuote, OptionTrade, StockQuote, StockTrade
 from spyctl.market.feeds import FeedState, LiveFeed
 from spyctl.market.sessions import current_expiry
@@ -122,9 +123,9 @@ class Setup:
         )  # fmt: skip
 
     def session(self, publisher: Publisher, connection: Connection) -> LiveSession:
-        window = StrikeWindow(StrikeManager(2), time.time_ns(), timing=self.window)
+        windows = Windows([StrikeWindow(StrikeManager(2), time.time_ns(), timing=self.window)])
         hooks = replace(self.hooks, connected=lambda: connection.connected)
-        return LiveSession(publisher, window, self.options, run_id="run1", write=self.write, hooks=hooks)
+        return LiveSession(publisher, windows, self.options, run_id="run1", write=self.write, hooks=hooks)
 
     def policies(self, simulator: Simulator, session: LiveSession) -> list[FeedPolicy]:
         stocks, options = (
@@ -132,7 +133,7 @@ class Setup:
             for market in ("stocks", "options")
         )
         return equity_policies(
-            stocks, options, session.window, require_options=self.require_options, suspicious=self.suspicious,
+            stocks, options, session.windows, require_options=self.require_options, suspicious=self.suspicious,
             quotes=lambda: session.uses_option_quotes,
         )  # fmt: skip
 
@@ -291,7 +292,7 @@ async def test_the_window_follows_the_spot_on_the_wire(nats_server: NatsServer) 
         await eventually(lambda: held(run) == {678, 679, 680, 681, 682, 683})
         await eventually(lambda: held(run) == {679, 680, 681, 682, 683})
         await run.say("stocks", quote(600.0), quote(681.2, bp=681.4), quote(690.0, bp=0))
-        assert run.session.window.spot.price == pytest.approx(680.605)
+        assert run.session.windows.first.spot.price == pytest.approx(680.605)
         actions = [
             (m["action"], len(m["params"].split(","))) for m in run.peer("options").heard if m["action"] != "auth"
         ]
@@ -514,7 +515,7 @@ async def test_a_long_backfill_leaves_room_for_what_is_live(nats_server: NatsSer
             summary = await run.end()
     assert (summary["dropped"], summary["published"], summary["gaps"]) == (0, 5_001, 1)
     assert summary["latency_ms"]["p99"] < 60_000  # old trades say nothing about now
-    assert run.session.window.spot.price == pytest.approx(680.005)
+    assert run.session.windows.first.spot.price == pytest.approx(680.005)
 
 
 async def test_a_stream_that_is_taken_away_ends_it_with_the_reason(nats_server: NatsServer) -> None:
@@ -797,14 +798,13 @@ async def test_options_that_left_the_window_during_a_gap_are_asked_for_too(nats_
             ready.clear()
             run.peer("options").abort()
             await eventually(lambda: "options" in run.session.gaps.open_now)
+            window = run.session.windows.first
             for centre in (685, 690):
-                while run.session.window.manager.centre != centre:  # a quote at a time, no jump
-                    await run.say("stocks", quote(run.session.window.spot.price + 0.99))
-                    await eventually(
-                        lambda: not run.session.window.manager.should_update(run.session.window.spot.price)
-                    )
-                run.session.window.leaving.clear()  # as if their grace were over
-                await eventually(lambda: run.feed("options").desired == run.session.window.topics)
+                while window.manager.centre != centre:  # a quote at a time, no jump
+                    await run.say("stocks", quote(window.spot.price + 0.99))
+                    await eventually(lambda: not window.manager.should_update(window.spot.price))
+                window.leaving.clear()  # as if their grace were over
+                await eventually(lambda: run.feed("options").desired == run.session.windows.topics)
             ready.set()
             await eventually(lambda: "options" not in run.session.gaps.open_now)
             await eventually(lambda: not len(run.session._errands))

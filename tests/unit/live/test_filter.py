@@ -11,6 +11,7 @@ from spyctl.live.filter import LiveFilter, Memory
 from spyctl.live.rejects import MAX_FAILURES, MAX_REASONS
 from spyctl.live.strike_manager import StrikeManager
 from spyctl.live.strike_window import StrikeWindow
+from spyctl.live.windows import Windows
 from spyctl.market.events import EventSource, OptionTrade, StockQuote, StockTrade
 from spyctl.market.feeds import Arrival, LiveEvent, Reject
 from spyctl.market.sessions import current_expiry
@@ -21,7 +22,7 @@ from tests.support.events import option_trade, quote, trade
 
 def make(**options: Any) -> tuple[LiveFilter, list[str]]:
     notes: list[str] = []
-    return LiveFilter("SPY", StrikeWindow(StrikeManager(5), WALL_NS), notes.append, **options), notes
+    return LiveFilter(Windows([StrikeWindow(StrikeManager(5), WALL_NS)]), notes.append, **options), notes
 
 
 def arrival(*events: LiveEvent, rejects: tuple[Reject, ...] = (), clock_ns: int = 1) -> Arrival:
@@ -74,9 +75,9 @@ def test_every_reason_is_told_once_and_reasons_are_bounded() -> None:
 def test_the_spot_follows_quotes_and_not_what_a_backfill_brings() -> None:
     taken, _ = make()
     list(taken.take(arrival(trade(price=500.0, source=EventSource.POLYGON_REST, seq=1))))
-    assert taken.window.spot.price is None
+    assert taken.windows.first.spot.price is None
     list(taken.take(arrival(quote(bid_px=680.0, ask_px=680.02, seq=2))))
-    assert taken.window.spot.price == pytest.approx(680.01)
+    assert taken.windows.first.spot.price == pytest.approx(680.01)
 
 
 def test_a_defect_costs_one_event_and_many_of_them_end_it() -> None:

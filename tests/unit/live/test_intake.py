@@ -90,8 +90,8 @@ def test_a_delayed_feed_has_the_window_of_its_own_time() -> None:
     end_ns = WALL_NS + 6 * HOUR + 45 * MINUTE  # 16:15 New York
     clock = FakeClock(wall_ns=end_ns)
     session = still_session(clock, options=LiveOptions(delay_ns=15 * MINUTE))
-    session.window.tick(clock.time_ns() - 15 * MINUTE, clock.now_ns())
-    assert session.window.manager.expiry == EXPIRY
+    session.windows.first.tick(clock.time_ns() - 15 * MINUTE, clock.now_ns())
+    assert session.windows.first.manager.expiry == EXPIRY
     clock.advance(15 * MINUTE)
     session._follow_window(session._now())
-    assert session.window.manager.expiry > EXPIRY
+    assert session.windows.first.manager.expiry > EXPIRY

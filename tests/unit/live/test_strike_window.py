@@ -171,3 +171,11 @@ def test_what_is_removed_from_the_window_goes_and_comes_back_only_when_it_is_add
     assert topic not in window.topics
     window.pin([topic], [], NOON)
     assert topic in window.topics
+
+
+def test_a_later_expiry_rolls_along() -> None:
+    friday = at("2025-12-19T12:00-05:00")
+    window = StrikeWindow(StrikeManager(1), friday, later=1)
+    assert (window.manager.expiry, window.is_0dte) == (date(2025, 12, 22), False)  # over the weekend
+    tick(window, at("2025-12-19T16:15-05:00"))
+    assert window.manager.expiry == date(2025, 12, 23)

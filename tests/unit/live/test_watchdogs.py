@@ -30,6 +30,7 @@ from spyctl.live.watchdogs import (
     not_entitled,
     quotes_refused,
 )
+from spyctl.live.windows import Windows
 from spyctl.market.feeds import FeedState
 from spyctl.timing.clock import SystemClock
 from spyctl.timing.instants import SECOND
@@ -162,7 +163,7 @@ def test_an_overflow_in_the_last_moment_of_a_run_is_a_gap_too() -> None:
     backlog = Backlog(10)
     sender = Sender(backlog, RecordingSink(), SystemClock(), SenderTiming())
     window = StrikeWindow(StrikeManager(1), 10**18)
-    watchdogs = Watchdogs(LiveFilter("SPY", window, lambda _: None), sender, lambda: True, LiveTiming())
+    watchdogs = Watchdogs(LiveFilter(Windows([window]), lambda _: None), sender, lambda: True, LiveTiming())
     for n in range(11):
         backlog.append(Pending(b"", str(n), "market.stocks.trades", "stocks", round(0.9 * SECOND)))
     overflow = [action for action in watchdogs.end(at(1)) if action != CloseGap("nats", 0)]

@@ -1,10 +1,12 @@
 """The walk of the simulator: the same for a seed, plausible, and in the vendor's wire form."""
 
+from collections import Counter
+
 import pytest
 
 from spyctl.market.events import EventSource
 from spyctl.massive.normalize import normalize
-from spyctl.massive.simulator import START_PRICE, Walk
+from spyctl.massive.simulator import START_PRICE, Market, Walk
 from tests.unit.massive.test_normalize import MS, RECV
 
 OPTIONS = ["T.O:SPY251216C00680000", "T.O:SPY251216P00660000"]
@@ -69,3 +71,13 @@ def test_option_quotes_come_on_top_and_change_nothing_else() -> None:
         assert plain.step(5, ms, OPTIONS) == [message for message in messages if message not in quotes]
         drawn += len(quotes)
     assert drawn > 50
+
+
+def test_a_market_of_several_stocks_gives_each_its_turn_and_its_own_options() -> None:
+    market = Market([Walk(first_id=0), Walk(8, first_id=10**6, symbol="BRK.B")])
+    topics = [*OPTIONS, "T.O:BRKB251216C00680000"]
+    messages = [message for n in range(100) for message in market.step(5, MS + n, topics)]
+    stocks = Counter(message["sym"] for message in messages if not message["sym"].startswith("O:"))
+    assert set(stocks) == {"SPY", "BRK.B"}
+    assert len(messages) == 500
+    assert {message["sym"][:6] for message in messages if message["sym"].startswith("O:")} == {"O:SPY2", "O:BRKB"}
