@@ -18,6 +18,7 @@ from spyctl.bus.acks.per_message import PerMessage
 from spyctl.bus.checkpoint import Checkpoint
 from spyctl.bus.connection import Connection, connect
 from spyctl.bus.embedded import Store, default_store
+from spyctl.bus.leases import KEY_CLAIM
 from spyctl.bus.publisher import Publisher
 from spyctl.bus.publishing import Publishing, RunRequest, publishing
 from spyctl.bus.runs import RunState, new_run_id
@@ -26,18 +27,22 @@ from spyctl.bus.target import owner_access
 from spyctl.dbn.choice import files_for_days
 from spyctl.dbn.sort_times import Selection
 from spyctl.errors import LostEventsError, NoDataError, UsageError
+from spyctl.live.aggressors import QuoteUse
 from spyctl.live.feed_policy import equity_policies
+from spyctl.live.queue_sink import QueueSink
 from spyctl.live.result import summary_of
 from spyctl.live.session import SUBJECTS as LIVE_SUBJECTS
 from spyctl.live.session import Hooks, LiveOptions, LiveSession
 from spyctl.live.strike_manager import StrikeManager
 from spyctl.live.strike_window import StrikeWindow
+from spyctl.live.windows import Windows
 from spyctl.market.encode import encoded_events
 from spyctl.market.events import Event, EventSource
 from spyctl.market.feeds import Arrival, LiveEvent
 from spyctl.market.sessions import in_regular_hours
 from spyctl.market.subjects import SUBJECTS, encode, rank_of, subject_of, subject_table
 from spyctl.massive.feed import FEED_URL, Feed
+from spyctl.massive.key_hash import key_hash
 from spyctl.massive.normalize import OPTIONS, STOCKS, from_model, normalize
 from spyctl.replay.control import Control
 from spyctl.replay.player import Surroundings
@@ -158,7 +163,9 @@ class StreamIngestor:
     """Takes in the live feeds and publishes them through a connected :class:`NATSBus`, as a run of its own.
 
     ``strike_manager`` decides the option contracts; without an expiry of its own it follows the trading calendar.
-    ``queue`` also receives each event; it is deprecated: read the stream instead. The run begins with the first message
+    ``option_quotes`` tells the side of option trades by the quotes of their contracts, where the plan has them.
+    ``queue`` also receives each event that is published, and is waited for while it is full; it is deprecated: read the
+    stream instead. The run begins with the first message
     or :meth:`run_async`; it ends with :meth:`run_async`, else with the bus.
     """
 
@@ -170,13 +177,17 @@ class StreamIngestor:
         queue: "asyncio.Queue[LiveEvent] | None" = None,
         *,
         feed_url: str = FEED_URL,
+        option_quotes: bool = True,
     ) -> None:
         if queue is not None:
             warnings.warn("StreamIngestor(queue=…) is deprecated: read the stream", DeprecationWarning, stacklevel=2)
+        self._claims = [KEY_CLAIM + key_hash(api_key)] if api_key else []
         self._feed = partial(Feed, api_key=api_key, url=feed_url)
         self._bus = bus
         self._queue = queue
-        self._window = StrikeWindow(strike_manager, time.time_ns(), strike_manager.expiry)
+        self._quotes = QuoteUse.CLASSIFY if option_quotes else QuoteUse.NONE
+        self._windows = Windows([StrikeWindow(strike_manager, time.time_ns(), strike_manager.expiry)])
+        self._queued: QueueSink | None = None
         self._session: LiveSession | None = None
         self._run: Publishing | None = None
         self._running = self._stopping = False
@@ -203,7 +214,10 @@ class StreamIngestor:
         run, session = await self._begin()
         if self._stopping:
             session.stop(StopReason.STOP_CALL)
-        policies = equity_policies(self._feed(STOCKS), self._feed(OPTIONS), self._window, suspicious=in_regular_hours)
+        policies = equity_policies(
+            self._feed(STOCKS), self._feed(OPTIONS), self._windows, suspicious=in_regular_hours,
+            quotes=lambda: session.uses_option_quotes,
+        )  # fmt: skip
         try:
             await run.watch(session.run(policies), partial(session.stop, StopReason.LEASE_LOST))
             _refuse_loss(run)
@@ -218,6 +232,8 @@ class StreamIngestor:
         self._stopping = True
         if self._running and self._session is not None:
             self._session.stop(StopReason.STOP_CALL)
+            if self._queued is not None:
+                self._queued.stop()
 
     async def handle_msg_async(self, msgs: Sequence[object]) -> None:
         """Publish option messages: as on the wire, or as the client library parsed them."""
@@ -229,7 +245,7 @@ class StreamIngestor:
 
     def update_subs(self, add: Sequence[str], remove: Sequence[str]) -> None:
         """Hold some option topics (``T.O:SPY…``) whatever the window does, and others no more."""
-        self._window.pin(add, remove, time.monotonic_ns())
+        self._windows.pin(add, remove, time.monotonic_ns())
 
     def summary(self) -> dict[str, Any]:
         """Return the counts of the run so far, with the keys of a live summary.
@@ -247,13 +263,16 @@ class StreamIngestor:
     async def _begun(self) -> tuple[Publishing, LiveSession]:
         if self._run is None or self._session is None:
             connection = self._bus.connection
-            request = RunRequest(command="live", leased=LIVE_SUBJECTS[:-1], ack_mode=AckMode.MESSAGE)
+            request = RunRequest(
+                command="live", leased=LIVE_SUBJECTS[:-1], claims=self._claims, ack_mode=AckMode.MESSAGE
+            )
             run = await self._stack.enter_async_context(publishing(connection, request))
             self._stack.callback(self._ended)
-            observer = self._queue.put_nowait if self._queue is not None else None  # a full one misses events
+            self._queued = QueueSink(run.publisher, self._queue) if self._queue is not None else None
+            options = LiveOptions(quotes=self._quotes)
             self._session = LiveSession(
-                run.publisher, self._window, LiveOptions(symbol=self._window.manager.underlying), run_id=run.run_id,
-                hooks=Hooks(connected=lambda: connection.connected, observer=observer),
+                self._queued or run.publisher, self._windows, options, run_id=run.run_id,
+                hooks=Hooks(connected=lambda: connection.connected),
             )  # fmt: skip
             self._run = run
         return self._run, self._session
@@ -267,6 +286,7 @@ class StreamIngestor:
         parsed = normalize(messages, market, time.time_ns(), EventSource.POLYGON_WS)
         session.arrived(Arrival(market, parsed.events, parsed.rejects, parsed.notes, time.monotonic_ns()))
         if not self._running:
+            session.intake.flush()  # nobody looks later
             await session.sender.send_waiting()
 
 

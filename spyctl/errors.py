@@ -53,6 +53,7 @@
         ├── StreamBusyError            somebody else is publishing there
         │   ├── OtherSourceError       events of another source arrived a moment ago
         │   ├── LeaseHeldError         a living run holds the lease
+        │   │   └── KeyInUseError      a living run uses the vendor's key
         │   └── LeaseLostError         another run took the lease from us
         ├── NoSpaceError               too little room for what would be stored
         ├── RefusedError               the server will not store a message
@@ -401,6 +402,10 @@ class OtherSourceError(StreamBusyError):
 
 class LeaseHeldError(StreamBusyError):
     """A living run holds the lease on a subject."""
+
+
+class KeyInUseError(LeaseHeldError):
+    """A living run uses the vendor's key."""
 
 
 class LeaseLostError(StreamBusyError):

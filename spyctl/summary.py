@@ -268,29 +268,77 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
+class Backfilled:
+    """How many trades of gaps were fetched, and of how many gaps some could not be."""
+
+    filled: int = 0
+    unfilled: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OptionQuotes:
+    """What option quotes were good for: ``use`` (``off``, ``classify``, ``publish``), and how many arrived.
+
+    Of the option trades, ``quoted`` had a quote in force and ``sided`` got a side from it; ``trades`` waited for one,
+    ``wait_ms`` by our clock, and ``waiting`` events wait now.
+    """
+
+    use: str = "off"
+    received: int = 0
+    trades: int = 0
+    quoted: int = 0
+    sided: int = 0
+    wait_ms: Percentiles | None = None
+    waiting: int = 0
+
+    @property
+    def share(self) -> float | None:
+        """Which share of the trades got a side; ``None`` before there is any."""
+        return self.sided / self.trades if self.trades else None
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "option_quotes": self.use,
+            "option_quotes_received": self.received,
+            "options_quoted": self.quoted,
+            "options_classified": self.sided,
+            "options_classified_share": self.share,
+            "options_wait_ms": _percentiles(self.wait_ms),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class WindowFigures:
+    """A strike window: ``centre`` ± ``strike_range`` dollars of an expiry (ISO); no centre before there is a spot."""
+
+    symbol: str
+    expiry: str
+    strike_range: int
+    centre: int | None
+    contracts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class LiveDetails:
     """What only a live run has.
 
     ``missing`` are the topics that a feed never acknowledged, ``refused`` the feeds that refused the key.
-    ``latency_ms`` is from the event to its arrival here. The window is ``centre`` ± ``strike_range`` of ``expiry``
-    (ISO); ``centre`` is ``None`` before there is a spot.
+    ``latency_ms`` is from the event to its arrival here. There is at least one window.
     """
 
     received: int
     waiting: Waiting
-    expiry: str
-    strike_range: int
-    centre: int | None
+    windows: Sequence[WindowFigures]
     noted: Mapping[str, int] = field(default_factory=dict)
     gap_records: int = 0
     open_gaps: Sequence[str] = ()
     notes: Sequence[Note] = ()
-    backfilled: int = 0
-    unfilled: int = 0
+    backfill: Backfilled = Backfilled()
     feed_reconnects: Mapping[str, int] = field(default_factory=dict)
     refused: Sequence[str] = ()
     missing: Sequence[str] = ()
     latency_ms: Percentiles | None = None
+    quotes: OptionQuotes = OptionQuotes()
 
     @property
     def nothing_read(self) -> bool:
@@ -310,15 +358,17 @@ class LiveDetails:
             "gap_records": self.gap_records,
             "open_gaps": list(self.open_gaps),
             "notes": [{"ns": note.ns, "text": note.text} for note in self.notes],
-            "backfilled": self.backfilled,
-            "unfilled": self.unfilled,
+            "backfilled": self.backfill.filled,
+            "unfilled": self.backfill.unfilled,
             "feed_reconnects": dict(self.feed_reconnects),
             "refused": list(self.refused),
             "missing": list(self.missing),
             "latency_ms": _percentiles(self.latency_ms),
-            "expiry": self.expiry,
-            "strike_range": self.strike_range,
-            "centre": self.centre,
+            **self.quotes.document(),
+            "expiry": self.windows[0].expiry,
+            "strike_range": self.windows[0].strike_range,
+            "centre": self.windows[0].centre,
+            "windows": [asdict(window) for window in self.windows],
         }
 
 

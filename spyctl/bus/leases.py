@@ -25,12 +25,13 @@ import orjson
 from nats.js.kv import KeyValue
 
 from spyctl.bus.machine import Place, here, is_dead
-from spyctl.errors import LeaseHeldError, LeaseLostError, StreamBusyError
+from spyctl.errors import KeyInUseError, LeaseHeldError, LeaseLostError, StreamBusyError
 from spyctl.timing.clock import Clock, SystemClock
 from spyctl.timing.instants import MS, SECOND, duration_text
 
 LEASE_NS = 10 * SECOND
 _LOOK_NS = 250 * MS
+KEY_CLAIM = "key."  # before the digest of a vendor's key, which has one connection a market, whatever the prefix
 _ATTEMPTS = 10
 
 
@@ -165,11 +166,7 @@ class Leases:
             if current is not None and state is LeaseState.VOID:
                 self._silent = current.token
             if current is not None and TRANSITIONS[state, event] is LeaseState.HELD:
-                age = duration_text(max(0, self._clock.time_ns() - current.started_ns))
-                raise LeaseHeldError(
-                    f"run {current.run_id} (process {current.pid} on {current.host}) has been publishing "
-                    f"to {subject} for {age}"
-                )
+                raise _held(current, subject, self._clock.time_ns())
             try:
                 await self._write(subject, entry.revision, self._clock.time_ns())
             except nats.js.errors.KeyWrongLastSequenceError:
@@ -245,7 +242,8 @@ class Leases:
                 if current is not None and current.token != self._lease.token:
                     self._overtaken(subject)
                     self.lost_to = current.run_id
-                    raise LeaseLostError(f"run {current.run_id} took over {subject}", "end one of the two") from None
+                    what = "the vendor's key" if subject.startswith(KEY_CLAIM) else subject
+                    raise LeaseLostError(f"run {current.run_id} took over {what}", "end one of the two") from None
                 self._revisions[subject] = newest
         raise nats.js.errors.KeyWrongLastSequenceError
 
@@ -255,6 +253,16 @@ class Leases:
             self._revisions[subject] = await self._bucket.update(f"lease.{subject}", value, last=revision)
         else:  # never held, or its entry was deleted
             self._revisions[subject] = await self._bucket.create(f"lease.{subject}", value)
+
+
+def _held(lease: Lease, subject: str, now_ns: int) -> LeaseHeldError:
+    who, age = (
+        f"run {lease.run_id} (process {lease.pid} on {lease.host})",
+        duration_text(max(0, now_ns - lease.started_ns)),
+    )
+    if subject.startswith(KEY_CLAIM):
+        return KeyInUseError(f"{who} has been using this key for {age}, which has one connection a market")
+    return LeaseHeldError(f"{who} has been publishing to {subject} for {age}")
 
 
 async def read_lease(bucket: KeyValue, subject: str) -> tuple[Lease | None, int]:

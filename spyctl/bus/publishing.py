@@ -47,12 +47,14 @@ class RunRequest:
     The run leases the subjects in ``leased``, prefix included. ``inputs`` and ``options`` are what makes its events; a
     run is resumed only where they are the same. ``events`` yields those behind a position again (``None``: nobody can),
     with which what is stored is compared. ``resume`` names the run to go on with.
+    ``claims`` are leases on what is not published but used alone, such as a key.
     ``source`` refuses a stream that received another source's events a moment ago (``None``: never). ``force`` takes
     over leases.
     """
 
     command: str
     leased: Sequence[str]
+    claims: Sequence[str] = ()
     prefix: str = ""
     inputs: list[dict[str, Any]] = field(default_factory=list)
     options: dict[str, Any] = field(default_factory=dict)
@@ -192,7 +194,7 @@ async def publishing(
     """
     stream = await ensure_stream(connection, request.prefix)
     if request.source is not None:
-        await refuse_busy(connection, stream, request.source, time.time_ns())
+        await refuse_busy(connection, stream, subject_table(request.prefix), request.source, time.time_ns())
     uses_batches(connection, stream, request.ack_mode)  # or an error, before there is a run
     try:
         run = await _begin(connection, stream, request, clock)
@@ -247,6 +249,8 @@ async def _begin(connection: Connection, stream: Stream, request: RunRequest, cl
         await refuse_broken(connection, record)
     run = Run(runs, record, prefix=request.prefix, clock=clock, revision=revision)
     try:
+        for claim in request.claims:
+            await run.leases.take(claim, force=request.force)
         fenced: set[str] = set()
         for subject in record.subjects:
             former = await run.leases.take(subject, force=request.force)

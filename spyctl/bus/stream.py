@@ -1,5 +1,6 @@
 """The stream: make it, or say why the existing one does not fit."""
 
+import asyncio
 from base64 import b64decode
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -231,26 +232,38 @@ def _unfit(connection: Connection, name: str, difference: str, remedy: str = "")
     return UnfitStreamError(f"stream {name} at {connection.url} {difference}", f"another server{tail}")
 
 
-async def refuse_busy(connection: Connection, stream: Stream, source: str, now_ns: int) -> None:
-    """Raise :class:`StreamBusyError` where the newest event came from another source a moment ago."""
+async def refuse_busy(
+    connection: Connection, stream: Stream, subjects: Sequence[str], source: str, now_ns: int
+) -> None:
+    """Raise :class:`StreamBusyError` where the newest event on some subjects came from another source a moment ago.
+
+    What else is in the stream is not ours to judge.
+    """
     if stream.messages == 0:
         return
+    newest = await asyncio.gather(*(last_on(connection, stream.name, subject) for subject in subjects))
+    stored = max((message for message in newest if message is not None), key=lambda each: each.seq, default=None)
+    if stored is None:
+        return
     try:
-        reply = await connection.api(f"STREAM.MSG.GET.{stream.name}", {"seq": stream.last_seq})
-    except ApiError as error:
-        if error.err_code == _NO_MESSAGE:
-            return
-        raise
-    stored = StoredMessage.of(reply["message"])
-    try:
-        event = orjson.loads(stored.payload)
-        other = event.get("source")
+        other = orjson.loads(stored.payload).get("source")
     except (orjson.JSONDecodeError, AttributeError):
         return
     if other != source and now_ns - stored.stored_ns < BUSY_NS:
         raise OtherSourceError(
             f"stream {stream.name} at {connection.url} received events of {other} within the last minute"
         )
+
+
+async def last_on(connection: Connection, name: str, subject: str) -> "StoredMessage | None":
+    """Return the newest message on a subject of a stream, ``None`` where there is none."""
+    try:
+        reply = await connection.api(f"STREAM.MSG.GET.{name}", {"last_by_subj": subject})
+    except ApiError as error:
+        if error.err_code == _NO_MESSAGE:
+            return None
+        raise
+    return StoredMessage.of(reply["message"])
 
 
 async def stored_after(connection: Connection, name: str, subjects: Sequence[str], seq: int) -> tuple[int, int]:

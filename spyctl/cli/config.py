@@ -91,7 +91,8 @@ def _value(option: Option, settings: Settings) -> tuple[str, str]:
         return text, param.envvar
     path = settings.origins.get((option.command, option.name))
     if path is None:
-        return "" if param.default in (None, False) else str(param.default), "default"
+        shown = param.default if not isinstance(param.default, list | tuple) else " ".join(map(str, param.default))
+        return "" if shown in (None, False) else str(shown), "default"
     value = settings.default_of(option)
     return ", ".join(value) if isinstance(value, tuple) else str(value), path_text(path)
 

@@ -1,7 +1,7 @@
 """The options of commands that use the vendor's live feed."""
 
+import re
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Annotated
 
 import typer
@@ -13,10 +13,19 @@ from spyctl.errors import UsageError
 FEED = Panel("Feed")
 
 
+_SYMBOL = re.compile(r"[A-Z]{1,6}(\.[A-Z]{1,2})?", re.ASCII)  # BRK.B too
+
+
 def _stock_symbol(text: str) -> str:
-    if not text.isalpha() or not text.isascii() or len(text) > 6:
+    if not _SYMBOL.fullmatch(text.upper()):
         raise UsageError(f"--symbol {text!r} is not a stock symbol", "--symbol SPY")
     return text.upper()
+
+
+def stock_symbols(texts: list[str]) -> list[str]:
+    """Read the symbols of several stocks, each once; raises :class:`UsageError`."""
+    names = [_stock_symbol(name) for text in texts for name in text.replace(",", " ").split()]
+    return list(dict.fromkeys(names))
 
 
 # Named as the setting is: `symbol` in a file, and SPYCTL_SYMBOL, mean the instruments of a replay.
@@ -76,6 +85,15 @@ class FeedOptions:
         return checked_url(self.rest_url or REST_URL, "--rest-url", ("https", "http"), "https://api.massive.com")
 
 
-def key_hash(api_key: str) -> str:
-    """Return what tells whether two runs use the same key, without telling the key; empty where there is none."""
-    return blake2b(api_key.encode(), key=b"spyctl lease", digest_size=16).hexdigest() if api_key else ""
+Underlyings = Annotated[
+    list[str],
+    typer.Option(
+        "--symbol",
+        "--underlying",
+        envvar="SPYCTL_UNDERLYING",
+        metavar="NAME",
+        help="The stocks whose options are traded.",
+        show_default="SPY",
+        callback=stock_symbols,
+    ),
+]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spyctl.cli.feed_options import FEED, FeedOptions, Underlying
+from spyctl.cli.feed_options import FEED, FeedOptions, Underlyings
 from spyctl.cli.framework.origin import is_flag
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.keys import required_massive_key
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from datetime import date
 
     from spyctl.cli.live_run import SimulatedMarket
+    from spyctl.cli.live_run import Underlyings as UnderlyingsAsked
+    from spyctl.live.aggressors import QuoteUse
 
 StrikeRange = Annotated[
     int,
@@ -26,11 +28,12 @@ StrikeRange = Annotated[
         metavar="R",
         min=0,
         max=100,
-        help="Whole dollars on either side: 4R+2 contracts.",
+        help="Dollars on either side: 4R+2 contracts.",
     ),
 ]
 Expiry = Annotated[
-    str | None, typer.Option("--expiry", metavar="DAY", help="Expiry of the options; default: today, else the next.")
+    str | None,
+    typer.Option("--expiry", metavar="DAY,…", help="0dte (default: today, else the next), next, or days."),
 ]
 RequireOptions = Annotated[bool, typer.Option("--require-options", help="Exit with code 4 if the plan has no options.")]
 Backfill = Annotated[
@@ -55,6 +58,40 @@ Force = Annotated[
         "--force", help="Publish beside other data, or take over a lease.", rich_help_panel=DESTINATION.seldom
     ),
 ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuoteOptions:
+    """What to do with the quotes of the options."""
+
+    option_quotes: Annotated[
+        bool,
+        typer.Option(
+            "--option-quotes/--no-option-quotes",
+            envvar="SPYCTL_OPTION_QUOTES",
+            help="Sides of option trades; off: --no-option-quotes.",
+            rich_help_panel=FEED,
+        ),
+    ] = True
+    publish_option_quotes: Annotated[
+        bool,
+        typer.Option(
+            "--publish-option-quotes",
+            envvar="SPYCTL_PUBLISH_QUOTES",
+            help="Publish these quotes too, on market.options.quotes.",
+            rich_help_panel=FEED.seldom,
+        ),
+    ] = False
+
+    def use(self) -> "QuoteUse":
+        """Return what option quotes are good for; raises :class:`UsageError`."""
+        from spyctl.live.aggressors import QuoteUse
+
+        if not self.publish_option_quotes:
+            return QuoteUse.CLASSIFY if self.option_quotes else QuoteUse.NONE
+        if not self.option_quotes:
+            raise UsageError("--no-option-quotes and --publish-option-quotes exclude each other", "one of the two")
+        return QuoteUse.PUBLISH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,11 +145,12 @@ class SimulatorOptions:
 def live(
     context: typer.Context,
     *,
-    symbol: Underlying = "SPY",
+    symbol: Underlyings = ["SPY"],  # noqa: B006 - Typer copies it
     strike_range: StrikeRange = 5,
     expiry: Expiry = None,
     require_options: RequireOptions = False,
     backfill: Backfill = False,
+    quotes: QuoteOptions,
     simulator: SimulatorOptions,
     feed: FeedOptions,
     lasting: Lasting = None,
@@ -134,15 +172,17 @@ def live(
 
     from spyctl.cli.framework.metrics import parse_address
     from spyctl.cli.live_run import LiveRequest, Vendor, run_live
-    from spyctl.live.strike_manager import StrikeManager
+    from spyctl.cli.live_run import Underlyings as UnderlyingsAsked
+    from spyctl.massive.feed import DELAY_NS
     from spyctl.terminal.text import parse_size
     from spyctl.timing.clock import precise_loop
     from spyctl.timing.instants import parse_duration
 
     _refuse_idle_options(context, simulator, feed)
+    asked = UnderlyingsAsked(symbol, strike_range, expiries(expiry) if expiry else [0])
+    _refuse_too_many(asked, quotes)
     request = LiveRequest(
-        manager=StrikeManager(strike_range, symbol),
-        expiry=option_date(expiry) if expiry else None,
+        underlyings=asked,
         sim=simulator.market() if simulator.sim else None,
         vendor=Vendor(
             api_key="" if simulator.sim else required_massive_key(),
@@ -150,12 +190,14 @@ def live(
             rest_url=feed.api_url(),
         ),
         backfill=backfill and (not simulator.sim or feed.rest_url is not None),
+        quotes=quotes.use(),
         require_options=require_options,
         lasting_ns=parse_duration(lasting) if lasting else None,
         spool_limit=parse_size(spool_limit),
         target=nats.target(context, may_embed=simulator.sim or nats.embedded),
         prefix=nats.prefix,
         force=force,
+        delay_ns=DELAY_NS if feed.delayed else 0,
         metrics=parse_address(metrics) if metrics else None,
         as_json=as_json,
     )
@@ -177,6 +219,28 @@ def _refuse_idle_options(context: typer.Context, simulator: SimulatorOptions, fe
     ):
         if given and is_flag(context, parameter):
             raise UsageError(f"--sim and {option} exclude each other", "one of the two")
+
+
+def _refuse_too_many(asked: "UnderlyingsAsked", quotes: QuoteOptions) -> None:
+    from spyctl.massive.subscriptions import MAX_OPTION_QUOTES
+
+    contracts = (4 * asked.strike_range + 2) * len(asked.symbols) * len(asked.expiries)
+    if quotes.option_quotes and contracts > MAX_OPTION_QUOTES:
+        raise UsageError(
+            f"--strike-range {asked.strike_range} makes {contracts:,} contracts; a connection has quotes of "
+            f"{MAX_OPTION_QUOTES:,} at most",
+            "a smaller one, or --no-option-quotes",
+        )
+
+
+def expiries(text: str) -> "list[date | int]":
+    """Read which options to hold: ``0dte``, ``next`` or days, separated by commas.
+
+    ``0dte`` and ``next`` are numbers of trading days after the current expiry. Raises :class:`UsageError`.
+    """
+    words = {"0dte": 0, "next": 1}
+    names = [name.strip().lower() for name in text.split(",") if name.strip()]
+    return list(dict.fromkeys(words[name] if name in words else option_date(name) for name in names))
 
 
 def option_date(text: str) -> "date":

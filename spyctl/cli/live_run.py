@@ -14,37 +14,42 @@ from spyctl.bus.acks.base import Patience
 from spyctl.bus.acks.mode import AckMode
 from spyctl.bus.connection import Connection
 from spyctl.bus.consumers import Consumers
+from spyctl.bus.leases import KEY_CLAIM
+from spyctl.bus.predecessor import came_to, predecessor
 from spyctl.bus.publishing import Publishing, RunRequest, publishing
 from spyctl.bus.reconcile import stored_identities
 from spyctl.bus.runs import RunState
 from spyctl.bus.target import Reached, Target, reach
-from spyctl.cli.feed_options import key_hash
 from spyctl.cli.framework.ack_watch import AckWatch
 from spyctl.cli.framework.remedies import remedy_for
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.framework.screen import Show
 from spyctl.cli.framework.signals import Interruption
+from spyctl.cli.framework.streams import write_document, written
 from spyctl.cli.framework.watch import away, watched
 from spyctl.cli.replay_run import show_holdings, show_server
 from spyctl.cli.summary import print_live_summary
 from spyctl.errors import SpyctlError, path_text
+from spyctl.live.aggressors import QuoteUse
 from spyctl.live.feed_policy import FeedPolicy, equity_policies
 from spyctl.live.result import summary_of
-from spyctl.live.session import SUBJECTS, Hooks, LiveOptions, LiveSession
+from spyctl.live.session import Hooks, LiveOptions, LiveSession, subjects
 from spyctl.live.snapshot import LiveScene
 from spyctl.live.spool import Spool, spool_folder
 from spyctl.live.strike_manager import StrikeManager
 from spyctl.live.strike_window import StrikeWindow
 from spyctl.live.view import LiveView
-from spyctl.market.events import EventSource
+from spyctl.live.windows import Windows
+from spyctl.market.events import EventSource, OptionTrade, StockTrade
 from spyctl.market.feeds import FeedState
-from spyctl.market.sessions import in_regular_hours
-from spyctl.market.subjects import with_prefix
+from spyctl.market.sessions import in_regular_hours, stocks_trade_between
+from spyctl.market.subjects import subject_of, with_prefix
 from spyctl.massive.backfill import Backfill
 from spyctl.massive.feed import Feed
+from spyctl.massive.key_hash import key_hash
 from spyctl.massive.normalize import OPTIONS, STOCKS
 from spyctl.massive.rest import MassiveRest, listed_strikes
-from spyctl.massive.simulator import KEY, Simulator, Walk
+from spyctl.massive.simulator import KEY, Market, Simulator, Walk
 from spyctl.summary import StopReason
 from spyctl.terminal.text import count
 from spyctl.timing.instants import SECOND
@@ -55,6 +60,7 @@ if TYPE_CHECKING:
 
 FOREVER_S = 10.0**9
 REFUSAL_S = 60.0  # an election, or a store that is being made room in
+REMEMBERED = 50_000  # messages of the stream: what lies around the end of the last run
 STEADY_RATE = 10  # simulated events a second, from which on silence is suspicious
 
 
@@ -81,20 +87,53 @@ class Vendor:
 
 
 @dataclass(frozen=True, slots=True)
-class LiveRequest:
-    """What the command line asks for; ``sim`` is ``None`` for the real feed, ``spool_limit`` in bytes."""
+class Underlyings:
+    """Which stocks, and which of their options: within so many dollars, of some expiries.
 
-    manager: StrikeManager
-    expiry: date | None
+    An expiry is a date, or so many trading days after the current one.
+    """
+
+    symbols: Sequence[str] = ("SPY",)
+    strike_range: int = 5
+    expiries: Sequence[date | int] = (0,)
+
+    @property
+    def text(self) -> str:
+        """Their names in one."""
+        return "+".join(self.symbols)
+
+    def windows(self, now_ns: int) -> Windows:
+        """Return their windows at an instant (Unix ns)."""
+        return Windows(
+            [
+                StrikeWindow(StrikeManager(self.strike_range, symbol), now_ns, expiry)
+                if isinstance(expiry, date)
+                else StrikeWindow(StrikeManager(self.strike_range, symbol), now_ns, later=expiry)
+                for symbol in self.symbols
+                for expiry in self.expiries
+            ]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRequest:
+    """What the command line asks for; ``sim`` is ``None`` for the real feed, ``spool_limit`` in bytes.
+
+    The feed is ``delay_ns`` late where the delayed one is asked for.
+    """
+
+    underlyings: Underlyings
     sim: SimulatedMarket | None
     vendor: Vendor
     backfill: bool
+    quotes: QuoteUse
     require_options: bool
     lasting_ns: int | None
     spool_limit: int
     target: Target
     prefix: str
     force: bool
+    delay_ns: int
     metrics: tuple[str, int] | None
     as_json: bool
 
@@ -115,6 +154,8 @@ async def run_live(request: LiveRequest, reporter: Reporter) -> int:
     except asyncio.CancelledError:
         if interruption.code is None:
             raise
+        if request.as_json and not written():
+            write_document({"error": "ended before it began", "try": "", "exit_code": int(interruption.code)})
         return interruption.code
 
 
@@ -124,7 +165,10 @@ async def _with_server(request: LiveRequest, reporter: Reporter, reached: Reache
         for warning in run.stream.warnings:
             reporter.warn(warning)
         async with _spool(request, reporter, run) as spool, AsyncExitStack() as stack:
-            session = _session(request, reporter, run, spool)
+            last_ended_ns = await _last_ended(request, run)
+            session = _session(request, reporter, run, spool, last_ended_ns)
+            if last_ended_ns is not None and request.backfill:
+                await _remember_stored(request, run, session)
             policies = await stack.enter_async_context(_policies(request, session))
             return await _play(request, reporter, session, policies, run, interruption, where)
 
@@ -133,10 +177,11 @@ def _run_request(request: LiveRequest, reached: Reached) -> RunRequest:
     return RunRequest(
         command="live",
         # Gap records of several runs may stand side by side.
-        leased=[with_prefix(subject, request.prefix) for subject in SUBJECTS[:-1]],
+        leased=[with_prefix(subject, request.prefix) for subject in subjects(request.quotes)[:-1]],
+        claims=[KEY_CLAIM + key_hash(request.vendor.api_key)] if request.vendor.api_key else [],
         prefix=request.prefix,
         options={
-            "symbol": request.manager.underlying,
+            "symbol": request.underlyings.text,
             "sim": request.sim is not None,
             "key_hash": key_hash(request.vendor.api_key),
         },
@@ -163,15 +208,37 @@ async def _spool(request: LiveRequest, reporter: Reporter, run: Publishing) -> A
     with closing(spool):
         after_seq, identities = spool.in_doubt
         if identities:
-            subjects = [with_prefix(subject, request.prefix) for subject in SUBJECTS]
-            stored = stored_identities(run.connection, run.stream.name, subjects, after_seq, run.began_after)
+            known = [with_prefix(subject, request.prefix) for subject in subjects(QuoteUse.PUBLISH)]
+            stored = stored_identities(run.connection, run.stream.name, known, after_seq, run.began_after)
             spool.leave_out({identity async for identity in stored if identity in identities})
         if len(spool):
             reporter.block("spool", f"{count('events', len(spool))} of an earlier run waited on disk, published first")
         yield spool
 
 
-def _session(request: LiveRequest, reporter: Reporter, run: Publishing, spool: Spool | None) -> LiveSession:
+async def _last_ended(request: LiveRequest, run: Publishing) -> int | None:
+    # The event time that the last run came to, where anything can be missing since. A simulated market has no past.
+    if request.sim is not None:
+        return None
+    wanted = {"symbol": request.underlyings.text, "sim": False}
+    last = await predecessor(run.connection, "live", run.stream.name, run.run_id, wanted)
+    if last is None:
+        return None
+    ended_ns = await came_to(run.connection, last)
+    return ended_ns if stocks_trade_between(ended_ns, time.time_ns() - request.delay_ns) else None
+
+
+async def _remember_stored(request: LiveRequest, run: Publishing, session: LiveSession) -> None:
+    # What the last run stored near its end is not stored again where the hole behind it is filled.
+    trades = [with_prefix(subject_of(kind), request.prefix) for kind in (StockTrade, OptionTrade)]
+    after_seq = max(0, run.began_after - REMEMBERED)
+    async for identity in stored_identities(run.connection, run.stream.name, trades, after_seq, run.began_after):
+        session.filter.trades_seen.add(identity)
+
+
+def _session(
+    request: LiveRequest, reporter: Reporter, run: Publishing, spool: Spool | None, last_ended_ns: int | None
+) -> LiveSession:
     rest = MassiveRest(request.vendor.api_key, request.vendor.rest_url)
     hooks = Hooks(
         connected=lambda: run.connection.connected,
@@ -180,9 +247,12 @@ def _session(request: LiveRequest, reporter: Reporter, run: Publishing, spool: S
         tell=partial(_say, reporter),
         spool=spool,
     )
-    options = LiveOptions(symbol=request.manager.underlying, source=_source(request), prefix=request.prefix)
-    window = StrikeWindow(request.manager, time.time_ns(), request.expiry)
-    return LiveSession(run.publisher, window, options, run_id=run.run_id, hooks=hooks)
+    options = LiveOptions(
+        source=_source(request), prefix=request.prefix, quotes=request.quotes,
+        delay_ns=request.delay_ns, last_ended_ns=last_ended_ns,
+    )  # fmt: skip
+    windows = request.underlyings.windows(time.time_ns() - request.delay_ns)
+    return LiveSession(run.publisher, windows, options, run_id=run.run_id, hooks=hooks)
 
 
 def _source(request: LiveRequest) -> EventSource:
@@ -200,7 +270,7 @@ def _silence_is_suspicious(request: LiveRequest) -> Callable[[int], bool]:
     if request.sim is not None:
         rate = request.sim.rate
         return lambda _: rate >= STEADY_RATE
-    return in_regular_hours if request.manager.underlying == "SPY" else lambda _: False
+    return in_regular_hours if request.underlyings.symbols[0] == "SPY" else lambda _: False
 
 
 async def _listed(rest: MassiveRest, underlying: str, expiry: date) -> frozenset[int] | None:
@@ -215,14 +285,14 @@ async def _policies(request: LiveRequest, session: LiveSession) -> AsyncIterator
     async with AsyncExitStack() as stack:
         url, key = request.vendor.feed_url, request.vendor.api_key
         if request.sim is not None:
-            walk = Walk(request.sim.seed, symbol=request.manager.underlying, trend=request.sim.trend)
+            walk = _market(request.sim, request.underlyings)
             cut_s = request.sim.cut_ns / SECOND if request.sim.cut_ns is not None else None
             simulator = await stack.enter_async_context(Simulator(request.sim.rate, walk, cut_every_s=cut_s).serving())
             url, key = simulator.url, KEY
         stocks, options = (Feed(market, key, url=url, source=_source(request)) for market in (STOCKS, OPTIONS))
         yield equity_policies(
-            stocks, options, session.window, require_options=request.require_options,
-            suspicious=_silence_is_suspicious(request),
+            stocks, options, session.windows, require_options=request.require_options,
+            suspicious=_silence_is_suspicious(request), quotes=lambda: session.uses_option_quotes,
         )  # fmt: skip
 
 
@@ -240,7 +310,7 @@ async def _play(
     if request.lasting_ns is not None:
         loop = asyncio.get_running_loop()
         loop.call_later(request.lasting_ns / SECOND, session.stop, StopReason.DURATION)
-    _show_plan(request, reporter, session.window)
+    _show_plan(request, reporter, session.windows)
     stream = run.stream.name
     consumers = Consumers(run.connection, stream)
     acks = AckWatch(ledger.delivery, lambda: True, reporter)  # a connection that breaks is told as a gap
@@ -257,9 +327,8 @@ async def _play(
         failure = error
     run.state = RunState.ENDED if failure is None else RunState.FAILED  # whether or not anybody reads the summary
     summary = summary_of(session, stream)
-    if session.ledger.received or failure is None:
-        underlying = request.manager.underlying
-        print_live_summary(summary, request.title, underlying, as_json=request.as_json, out=sys.stdout)
+    if session.ledger.received or failure is None or request.as_json:
+        print_live_summary(summary, request.title, request.underlyings.text, as_json=request.as_json, out=sys.stdout)
     show_holdings(reporter, run)
     if failure is not None:
         reporter.error(failure.message, remedy_for(failure))
@@ -269,13 +338,20 @@ async def _play(
     return summary.exit_code
 
 
-def _show_plan(request: LiveRequest, reporter: Reporter, window: StrikeWindow) -> None:
-    manager = window.manager
-    when = "0DTE" if window.is_0dte else "as asked" if request.expiry is not None else "the next there is"
-    reporter.block(
-        "live", f"{manager.underlying} trades and quotes, options ±{manager.strike_range} of {manager.expiry}, {when}"
-    )
+def _show_plan(request: LiveRequest, reporter: Reporter, windows: Windows) -> None:
+    lines = []
+    for window in windows.all:
+        manager, when = window.manager, "0DTE" if window.is_0dte else "the next there is"
+        when = "as asked" if not window.is_0dte and list(request.underlyings.expiries) != [0] else when
+        options = f"options ±{manager.strike_range} of {manager.expiry}, {when}"
+        lines.append(f"{manager.underlying} trades and quotes, {options}")
+    reporter.block("live", *lines)
     reporter.line()
+
+
+def _market(sim: SimulatedMarket, underlyings: Underlyings) -> Walk | Market:
+    walks = [Walk(sim.seed + n, symbol=symbol, trend=sim.trend) for n, symbol in enumerate(underlyings.symbols)]
+    return walks[0] if len(walks) == 1 else Market(walks)
 
 
 def _figures(
@@ -289,9 +365,10 @@ def _figures(
     gauges = {f"feed_up_{name}": float(is_up) for name, is_up in up.items()}
     gauges |= {"queued": session.ledger.queued, "open_gaps": len(session.gaps.open_now)}
     gauges |= {"spooled": session.sender.backlog.spooled}
-    spot = session.window.spot
+    window = session.windows.first
+    spot = window.spot
     if spot.price is not None and spot.since_ns is not None:
         gauges |= {"spot": spot.price, "spot_age_seconds": (time.monotonic_ns() - spot.since_ns) / SECOND}
-    if strikes := session.window.manager.strikes():
+    if strikes := window.manager.strikes():
         gauges |= {"window_lowest": strikes[0], "window_highest": strikes[-1]}
     return Figures(summary_of(session, stream).document(), waiting, consumers.now, gauges)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spyctl.cli.feed_options import FeedOptions, Underlying, key_hash
+from spyctl.cli.feed_options import FeedOptions, Underlying
 from spyctl.cli.framework.remedies import remedy_for
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.framework.streams import colours, write, write_document
@@ -74,6 +74,7 @@ def probe(
     import asyncio
 
     from spyctl.dbn.historical_api import GATEWAY
+    from spyctl.massive.key_hash import key_hash
     from spyctl.probe.request import ProbeRequest
 
     key = massive_key()

@@ -13,6 +13,10 @@ from spyctl.timing.clock import Speed, achieved_text
 from spyctl.timing.instants import NEW_YORK, SECOND, clock_text, duration_text
 
 Block = tuple[str, ...]  # a label and its lines
+_LIVE_NAMES = {
+    "stocks.trades": "trades", "stocks.quotes": "quotes", "options.trades": "option trades",
+    "options.quotes": "option quotes",
+}  # fmt: skip
 
 
 def print_summary(summary: RunSummary[ReplayDetails], dates: Sequence[date], *, as_json: bool, to_stderr: bool) -> None:
@@ -111,13 +115,15 @@ def print_live_summary(
 def _live_blocks(summary: RunSummary[LiveDetails], title: str, underlying: str) -> Iterator[Block]:
     delivery, details = summary.delivery, summary.details
     lasted = duration_text(round(summary.timing.wall_ns / SECOND) * SECOND)
-    yield (
-        "done",
-        f"{title}, {underlying} ±{details.strike_range}, {lasted}, run {summary.run_id}, ended by {summary.stopped_by}",
-    )
+    what = f"{title}, {underlying} ±{details.windows[0].strike_range}"
+    yield "done", f"{what}, {lasted}, run {summary.run_id}, ended by {summary.stopped_by}"
     yield _live_events(summary)
     yield _live_trouble(summary)
     yield _live_rate(summary)
+    if (share := details.quotes.share) is not None and (wait := details.quotes.wait_ms) is not None:
+        told = f"{share:.1%} of {count('option trades', details.quotes.trades)}"
+        waited = f"waited p50 {wait.p50:.1f} ms, p99 {wait.p99:.1f} ms"
+        yield "sides", f"{told} by {count('option quotes', details.quotes.received)}   {waited}"
     if delivery.first_seq is not None:
         records = f" (with {count('gap records', details.gap_records)})" if details.gap_records else ""
         yield "stream", f"{delivery.stream}, seq {delivery.first_seq:,} to {delivery.last_seq:,}{records}"
@@ -136,7 +142,11 @@ def _live_events(summary: RunSummary[LiveDetails]) -> Block:
     ):
         if number:
             equation += f" + {count(name, number)}"
-    counts = zip(events.by_subject.values(), ("trades", "quotes", "option trades"), strict=False)
+    counts = [
+        (number, _LIVE_NAMES[name])
+        for subject, number in events.by_subject.items()
+        if (name := subject.rpartition("market.")[2]) in _LIVE_NAMES
+    ]
     return (
         "events",
         equation + (f"; {unacknowledged:,} not acked" if unacknowledged else "; all acked"),

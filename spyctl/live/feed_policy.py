@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from spyctl.live.strike_window import StrikeWindow
+from spyctl.live.windows import Windows
 from spyctl.market.feeds import LiveFeed
+from spyctl.massive.subscriptions import MAX_OPTION_QUOTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +38,30 @@ class FeedPolicy:
 def equity_policies(
     stocks: LiveFeed,
     options: LiveFeed,
-    window: StrikeWindow,
+    windows: Windows,
     *,
     require_options: bool = False,
     suspicious: Callable[[int], bool] = lambda _: False,
+    quotes: Callable[[], bool] = lambda: False,
 ) -> tuple[FeedPolicy, FeedPolicy]:
-    """Return the policies of an underlying's stock feed, and of the option feed that holds its strike window."""
-    symbol = window.manager.underlying
-    topics = frozenset({f"T.{symbol}", f"Q.{symbol}"})
+    """Return the policies of the stock feed, and of the option feed that holds the strike windows.
+
+    ``suspicious`` tells when silence of the first underlying is, ``quotes`` whether the quotes of the windows'
+    contracts are wanted too.
+    """
+    topics = frozenset(f"{kind}.{symbol}" for kind in "TQ" for symbol in windows.symbols)
     return (
-        FeedPolicy(stocks, lambda: topics, stall=StallRule(f"Q.{symbol}", suspicious)),
-        FeedPolicy(options, lambda: window.topics, required=require_options, entitled=require_options),
+        FeedPolicy(stocks, lambda: topics, stall=StallRule(f"Q.{windows.symbols[0]}", suspicious)),
+        FeedPolicy(
+            options, lambda: option_topics(windows, quotes=quotes()), required=require_options, entitled=require_options
+        ),
     )
+
+
+def option_topics(windows: Windows, *, quotes: bool) -> frozenset[str]:
+    """Return the topics of strike windows: their trades and, as many as a connection may hold, their quotes."""
+    trades, held = windows.topics, windows.held
+    if not quotes:
+        return trades
+    in_order = sorted(trades, key=lambda topic: (topic not in held, topic))
+    return trades | {f"Q.{topic.removeprefix('T.')}" for topic in in_order[:MAX_OPTION_QUOTES]}

@@ -1,22 +1,20 @@
 """What the feeds bring → events to publish: whose they are, and whether they are new."""
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
-from spyctl.errors import SpyctlError
+from spyctl.live.aggressors import Accepted, Aggressors, QuoteUse
 from spyctl.live.lateness import Lateness
 from spyctl.live.pending import Pending
+from spyctl.live.prints import OptionPrints
+from spyctl.live.rejects import Rejects
 from spyctl.live.seen import Seen
-from spyctl.live.strike_window import StrikeWindow
 from spyctl.live.tape import Tape
-from spyctl.market.events import EventSource, OptionTrade, StockQuote, StockTrade
+from spyctl.live.windows import Windows
+from spyctl.market.events import EventSource, OptionQuote, OptionTrade, StockQuote, StockTrade
 from spyctl.market.feeds import Arrival, LiveEvent
 from spyctl.market.subjects import encode, subject_of
-from spyctl.timing.instants import SECOND
-
-MAX_REASONS = 50  # the names of unknown events have no end
-MAX_FAILURES = 100  # exceptions of our own in a minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,34 +31,44 @@ MEMORY = Memory()
 class LiveFilter:
     """Takes what frames held and counts it.
 
-    ``symbol`` is the underlying; the spot of ``window`` follows its quotes and trades. ``note`` is told what somebody
-    should look at, ``observer`` is shown each event that is passed on.
+    The spots of ``windows`` follow the quotes and trades of their stocks. ``note`` is told what somebody
+    should look at, ``observer`` is shown each event that is passed on. Option trades wait for their quote where
+    ``quotes`` are of use.
     """
 
     def __init__(
         self,
-        symbol: str,
-        window: StrikeWindow,
+        windows: Windows,
         note: Callable[[str], None],
         *,
         observer: Callable[[LiveEvent], None] | None = None,
         memory: Memory = MEMORY,
         write: Callable[[LiveEvent], bytes] = encode,
+        quotes: QuoteUse = QuoteUse.NONE,
     ) -> None:
+        self.aggressors = Aggressors(quotes)
         self.received = 0
         self.duplicates = 0
-        self.rejected: Counter[str] = Counter()
-        self.samples: dict[str, str] = {}
         self.oddities: Counter[str] = Counter()
-        self.window = window
+        self.windows = windows
         self.tape = Tape()
         self.lateness = Lateness()
         self.trades_seen, self._quotes_seen = Seen(memory.trades), Seen(memory.quotes)
-        self._symbol = symbol
+        self._prints = OptionPrints(memory.trades)
         self._note = note
         self._observer = observer
         self._write = write
-        self._failures: deque[int] = deque(maxlen=MAX_FAILURES)
+        self._rejects = Rejects(note)
+
+    @property
+    def rejected(self) -> Counter[str]:
+        """How many could not become an event, or are not ours, by reason."""
+        return self._rejects.counts
+
+    @property
+    def samples(self) -> dict[str, str]:
+        """The first of each reason."""
+        return self._rejects.samples
 
     def take(self, arrival: Arrival, expected: Collection[str] = ()) -> Iterator[Pending]:
         """Yield what is to be published of an arrival.
@@ -68,38 +76,85 @@ class LiveFilter:
         ``expected`` are option contracts that are ours although the window has left them.
         Raises :class:`SpyctlError` after many errors of our own.
         """
-        self.received += len(arrival.rejects) + len(arrival.events)
+        self.received += len(arrival.rejects)
         self.oddities.update(arrival.oddities)
         for reject in arrival.rejects:
-            self._reject(reject.reason, reject.sample)
+            self._rejects.add(reject.reason, reject.sample)
         for event, identity in arrival.events:
-            try:
-                if not self._is_ours(event, arrival.clock_ns, expected):
-                    self._reject("unexpected", identity)
-                elif not (self._quotes_seen if isinstance(event, StockQuote) else self.trades_seen).add(identity):
-                    self.duplicates += 1
+            if isinstance(event, OptionTrade) and event.source != EventSource.POLYGON_REST:
+                identity = self._prints.name(identity, event.seq)
+            accepted = Accepted(event, identity, arrival.feed, arrival.clock_ns)
+            if isinstance(event, OptionQuote) and not self._uses(event, arrival.clock_ns):
+                continue
+            self.received += 1
+            if self._is_accepted(accepted, expected):
+                if self._waits(event):
+                    self.aggressors.hold(accepted)
                 else:
-                    conflates = event.symbol if isinstance(event, StockQuote) else None
-                    payload, subject = self._write(event), subject_of(event)
-                    pending = Pending(payload, identity, subject, arrival.feed, arrival.clock_ns, conflates)
-                    self._look(event, arrival.clock_ns)
-                    yield pending
-            except Exception as error:  # one odd event must not end the day; many end it loudly
-                self._failed(error, identity, arrival.clock_ns)
+                    yield from self._written(accepted)
+        yield from self._all_written(self.aggressors.released(arrival.clock_ns))
+
+    def look(self, clock_ns: int) -> Iterator[Pending]:
+        """Yield what has waited for its quote long enough; to be called every 50 ms (monotonic)."""
+        yield from self._all_written(self.aggressors.look(clock_ns))
+
+    def flush(self, clock_ns: int) -> Iterator[Pending]:
+        """Yield what waits for its quote, since none may come any more."""
+        yield from self._all_written(self.aggressors.flush(clock_ns))
+
+    def _uses(self, quote: OptionQuote, clock_ns: int) -> bool:
+        # Takes a quote; returns whether it goes on as an event.
+        if self.aggressors.use is not QuoteUse.NONE and self.windows.expects(quote.option_symbol, clock_ns):
+            self.aggressors.quote(quote, clock_ns)
+        return self.aggressors.use is QuoteUse.PUBLISH
+
+    def _waits(self, event: LiveEvent) -> bool:
+        if isinstance(event, OptionTrade):  # what a gap left out says nothing about now, nor now about it
+            return self.aggressors.use is not QuoteUse.NONE and event.source != EventSource.POLYGON_REST
+        return isinstance(event, OptionQuote)
+
+    def _is_accepted(self, accepted: Accepted, expected: Collection[str]) -> bool:
+        event, identity = accepted.event, accepted.identity
+        try:
+            if not self._is_ours(event, accepted.clock_ns, expected):
+                self._rejects.add("unexpected", identity)
+                return False
+            is_quote = isinstance(event, StockQuote | OptionQuote)
+            if not (self._quotes_seen if is_quote else self.trades_seen).add(identity):
+                self.duplicates += 1
+                return False
+        except Exception as error:  # one odd event must not end the day; many end it loudly
+            self._rejects.failed(error, identity, accepted.clock_ns)
+            return False
+        return True
+
+    def _all_written(self, accepted: Iterator[Accepted]) -> Iterator[Pending]:
+        for each in accepted:
+            yield from self._written(each)
+
+    def _written(self, accepted: Accepted) -> Iterator[Pending]:
+        event, identity, feed, clock_ns = accepted.event, accepted.identity, accepted.feed, accepted.clock_ns
+        try:
+            conflates = _conflated_by(event)
+            payload = bytes(memoryview(self._write(event)))  # a copy: orjson's own has room for 4 kB
+            pending = Pending(payload, identity, subject_of(event), feed, clock_ns, conflates)
+            self._look(event, clock_ns)
+        except Exception as error:  # likewise
+            self._rejects.failed(error, identity, clock_ns)
+        else:
+            yield pending
 
     def _is_ours(self, event: LiveEvent, clock_ns: int, expected: Collection[str]) -> bool:
-        if isinstance(event, OptionTrade):
-            return event.option_symbol in expected or self.window.expects(event.option_symbol, clock_ns)
-        return event.symbol == self._symbol
+        if isinstance(event, OptionTrade | OptionQuote):
+            return event.option_symbol in expected or self.windows.expects(event.option_symbol, clock_ns)
+        return event.symbol in self.windows.symbols
 
     def _look(self, event: LiveEvent, clock_ns: int) -> None:
         self.tape.see(event, clock_ns)
         self.lateness.see(event)
-        if event.source != EventSource.POLYGON_REST:  # what a gap left out says nothing about now
-            if isinstance(event, StockQuote):
-                self.window.spot.quote(event.bid_px, event.ask_px, clock_ns)
-            elif isinstance(event, StockTrade):
-                self.window.spot.trade(event.price, event.conditions, clock_ns)
+        # What a gap left out says nothing about now.
+        if event.source != EventSource.POLYGON_REST and isinstance(event, StockQuote | StockTrade):
+            self.windows.see(event, clock_ns)
         if self._observer is not None:
             try:
                 self._observer(event)
@@ -108,17 +163,8 @@ class LiveFilter:
                 if self.oddities["observer"] == 1:
                     self._note(f"an observer of the events failed: {type(error).__name__}: {error}")
 
-    def _reject(self, reason: str, sample: str) -> None:
-        if reason not in self.rejected and len(self.rejected) >= MAX_REASONS:
-            reason = "other"
-        self.rejected[reason] += 1
-        if reason not in self.samples:
-            self.samples[reason] = sample
-            self._note(f"rejected, {reason}: {sample[:100]}")
 
-    def _failed(self, error: Exception, sample: str, clock_ns: int) -> None:
-        self._reject("internal", f"{type(error).__name__}: {error}: {sample}")
-        self._failures.append(clock_ns)
-        if len(self._failures) == MAX_FAILURES and clock_ns - self._failures[0] < 60 * SECOND:
-            text = f"{MAX_FAILURES} internal errors within a minute, the last: {error}"
-            raise SpyctlError(text, "report it with this sentence") from error
+def _conflated_by(event: LiveEvent) -> str | None:
+    if isinstance(event, OptionQuote):
+        return event.option_symbol
+    return event.symbol if isinstance(event, StockQuote) else None

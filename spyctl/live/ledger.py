@@ -16,6 +16,7 @@ class Ledger:
     def __init__(self, taken: LiveFilter, sender: Sender, clock: Clock) -> None:
         self.started_ns = self.ended_ns = 0
         self.stopped_by: StopReason | None = None
+        self._begun_ns = self._wall_ns = 0
         self._clock = clock
         self._filter = taken
         self._sender = sender
@@ -23,16 +24,18 @@ class Ledger:
 
     def begin(self) -> None:
         """Note that the run begins."""
-        self.started_ns = self._clock.time_ns()
+        self.started_ns, self._begun_ns = self._clock.time_ns(), self._clock.now_ns()
 
     def end(self) -> None:
         """Note that the run has ended."""
-        self.ended_ns = self._clock.time_ns()
+        self.ended_ns, self._wall_ns = self._clock.time_ns(), self.wall_ns
 
     @property
     def wall_ns(self) -> int:
-        """How long the run has gone on, or went on."""
-        return max(0, (self.ended_ns or self._clock.time_ns()) - self.started_ns) if self.started_ns else 0
+        """How long the run has gone on, or went on, whoever sets the clock meanwhile."""
+        if self.ended_ns:
+            return self._wall_ns
+        return self._clock.now_ns() - self._begun_ns if self.started_ns else 0
 
     @property
     def delivery(self) -> Delivery:

@@ -49,10 +49,13 @@ class ListedContracts:
         strikes = await self._ask(manager.underlying, expiry)
         if expiry != manager.expiry:
             return
-        if strikes is None:
+        if not strikes:  # none may be listed yet, or the list is unavailable
             self._again_ns = self._clock.now_ns() + RETRY_NS
             if manager.listed is None and not self._missed:
-                self._note("no list of contracts over REST: every whole dollar is subscribed")
+                why = "no list of contracts over REST"
+                if strikes is not None:
+                    why = f"the vendor lists no contracts of {manager.underlying} that expire {expiry}"
+                self._note(f"{why}: every whole dollar is subscribed")
         else:
             self._window.relist(strikes, self._clock.now_ns())
-        self._missed = strikes is None
+        self._missed = not strikes

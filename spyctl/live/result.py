@@ -1,9 +1,20 @@
 """The result of a live session as a :class:`RunSummary`."""
 
+from spyctl.live.aggressors import Aggressors
 from spyctl.live.sender import GAPS
-from spyctl.live.session import SUBJECTS, LiveSession
+from spyctl.live.session import LiveSession
+from spyctl.live.strike_manager import StrikeManager
 from spyctl.market.subjects import with_prefix
-from spyctl.summary import EventCounts, LiveDetails, RunSummary, Timing, Waiting
+from spyctl.summary import (
+    Backfilled,
+    EventCounts,
+    LiveDetails,
+    OptionQuotes,
+    RunSummary,
+    Timing,
+    Waiting,
+    WindowFigures,
+)
 from spyctl.timing.histogram import Percentiles
 
 
@@ -18,7 +29,7 @@ def summary_of(session: LiveSession, stream: str | None = None) -> RunSummary[Li
             read=ledger.received,
             published=ledger.published,
             acked=ledger.acked,
-            by_subject={with_prefix(subject, prefix): by_subject[subject] for subject in SUBJECTS},
+            by_subject={with_prefix(subject, prefix): by_subject[subject] for subject in session.options.subjects},
             duplicates=ledger.duplicates,
             rejected_by_reason=session.filter.rejected,
             reordered=delivery.reordered,
@@ -34,21 +45,32 @@ def summary_of(session: LiveSession, stream: str | None = None) -> RunSummary[Li
 
 
 def _details(session: LiveSession) -> LiveDetails:
-    manager, filler = session.window.manager, session.filler
+    filler = session.intake.filler
     return LiveDetails(
         received=session.ledger.received,
         waiting=Waiting(session.ledger.queued, session.sender.backlog.spooled, session.sender.backlog.recovered),
-        expiry=str(manager.expiry),
-        strike_range=manager.strike_range,
-        centre=manager.centre,
+        windows=[_window(window.manager) for window in session.windows.all],
         noted=session.filter.oddities,
         gap_records=session.sender.by_subject[GAPS],
         open_gaps=sorted(session.gaps.open_now),
         notes=list(session.notes.recent),
-        backfilled=filler.filled if filler is not None else 0,
-        unfilled=filler.unfilled if filler is not None else 0,
+        backfill=Backfilled(filler.filled, filler.unfilled) if filler is not None else Backfilled(),
         feed_reconnects={name: feed.reconnects for name, feed in session.feeds.items()},
         refused=sorted(session.refused),
         missing=sorted(topic for feed in session.feeds.values() for topic in feed.missing),
         latency_ms=Percentiles.of(session.filter.lateness.latency_ns),
+        quotes=_quotes(session.filter.aggressors),
     )
+
+
+def _window(manager: StrikeManager) -> WindowFigures:
+    return WindowFigures(
+        manager.underlying, str(manager.expiry), manager.strike_range, manager.centre, len(manager.held)
+    )
+
+
+def _quotes(aggressors: Aggressors) -> OptionQuotes:
+    return OptionQuotes(
+        aggressors.use, aggressors.quotes, aggressors.wait_ns.count, aggressors.quoted, aggressors.sided,
+        Percentiles.of(aggressors.wait_ns), aggressors.waiting,
+    )  # fmt: skip

@@ -12,6 +12,7 @@ from spyctl.live.backlog import MAX_EVENTS
 from spyctl.live.snapshot import FeedNow, LiveSnapshot, WindowNow
 from spyctl.market.feeds import FeedState
 from spyctl.market.option_tickers import OptionTicker
+from spyctl.summary import OptionQuotes
 from spyctl.terminal.alarms import ACK_MS, ARRIVAL_MS, BACKLOG, WAITING_S
 from spyctl.terminal.boxes import Lines, box, line, rule, screen, side_by_side, spark
 from spyctl.terminal.fields import Column, Field, figure, grid, row, stack, word
@@ -24,6 +25,7 @@ from spyctl.terminal.panels import (
     note_rows,
     process_rows,
 )
+from spyctl.terminal.text import latency_text
 from spyctl.timing.instants import NEW_YORK, SECOND, clock_text, duration_text
 
 WIDE, TALL = 130, 30
@@ -89,6 +91,7 @@ def _market(previous: LiveSnapshot | None, current: LiveSnapshot, width: int, st
         (2, [_feed_line(feed, width) for feed in current.feeds]),
         (1, [_spot_line(current, width)]),
         (4, [_window_line(current.window, width)]),
+        (4, [row(width, word("also    ", "dim"), word(current.window.others))] if current.window.others else []),
         (5, _strikes_table(current, width, strikes)),
         (7, [_rates(previous, current, width)]),
         (1, [counts]),
@@ -250,7 +253,8 @@ def _figures(current: LiveSnapshot, width: int) -> tuple[Text, Text, Text]:
     summary, events, details = current.summary, current.summary.events, current.summary.details
     waiting = details.waiting
     full = BACKLOG.alarm((waiting.queued - waiting.spooled) / MAX_EVENTS)  # what waits on disk is safe
-    queued = [figure("queued", f"{waiting.queued:,} {full.word}".rstrip(), full.style)] if waiting.queued else []
+    unsent = waiting.queued - details.quotes.waiting
+    queued = [figure("queued", f"{unsent:,} {full.word}".rstrip(), full.style)] if unsent else []
     if waiting.spooled:
         queued.append(figure("on disk", f"{waiting.spooled:,}", "yellow"))
     counts = row(
@@ -269,6 +273,7 @@ def _figures(current: LiveSnapshot, width: int) -> tuple[Text, Text, Text]:
         figure("dropped", f"{events.dropped:,}", "red" if events.dropped else ""),
         figure("gaps", f"{events.gaps:,}", alarm(events.gaps)),
         word(current.last_gap, alarm(events.gaps), rank=3),
+        *_sides(details.quotes),
     )
     latencies = row(
         width,
@@ -276,6 +281,12 @@ def _figures(current: LiveSnapshot, width: int) -> tuple[Text, Text, Text]:
         *latency_fields("ack", ACK_MS, current.server.ack_now_ms, summary.delivery.ack_ms, (0, 4, 2)),
     )
     return counts, trouble, latencies
+
+
+def _sides(quotes: OptionQuotes) -> list[Field]:
+    if quotes.share is None or quotes.wait_ms is None:
+        return []
+    return [figure("sides", f"{quotes.share:.1%} after {latency_text(quotes.wait_ms.p50)}", rank=4)]
 
 
 def _place(current: LiveSnapshot, width: int, hint: Sequence[Field] = ()) -> Text:
@@ -306,7 +317,7 @@ def progress_line(current: LiveSnapshot) -> str:
             ("duplicates", events.duplicates),
             ("rejected", events.rejected),
             ("dropped", events.dropped),
-            ("queued", details.waiting.queued),
+            ("queued", details.waiting.queued - details.quotes.waiting),
             ("gaps", events.gaps),
         )
         if count

@@ -5,30 +5,46 @@ a slow server never holds up the reading; what waits in between is bounded.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import assert_never
 
 from spyctl.bus.in_flight import Sink
 from spyctl.errors import KeyRefusedError
+from spyctl.live.aggressors import QuoteUse
 from spyctl.live.backlog import MAX_EVENTS, Backlog
 from spyctl.live.errands import Errands
 from spyctl.live.feed_policy import FeedPolicy
 from spyctl.live.filter import MEMORY, LiveFilter, Memory
 from spyctl.live.gap_records import GapRecords
 from spyctl.live.gaps import Gaps
+from spyctl.live.intake import Intake
 from spyctl.live.ledger import Ledger
 from spyctl.live.listed_contracts import ListedContracts
 from spyctl.live.note_log import NoteLog
 from spyctl.live.sender import Sender
 from spyctl.live.spool import Spool
-from spyctl.live.strike_window import StrikeWindow
-from spyctl.live.watchdogs import Action, CloseGap, End, LiveTiming, Moment, OpenGap, Reconnect, Warn, Watchdogs
-from spyctl.market.events import EventSource, Gap, OptionTrade, StockQuote, StockTrade
+from spyctl.live.watchdogs import (
+    Action,
+    CloseGap,
+    DropQuotes,
+    End,
+    LiveTiming,
+    Moment,
+    OpenGap,
+    Reconnect,
+    Restarted,
+    Returned,
+    Warn,
+    Watchdogs,
+    never_up,
+)
+from spyctl.live.windows import Windows
+from spyctl.market.events import EventSource, Gap, OptionQuote, OptionTrade, StockQuote, StockTrade
 from spyctl.market.feeds import Arrival, FeedState, LiveEvent, LiveFeed
 from spyctl.market.subjects import encode, subject_of
-from spyctl.massive.backfill import Backfill, Filler
+from spyctl.massive.backfill import Backfill
 from spyctl.summary import StopReason
 from spyctl.timing.clock import Clock, SystemClock
 from spyctl.timing.instants import SECOND
@@ -36,20 +52,37 @@ from spyctl.timing.notes import Note
 from spyctl.timing.tasks import end_task
 
 SUBJECTS = tuple(map(subject_of, (StockTrade, StockQuote, OptionTrade, Gap)))
+QUOTE_SUBJECT = subject_of(OptionQuote)
 WAITED_FRAMES = 64  # from then on, or when events are late, worth a word when a connection ends
 LATE_NS = SECOND
 
 
+def subjects(quotes: QuoteUse) -> tuple[str, ...]:
+    """Return what a session publishes (without prefix); the gap records come last."""
+    return (*SUBJECTS[:-1], QUOTE_SUBJECT, SUBJECTS[-1]) if quotes is QuoteUse.PUBLISH else SUBJECTS
+
+
 @dataclass(frozen=True, slots=True)
 class LiveOptions:
-    """What a session takes in, and with how much patience and memory."""
+    """What a session takes in, and with how much patience and memory.
 
-    symbol: str = "SPY"
+    The feeds are ``delay_ns`` late where that is what is subscribed. ``last_ended_ns`` is the event time that the last
+    run came to, ``None`` where nothing is missing since.
+    """
+
     source: EventSource = EventSource.POLYGON_WS
     prefix: str = ""
     max_events: int = MAX_EVENTS
     memory: Memory = MEMORY
+    quotes: QuoteUse = QuoteUse.NONE
+    delay_ns: int = 0
+    last_ended_ns: int | None = None
     timing: LiveTiming = field(default_factory=LiveTiming)
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """What is published (without prefix); the gap records come last."""
+        return subjects(self.quotes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +108,7 @@ class LiveSession:
     def __init__(
         self,
         sink: Sink,
-        window: StrikeWindow,
+        windows: Windows,
         options: LiveOptions,
         *,
         run_id: str,
@@ -89,29 +122,34 @@ class LiveSession:
         self.hooks = hooks
         self.notes = NoteLog(self.clock, hooks.tell)
         self.filter = LiveFilter(
-            options.symbol, window, self.notes.warn, observer=hooks.observer, memory=options.memory, write=write
-        )
+            windows, self.notes.warn, observer=hooks.observer, memory=options.memory, write=write,
+            quotes=options.quotes,
+        )  # fmt: skip
         self.sender = Sender(Backlog(options.max_events, hooks.spool), sink, self.clock, options.timing.sender)
         self.ledger = Ledger(self.filter, self.sender, self.clock)
         self._gap_records = GapRecords(options.source, self.sender, self.notes, self.clock)
         self.policies: dict[str, FeedPolicy] = {}
         self.refused: dict[str, KeyRefusedError] = {}
-        self.filler = None if hooks.backfill is None else self._filler(hooks.backfill)
         self._errands = Errands(self.notes.warn)
-        self._watchdogs = Watchdogs(self.filter, self.sender, hooks.connected, options.timing)
-        self._listed = hooks.listed and ListedContracts(hooks.listed, window, self.notes.info, self.clock)
-
-    def _filler(self, backfill: Backfill) -> Filler:
-        seen = self.filter.trades_seen
-        return Filler(
-            backfill, hold=seen.hold, release=seen.release, take=self._take_backfilled, info=self.notes.info,
-            warn=self.notes.warn, clock=self.clock,
-        )  # fmt: skip
+        self.intake = Intake(
+            self.filter, self.sender, hooks.backfill, self._errands, self.notes, self.clock, options.delay_ns
+        )
+        self._watchdogs = Watchdogs(self.filter, self.sender, hooks.connected, options.timing, options.last_ended_ns)
+        self._listed = [
+            ListedContracts(hooks.listed, window, self.notes.info, self.clock)
+            for window in windows.all
+            if hooks.listed is not None
+        ]
 
     @property
-    def window(self) -> StrikeWindow:
-        """The strike window of the options."""
-        return self.filter.window
+    def uses_option_quotes(self) -> bool:
+        """Whether option quotes are wanted, and were not refused."""
+        return self.filter.aggressors.use is not QuoteUse.NONE
+
+    @property
+    def windows(self) -> Windows:
+        """The strike windows of the options."""
+        return self.filter.windows
 
     @property
     def feeds(self) -> dict[str, LiveFeed]:
@@ -165,6 +203,8 @@ class LiveSession:
             for task in (looking, *readers):
                 await end_task(task)
             await self._errands.end()
+            self.intake.flush()
+            self._act(never_up(policies, self.ledger.started_ns, self._now()))
             self._act(self._watchdogs.end(self._now()))
             await self.sender.finish(sending, self._look_at_server)
             self.ledger.end()
@@ -183,7 +223,7 @@ class LiveSession:
 
     def arrived(self, arrival: Arrival) -> None:
         """Take what a frame held."""
-        self._take(arrival)
+        self.intake.take(arrival)
 
     def lost(self, feed: str, from_ns: int, reason: str, waited: int) -> None:
         """Open a gap."""
@@ -191,47 +231,35 @@ class LiveSession:
         if waited > WAITED_FRAMES or late_ns > LATE_NS:
             late = f"events came up to {late_ns / SECOND:.1f} s late"
             self.notes.warn(f"{feed}: before that {waited:,} frames waited, {late}")
-        self._gap_records.open(feed, from_ns, reason)
-        if self.filler is not None:
-            self.filler.lost(feed, self.policies[feed].feed.desired)
+        self._gap_records.open(feed, self.intake.times.reached(feed, from_ns).from_ns, reason)
+        self.intake.lost(feed, self.policies[feed].feed.desired)
 
     def back(self, feed: str, to_ns: int) -> None:
         """Close a gap, and have it filled where that was asked for."""
-        closed = self._gap_records.close(feed, to_ns)
-        if self.filler is not None and closed is not None:
-            self.filler.wanted(feed, self.policies[feed].feed.desired)
-            self._errands.start(self.filler.fill(feed, closed.from_ns, closed.to_ns or self.clock.time_ns()))
+        closed = self._gap_records.close(feed, self.intake.times.reached(feed, to_ns).to_ns)
+        if closed is not None:
+            self.intake.wanted(feed, self.policies[feed].feed.desired)
+            self.intake.fill(feed, closed)
 
     def note(self, feed: str, text: str) -> None:
         """Keep a note."""
         self.notes.warn(text)
-
-    # --- events and gap records → the backlog
-
-    def _take(self, arrival: Arrival, expected: Collection[str] = ()) -> None:
-        for event in self.filter.take(arrival, expected):
-            self.sender.append(event)
-
-    async def _take_backfilled(self, arrival: Arrival, expected: Collection[str]) -> int:
-        await self.sender.room()  # what is live goes first
-        before = self.filter.duplicates
-        self._take(arrival, expected)
-        await asyncio.sleep(0)
-        return len(arrival.events) - (self.filter.duplicates - before)
 
     # --- now and then
 
     async def _keep_looking(self) -> None:
         while True:
             now = self._now()
+            self.intake.look(now.clock_ns)
             self._follow_window(now)
-            if self._listed is not None and self._listed.due():
-                self._errands.start(self._listed.refresh())
+            for listed in self._listed:
+                if listed.due():
+                    self._errands.start(listed.refresh())
             self._act(self._watchdogs.look(list(self.policies.values()), now))
             await self.clock.wait_until(now.clock_ns + round(self.options.timing.tick * SECOND))
 
     def _now(self) -> Moment:
-        return Moment(self.clock.time_ns(), self.clock.now_ns())
+        return Moment(self.clock.time_ns(), self.clock.now_ns(), self.options.delay_ns)
 
     def _look_at_server(self) -> None:
         self._act(self._watchdogs.look_at_server(self._now()))
@@ -240,23 +268,31 @@ class LiveSession:
         for action in actions:
             match action:
                 case OpenGap(feed, from_ns, reason):
-                    self._gap_records.open(feed, from_ns, reason)
+                    self._gap_records.open(feed, from_ns - self.options.delay_ns, reason)
                 case CloseGap(feed, events):
-                    self._gap_records.close(feed, self.clock.time_ns(), events)
+                    self._gap_records.close(feed, self._now().market_ns, events)
+                case Restarted(feed, from_ns):
+                    self._gap_records.open(feed, from_ns, "restart")
+                    self.intake.lost(feed, self.policies[feed].feed.desired)
+                case Returned(feed):
+                    self.back(feed, self.clock.time_ns())
                 case Reconnect(feed, reason):
                     feed.reconnect(reason)
                 case Warn(text):
                     self.notes.warn(text)
+                case DropQuotes(words):
+                    self.filter.aggressors.use = QuoteUse.NONE
+                    self.intake.flush()
+                    self.notes.warn(f"option quotes: {words}; option trades come without a side")
                 case End(error):
                     raise error
                 case _:
                     assert_never(action)
 
     def _follow_window(self, now: Moment) -> None:
-        expiry = self.window.manager.expiry
-        if self.window.tick(now.unix_ns, now.clock_ns) and self.window.manager.expiry != expiry:
+        for window in self.windows.tick(now.market_ns, now.clock_ns):
             self.filter.tape.forget_prints()
-            self.notes.info(f"options now of {self.window.manager.expiry}")
+            self.notes.info(f"{window.manager.underlying}: options now of {window.manager.expiry}")
         self._follow_topics()
 
     def _follow_topics(self) -> None:
@@ -264,5 +300,4 @@ class LiveSession:
             topics = policy.topics()
             if policy.feed.desired != topics:
                 policy.feed.set_desired(topics)
-                if self.filler is not None:
-                    self.filler.wanted(name, topics)
+                self.intake.wanted(name, topics)

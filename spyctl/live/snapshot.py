@@ -41,7 +41,10 @@ class SpotNow:
 
 @dataclass(frozen=True, slots=True)
 class WindowNow:
-    """The strike window, in whole dollars; ``added`` seconds ago, ``leaving`` in so many seconds."""
+    """The strike window, in whole dollars; ``added`` seconds ago, ``leaving`` in so many seconds.
+
+    ``others`` tells of the windows beside it.
+    """
 
     expiry: date
     is_0dte: bool
@@ -50,6 +53,7 @@ class WindowNow:
     strikes: Sequence[int]
     added: Mapping[int, float]
     leaving: Mapping[int, float]
+    others: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ class StrikeManager:
     """Decides which contracts to hold: all strikes within ``strike_range`` dollars of the centre, calls and puts.
 
     The centre is the whole dollar nearest the spot at the last recentring. ``listed`` are the strikes (in
-    thousandths) that exist, ``None`` where that is not known. Only the decision is made here; any grace before
-    an unsubscribe is the feed's.
+    thousandths) that exist, in whatever steps, ``None`` where that is not known: then every whole dollar is taken.
+    Only the decision is made here; any grace before an unsubscribe is the feed's.
     """
 
     def __init__(
@@ -34,6 +34,11 @@ class StrikeManager:
         self.centre: int | None = None
         self.held: frozenset[str] = frozenset()
         self._price: float | None = None
+
+    @property
+    def root(self) -> str:
+        """How its option tickers begin: share classes lose their dot there."""
+        return self.underlying.replace(".", "")
 
     def should_update(self, price: float) -> bool:
         """Tell whether the spot has moved by 0.50 or more since the last recentring, or there was none."""
@@ -63,11 +68,17 @@ class StrikeManager:
         if self.expiry is None:
             raise UsageError("the strike window has no expiry", "StrikeManager(expiry=…)")
         wanted = {
-            f"T.{OptionTicker(self.underlying, self.expiry, right, 1000 * strike)}"
-            for strike in self.strikes()
-            if self.listed is None or 1000 * strike in self.listed
+            f"T.{OptionTicker(self.root, self.expiry, right, strike_milli)}"
+            for strike_milli in self._strikes_milli()
             for right in "CP"
         }
         add, remove = sorted(wanted - self.held), sorted(self.held - wanted)
         self.held = frozenset(wanted)
         return add, remove
+
+    def _strikes_milli(self) -> list[int]:
+        # Whatever is listed within the range, in whatever steps; else every whole dollar.
+        if self.listed is None or self.centre is None:
+            return [1000 * strike for strike in self.strikes()]
+        low, high = 1000 * (self.centre - self.strike_range), 1000 * (self.centre + self.strike_range)
+        return [strike for strike in self.listed if max(1, low) <= strike <= high]

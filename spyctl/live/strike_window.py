@@ -7,7 +7,7 @@ from datetime import date
 from spyctl.live.spot import Spot
 from spyctl.live.strike_manager import StrikeManager
 from spyctl.market.option_tickers import parse_option_ticker
-from spyctl.market.sessions import current_expiry
+from spyctl.market.sessions import current_expiry, next_trading_day
 from spyctl.timing.instants import SECOND
 
 MEMORY_NS = 60 * SECOND
@@ -27,12 +27,20 @@ USUAL = WindowTiming()
 class StrikeWindow:
     """Which option topics to hold now; ``expiry`` fixes the date instead of the trading calendar.
 
+    Without one it is the current expiry, or one so many trading days ``later``.
+
     All times come from outside: ``now_ns`` is Unix ns and drives the calendar, ``clock_ns`` is monotonic and drives the
     rest.
     """
 
     def __init__(
-        self, manager: StrikeManager, now_ns: int, expiry: date | None = None, *, timing: WindowTiming = USUAL
+        self,
+        manager: StrikeManager,
+        now_ns: int,
+        expiry: date | None = None,
+        *,
+        later: int = 0,
+        timing: WindowTiming = USUAL,
     ) -> None:
         self.manager = manager
         self._timing = timing
@@ -42,20 +50,28 @@ class StrikeWindow:
         self.leaving: dict[str, int] = {}  # topic → when it goes
         self.pinned: set[str] = set()  # held whatever the spot does
         self.unwanted: set[str] = set()  # not held whatever it does
-        self._fixed = expiry
+        self._fixed, self._later = expiry, later
         self._recentred_ns = -timing.recentre_every_ns
         self._left: dict[str, int] = {}  # topic → when it went
+        self._rolled: tuple[date | None, int] = (None, 0)  # the last expiry, and when it was left
         manager.expiry, self.is_0dte = self._expiry(now_ns)
 
     @property
     def topics(self) -> frozenset[str]:
         """What the feed should hold: the window, what is on its way out, what is pinned."""
-        return (self.manager.held - self.unwanted) | self.leaving.keys() | self.pinned
+        return self.topics_wanted | self.leaving.keys()
+
+    @property
+    def topics_wanted(self) -> frozenset[str]:
+        """The window and what is pinned."""
+        return (self.manager.held - self.unwanted) | self.pinned
 
     def _expiry(self, now_ns: int) -> tuple[date, bool]:
         current, is_today = current_expiry(now_ns)
         if self._fixed is None:
-            return current, is_today
+            for _ in range(self._later):
+                current = next_trading_day(current)
+            return current, is_today and not self._later
         return self._fixed, is_today and self._fixed == current
 
     def tick(self, now_ns: int, clock_ns: int) -> bool:
@@ -63,10 +79,12 @@ class StrikeWindow:
         before = self.topics
         expiry, self.is_0dte = self._expiry(now_ns)
         if expiry != self.manager.expiry:
+            self._rolled = self.manager.expiry, clock_ns
             add, _ = self.manager.roll(expiry)
             self.added = dict.fromkeys(add, clock_ns)
-            self.leaving.clear()  # expired contracts trade no more
-            self._left = dict.fromkeys(before - self.manager.held, clock_ns)
+            # Expired contracts trade no more, but their last prints take some seconds to arrive.
+            until_ns = clock_ns + self._timing.grace_ns
+            self.leaving = dict.fromkeys(before - self.topics_wanted, until_ns)
         price = self.spot.price
         due = clock_ns - self._recentred_ns >= self._timing.recentre_every_ns
         if price is not None and due and self.manager.should_update(price):
@@ -93,9 +111,12 @@ class StrikeWindow:
             self._move(*self.manager.roll(self.manager.expiry, listed), clock_ns)
 
     def expects(self, ticker: str, clock_ns: int) -> bool:
-        """Tell whether a contract belongs to us: of our underlying and expiry, pinned, or held a minute ago."""
-        option = parse_option_ticker(ticker)
-        if (option.root, option.expiry) == (self.manager.underlying, self.manager.expiry):
+        """Tell whether a contract belongs to us: of our underlying and expiry (a minute long of the last one, too),
+        pinned, or held a minute ago.
+        """
+        option, (last, rolled_ns) = parse_option_ticker(ticker), self._rolled
+        is_last = option.expiry == last and clock_ns - rolled_ns < MEMORY_NS
+        if option.root == self.manager.root and (option.expiry == self.manager.expiry or is_last):
             return True
         topic = f"T.{ticker}"
         return topic in self.pinned or (topic in self._left and clock_ns - self._left[topic] < MEMORY_NS)

@@ -7,13 +7,13 @@ from spyctl.market.feeds import LiveEvent
 
 
 class Tape:
-    """The last quote, and of each option contract the last print, the prints and the contracts traded.
+    """The last quote of each stock, and of each option contract the last print, the prints and the contracts traded.
 
     What a backfill brings counts as traded, but says nothing about now.
     """
 
     def __init__(self) -> None:
-        self.last_quote: StockQuote | None = None
+        self.last_quotes: dict[str, StockQuote] = {}
         self.last_quote_ns: int | None = None  # monotonic
         self.last_prints: dict[str, OptionTrade] = {}
         self.volumes: Counter[str] = Counter()
@@ -28,7 +28,7 @@ class Tape:
             if is_live:
                 self.last_prints[event.option_symbol] = event
         elif isinstance(event, StockQuote) and is_live:
-            self.last_quote, self.last_quote_ns = event, clock_ns
+            self.last_quotes[event.symbol], self.last_quote_ns = event, clock_ns
 
     def forget_prints(self) -> None:
         """Forget what the options have traded: they have expired."""

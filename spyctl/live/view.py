@@ -12,6 +12,7 @@ from spyctl.live.result import summary_of
 from spyctl.live.screen import LINE_LENGTH, progress_line, render
 from spyctl.live.session import LiveSession
 from spyctl.live.snapshot import FeedNow, LiveScene, LiveSnapshot, OptionsNow, SpotNow, WindowNow
+from spyctl.live.strike_window import StrikeWindow
 from spyctl.market.feeds import FeedState, LiveFeed
 from spyctl.terminal.panels import ServerNow, waiting_text
 from spyctl.terminal.process import Usage
@@ -84,19 +85,20 @@ class LiveView:
         )
 
     def _spot(self, clock_ns: int) -> SpotNow:
-        spot = self._session.window.spot
+        window = self._session.windows.first
+        spot = window.spot
         if spot.price is not None and (self._spot_at_ns is None or clock_ns - self._spot_at_ns >= SECOND):
             self._spot_at_ns = clock_ns
             self._spots.append(spot.price)
             low, high = self._range or (spot.price, spot.price)
             self._range = min(low, spot.price), max(high, spot.price)
         age_s = (clock_ns - (spot.since_ns or clock_ns)) / SECOND
-        quote = self._session.filter.tape.last_quote
+        quote = self._session.filter.tape.last_quotes.get(window.manager.underlying)
         low, high = self._range or (0.0, 0.0)
-        return SpotNow(self._session.options.symbol, spot.price, age_s, tuple(self._spots), low, high, quote)
+        return SpotNow(window.manager.underlying, spot.price, age_s, tuple(self._spots), low, high, quote)
 
     def _window(self, clock_ns: int) -> WindowNow:
-        window, manager = self._session.window, self._session.window.manager
+        window, manager = self._session.windows.first, self._session.windows.first.manager
         return WindowNow(
             expiry=manager.expiry or date.min,
             is_0dte=window.is_0dte,
@@ -105,6 +107,7 @@ class LiveView:
             strikes=manager.strikes(),
             added={_strike(topic): (clock_ns - ns) / SECOND for topic, ns in window.added.items()},
             leaving={_strike(topic): (ns - clock_ns) / SECOND for topic, ns in window.leaving.items()},
+            others=self._others(),
         )
 
     def _feed(self, feed: LiveFeed, clock_ns: int) -> FeedNow:
@@ -119,11 +122,24 @@ class LiveView:
         )
 
     def _topics(self, feed: LiveFeed) -> str:
-        window = self._session.window
         if not any(topic.startswith("T.O:") for topic in feed.desired) and feed.desired:
             return " ".join(sorted(feed.desired, reverse=True))
-        leaving = f" + {len(window.leaving)}" if window.leaving else ""
-        return f"O:{self._session.options.symbol}{window.manager.expiry:%y%m%d}: {len(window.manager.held)}{leaving}"
+        return "  ".join(map(_window_text, self._session.windows.all))
+
+    def _others(self) -> str:
+        # The windows that are not drawn in full.
+        parts = []
+        for window in self._session.windows.all[1:]:
+            manager, strikes = window.manager, window.manager.strikes()
+            price = f"{window.spot.price:,.2f}" if window.spot.price is not None else "·"
+            span = f" {strikes[0]} to {strikes[-1]}" if strikes else ""
+            parts.append(f"{manager.underlying} {price}{span} of {manager.expiry:%d %b}")
+        return "   ".join(parts)
+
+
+def _window_text(window: StrikeWindow) -> str:
+    leaving = f" + {len(window.leaving)}" if window.leaving else ""
+    return f"O:{window.manager.root}{window.manager.expiry:%y%m%d}: {len(window.manager.held)}{leaving}"
 
 
 def _strike(topic: str) -> int:

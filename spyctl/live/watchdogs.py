@@ -13,32 +13,44 @@ from spyctl.live.feed_policy import FeedPolicy
 from spyctl.live.filter import LiveFilter
 from spyctl.live.sender import Sender, SenderTiming
 from spyctl.market.feeds import FeedState, LiveFeed
+from spyctl.massive.subscriptions import quote_topics
 from spyctl.timing.instants import SECOND
 
 NATS, OVERFLOW = "nats", "overflow"  # gaps that are no feed's
+TIME_TO_CONNECT_NS = 3 * SECOND
+ASLEEP_NS = 2 * SECOND  # without a look
 
 
 @dataclass(frozen=True, slots=True)
 class LiveTiming:
     """How often a session looks at things, and how long until it acts; in seconds.
 
-    ``overflow_clear`` is the time without a drop until an overflow is over, ``stall`` how long a feed may be silent
-    when that is suspicious, ``skew`` the time between looks at how late events arrive.
+    ``overflow_clear`` is the time without a drop until an overflow is over. Where silence is suspicious, a feed is told
+    of after ``stall``, and gets a new connection after ``stall_reconnect``, then after twice the time, up to
+    ``longest_stall``. ``skew`` is the time between looks at how late events arrive.
     """
 
     tick: float = 0.05
     overflow_clear: float = 2.0
     stall: float = 15.0
+    stall_reconnect: float = 60.0
+    longest_stall: float = 600.0
     skew: float = 10.0
     sender: SenderTiming = field(default_factory=SenderTiming)
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A moment: Unix ns, and monotonic ns."""
+    """A moment: Unix ns, and monotonic ns; the market as it arrives is ``delay_ns`` behind."""
 
     unix_ns: int
     clock_ns: int
+    delay_ns: int = 0
+
+    @property
+    def market_ns(self) -> int:
+        """The market's time as it arrives, Unix ns."""
+        return self.unix_ns - self.delay_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +71,33 @@ class CloseGap:
 
 
 @dataclass(frozen=True, slots=True)
+class Restarted:
+    """Open a gap for what a feed brought between the last run and this one, from ``from_ns`` on (event time)."""
+
+    feed: str
+    from_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """Close the gap of a feed: it brings all that is wanted of it."""
+
+    feed: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reconnect:
     """Have a feed make a new connection."""
 
     feed: LiveFeed
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DropQuotes:
+    """Do without option quotes, which the vendor refuses with these words."""
+
+    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,22 +114,62 @@ class End:
     error: SpyctlError
 
 
-Action = OpenGap | CloseGap | Reconnect | Warn | End
+Action = OpenGap | CloseGap | Restarted | Returned | Reconnect | DropQuotes | Warn | End
 
 
-def stalled(policies: Sequence[FeedPolicy], last_quote_ns: int | None, limit_ns: int, now: Moment) -> list[Action]:
-    """Have a feed reconnect that has been silent for too long; ``last_quote_ns`` is monotonic."""
-    actions: list[Action] = []
-    for policy in policies:
-        feed, rule = policy.feed, policy.stall
-        if rule is None or feed.state is not FeedState.UP or not rule.suspicious(now.unix_ns):
-            continue
-        wants_quotes = rule.quote_topic in feed.held
-        alive = feed.liveness
-        last_ns = max(alive.up_since_ns or 0, last_quote_ns or 0) if wants_quotes else alive.last_frame_ns or 0
-        if now.clock_ns - last_ns >= limit_ns:
-            actions.append(Reconnect(feed, f"{'no quote' if wants_quotes else 'nothing'} for {limit_ns / SECOND:g} s"))
-    return actions
+@dataclass(slots=True)
+class _Silence:
+    told: bool = False
+    tries: int = 0  # connections made for it
+
+
+@dataclass(slots=True)
+class StallWatch:
+    """Looks for feeds that are silent where that is suspicious.
+
+    A connection that is up answers pings, or it would have been ended for that, so its silence may be a halt or a quiet
+    tape: it is told of, and a new connection is made rarely, after twice the time of the last one. What was not read
+    while the process did nothing is read first.
+    """
+
+    timing: LiveTiming
+    _silences: dict[str, _Silence] = field(default_factory=dict)
+    _looked_ns: int | None = None
+    _awake_ns: int = 0
+
+    def look(self, policies: Sequence[FeedPolicy], last_quote_ns: int | None, now: Moment) -> list[Action]:
+        """Return what to do; ``last_quote_ns`` is monotonic."""
+        if self._looked_ns is not None and now.clock_ns - self._looked_ns > ASLEEP_NS:
+            self._awake_ns = now.clock_ns
+        self._looked_ns = now.clock_ns
+        actions: list[Action] = []
+        for policy in policies:
+            feed, rule = policy.feed, policy.stall
+            if rule is not None and feed.state is FeedState.UP:
+                wants_quotes = rule.quote_topic in feed.held
+                heard_ns = (last_quote_ns if wants_quotes else feed.liveness.last_frame_ns) or 0
+                if rule.suspicious(now.market_ns):
+                    actions += self._look_at(feed, "no quote" if wants_quotes else "nothing", heard_ns, now)
+        return actions
+
+    def _look_at(self, feed: LiveFeed, what: str, heard_ns: int, now: Moment) -> list[Action]:
+        silence, up_ns = self._silences.setdefault(feed.name, _Silence()), feed.liveness.up_since_ns or 0
+        if heard_ns > up_ns:
+            silence.tries = 0
+        silent_s = (now.clock_ns - max(heard_ns, up_ns, self._awake_ns)) / SECOND
+        if silent_s < self.timing.stall:
+            silence.told &= heard_ns <= up_ns
+            return []
+        patience_s = min(self.timing.longest_stall, self.timing.stall_reconnect * 2**silence.tries)
+        if silent_s >= patience_s:
+            silence.tries += 1
+            return [Reconnect(feed, f"{what} for {silent_s:.0f} s")]
+        if silence.told:
+            return []
+        silence.told = True
+        return [
+            Warn(f"{feed.name}: {what} for {silent_s:.0f} s, though the connection is up: a halt, or a quiet tape?")
+        ]
 
 
 def not_entitled(policies: Sequence[FeedPolicy]) -> list[Action]:
@@ -110,6 +184,51 @@ def not_entitled(policies: Sequence[FeedPolicy]) -> list[Action]:
         for policy in policies
         if policy.entitled and policy.feed.desired and policy.feed.missing >= policy.feed.desired
     ]
+
+
+def quotes_refused(policies: Sequence[FeedPolicy]) -> list[Action]:
+    """Do without option quotes where none of their topics is acknowledged, and others are."""
+    return [
+        DropQuotes(policy.feed.words or "not acknowledged")
+        for policy in policies
+        if policy.feed.held and (quotes := quote_topics(policy.feed.desired)) and policy.feed.missing >= quotes
+    ]
+
+
+@dataclass(slots=True)
+class RestartWatch:
+    """Tells of the hole between two runs, feed by feed, once each is let in and once it holds what it should.
+
+    ``ended_ns`` is how far (event time) the last run came, ``None`` where there is no hole.
+    """
+
+    ended_ns: int | None
+    _open: set[str] = field(default_factory=set)
+    _closed: set[str] = field(default_factory=set)
+
+    def look(self, policies: Sequence[FeedPolicy]) -> list[Action]:
+        """Return what to do."""
+        actions: list[Action] = []
+        if self.ended_ns is None:
+            return actions
+        for feed in (policy.feed for policy in policies):
+            if feed.state is not FeedState.UP or feed.name in self._closed:
+                continue
+            if feed.name not in self._open:
+                self._open.add(feed.name)
+                actions.append(Restarted(feed.name, self.ended_ns))
+            if feed.desired and feed.desired - feed.missing <= feed.held:
+                self._closed.add(feed.name)
+                actions.append(Returned(feed.name))
+        return actions
+
+
+def never_up(policies: Sequence[FeedPolicy], begun_ns: int, now: Moment) -> list[Action]:
+    """Open a gap for each feed that has not let us in since the run began (Unix ns), where there was time for it."""
+    if now.unix_ns - begun_ns < TIME_TO_CONNECT_NS:
+        return []
+    feeds = [policy.feed for policy in policies if policy.feed.liveness.up_since_ns is None]
+    return [OpenGap(feed.name, begun_ns, "never up") for feed in feeds if feed.state is not FeedState.REFUSED]
 
 
 @dataclass(slots=True)
@@ -162,22 +281,36 @@ class OverflowWatch:
 
 
 class Watchdogs:
-    """All of them, over a run's filter and sender; ``connected`` tells whether the NATS connection is up."""
+    """All of them, over a run's filter and sender.
 
-    def __init__(self, taken: LiveFilter, sender: Sender, connected: Callable[[], bool], timing: LiveTiming) -> None:
+    ``connected`` tells whether the NATS connection is up, ``last_ended_ns`` how far the last run came (event time).
+    """
+
+    def __init__(
+        self,
+        taken: LiveFilter,
+        sender: Sender,
+        connected: Callable[[], bool],
+        timing: LiveTiming,
+        last_ended_ns: int | None = None,
+    ) -> None:
         self._filter = taken
         self._sender = sender
         self._connected = connected
         self._timing = timing
         self._server = ServerWatch()
+        self._stalls = StallWatch(timing)
+        self._restart = RestartWatch(last_ended_ns)
         self._overflow = OverflowWatch(round(timing.overflow_clear * SECOND), sender.backlog.max_events)
         self._spooling = sender.backlog.spooled > 0
         self._next_skew_ns: int | None = None
 
     def look(self, policies: Sequence[FeedPolicy], now: Moment) -> Iterator[Action]:
         """Yield what to do at a moment."""
-        yield from stalled(policies, self._filter.tape.last_quote_ns, round(self._timing.stall * SECOND), now)
+        yield from self._restart.look(policies)
+        yield from self._stalls.look(policies, self._filter.tape.last_quote_ns, now)
         yield from not_entitled(policies)
+        yield from quotes_refused(policies)
         yield from self.look_at_server(now)
         yield from self._look_at_backlog(now)
         if self._next_skew_ns is None or now.clock_ns >= self._next_skew_ns:

@@ -74,7 +74,11 @@ class StockQuote:
 
 @dataclass(frozen=True, slots=True)
 class OptionTrade:
-    """An option print; ``exp_date`` is an ISO date, ``right`` is ``C`` or ``P``, ``size`` in contracts."""
+    """An option print; ``exp_date`` is an ISO date, ``right`` is ``C`` or ``P``, ``size`` in contracts.
+
+    ``opt_bid`` and ``opt_ask`` are the quote in force at its time, ``None`` where that is not known; 0 is a side
+    without any. ``aggressor`` follows from them.
+    """
 
     ts_event_ns: int
     ts_recv_ns: int
@@ -90,6 +94,27 @@ class OptionTrade:
     opt_ask: float | None = None
     aggressor: Aggressor = Aggressor.MID
     conditions: list[int] | None = None
+    seq: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OptionQuote:
+    """A change of an option's national best bid and offer; sizes in contracts, a price of 0 is a side without any."""
+
+    ts_event_ns: int
+    ts_recv_ns: int
+    source: EventSource
+    underlying: str
+    option_symbol: str
+    exp_date: str
+    strike: float
+    right: str
+    bid_px: float
+    ask_px: float
+    bid_sz: int
+    ask_sz: int
+    bid_exch: int | None = None
+    ask_exch: int | None = None
     seq: int | None = None
 
 
@@ -164,4 +189,4 @@ class Reset:
     segment: int
 
 
-Event = StockTrade | StockQuote | OptionTrade | FuturesTrade | MBP10 | Gap | Reset
+Event = StockTrade | StockQuote | OptionTrade | OptionQuote | FuturesTrade | MBP10 | Gap | Reset

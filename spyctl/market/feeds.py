@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from spyctl.market.events import OptionTrade, StockQuote, StockTrade
+from spyctl.market.events import OptionQuote, OptionTrade, StockQuote, StockTrade
 
-LiveEvent = StockTrade | StockQuote | OptionTrade
+LiveEvent = StockTrade | StockQuote | OptionTrade | OptionQuote
 
 
 class FeedState(StrEnum):

@@ -7,9 +7,11 @@ strike × 1000 in 8 digits. It is read from the right, since the root has no fix
 import re
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 
 from spyctl.errors import PayloadError
 
+_REMEMBERED = 4_096  # the contracts of a window come again and again
 LAST_YEAR = 2099  # a ticker has two digits for it
 _TICKER = re.compile(r"O:([A-Z0-9.]{1,6})(\d{2})(\d{2})(\d{2})([CP])(\d{8})", re.ASCII)
 
@@ -32,6 +34,7 @@ class OptionTicker:
         return f"O:{self.root}{self.expiry:%y%m%d}{self.right}{self.strike_milli:08d}"
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def parse_option_ticker(text: str) -> OptionTicker:
     """Read an option ticker. Raises :class:`PayloadError` for anything else."""
     parts = _TICKER.fullmatch(text)

@@ -32,6 +32,7 @@ OPEN = clock_time(9, 30)
 CLOSE, EARLY_CLOSE = clock_time(16), clock_time(13)
 OPTIONS_CLOSE, OPTIONS_EARLY_CLOSE = clock_time(16, 15), clock_time(13, 15)
 CME_OPEN, CME_CLOSE = clock_time(18), clock_time(17)
+EARLIEST, LATEST = clock_time(4), clock_time(20)  # extended hours of stocks
 SATURDAY = 5  # as date.weekday() counts
 _CME_HOLIDAYS = ("Good Friday", "Christmas", "New Year")
 _BEFORE_OPEN = 6 * HOUR  # from then on an instant is told by its distance to the open
@@ -79,6 +80,16 @@ def regular_session(day: date) -> tuple[int, int]:
     if not is_trading_day(day):
         raise NoSessionError(day, f"a holiday ({name})" if (name := holiday(day)) else f"a {day:%A}")
     return _new_york(day, OPEN), _new_york(day, EARLY_CLOSE if closes_early(day) else CLOSE)
+
+
+def stocks_trade_between(from_ns: int, to_ns: int) -> bool:
+    """Tell whether stocks trade at any time between two instants (Unix ns), extended hours included."""
+    day = datetime.fromtimestamp(from_ns // SECOND, NEW_YORK).date()
+    while _new_york(day, EARLIEST) < to_ns:
+        if is_trading_day(day) and from_ns < _new_york(day, LATEST):
+            return True
+        day += timedelta(days=1)
+    return False
 
 
 def futures_trade(day: date) -> bool:

@@ -19,6 +19,7 @@ from spyctl.market.events import (
     Event,
     FuturesTrade,
     Gap,
+    OptionQuote,
     OptionTrade,
     Reset,
     StockQuote,
@@ -46,6 +47,7 @@ KINDS = (
     Kind(MBP10, "market.futures.mbp10", "futures.mbp10.v1"),
     Kind(Gap, "market.gaps", "gaps.v1"),
     Kind(Reset, "market.resets", "resets.v1"),
+    Kind(OptionQuote, "market.options.quotes", "options.quotes.v1"),
 )
 # Trades rank before the book change of the same instant. A new event type goes to the end.
 SUBJECTS = tuple(kind.subject for kind in KINDS)

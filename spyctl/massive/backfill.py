@@ -4,23 +4,26 @@
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from spyctl.errors import KeyRefusedError, SpyctlError, UnreachableFeedError
-from spyctl.market.events import EventSource
-from spyctl.market.feeds import Arrival
-from spyctl.massive.normalize import from_rest, normalize
+from spyctl.market.events import EventSource, OptionTrade, StockTrade
+from spyctl.market.feeds import Arrival, LiveEvent
+from spyctl.massive.normalize import count_equal, from_rest, normalize
 from spyctl.massive.rest import Answer, MassiveRest, following
 from spyctl.timing.clock import Clock, SystemClock
-from spyctl.timing.instants import SECOND
+from spyctl.timing.instants import DAY, SECOND
 
 PAGE = 50_000
 PIECE = 512  # trades taken in at once, so that live events get their turn
 MAX_PAGES = 1_000
 TRIES = 5
 PAUSE_S = 12.0  # a free plan allows five calls a minute
+REACH_TRIES = 5
+LONGEST_NS = DAY
+NOT_REACHED = "trades over REST do not reach the end of the gap yet"
 MARGIN_NS = SECOND  # added on both sides; what was seen already is dropped by its identity
 
 
@@ -55,8 +58,13 @@ class Backfill:
                 await self._of(symbol, from_ns - MARGIN_NS, to_ns + MARGIN_NS, filling)
             except UnreachableFeedError as error:
                 filling.missing[symbol] = error.message
+        count_equal(filling.messages)
         filling.messages.sort(key=lambda message: (_number(message.get("t")), _number(message.get("q"))))
         return filling
+
+    async def pause(self) -> None:
+        """Wait until it makes sense to ask again."""
+        await self._clock.wait_until(self._clock.now_ns() + round(self._pause_s * SECOND))
 
     async def _of(self, symbol: str, from_ns: int, to_ns: int, filling: Filling) -> None:
         query: dict[str, str | int] = {"timestamp.gte": from_ns, "timestamp.lte": to_ns, "limit": PAGE}
@@ -119,6 +127,7 @@ class Filler:
         self._info, self._warn = info, warn
         self._clock = clock
         self._topics: dict[str, set[str]] = {}  # by feed: the topics wanted while nothing arrived
+        self._first_ns: dict[str, int | None] = {}  # by feed: the event time of the first trade since it came back
 
     def lost(self, feed: str, topics: Collection[str]) -> None:
         """Note that nothing arrives any more on some topics of a feed."""
@@ -134,29 +143,58 @@ class Filler:
     def fill(self, feed: str, from_ns: int, to_ns: int) -> Coroutine[Any, Any, None]:
         """Return a coroutine that fetches all that was wanted of a feed between two instants (Unix ns).
 
-        The next gap may begin before it has run.
+        Of a longer gap the last 24 h are fetched. The next gap may begin before it has run.
         """
         topics = self._topics.pop(feed)
         symbols = sorted(topic.removeprefix("T.") for topic in topics if topic.startswith("T."))
+        self._first_ns[feed] = None
         return self._fill(feed, symbols, from_ns, to_ns)
+
+    def see(self, feed: str, events: Iterable[tuple[LiveEvent, str]]) -> None:
+        """Note what arrived on a feed: the first trade after a gap tells whether REST has come that far."""
+        if self._first_ns.get(feed, 0) is None:
+            trades = (event for event, _ in events if isinstance(event, StockTrade | OptionTrade))
+            self._first_ns[feed] = min((trade.ts_event_ns for trade in trades), default=None)
 
     async def _fill(self, feed: str, symbols: list[str], from_ns: int, to_ns: int) -> None:
         self.unfilled += 1
+        whole = to_ns - from_ns <= LONGEST_NS
+        if not whole:
+            from_ns = to_ns - LONGEST_NS
+            self._warn(f"backfill: of the {feed} gap only the last 24 hours")
         try:
-            filling = await self._backfill.trades(symbols, from_ns, to_ns)
-            filled = 0
-            for start in range(0, len(filling.messages), PIECE):
-                messages = filling.messages[start : start + PIECE]
-                parsed = normalize(messages, feed, self._clock.time_ns(), EventSource.POLYGON_REST)
-                arrival = Arrival(feed, parsed.events, parsed.rejects, parsed.notes, self._clock.now_ns())
-                filled += await self._take(arrival, symbols)
+            filled, missing = 0, {"": "not asked yet"}
+            for _ in range(REACH_TRIES):
+                filling = await self._backfill.trades(symbols, from_ns, to_ns)
+                filled += await self._taken(feed, symbols, filling)
+                missing = filling.missing | self._not_reached(feed, filling, to_ns)
+                if NOT_REACHED not in missing.values():
+                    break
+                await self._backfill.pause()
             self.filled += filled
             self._info(f"backfill: {filled:,} trade{'' if filled == 1 else 's'} of the {feed} gap")
-            for symbol, why in filling.missing.items():
-                self._warn(f"backfill: none of {symbol}: {why}")
-            if not filling.missing:
+            for symbol, why in missing.items():
+                self._warn(f"backfill: none of {symbol}: {why}" if why != NOT_REACHED else f"backfill: {symbol} {why}")
+            if whole and not missing:
                 self.unfilled -= 1
         except SpyctlError as error:
             self._warn(f"backfill: {error.message}")
         finally:
             self._release()
+
+    async def _taken(self, feed: str, symbols: list[str], filling: Filling) -> int:
+        filled = 0
+        for start in range(0, len(filling.messages), PIECE):
+            messages = filling.messages[start : start + PIECE]
+            parsed = normalize(messages, feed, self._clock.time_ns(), EventSource.POLYGON_REST)
+            arrival = Arrival(feed, parsed.events, parsed.rejects, parsed.notes, self._clock.now_ns())
+            filled += await self._take(arrival, symbols)
+        return filled
+
+    def _not_reached(self, feed: str, filling: Filling, to_ns: int) -> dict[str, str]:
+        # A trade that the socket brought after the gap must be there, or what was before it may not be either.
+        newest_ns = max((_number(message.get("t")) for message in filling.messages), default=0)
+        first_ns = self._first_ns.get(feed)
+        if first_ns is None or not newest_ns < first_ns <= to_ns:
+            return {}
+        return {feed: NOT_REACHED}

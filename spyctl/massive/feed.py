@@ -20,10 +20,11 @@ from spyctl.massive.socket import Socket, SocketRequest, VendorSocket
 from spyctl.massive.statuses import AUTH_FAILED, EVICTED, Statuses
 from spyctl.massive.subscriptions import Subscriptions
 from spyctl.timing.clock import Clock, SystemClock
-from spyctl.timing.instants import SECOND
+from spyctl.timing.instants import MINUTE, SECOND
 from spyctl.timing.tasks import end_task
 
 FEED_URL, DELAYED_URL = "wss://socket.massive.com", "wss://delayed.massive.com"
+DELAY_NS = 15 * MINUTE  # of the delayed feed
 _POLICY = 1008  # how the vendor closes a connection too many
 
 
@@ -205,8 +206,8 @@ class Feed:
                 continue
             reminders = self._subscriptions.remind(clock.now_ns())
             socket.repeat(reminders.subscribe, reminders.unsubscribe)
-            if reminders.newly_missing:
-                topics = ", ".join(sorted(reminders.newly_missing)[:5])
+            if missing := self._subscriptions.unexpectedly(reminders.newly_missing):
+                topics = ", ".join(sorted(missing)[:5])
                 self._note(f"{self.name}: {len(self.missing)} not acknowledged: {topics}")
             self._check_complete()
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 MAX_FRAMES = 4_096
-AT_ONCE = 64
+AT_ONCE = 8  # so that nobody waits for long
 
 
 @dataclass(frozen=True, slots=True)

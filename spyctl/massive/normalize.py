@@ -1,25 +1,30 @@
 """Massive (Polygon) messages → canonical events: the only place that knows what the fields on the wire mean.
 
-| field      | stock trade ``T`` | stock quote ``Q``  | option trade ``T`` | rule                                  |
-|------------|-------------------|--------------------|--------------------|---------------------------------------|
-| sym        | symbol            | symbol             | option_symbol      | ``O:`` tickers on the options feed    |
-| t          | ts_event_ns       | ts_event_ns        | ts_event_ns        | ms; other units by their magnitude    |
-| p, bp, ap  | price             | bid_px, ask_px     | price              | finite; trades > 0, quotes >= 0       |
-| s, bs, as  | size              | bid_sz, ask_sz     | size               | shares since 2025-11-03; contracts    |
-| ds         |                   |                    |                    | a fraction is counted `fractional`    |
-| x, bx, ax  | exchange          | bid_exch, ask_exch |                    | the vendor's ids                      |
-| c          | conditions        |                    | conditions         | passed on                             |
-| q          | seq               | seq                | seq                |                                       |
+| field     | stock trade T | stock quote Q      | option trade T | option quote Q     | rule                     |
+|-----------|---------------|--------------------|----------------|--------------------|--------------------------|
+| sym       | symbol        | symbol             | option_symbol  | option_symbol      | options: tickers, ``O:`` |
+| t         | ts_event_ns   | ts_event_ns        | ts_event_ns    | ts_event_ns        | ms; others by magnitude  |
+| p, bp, ap | price         | bid_px, ask_px     | price          | bid_px, ask_px     | not negative             |
+| s, bs, as | size          | bid_sz, ask_sz     | size           | bid_sz, ask_sz     | shares since 2025-11-03  |
+| ds        |               |                    |                |                    | counted if `fractional`  |
+| x, bx, ax | exchange      | bid_exch, ask_exch |                | bid_exch, ask_exch | the vendor's ids         |
+| c         | conditions    |                    | conditions     |                    | passed on                |
+| q         | seq           | seq                | seq            | seq                |                          |
+
+Prices are finite, those of trades above 0. An option often has no bid: a side that is left out of its quote is 0 × 0.
 
 A message becomes an event with its *identity*, the vendor's own, which is the same for a copy that arrives again, be
 it over REST: symbol, exchange, TRF and trade id on a day for stock trades, symbol and sequence on a day for quotes,
-and the whole print for options, which have no id. What cannot become an event is a *reject* with a reason. Units and
-fields: https://massive.com/docs/websocket.
+and for option trades, which have no id, contract, millisecond, exchange, price and size. Of equal prints the second and
+further ones get a number: over REST by their count, over the socket by their sequences, which REST does not know. What
+cannot become an event is a *reject* with a reason. Units and fields: https://massive.com/docs/websocket.
 """
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, TypeGuard
@@ -27,9 +32,9 @@ from typing import Any, TypeGuard
 import orjson
 
 from spyctl.errors import PayloadError
-from spyctl.market.events import EventSource, OptionTrade, StockQuote, StockTrade
+from spyctl.market.events import EventSource, OptionQuote, OptionTrade, StockQuote, StockTrade
 from spyctl.market.feeds import LiveEvent, Reject
-from spyctl.market.option_tickers import parse_option_ticker
+from spyctl.market.option_tickers import OptionTicker, parse_option_ticker
 from spyctl.timing.instants import DAY
 
 STOCKS, OPTIONS = "stocks", "options"
@@ -37,9 +42,11 @@ SAMPLE_BYTES = 200
 # (below, factor to ns): seconds, milliseconds, microseconds, nanoseconds up to the year 2100.
 _UNITS = ((10**11, 10**9), (10**14, 10**6), (10**17, 10**3), (1 << 63, 1))
 _MS = 10**6
+EQUAL = "equal"  # what we add to a trade of REST: which of several equal ones it is
 _EARLIEST_NS, _LATEST_NS = 10**18, 4 * 10**18
 _MAX_ID = 120
 _MAX_KIND = 8
+_NO_SIDES = {"bp": 0, "bs": 0, "ap": 0, "as": 0}
 # Attributes of the client libraries' parsed messages → the names on the wire.
 _MODEL_FIELDS = {
     "event_type": "ev", "symbol": "sym", "timestamp": "t", "price": "p", "size": "s", "exchange": "x", "id": "i",
@@ -107,8 +114,9 @@ def normalize(messages: Iterable[object], market: str, ts_recv_ns: int, source: 
             elif kind == "T":
                 trade = _option_trade if market == OPTIONS else _stock_trade
                 parsed.events.append(trade(message, ts_recv_ns, source, parsed.notes))
-            elif kind == "Q" and market == STOCKS:
-                parsed.events.append(_stock_quote(message, ts_recv_ns, source, parsed.notes))
+            elif kind == "Q":
+                quote = _option_quote if market == OPTIONS else _stock_quote
+                parsed.events.append(quote(message, ts_recv_ns, source, parsed.notes))
             else:
                 parsed.rejects.append(Reject("no_ev" if kind is None else _unknown(kind), _sample(message)))
         except _RejectedError as reason:
@@ -116,6 +124,22 @@ def normalize(messages: Iterable[object], market: str, ts_recv_ns: int, source: 
         except (ArithmeticError, ValueError, TypeError, RecursionError):  # numbers of absurd length
             parsed.rejects.append(Reject("absurd", _sample(message)))
     return parsed
+
+
+def numbered(identity: str, number: int) -> str:
+    """Return the identity of one of several equal prints, which are counted from 1."""
+    return identity if number == 1 else f"{identity}.{number}"
+
+
+def count_equal(trades: Iterable[dict[str, Any]]) -> None:
+    """Number those of the trades (in wire form, of REST) that are equal in all that tells an option print."""
+    met: Counter[tuple[str, ...]] = Counter()
+    for trade in trades:
+        t = trade.get("t")
+        ms = t // _MS if _is_int(t) else t
+        key = tuple(str(value) for value in (trade.get("sym"), ms, trade.get("x"), trade.get("p"), trade.get("s")))
+        met[key] += 1
+        trade[EQUAL] = met[key]
 
 
 def from_model(message: object) -> object:
@@ -146,7 +170,7 @@ def _sample(message: object) -> str:
         return f"a {type(message).__name__}"
 
 
-# --- the three messages
+# --- the four messages
 
 
 def _stock_trade(
@@ -183,21 +207,45 @@ def _stock_quote(
 def _option_trade(
     message: dict[str, Any], ts_recv_ns: int, source: EventSource, notes: list[str]
 ) -> tuple[OptionTrade, str]:
-    try:
-        ticker = parse_option_ticker(message["sym"])
-    except (KeyError, TypeError, PayloadError):
-        raise _RejectedError("no_sym" if message.get("sym") is None else "bad_ticker") from None
-    ts_event_ns = _time(message, notes)
+    (symbol, ticker), ts_event_ns = _option(message), _time(message, notes)
     price, size = _price(message, "p", above_zero=True), _trade_size(message, notes)
     exchange, seq = _optional_int(message, "x"), _optional_int(message, "q")
     event = OptionTrade(
-        ts_event_ns, ts_recv_ns, source, ticker.root, str(ticker), ticker.expiry.isoformat(), ticker.strike,
+        ts_event_ns, ts_recv_ns, source, ticker.root, symbol, ticker.expiry.isoformat(), ticker.strike,
         ticker.right, price, size, conditions=_conditions(message), seq=seq,
     )  # fmt: skip
-    return event, f"T.{ticker}.{seq}.{ts_event_ns // _MS}.{exchange}.{price}.{size}"
+    number = _optional_int(message, EQUAL) if source is EventSource.POLYGON_REST else None
+    return event, numbered(f"T.{symbol}.{ts_event_ns // _MS}.{exchange}.{price}.{size}", number or 1)
+
+
+def _option_quote(
+    message: dict[str, Any], ts_recv_ns: int, source: EventSource, notes: list[str]
+) -> tuple[OptionQuote, str]:
+    message = _NO_SIDES | message
+    (symbol, ticker), ts_event_ns = _option(message), _time(message, notes)
+    bid_px, ask_px = _price(message, "bp"), _price(message, "ap")
+    bid_sz, ask_sz = _size(message, "bs"), _size(message, "as")
+    seq = _optional_int(message, "q")
+    event = OptionQuote(
+        ts_event_ns, ts_recv_ns, source, ticker.root, symbol, ticker.expiry.isoformat(), ticker.strike,
+        ticker.right, bid_px, ask_px, bid_sz, ask_sz, _optional_int(message, "bx"), _optional_int(message, "ax"), seq,
+    )  # fmt: skip
+    if seq is None:
+        return event, f"Q.{symbol}.{ts_event_ns // _MS}.{bid_px}.{bid_sz}.{ask_px}.{ask_sz}"
+    return event, f"Q.{symbol}.{seq}.{ts_event_ns // DAY}"
 
 
 # --- the fields
+
+
+def _option(message: dict[str, Any]) -> tuple[str, OptionTicker]:
+    symbol = message.get("sym")
+    if symbol is None:
+        raise _RejectedError("no_sym")
+    if isinstance(symbol, str):
+        with suppress(PayloadError):
+            return symbol, parse_option_ticker(symbol)
+    raise _RejectedError("bad_ticker")
 
 
 def _symbol(message: dict[str, Any]) -> str:

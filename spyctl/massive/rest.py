@@ -152,13 +152,14 @@ def listed_contracts(rest: MassiveRest, underlying: str, expiry: date) -> tuple[
 def listed_strikes(rest: MassiveRest, underlying: str, expiry: date) -> frozenset[int] | None:
     """Return the strikes (in thousandths) listed for an underlying's expiry, ``None`` where the vendor does not say.
 
-    Contracts of another root (adjusted ones) do not count. Raises :class:`UnreachableRestError`.
+    The list may be empty. Contracts of another root (adjusted ones) do not count. Raises :class:`UnreachableRestError`.
     """
     answer, tickers = listed_contracts(rest, underlying, expiry)
     strikes = set()
     for ticker in tickers:
         with suppress(PayloadError):
             option = parse_option_ticker(ticker)
-            if option.root == underlying:
+            if option.root == underlying.replace(".", ""):
                 strikes.add(option.strike_milli)
-    return frozenset(strikes) if answer.code == 200 and strikes else None
+    says = answer.code == 200 and (strikes or (answer.document.get("results") == [] and not tickers))
+    return frozenset(strikes) if says else None

@@ -10,7 +10,7 @@ import json
 import math
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,11 +20,13 @@ from websockets.exceptions import ConnectionClosed
 
 from spyctl.errors import PayloadError
 from spyctl.market.option_tickers import OptionTicker, parse_option_ticker
+from spyctl.massive.simulated_quotes import SimulatedQuotes
 
 RATE = 200.0
 SEED = 7
 START_PRICE = 680.0
 FRAME_S = 0.01
+LONGEST_STEP_S = 0.05
 _PHASE_S = 20.0
 KEY = "simulated"
 
@@ -34,7 +36,8 @@ Message = dict[str, Any]
 class Walk:
     """A plausible SPY: each call of :meth:`step` gives the messages of a moment.
 
-    The price drifts by ``trend`` dollars a minute. Trade ids and sequences count up from ``first_id``; by
+    The price drifts by ``trend`` dollars a minute. ``quotes`` draws the quotes of the options and the sides of their
+    trades. Trade ids and sequences count up from ``first_id``; by
     default two walks on the same day do not share any, as at the vendor.
     """
 
@@ -47,6 +50,7 @@ class Walk:
         trend: float = 0.0,
     ) -> None:
         self._random = random.Random(seed)
+        self.quotes = SimulatedQuotes(seed)
         self.price = price
         self.symbol = symbol
         self._trend = trend
@@ -54,12 +58,18 @@ class Walk:
         self._ms: int | None = None
 
     def step(self, count: int, ms: int, topics: Iterable[str]) -> list[Message]:
-        """Return ``count`` messages at a time (Unix ms); options are those among the topics."""
+        """Return ``count`` messages at a time (Unix ms), and the option quotes around them.
+
+        Options are those among the topics; those whose quotes are among them have quotes.
+        """
         elapsed_ms = 0 if self._ms is None else ms - self._ms
         self.price = max(1.0, self.price + self._trend * elapsed_ms / 60_000)
         self._ms = ms
-        options = [ticker for topic in topics if (ticker := _ticker(topic)) is not None]
-        messages: list[Message] = []
+        topics = frozenset(topics)
+        root = self.symbol.replace(".", "")
+        tickers = (ticker for topic in topics if (ticker := _ticker(topic)) is not None)
+        options = sorted((ticker for ticker in tickers if ticker.root == root), key=str)
+        messages: list[Message] = self.quotes.later()
         for _ in range(count):
             dice = self._random.random()
             if dice < 0.7:
@@ -67,7 +77,8 @@ class Walk:
             elif dice < 0.9 or not options:
                 messages.append(self._trade(ms))
             else:
-                messages.append(self._option_trade(ms, self._near(options)))
+                trade = self._option_trade(ms, self._near(options))
+                messages += self.quotes.around(trade) if f"Q.{trade['sym']}" in topics else [trade]
         return messages
 
     def _next_id(self) -> int:
@@ -103,6 +114,21 @@ class Walk:
             "p": max(0.01, round(value, 2)),
             "s": self._random.choice((1, 1, 2, 5, 10, 20)), "c": [209], "t": ms, "q": self._next_id(),
         }  # fmt: skip
+
+
+class Market:
+    """Several walks, which take turns."""
+
+    def __init__(self, walks: Sequence[Walk]) -> None:
+        self.walks = walks
+        self._next = 0
+
+    def step(self, count: int, ms: int, topics: Iterable[str]) -> list[Message]:
+        """Return ``count`` messages at a time (Unix ms), like :meth:`Walk.step`."""
+        topics, number = frozenset(topics), len(self.walks)
+        turns = [(self._next + i) % number for i in range(count)]
+        self._next = (self._next + count) % number
+        return [message for i, walk in enumerate(self.walks) for message in walk.step(turns.count(i), ms, topics)]
 
 
 def _ticker(topic: str) -> OptionTicker | None:
@@ -176,7 +202,7 @@ class Simulator:
     def __init__(
         self,
         rate: float = RATE,
-        walk: Walk | None = None,
+        walk: Walk | Market | None = None,
         script: Script | None = None,
         *,
         cut_every_s: float | None = None,
@@ -187,7 +213,7 @@ class Simulator:
         self.connections = 0
         self.sent = 0
         self.script = script or Script()
-        self.walk = walk or Walk()
+        self.walk: Walk | Market = walk or Walk()
         self._server: Server | None = None
 
     @property
@@ -257,7 +283,8 @@ class Simulator:
             busy = 0.4 + 1.2 * (math.sin(2 * math.pi * now_s / _PHASE_S) > 0)
             due += (now_s - last_s) * self.rate * busy
             last_s = now_s
-            count, due = int(due), due - int(due)
+            count = min(int(due), max(1, int(self.rate * LONGEST_STEP_S)))  # after a pause it catches up by and by
+            due -= count
             topics = {topic for peer in self.peers for topic in peer.topics}
             messages = self.walk.step(count, time.time_ns() // 1_000_000, topics)
             for peer in list(self.peers):

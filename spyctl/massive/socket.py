@@ -9,7 +9,8 @@ import asyncio
 import json
 import logging
 import ssl
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Protocol
@@ -24,6 +25,7 @@ from spyctl.timing.tasks import end_task
 LIBRARIES = ("polygon", "massive")  # the same code under two names
 MAX_FRAME = 16 << 20
 _CLOSE_S = 2.0
+_AT_ONCE = 256  # frames
 _DOUBT_S = 1.0  # without a connection, until the reason is looked for
 _PORTS = {"wss": 443, "ws": 80}
 _UPGRADE = (
@@ -117,6 +119,9 @@ class VendorSocket:
         async def process(frame: str | bytes) -> None:
             if not receive(frame):
                 raise _EndedError
+            for more in _buffered(client.websocket):
+                if not receive(more):
+                    raise _EndedError
 
         options: dict[str, Any] = {
             "ping_interval": self._request.ping_s, "ping_timeout": self._request.ping_s, "max_size": MAX_FRAME,
@@ -239,6 +244,24 @@ def _end_of(connection: "asyncio.Task[Any]") -> SocketEnd:
     if code is not None:
         return SocketEnd(f"closed with {code}", code, getattr(received, "reason", "") or "")
     return SocketEnd(f"connection lost ({type(error).__name__})")
+
+
+def _buffered(connection: Any) -> Iterator[str | bytes]:
+    # What the connection has received already. The library takes a frame at a time, with a task for each: on a busy
+    # loop every frame would wait for all that the loop has to do, twice.
+    for _ in range(_AT_ONCE):
+        receiving = connection.recv()
+        try:
+            receiving.send(None)
+        except StopIteration as received:
+            if received.value:  # as the library passes over empty frames
+                yield received.value
+            continue
+        except Exception:  # it has ended, which the library finds too
+            return
+        with suppress(asyncio.CancelledError):
+            receiving.throw(asyncio.CancelledError())  # there is none; what is half there stays there
+        return
 
 
 def _is_loopback(url: str) -> bool:

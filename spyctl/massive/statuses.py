@@ -1,5 +1,6 @@
 """What the vendor says about a connection: whether the key is good, what is subscribed, why it is about to end."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 
 from spyctl.errors import KeyRefusedError
@@ -10,6 +11,7 @@ from spyctl.massive.subscriptions import Subscriptions
 
 EVICTED, AUTH_FAILED = "max_connections", "auth_failed"
 FATAL_STATUSES = ("slow_consumer", "force_disconnect")
+MAX_COMPLAINTS = 100  # different ones
 ORDINARY_STATUSES = ("connected", "auth_success", "success")
 
 
@@ -25,6 +27,7 @@ class Statuses:
         note: Callable[[str], None],
     ) -> None:
         self.words = ""
+        self._complaints: Counter[str] = Counter()
         self._feed = feed
         self._subscriptions = subscriptions
         self._standing = standing
@@ -53,9 +56,18 @@ class Statuses:
             self.evicted(status.message)
         elif status.status not in ORDINARY_STATUSES:
             self.words = status.message or status.status
-            self._note(f"{self._feed}: {status.status}: {status.message}")
+            self._complain(f"{self._feed}: {status.status}: {status.message}")
             if status.status in FATAL_STATUSES:
                 self._ending.ask(status.status)  # the close that follows says less, or something else
+
+    def _complain(self, text: str) -> None:
+        # Told once, then each time that there are ten times as many.
+        if text not in self._complaints and len(self._complaints) >= MAX_COMPLAINTS:
+            text = f"{self._feed}: further complaints"
+        self._complaints[text] += 1
+        times = self._complaints[text]
+        if str(times).strip("0") == "1":
+            self._note(text if times == 1 else f"{text} ({times:,} times)")
 
     def evicted(self, message: str) -> None:
         """Note that another connection took over."""

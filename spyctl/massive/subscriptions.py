@@ -9,6 +9,13 @@ from dataclasses import dataclass, field
 
 _SUBSCRIBED, _UNSUBSCRIBED = "subscribed to: ", "unsubscribed to: "
 _TRIES = 2  # until a topic counts as missing
+OPTION_QUOTE = "Q.O:"
+MAX_OPTION_QUOTES = 1_000  # a connection: https://massive.com/docs/websocket/options/quotes
+
+
+def quote_topics(topics: Collection[str]) -> frozenset[str]:
+    """Return those that are quotes of options, which a plan may not include."""
+    return frozenset(topic for topic in topics if topic.startswith(OPTION_QUOTE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +54,15 @@ class Subscriptions:
         wanted = frozenset(topics)
         add, remove = wanted - self.desired, self.desired - wanted
         self.desired = wanted
+        self.missing &= wanted
         return add, remove
 
     def acknowledge(self, message: str) -> None:
         """Take the message of a status; one that acknowledges nothing changes nothing."""
         if message.startswith(_SUBSCRIBED):
-            self.held |= {message.removeprefix(_SUBSCRIBED).strip()}
+            topic = {message.removeprefix(_SUBSCRIBED).strip()}
+            self.held |= topic
+            self.missing -= topic
         elif message.startswith(_UNSUBSCRIBED):
             self.held -= {message.removeprefix(_UNSUBSCRIBED).strip()}
 
@@ -80,6 +90,11 @@ class Subscriptions:
         missing = frozenset(topic for topic, request in self._requests.items() if request.tries >= _TRIES)
         newly_missing, self.missing = missing - self.missing, missing
         return Reminders(frozenset(again), self._surplus(now_ns), newly_missing)
+
+    def unexpectedly(self, missing: frozenset[str]) -> frozenset[str]:
+        """Return which of the missing topics to tell of: not option quotes, where there are none at all."""
+        quotes = quote_topics(self.desired)
+        return missing - quotes if quotes <= self.missing else missing
 
     def _surplus(self, now_ns: int) -> frozenset[str]:
         # An unsubscribe that the server did not acknowledge is said again.

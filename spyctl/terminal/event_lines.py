@@ -9,7 +9,18 @@ from typing import NamedTuple
 import orjson
 
 from spyctl.errors import PayloadError, UsageError
-from spyctl.market.events import MBP10, Aggressor, Event, FuturesTrade, Gap, OptionTrade, Reset, StockQuote, StockTrade
+from spyctl.market.events import (
+    MBP10,
+    Aggressor,
+    Event,
+    FuturesTrade,
+    Gap,
+    OptionQuote,
+    OptionTrade,
+    Reset,
+    StockQuote,
+    StockTrade,
+)
 from spyctl.market.subjects import KINDS, decode, with_prefix
 from spyctl.terminal.boxes import bar_left, bar_right
 from spyctl.terminal.text import count
@@ -132,8 +143,11 @@ class TextLines:
                 sizes = f"{event.bid_sz:<6,} {bars} {event.ask_sz:>6,}"
                 return f"{event.symbol:<5} {event.bid_px:,.2f} × {sizes} × {event.ask_px:,.2f}"
             case OptionTrade():
-                day = day_text(event.exp_date)
-                return f"{event.underlying} {day} {event.strike:g} {event.right}   {event.price:,.2f} × {event.size:,}"
+                return f"{_contract(event)}   {event.price:,.2f} × {event.size:,}{SIDES[event.aggressor]}"
+            case OptionQuote():
+                bars = self._bars(subject, event.bid_sz, event.ask_sz)
+                sizes = f"{event.bid_sz:<5,} {bars} {event.ask_sz:>5,}"
+                return f"{_contract(event)}   {event.bid_px:,.2f} × {sizes} × {event.ask_px:,.2f}"
             case Gap():
                 if event.to_ns is None:
                     return f"{event.feed} missing from now on: open ({event.reason})"
@@ -146,6 +160,10 @@ class TextLines:
     def _bars(self, subject: str, bid: int, ask: int) -> str:
         largest = self._largest[subject] = max(1, bid, ask, self._largest.get(subject, 1))
         return f"{bar_left(bid, largest, _CELLS)}│{bar_right(ask, largest, _CELLS)}"
+
+
+def _contract(event: OptionTrade | OptionQuote) -> str:
+    return f"{event.underlying} {day_text(event.exp_date)} {event.strike:g} {event.right}"
 
 
 def day_text(iso: str) -> str:

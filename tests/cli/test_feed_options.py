@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from spyctl.cli.feed_options import FeedOptions, key_hash
+from spyctl.cli.feed_options import FeedOptions
 from spyctl.errors import UsageError
 from tests.conftest import Cli
 from tests.support.records import T0, trade, write_file
@@ -33,12 +33,6 @@ def test_a_url_with_a_secret_is_refused_without_showing_it(options: dict[str, An
     with pytest.raises(UsageError, match=r"holds (a user or password|more than an address)") as error:
         (feed.websocket_url if "feed_url" in options else feed.api_url)()
     assert "pw" not in error.value.message + error.value.remedy
-
-
-def test_the_hash_tells_keys_apart_and_not_what_they_are() -> None:
-    assert key_hash("") == ""
-    assert key_hash("one") == key_hash("one") != key_hash("two")
-    assert "one" not in key_hash("one")
 
 
 def settings_of(cli: Cli, **environment: str) -> dict[tuple[str, str], tuple[str, str]]:

@@ -18,7 +18,7 @@ def test_every_exit_code_is_explained_with_an_example(cli: Cli) -> None:
 def test_the_environment_page_lists_variables_with_options_and_precedence(cli: Cli) -> None:
     page = cli("help", "environment").stdout
     assert "Precedence: flag > environment > ./spyctl.toml > user config > default." in page
-    for text in ("POLYGON_API_KEY", "REPLAY_SPEED        --speed [1]", "SPYCTL_UNDERLYING", "NO_COLOR"):
+    for text in ("POLYGON_API_KEY", "REPLAY_SPEED           --speed [1]", "SPYCTL_UNDERLYING", "NO_COLOR"):
         assert text in page
     assert max(map(len, page.splitlines())) <= 80
 

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from spyctl.cli.feed_options import stock_symbols
+from spyctl.cli.live import expiries
+from spyctl.errors import UsageError
 from spyctl.massive.simulator import Peer, Script, Simulator
 from tests.conftest import Cli
 from tests.support.servers import NatsServer, stored_bytes
@@ -133,7 +136,8 @@ def test_the_display_shows_feeds_spot_and_window(
     terminal = Terminal(command, environment, tmp_path, columns, lines)
     seen = terminal.wait_for(
         lambda text: (
-            "22 of 22 subscribed" in text
+            "44 of 44 subscribed" in text
+            and "sides " in text
             and "ack now" in text
             and re.search(r"option trades \d+ \d+/s", text) is not None
         )
@@ -212,3 +216,27 @@ async def test_a_refused_key_exits_with_4_and_is_never_shown(cli: Cli, nats_serv
     assert result.returncode == 4
     assert "error: the stocks feed refuses the key: authentication failed" in result.stderr
     assert KEY not in result.stdout + result.stderr
+
+
+def test_more_contracts_than_a_connection_has_quotes_are_refused_with_their_number(cli: Cli) -> None:
+    asked = ("--sim", "--strike-range", "100", "--symbol", "SPY,QQQ,IWM")
+    result = live(cli, *asked)
+    assert result.returncode == 2
+    assert "makes 1,206 contracts; a connection has quotes of 1,000 at most" in result.stderr
+
+
+@pytest.mark.parametrize("symbol", ["BRK.B", "SPY", "qqq"])
+def test_share_classes_are_stocks_too(symbol: str) -> None:
+    assert stock_symbols([symbol, symbol.lower()]) == [symbol.upper()]
+
+
+@pytest.mark.parametrize("symbol", ["BRK.", ".B", "A.B.C", "SPY1", "I:SPX", "TOOLONG"])
+def test_what_is_no_stock_is_refused(symbol: str) -> None:
+    with pytest.raises(UsageError, match="is not a stock symbol"):
+        stock_symbols([symbol])
+
+
+def test_expiries_are_words_or_days_each_once() -> None:
+    assert expiries("0dte,next, 0DTE") == [0, 1]
+    with pytest.raises(UsageError):
+        expiries("0dte,someday")

@@ -5,7 +5,7 @@ import io
 import json
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -13,16 +13,18 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from nats.js.errors import NotFoundError
 
 from spyctl.bus.connection import Connection, connect
 from spyctl.bus.runs import RunRecord, Runs, RunState
 from spyctl.bus.stream import ensure_stream
 from spyctl.bus.target import Target
-from spyctl.cli.feed_options import key_hash
+from spyctl.cli.framework.remedies import remedy_for
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.live_run import (
     LiveRequest,
     SimulatedMarket,
+    Underlyings,
     Vendor,
     _figures,
     _say,
@@ -31,21 +33,25 @@ from spyctl.cli.live_run import (
     _spool,
     run_live,
 )
-from spyctl.errors import LeaseHeldError, OtherSourceError
+from spyctl.errors import KeyInUseError, LeaseHeldError, OtherSourceError
+from spyctl.live.aggressors import QuoteUse
 from spyctl.live.feed_policy import equity_policies
 from spyctl.live.pending import Pending
 from spyctl.live.session import SUBJECTS
 from spyctl.live.spool import Spool, spool_folder
-from spyctl.live.strike_manager import StrikeManager
-from spyctl.live.strike_window import StrikeWindow
+from spyctl.market.events import OptionTrade, StockTrade
 from spyctl.market.feeds import FeedState
-from spyctl.massive.simulator import Peer, Script, Simulator
+from spyctl.market.subjects import decode
+from spyctl.massive.key_hash import key_hash
+from spyctl.massive.simulator import Peer, Script, Simulator, Walk
 from spyctl.timing.instants import HOUR, SECOND
 from spyctl.timing.notes import Note
 from tests.support.clock import WALL_NS
 from tests.support.connection import ScriptedConnection
 from tests.support.live import StillFeed, still_session
+from tests.support.rest import serving
 from tests.support.servers import NatsServer
+from tests.support.stream import read_stream
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
@@ -63,10 +69,10 @@ def stderr() -> Iterator[io.StringIO]:
 def request(url: str = "", **values: Any) -> LiveRequest:
     fields: dict[str, Any] = {
         "spool_limit": 0,
-        "manager": StrikeManager(2), "expiry": None, "sim": SIM, "vendor": Vendor("", "", "http://127.0.0.1:1"),
-        "backfill": False, "require_options": False, "lasting_ns": SECOND // 2,
-        "target": Target(urls=(url,), named_by="NATS_URL"), "prefix": "", "force": False, "metrics": None,
-        "as_json": True,
+        "underlyings": Underlyings(("SPY",), 2), "sim": SIM, "vendor": Vendor("", "", "http://127.0.0.1:1"),
+        "backfill": False, "quotes": QuoteUse.NONE, "require_options": False, "lasting_ns": SECOND // 2,
+        "target": Target(urls=(url,), named_by="NATS_URL"), "prefix": "", "force": False, "delay_ns": 0,
+        "metrics": None, "as_json": True,
     }  # fmt: skip
     return LiveRequest(**fields | values)
 
@@ -127,6 +133,31 @@ async def test_a_second_run_is_refused_while_the_first_one_holds_its_leases(
     await connection.close()
 
 
+async def test_a_second_run_with_the_same_key_is_refused_whatever_its_prefix(
+    nats_server: NatsServer, stderr: io.StringIO
+) -> None:
+    async with Simulator(0).serving() as simulator:
+        asked = request(nats_server.url, sim=None, vendor=Vendor(KEY, simulator.url, "http://127.0.0.1:1"))
+        first = asyncio.create_task(run_live(replace(asked, lasting_ns=None), Reporter(io.StringIO())))
+        await eventually(lambda: len(simulator.peers) == 2)
+        with pytest.raises(
+            KeyInUseError, match=r"run \w{4} \(process \d+ on .*\) has been using this key for"
+        ) as error:
+            await run_live(replace(asked, prefix="OTHER"), Reporter(stderr))
+        assert "end it first" in remedy_for(error.value)
+        other = replace(asked.vendor, api_key="another")
+        assert await run_live(replace(asked, prefix="OTHER", vendor=other), Reporter(stderr)) == 0
+        assert len(simulator.peers) == 2  # the first one was not cut off
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+    connection = await connect([nats_server.url])
+    keys = " ".join(await (await Runs.open(connection)).bucket.keys())
+    await connection.close()
+    assert f"lease.key.{key_hash(KEY)}" in keys
+    assert KEY not in keys
+
+
 async def test_simulated_events_are_not_mixed_with_others_on_a_named_server(
     nats_server: NatsServer, stderr: io.StringIO
 ) -> None:
@@ -152,7 +183,8 @@ async def test_a_refused_key_is_exit_4_and_the_run_has_failed(
         vendor = Vendor(KEY, simulator.url, "http://127.0.0.1:1")
         asked = request(nats_server.url, sim=None, vendor=vendor, lasting_ns=None)
         assert await run_live(asked, Reporter(stderr)) == 4
-    assert capsys.readouterr().out == ""  # nothing was received that could be summed up
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["received"], summary["complete"], summary["stopped_by"]) == (0, False, "error")
     assert "refuses the key: no such key" in stderr.getvalue()
     assert KEY not in stderr.getvalue() + repr(asked)
     connection = await connect([nats_server.url])
@@ -173,8 +205,8 @@ async def test_a_refused_key_is_exit_4_and_the_run_has_failed(
 def test_the_plan_names_the_expiry_and_where_it_comes_from(
     stderr: io.StringIO, expiry: date | None, hours: int, text: str
 ) -> None:
-    asked = request(expiry=expiry)
-    _show_plan(asked, Reporter(stderr), StrikeWindow(asked.manager, WALL_NS + hours * HOUR, expiry))
+    asked = request(underlyings=Underlyings(("SPY",), 2, [expiry or 0]))
+    _show_plan(asked, Reporter(stderr), asked.underlyings.windows(WALL_NS + hours * HOUR))
     assert f"SPY trades and quotes, options ±2 of {text}" in stderr.getvalue()
 
 
@@ -188,7 +220,7 @@ def test_silence_is_suspicious_in_the_session_of_spy_alone() -> None:
     noon, night = WALL_NS + 3 * HOUR, WALL_NS + 15 * HOUR
 
     def suspicious(underlying: str, sim: SimulatedMarket | None = None) -> list[bool]:
-        asked = replace(request(), sim=sim, manager=cast(Any, SimpleNamespace(underlying=underlying)))
+        asked = replace(request(), sim=sim, underlyings=Underlyings((underlying,)))
         return [_silence_is_suspicious(asked)(ns) for ns in (noon, night)]
 
     assert suspicious("SPY") == [True, False]
@@ -200,7 +232,7 @@ def test_silence_is_suspicious_in_the_session_of_spy_alone() -> None:
 def test_the_live_side_is_not_ready_before_its_feeds_are_up() -> None:
     session = still_session()
     feeds = [StillFeed(name=name, state=FeedState.CONNECTING) for name in ("stocks", "options")]
-    policies = equity_policies(feeds[0], feeds[1], session.window)
+    policies = equity_policies(feeds[0], feeds[1], session.windows)
     for waiting_for in ("the stocks and options feed", "the options feed", ""):
         figures = _figures(session, policies, NOBODY, "MARKET_DATA", ScriptedConnection().as_connection())
         assert figures.waiting_for == waiting_for
@@ -233,3 +265,73 @@ async def test_what_a_killed_run_left_on_disk_is_published_unless_the_stream_hol
     assert "1 event of an earlier run waited on disk" in stderr.getvalue()
     assert "events cannot wait on disk" in stderr.getvalue()
     await connection.close()
+
+
+class Recorded(Walk):
+    """A walk that remembers its trades as REST has them."""
+
+    rows: list[dict[str, Any]]
+
+    def step(self, count: int, ms: int, topics: Iterable[str]) -> list[dict[str, Any]]:
+        messages = super().step(count, ms, topics)
+        self.rows += [
+            {"sip_timestamp": each["t"] * 10**6, "price": each["p"], "size": each["s"], "exchange": each["x"],
+             "id": each["i"], "sequence_number": each["q"]}
+            for each in messages if each["ev"] == "T" and each["sym"] == "SPY"
+        ]  # fmt: skip
+        return messages
+
+
+async def test_the_hole_between_two_runs_is_filled_and_what_the_first_one_stored_is_not_stored_again(
+    nats_server: NatsServer, stderr: io.StringIO, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spyctl.cli.live_run.stocks_trade_between", lambda *_: True)
+    walk = Recorded()
+    walk.rows = []
+    with serving({"/v3/trades/SPY": (200, {"results": []})}) as rest:
+        async with Simulator(400, walk).serving() as simulator:
+            vendor = Vendor(KEY, simulator.url, rest.url)
+            asked = request(nats_server.url, sim=None, vendor=vendor, backfill=True, lasting_ns=3 * SECOND // 2)
+            assert await run_live(asked, Reporter(stderr)) == 0
+            first = json.loads(capsys.readouterr().out)
+            await eventually(lambda: walk.rows[-1]["sip_timestamp"] > first["ended_ns"] + SECOND // 4)
+            simulator.rate = 0
+            rest.answers["/v3/trades/SPY"] = [(200, {"results": walk.rows})]
+            assert await run_live(asked, Reporter(stderr)) == 3
+    second = json.loads(capsys.readouterr().out)
+    trades = [
+        (seq, name) for seq, subject, _, name in await read_stream(nats_server.url) if subject.endswith("s.trades")
+    ]
+    names = [name for _, name in trades if name and name.startswith("T.SPY.")]
+    assert len(set(names)) == len(names)
+    assert second["backfilled"] == second["published"] > 10
+    assert second["duplicates"] > 10  # what REST knows of the end of the first run
+    assert (second["gaps"], second["open_gaps"], second["unfilled"]) == (2, ["options"], 0)  # no spot, no options
+    assert "gap stocks: open (restart)" in stderr.getvalue()
+
+
+async def test_several_underlyings_and_expiries_run_in_one(
+    nats_server: NatsServer, stderr: io.StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = Underlyings(("SPY", "BRK.B"), 1, [0, 1])
+    running = asyncio.create_task(
+        run_live(request(nats_server.url, underlyings=asked, lasting_ns=None), Reporter(stderr))
+    )
+
+    async def all_traded() -> bool:
+        try:
+            stored = [decode(subject, payload) for _, subject, payload, _ in await read_stream(nats_server.url)]
+        except NotFoundError:
+            return False
+        options = {(e.underlying, e.exp_date) for e in stored if isinstance(e, OptionTrade)}
+        return len(options) == 4 and {e.symbol for e in stored if isinstance(e, StockTrade)} == {"SPY", "BRK.B"}
+
+    await eventually(all_traded)
+    os.kill(os.getpid(), signal.SIGINT)
+    assert await running == 130
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["rejected"], summary["received"]) == (0, summary["published"])
+    assert [(window["symbol"], window["contracts"]) for window in summary["windows"]] == [
+        ("SPY", 6), ("SPY", 6), ("BRK.B", 6), ("BRK.B", 6)
+    ]  # fmt: skip
+    assert "BRK.B trades and quotes, options ±1 of " in stderr.getvalue()

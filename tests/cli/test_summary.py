@@ -13,11 +13,13 @@ from spyctl.summary import (
     DeliveryFigures,
     EventCounts,
     LiveDetails,
+    OptionQuotes,
     ReplayDetails,
     RunSummary,
     StopReason,
     Timing,
     Waiting,
+    WindowFigures,
 )
 from spyctl.timing.histogram import Percentiles
 from spyctl.timing.instants import MS, SECOND
@@ -126,13 +128,16 @@ LIVE = RunSummary(
     run_id="8c41",
     events=EventCounts(
         read=14, published=10, acked=10, duplicates=1, dropped=2, gaps=1, rejected_by_reason={"price": 1},
-        by_subject={"stocks": 1, "quotes": 7, "options": 2, "gaps": 1},
+        by_subject={
+            "market.stocks.trades": 1, "market.stocks.quotes": 7, "market.options.trades": 2, "market.gaps": 1
+        },
     ),
     delivery=DeliveryFigures("per message", 0, "MARKET_DATA", 61_860, 61_870, ack_ms=Percentiles(0.9, 4.2)),
     timing=Timing.real_time(1, 2, 67 * SECOND, 10),
     details=LiveDetails(
-        received=14, waiting=Waiting(), expiry="2025-12-16", strike_range=5, centre=680, gap_records=1,
+        received=14, waiting=Waiting(), windows=[WindowFigures("SPY", "2025-12-16", 5, 680, 22)], gap_records=1,
         open_gaps=["nats"], missing=["T.O:SPY"], latency_ms=Percentiles(2.1, 6.8), notes=[Note(T0, "a note")],
+        quotes=OptionQuotes("publish", 31, 2, 2, 1, Percentiles(3.1, 50.2)),
     ),
     complete=True,
     stopped_by=StopReason.CTRL_C,
@@ -148,6 +153,7 @@ def test_a_live_run_in_lines(capsys: pytest.CaptureFixture[str]) -> None:
         "trouble  1 gap (open: nats)   1 rejected   2 dropped   1 topic never acknowledged",
         "rate     mean 0 events/s   event to received p50 2.1 ms, p99 6.8 ms",
         "         received to acked p50 0.9 ms, p99 4.2 ms",
+        "sides    50.0% of 2 option trades by 31 option quotes   waited p50 3.1 ms, p99 50.2 ms",
         "stream   MARKET_DATA, seq 61,860 to 61,870 (with 1 gap record)",
         "note     09:30:00  a note",
     ]

@@ -16,7 +16,7 @@ from spyctl.bus.publishing import RunRequest, publishing
 from spyctl.bus.runs import RunRecord, Runs, RunState, run_ids
 from spyctl.errors import AccessDeniedError, LeaseHeldError, LeaseLostError, RefusedError, UsageError
 from spyctl.live.session import SUBJECTS as LIVE_SUBJECTS
-from spyctl.market.events import FuturesTrade, StockTrade
+from spyctl.market.events import FuturesTrade, Gap, StockTrade
 from spyctl.market.subjects import decode, subject_of
 from spyctl.massive.simulator import Simulator
 from spyctl.replay.session import REPLAYED_SUBJECTS
@@ -264,3 +264,24 @@ async def test_the_bus_publishes_to_the_embedded_server_by_itself(
         with pytest.raises(AccessDeniedError, match="permissions violation"):
             async with NATSBus(server.state.url) as bus:
                 await bus.publish(subject_of(trade()), trade())
+
+
+async def test_a_full_queue_is_waited_for_and_misses_no_event(bus: NATSBus, nats_server: NatsServer) -> None:
+    async with Simulator(500).serving() as simulator:
+        queue: asyncio.Queue[Any] = asyncio.Queue(5)
+        with pytest.warns(DeprecationWarning, match="read the stream"):
+            ingestor = StreamIngestor("k", bus, StrikeManager(1), queue, feed_url=simulator.url)
+        running = asyncio.create_task(ingestor.run_async())
+        await eventually(lambda: simulator.sent > 300 and queue.full())
+        simulator.rate = 0
+        received = [await queue.get() for _ in range(200)]
+        ingestor.stop()
+        while not running.done() or not queue.empty():
+            while not queue.empty():
+                received.append(queue.get_nowait())
+            await asyncio.sleep(0.005)
+        await running
+        summary = ingestor.summary()
+    events = [event for event in await stored(nats_server.url) if not isinstance(event, Gap)]
+    assert len(received) == len(events) == summary["published"] == summary["received"] > 200
+    assert received == events

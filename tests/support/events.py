@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Any
 
-from spyctl.market.events import EventSource, OptionTrade, StockQuote, StockTrade
+from spyctl.market.events import EventSource, OptionQuote, OptionTrade, StockQuote, StockTrade
 from spyctl.market.option_tickers import OptionTicker
 from tests.support.clock import WALL_NS
 
@@ -33,3 +33,13 @@ def option_trade(strike: int = 680, right: str = "C", expiry: date = date(2025, 
         "exp_date": expiry.isoformat(), "strike": float(strike), "right": right, "price": 2.0, "size": 5,
     }  # fmt: skip
     return OptionTrade(**fields | values)
+
+
+def option_quote(strike: int = 680, right: str = "C", expiry: date = date(2025, 12, 16), **values: Any) -> OptionQuote:
+    trade = option_trade(strike, right, expiry)
+    fields: dict[str, Any] = {
+        "ts_event_ns": WALL_NS, "ts_recv_ns": WALL_NS + _SOON_NS, "source": EventSource.POLYGON_WS,
+        "underlying": "SPY", "option_symbol": trade.option_symbol, "exp_date": trade.exp_date, "strike": trade.strike,
+        "right": right, "bid_px": 1.9, "ask_px": 2.0, "bid_sz": 10, "ask_sz": 20,
+    }  # fmt: skip
+    return OptionQuote(**fields | values)

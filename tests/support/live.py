@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from spyctl.live.session import Hooks, LiveOptions, LiveSession
 from spyctl.live.strike_manager import StrikeManager
 from spyctl.live.strike_window import StrikeWindow
+from spyctl.live.windows import Windows
 from spyctl.market.feeds import FeedListener, FeedState
 from spyctl.timing.clock import Clock
 from tests.support.clock import FakeClock
@@ -39,8 +40,12 @@ class StillFeed:
     async def run(self, listener: FeedListener) -> None: ...
 
 
-def still_session(clock: Clock | None = None, hooks: Hooks | None = None) -> LiveSession:
+def still_session(
+    clock: Clock | None = None, hooks: Hooks | None = None, options: LiveOptions | None = None
+) -> LiveSession:
     """Make a session whose events go to a :class:`RecordingSink`."""
     clock = clock or FakeClock()
-    window = StrikeWindow(StrikeManager(5), clock.time_ns())
-    return LiveSession(RecordingSink(), window, LiveOptions(), run_id="8c41", hooks=hooks or Hooks(), clock=clock)
+    windows = Windows([StrikeWindow(StrikeManager(5), clock.time_ns())])
+    return LiveSession(
+        RecordingSink(), windows, options or LiveOptions(), run_id="8c41", hooks=hooks or Hooks(), clock=clock
+    )

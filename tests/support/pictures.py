@@ -24,6 +24,7 @@ from spyctl.live.snapshot import LiveScene
 from spyctl.live.strike_manager import StrikeManager
 from spyctl.live.strike_window import StrikeWindow
 from spyctl.live.view import LiveView
+from spyctl.live.windows import Windows
 from spyctl.market.encode import EncodedBatch
 from spyctl.market.sessions import regular_session
 from spyctl.massive.feed import Feed
@@ -99,11 +100,11 @@ async def draw_replay() -> None:
 
 async def draw_live() -> None:
     async with Simulator(1_500.0).serving() as simulator:
-        window = StrikeWindow(StrikeManager(5, "SPY"), time.time_ns())
-        live = LiveSession(TakesAll(), window, LiveOptions(), run_id="8c41", hooks=Hooks())
+        windows = Windows([StrikeWindow(StrikeManager(5, "SPY"), time.time_ns())])
+        live = LiveSession(TakesAll(), windows, LiveOptions(), run_id="8c41", hooks=Hooks())
         stocks, options = (Feed(market, KEY, url=simulator.url) for market in (STOCKS, OPTIONS))
         view = LiveView(live, LiveScene("live --sim", "embedded"), "MARKET_DATA", lambda: CONSUMERS)
-        running = asyncio.create_task(live.run(equity_policies(stocks, options, window)))
+        running = asyncio.create_task(live.run(equity_policies(stocks, options, windows)))
         until = time.monotonic() + 20
         while time.monotonic() < until:
             view.draw(80, 24)

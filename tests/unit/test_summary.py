@@ -7,6 +7,7 @@ import pytest
 
 from spyctl.errors import ExitCode
 from spyctl.summary import (
+    Backfilled,
     DeliveryFigures,
     EventCounts,
     LiveDetails,
@@ -15,6 +16,7 @@ from spyctl.summary import (
     StopReason,
     Timing,
     Waiting,
+    WindowFigures,
 )
 from spyctl.timing.histogram import Percentiles
 from spyctl.timing.instants import SECOND
@@ -39,7 +41,8 @@ REPLAY = CONTRACT | keys(
 LIVE = CONTRACT | keys(
     "received queued spooled recovered rejected_by_reason noted gap_records open_gaps notes backfilled unfilled resent "
     "refusals reconnects feed_reconnects refused missing started_ns started_utc ended_ns ended_utc bytes latency_ms "
-    "acknowledged lost expired expiry strike_range centre"
+    "acknowledged lost expired expiry strike_range centre windows option_quotes option_quotes_received options_quoted "
+    "options_classified options_classified_share options_wait_ms"
 )
 
 Run = RunSummary[Any]
@@ -57,7 +60,7 @@ def summary(
         ReplayDetails(**({"records": 10} | (replay or {})))
         if live is None
         else LiveDetails(
-            **({"received": 10, "waiting": Waiting(), "expiry": "", "strike_range": 5, "centre": None} | live)
+            **({"received": 10, "waiting": Waiting(), "windows": [WindowFigures("SPY", "", 5, None)]} | live)
         )
     )
     return RunSummary(
@@ -136,7 +139,10 @@ def test_rejected_is_the_sum_of_its_reasons() -> None:
         (summary(delivery={"expired": 5}), ExitCode.OK),
         (summary(replay={"held": 5}, stopped_by=StopReason.COUNT), ExitCode.OK),
         (summary(replay={"stored": 10, "missing": 0, "differing": 0}), ExitCode.OK),
-        (summary(live={"open_gaps": ["nats"], "unfilled": 1}, stopped_by=StopReason.DURATION), ExitCode.OK),
+        (
+            summary(live={"open_gaps": ["nats"], "backfill": Backfilled(0, 1)}, stopped_by=StopReason.DURATION),
+            ExitCode.OK,
+        ),
         # Nothing could be read:
         (summary(replay={"damaged": ["no DBN"], "records": 0}), ExitCode.FAILED),
         # A signal wins over everything:

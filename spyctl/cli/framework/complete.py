@@ -12,10 +12,10 @@ from typing import Any
 
 SCHEMAS = ("trades", "mbp-10")
 SUBJECTS = (
-    "futures", "futures.trades", "futures.mbp10", "stocks", "stocks.trades", "stocks.quotes", "options.trades", "gaps",
-    "resets",
+    "futures", "futures.trades", "futures.mbp10", "stocks", "stocks.trades", "stocks.quotes",
+    "options", "options.trades", "options.quotes", "gaps", "resets",
 )  # fmt: skip
-EVENT_TYPES = ("StockTrade", "StockQuote", "OptionTrade", "FuturesTrade", "MBP10", "Gap", "Reset")
+EVENT_TYPES = ("StockTrade", "StockQuote", "OptionTrade", "OptionQuote", "FuturesTrade", "MBP10", "Gap", "Reset")
 CONTROL_VERBS = (
     "pause", "resume", "toggle", "faster", "slower", "double", "halve", "realtime", "max", "undo", "status", "step",
     "speed", "seek", "next", "previous", "mark", "goto", "loop", "stop",

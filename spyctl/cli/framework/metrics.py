@@ -34,6 +34,9 @@ _COUNTS = {
     "dropped": "Events discarded because the server was too slow.",
     "gaps": "Gaps in the feed.",
     "stalls": "Times the schedule was shifted.",
+    "option_quotes_received": "Option quotes received.",
+    "options_quoted": "Option trades whose quote was known.",
+    "options_classified": "Option trades with a side.",
 }
 
 
@@ -135,7 +138,7 @@ class _FigureCollector:
                 yield CounterMetricFamily(f"spyctl_{name}", text, value=summary[name])
         in_flight = summary["published"] - summary["acked"]
         yield GaugeMetricFamily("spyctl_in_flight", "Events published and not yet acknowledged.", value=in_flight)
-        for name in ("ack", "latency", "lateness"):
+        for name in ("ack", "latency", "lateness", "options_wait"):
             if percentiles := summary.get(f"{name}_ms"):
                 family = GaugeMetricFamily(f"spyctl_{name}_seconds", f"The run's {name} so far.", labels=["quantile"])
                 family.add_metric(["0.5"], percentiles["p50"] / 1000)

@@ -49,6 +49,7 @@ REMEDIES: dict[type[SpyctlError], Callable[[Any], str]] = {
     errors.AccessDeniedError: lambda _: "--creds, --nkey, --user and --password-file, or --context",
     errors.OverlappingStreamError: lambda _: "--prefix NAME publishes under subjects of its own",
     errors.OtherSourceError: lambda _: "--prefix NAME keeps them apart, --force mixes them",
+    errors.KeyInUseError: lambda _: "end it first, use another key, or --force to take over from it",
     errors.LeaseHeldError: lambda _: "wait for it, --prefix NAME to publish beside it, or --force to take over from it",
     errors.EmbeddedServerError: lambda error: f"{error.remedy}, or name a server with --nats-url",
 }

@@ -74,7 +74,7 @@ def test_times_and_words_for_days(offered) -> None:  # type: ignore[no-untyped-d
 
 def test_schemas_subjects_and_contexts(offered, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     assert offered("replay --schema ") == ["trades", "mbp-10"]
-    assert offered("tail op") == ["options.trades"]
+    assert offered("tail op") == ["options", "options.trades", "options.quotes"]
     folder = tmp_path / "home" / ".config" / "nats" / "context"
     folder.mkdir(parents=True)
     (folder / "prod.json").write_text(json.dumps({"url": "nats://x"}))

@@ -8,6 +8,7 @@ import pytest
 from spyctl.bus.connection import Connection
 from spyctl.bus.stream import MAX_AGE_NS, desired_config, ensure_stream, refuse_busy
 from spyctl.errors import OtherSourceError, OverlappingStreamError, UnfitStreamError
+from spyctl.market.subjects import SUBJECTS
 from spyctl.timing.instants import SECOND
 
 pytestmark = pytest.mark.integration
@@ -91,10 +92,21 @@ async def test_another_stream_on_our_subjects_is_an_error_naming_it(connection: 
 
 async def test_recent_events_of_another_source_refuse_a_replay(connection: Connection) -> None:
     stream = await ensure_stream(connection)
-    await refuse_busy(connection, stream, "direct_feed", time.time_ns())
+    await refuse_busy(connection, stream, SUBJECTS, "direct_feed", time.time_ns())
     await connection.jetstream().publish("market.stocks.trades", b'{"source":"polygon_ws"}')
     stream = await ensure_stream(connection)
     with pytest.raises(OtherSourceError, match="polygon_ws"):
-        await refuse_busy(connection, stream, "direct_feed", time.time_ns())
-    await refuse_busy(connection, stream, "polygon_ws", time.time_ns())
-    await refuse_busy(connection, stream, "direct_feed", time.time_ns() + 61 * SECOND)
+        await refuse_busy(connection, stream, SUBJECTS, "direct_feed", time.time_ns())
+    await refuse_busy(connection, stream, SUBJECTS, "polygon_ws", time.time_ns())
+    await refuse_busy(connection, stream, SUBJECTS, "direct_feed", time.time_ns() + 61 * SECOND)
+
+
+async def test_what_others_publish_beside_our_subjects_says_nothing_about_ours(connection: Connection) -> None:
+    jetstream = connection.jetstream()
+    await ensure_stream(connection)
+    await jetstream.publish("market.futures.trades", b'{"source":"direct_feed"}')
+    await jetstream.publish("market.flow", b'{"source":"flow"}')
+    stream = await ensure_stream(connection)
+    await refuse_busy(connection, stream, SUBJECTS, "direct_feed", time.time_ns())
+    with pytest.raises(OtherSourceError, match="received events of direct_feed"):
+        await refuse_busy(connection, stream, SUBJECTS, "sim", time.time_ns())

@@ -20,6 +20,7 @@ from spyctl.bus.connection import Connection, connect
 from spyctl.bus.publisher import Publisher
 from spyctl.bus.stream import Stream, ensure_stream
 from spyctl.errors import ExitCode, KeyRefusedError, RefusedError, SpyctlError, UnreachableError
+from spyctl.live.aggressors import QuoteUse
 from spyctl.live.feed_policy import FeedPolicy, equity_policies
 from spyctl.live.filter import Memory
 from spyctl.live.result import summary_of
@@ -29,16 +30,18 @@ from spyctl.live.spool import Spool
 from spyctl.live.strike_manager import StrikeManager
 from spyctl.live.strike_window import USUAL, StrikeWindow, WindowTiming
 from spyctl.live.watchdogs import LiveTiming
-from spyctl.market.events import EventSource, Gap, OptionTrade, StockQuote, StockTrade
+from spyctl.live.windows import Windows
+from spyctl.market.events import EventSource, Gap, OptionQuote, OptionTrade, StockQuote, StockTrade
 from spyctl.market.feeds import FeedState, LiveFeed
 from spyctl.market.sessions import current_expiry
 from spyctl.market.subjects import decode, encode, subject_of, subject_table
 from spyctl.massive.backfill import Backfill
 from spyctl.massive.feed import Feed
+from spyctl.massive.normalize import normalize
 from spyctl.massive.rest import MassiveRest
 from spyctl.massive.simulator import Peer, Script, Simulator
 from spyctl.summary import StopReason
-from spyctl.timing.instants import SECOND
+from spyctl.timing.instants import MINUTE, SECOND
 from spyctl.timing.tasks import end_task
 from tests.support.feeds import CALM, NoOptions
 from tests.support.proxy import Proxy
@@ -120,9 +123,9 @@ class Setup:
         )  # fmt: skip
 
     def session(self, publisher: Publisher, connection: Connection) -> LiveSession:
-        window = StrikeWindow(StrikeManager(2), time.time_ns(), timing=self.window)
+        windows = Windows([StrikeWindow(StrikeManager(2), time.time_ns(), timing=self.window)])
         hooks = replace(self.hooks, connected=lambda: connection.connected)
-        return LiveSession(publisher, window, self.options, run_id="run1", write=self.write, hooks=hooks)
+        return LiveSession(publisher, windows, self.options, run_id="run1", write=self.write, hooks=hooks)
 
     def policies(self, simulator: Simulator, session: LiveSession) -> list[FeedPolicy]:
         stocks, options = (
@@ -130,8 +133,9 @@ class Setup:
             for market in ("stocks", "options")
         )
         return equity_policies(
-            stocks, options, session.window, require_options=self.require_options, suspicious=self.suspicious
-        )
+            stocks, options, session.windows, require_options=self.require_options, suspicious=self.suspicious,
+            quotes=lambda: session.uses_option_quotes,
+        )  # fmt: skip
 
 
 @asynccontextmanager
@@ -288,7 +292,7 @@ async def test_the_window_follows_the_spot_on_the_wire(nats_server: NatsServer) 
         await eventually(lambda: held(run) == {678, 679, 680, 681, 682, 683})
         await eventually(lambda: held(run) == {679, 680, 681, 682, 683})
         await run.say("stocks", quote(600.0), quote(681.2, bp=681.4), quote(690.0, bp=0))
-        assert run.session.window.spot.price == pytest.approx(680.605)
+        assert run.session.windows.first.spot.price == pytest.approx(680.605)
         actions = [
             (m["action"], len(m["params"].split(","))) for m in run.peer("options").heard if m["action"] != "auth"
         ]
@@ -382,7 +386,7 @@ async def test_when_the_server_is_too_slow_quotes_give_way_and_it_is_told(nats_s
 
 async def test_silence_in_regular_hours_makes_a_new_connection(nats_server: NatsServer) -> None:
     in_session = False
-    options = replace(OPTIONS, timing=LiveTiming(stall=0.3))
+    options = replace(OPTIONS, timing=LiveTiming(stall=0.1, stall_reconnect=0.3))
     async with running(nats_server.url, options=options, suspicious=lambda _: in_session) as run:
         await eventually(lambda: run.is_up("stocks"))
         since = time.monotonic()
@@ -507,11 +511,11 @@ async def test_a_long_backfill_leaves_room_for_what_is_live(nats_server: NatsSer
             await eventually(lambda: run.is_up("stocks"))
             await run.say("stocks", quote())
             run.peer("stocks").abort()
-            await eventually(lambda: run.session.filler.filled == 5_000)
+            await eventually(lambda: run.session.intake.filler.filled == 5_000)
             summary = await run.end()
     assert (summary["dropped"], summary["published"], summary["gaps"]) == (0, 5_001, 1)
     assert summary["latency_ms"]["p99"] < 60_000  # old trades say nothing about now
-    assert run.session.window.spot.price == pytest.approx(680.005)
+    assert run.session.windows.first.spot.price == pytest.approx(680.005)
 
 
 async def test_a_stream_that_is_taken_away_ends_it_with_the_reason(nats_server: NatsServer) -> None:
@@ -599,7 +603,7 @@ async def test_trades_of_a_gap_come_over_rest_once_and_after_its_end(nats_server
             run.peer("stocks").abort()
             await eventually(lambda: run.session.gaps.count == 1 and not run.session.gaps.open_now)
             await run.say("stocks", seen_after)
-            await eventually(lambda: run.session.filler.filled == 3)
+            await eventually(lambda: run.session.intake.filler.filled == 3)
             summary = await run.end()
     events = await stored(nats_server.url)
     filled = [event for event in events if event.source == EventSource.POLYGON_REST]
@@ -723,7 +727,7 @@ async def test_what_was_seen_around_a_gap_is_known_when_it_is_filled(nats_server
             run.peer("stocks").abort()
             await eventually(lambda: run.session.gaps.count == 1 and not run.session.gaps.open_now)
             await run.say("stocks", *after)
-            await eventually(lambda: run.session.filler.filled == 30)
+            await eventually(lambda: run.session.intake.filler.filled == 30)
             assert len(rest.asked) == 3
             summary = await run.end()
     assert (summary["published"], summary["duplicates"], summary["reordered"]) == (41, 11, 0)
@@ -794,16 +798,194 @@ async def test_options_that_left_the_window_during_a_gap_are_asked_for_too(nats_
             ready.clear()
             run.peer("options").abort()
             await eventually(lambda: "options" in run.session.gaps.open_now)
+            window = run.session.windows.first
             for centre in (685, 690):
-                while run.session.window.manager.centre != centre:  # a quote at a time, no jump
-                    await run.say("stocks", quote(run.session.window.spot.price + 0.99))
-                    await eventually(
-                        lambda: not run.session.window.manager.should_update(run.session.window.spot.price)
-                    )
-                run.session.window.leaving.clear()  # as if their grace were over
-                await eventually(lambda: run.feed("options").desired == run.session.window.topics)
+                while window.manager.centre != centre:  # a quote at a time, no jump
+                    await run.say("stocks", quote(window.spot.price + 0.99))
+                    await eventually(lambda: not window.manager.should_update(window.spot.price))
+                window.leaving.clear()  # as if their grace were over
+                await eventually(lambda: run.feed("options").desired == run.session.windows.topics)
             ready.set()
             await eventually(lambda: "options" not in run.session.gaps.open_now)
             await eventually(lambda: not len(run.session._errands))
         strikes = {int(path[-8:]) // 1000 for path, *_ in rest.asked if path.startswith("/v3/trades/O:")}
     assert set(range(678, 693)) <= strikes
+
+
+# --- option quotes
+
+
+class NoOptionQuotes(Script):
+    """A plan with the trades of options, and without their quotes."""
+
+    async def subscribe(self, peer: Peer, topics: list[str]) -> None:
+        if any(topic.startswith("Q.O:") for topic in topics):
+            await peer.status("error", "not authorized")
+        await super().subscribe(peer, [topic for topic in topics if not topic.startswith("Q.O:")])
+
+
+CLASSIFY = replace(OPTIONS, quotes=QuoteUse.CLASSIFY)
+
+
+async def test_the_sides_that_the_simulator_drew_are_found_again_through_cuts(nats_server: NatsServer) -> None:
+    async with running(nats_server.url, rate=4_000, options=CLASSIFY) as run:
+        for cuts in range(4):
+            before = run.session.filter.aggressors.quoted
+            await eventually(lambda before=before: run.session.filter.aggressors.quoted > before + 300)
+            if cuts < 3:
+                run.simulator.abort()
+                await eventually(lambda cuts=cuts: run.session.gaps.count >= cuts + 1)
+                await eventually(run.is_up)
+        summary = await run.end()
+        quotes = run.simulator.walk.quotes
+    trades = [event for event in await stored(nats_server.url) if isinstance(event, OptionTrade)]
+    found = sum(trade.aggressor is quotes.side(trade.seq or 0) for trade in trades)
+    assert len(trades) == summary["by_subject"]["market.options.trades"] > 1_200
+    assert found >= 0.999 * len(trades)
+    assert (summary["option_quotes"], summary["rejected"]) == ("classify", 0)
+    assert summary["options_classified"] == sum(trade.aggressor != 0 for trade in trades)
+    assert summary["options_quoted"] == sum(trade.opt_ask is not None for trade in trades)
+    assert 0.8 < summary["options_classified_share"] < 0.95  # a tenth trades in the middle
+    assert summary["options_wait_ms"]["p50"] > 0
+    assert {name for _, name, *_ in await read_stream(nats_server.url)} >= {"market.options.trades", "market.gaps"}
+
+
+async def test_published_option_quotes_are_stored_in_order_with_the_trades(nats_server: NatsServer) -> None:
+    publish = replace(OPTIONS, quotes=QuoteUse.PUBLISH)
+    async with running(nats_server.url, rate=1_000, options=publish) as run:
+        await eventually(lambda: run.session.filter.aggressors.quoted > 100)
+        run.simulator.rate = 0
+        await eventually(lambda: run.received == run.simulator.sent)
+        summary = await run.end()
+    events = await stored(nats_server.url)
+    assert summary["by_subject"]["market.options.quotes"] == sum(isinstance(event, OptionQuote) for event in events)
+    assert summary["published"] == summary["received"] == len(events) == run.simulator.sent
+    last: dict[str, OptionQuote] = {}
+    wrong = trades = 0
+    for event in events:
+        if isinstance(event, OptionQuote):
+            last[event.option_symbol] = event
+        elif isinstance(event, OptionTrade) and event.option_symbol in last:
+            quote = last[event.option_symbol]
+            trades += 1
+            wrong += quote.ts_event_ns <= event.ts_event_ns and (event.opt_bid, event.opt_ask) != (
+                quote.bid_px, quote.ask_px
+            )  # fmt: skip
+    assert trades > 50
+    assert wrong <= 0.2 * trades  # those whose quote came after them
+
+
+async def test_a_plan_without_option_quotes_costs_the_sides_and_nothing_else(nats_server: NatsServer) -> None:
+    async with running(nats_server.url, options=CLASSIFY, script=NoOptionQuotes()) as run:
+        await eventually(lambda: run.is_up("stocks"))
+        await run.say("stocks", quote())
+        await eventually(lambda: not run.session.uses_option_quotes)
+        await eventually(run.is_up)
+        await run.say("options", option_trade())
+        assert not any(topic.startswith("Q.O:") for topic in run.feed("options").desired)
+        summary = await run.end()
+    (trade,) = (event for event in await stored(nats_server.url) if isinstance(event, OptionTrade))
+    assert (trade.aggressor, trade.opt_bid) == (0, None)
+    told = [note["text"] for note in summary["notes"] if "option quotes" in note["text"]]
+    assert told == ["option quotes: not authorized; option trades come without a side"]
+    assert (summary["missing"], summary["gaps"], summary["option_quotes"]) == ([], 0, "off")
+    assert run.exit_code(StopReason.DURATION) == ExitCode.OK
+
+
+async def test_without_option_quotes_the_bytes_are_those_of_the_events_as_they_came(nats_server: NatsServer) -> None:
+    frame = [option_trade(strike) for strike in (679, 680, 680, 681)]
+    async with running(nats_server.url) as run:
+        await eventually(lambda: run.is_up("stocks"))
+        await run.say("stocks", quote())
+        await eventually(run.is_up)
+        assert not any(topic.startswith("Q.O:") for topic in run.feed("options").desired)
+        await run.say("options", *frame)
+        await run.end()
+    payloads = [payload for _, subject, payload, _ in await read_stream(nats_server.url) if "options" in subject]
+    expected = [event for event, _ in normalize(frame, "options", 0, EventSource.SIM).events]
+    received = [replace(decode("market.options.trades", payload), ts_recv_ns=0) for payload in payloads]
+    assert received == expected
+    assert payloads == [encode(decode("market.options.trades", payload)) for payload in payloads]
+
+
+# --- by the market's clock
+
+
+@pytest.mark.parametrize("shift_s", [3, -3, -5], ids=["clock ahead", "clock behind", "feed late"])
+async def test_a_backfill_asks_for_the_markets_time_and_not_for_ours(nats_server: NatsServer, shift_s: int) -> None:
+    def shifted(**change: Any) -> dict[str, Any]:
+        return trade(**{"t": now_ms() + 1_000 * shift_s} | change)
+
+    with serving({"/v3/trades/SPY": (200, {"results": []})}) as rest:
+        backfill = Backfill(MassiveRest("secret", rest.url), pause_s=0.05)
+        async with running(nats_server.url, hooks=Hooks(backfill=backfill)) as run:
+            await eventually(lambda: run.is_up("stocks"))
+            await run.say("stocks", *(shifted() for _ in range(20)))
+            first_ms = now_ms() + 1_000 * shift_s
+            run.peer("stocks").abort()
+            await eventually(lambda: run.session.gaps.count == 1 and not run.session.gaps.open_now)
+            last_ms = now_ms() + 1_000 * shift_s
+            await eventually(lambda: bool(rest.asked))
+            await run.end()
+    ((_, query, _), *_) = rest.asked
+    assert int(query["timestamp.gte"][0]) <= first_ms * 10**6
+    assert int(query["timestamp.lte"][0]) >= last_ms * 10**6
+    (closed,) = (gap for gap in gaps(await stored(nats_server.url)) if gap.to_ns is not None)
+    assert abs(closed.from_ns - first_ms * 10**6) < SECOND
+    assert abs((closed.to_ns or 0) - last_ms * 10**6) < SECOND
+
+
+async def test_a_delayed_feed_has_gaps_of_its_own_time(nats_server: NatsServer) -> None:
+    late = replace(OPTIONS, delay_ns=15 * MINUTE)
+    async with running(nats_server.url, options=late) as run:
+        await eventually(lambda: run.is_up("stocks"))
+        run.peer("stocks").abort()
+        await eventually(lambda: run.session.gaps.count == 1 and not run.session.gaps.open_now)
+        await run.end()
+    for gap in gaps(await stored(nats_server.url)):
+        assert 899 < (gap.ts_recv_ns - gap.ts_event_ns) / SECOND < 930
+
+
+async def test_the_hole_behind_the_last_run_is_a_gap_and_is_filled(nats_server: NatsServer) -> None:
+    missed = {"sip_timestamp": (now_ms() - 5_000) * 10**6, "price": 1.0, "size": 1, "exchange": 4, "id": "r1"}
+    ended_ns = time.time_ns() - 10 * SECOND
+    with serving({"/v3/trades/SPY": (200, {"results": [missed]})}) as rest:
+        backfill = Backfill(MassiveRest("secret", rest.url), pause_s=0.05)
+        again = replace(OPTIONS, last_ended_ns=ended_ns)
+        async with running(nats_server.url, options=again, hooks=Hooks(backfill=backfill)) as run:
+            await eventually(lambda: run.session.intake.filler.filled == 1)
+            await run.say("stocks", quote())
+            await eventually(lambda: not run.session.gaps.open_now)
+            summary = await run.end()
+    told = [gap for gap in gaps(await stored(nats_server.url)) if gap.feed == "stocks"]
+    assert [(gap.reason, gap.from_ns, gap.to_ns is None) for gap in told] == [
+        ("restart", ended_ns, True), ("restart", ended_ns, False),
+    ]  # fmt: skip
+    assert (summary["gaps"], summary["backfilled"], summary["open_gaps"]) == (2, 1, [])
+    assert run.exit_code(StopReason.DURATION) == ExitCode.INCOMPLETE
+
+
+@pytest.mark.parametrize("sequence", [{}, {"sequence_number": 0}], ids=["none", "zero"])
+async def test_option_prints_that_were_stored_are_not_stored_again_though_rest_has_no_sequence(
+    nats_server: NatsServer, sequence: dict[str, int]
+) -> None:
+    at_ms = now_ms()
+    before = [option_trade(t=at_ms) for _ in range(2)] + [option_trade(t=at_ms, p=2.5)]  # two of them are equal
+    missed = [option_trade(t=at_ms), option_trade(t=at_ms + 1)]
+
+    def rest_trade(message: dict[str, Any]) -> dict[str, Any]:
+        fields = {"sip_timestamp": message["t"] * 10**6 + 345, "price": message["p"], "size": 1, "exchange": 300}
+        return fields | sequence
+
+    rows = [rest_trade(message) for message in (*before, *missed)]
+    with serving({f"/v3/trades/{before[0]['sym']}": (200, {"results": rows})}) as rest:
+        backfill = Backfill(MassiveRest("secret", rest.url), pause_s=0.01)
+        async with running(nats_server.url, hooks=Hooks(backfill=backfill)) as run:
+            await eventually(lambda: run.is_up("stocks"))
+            await run.say("stocks", quote())
+            await eventually(run.is_up)
+            await run.say("options", *before, before[1])
+            run.peer("options").abort()
+            await eventually(lambda: run.session.intake.filler.filled == 2)
+            summary = await run.end()
+    assert (summary["by_subject"]["market.options.trades"], summary["duplicates"]) == (5, 4)

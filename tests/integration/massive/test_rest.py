@@ -138,7 +138,7 @@ def test_contracts_of_all_pages_are_listed_with_the_last_answer() -> None:
     ("answer", "strikes"),
     [
         ((200, {"results": [ticker(680_500), ticker(1, "SPY1"), {"ticker": "?"}]}), {680_500}),
-        ((200, {"results": []}), None),
+        ((200, {"results": []}), set()),
         ((200, {}), None),
         ((200, {"results": 5, "next_url": ["x"]}), None),
         ((200, {"results": [{"ticker": ["O:"]}], "next_url": "https://[x"}), None),

@@ -216,3 +216,30 @@ def test_without_the_library_the_error_says_what_to_install() -> None:
 
 def test_the_key_is_not_shown() -> None:
     assert "secret" not in repr(request_to("ws://x"))
+
+
+async def test_frames_that_wait_are_handed_on_in_one_turn_of_the_loop(library: str) -> None:
+    turns, received = 0, list[tuple[int, int]]()
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    def receive(frame: str | bytes) -> bool:
+        received.extend((item["number"], turns) for item in orjson.loads(frame) if "number" in item)
+        return True
+
+    async with Simulator(0).serving() as simulator:
+        socket = VendorSocket(request_to(simulator.url, library))
+        running = asyncio.create_task(socket.run(receive))
+        await eventually(lambda: bool(simulator.peers and simulator.peers[0].topics))
+        counting = asyncio.create_task(count_turns())
+        await asyncio.gather(*(simulator.peers[0].say({"ev": "X", "number": n}) for n in range(100)))
+        await eventually(lambda: len(received) == 100)
+        await socket.close()
+        for task in (running, counting):
+            await end_task(task)
+    assert [number for number, _ in received] == list(range(100))
+    assert received[-1][1] - received[0][1] < 50  # one at a time took several turns for each

@@ -1,8 +1,9 @@
 """What a run wants of the feeds of an underlying."""
 
-from spyctl.live.feed_policy import equity_policies
+from spyctl.live.feed_policy import equity_policies, option_topics
 from spyctl.live.strike_manager import StrikeManager
 from spyctl.live.strike_window import StrikeWindow
+from spyctl.live.windows import Windows
 from spyctl.massive.feed import Feed
 from tests.support.clock import WALL_NS
 
@@ -10,7 +11,9 @@ from tests.support.clock import WALL_NS
 def test_stocks_are_required_and_options_only_where_asked_for() -> None:
     window = StrikeWindow(StrikeManager(1, "QQQ"), WALL_NS)
     for asked in (False, True):
-        stocks, options = equity_policies(Feed("stocks", "k"), Feed("options", "k"), window, require_options=asked)
+        stocks, options = equity_policies(
+            Feed("stocks", "k"), Feed("options", "k"), Windows([window]), require_options=asked
+        )
         assert (stocks.required, stocks.entitled) == (True, False)
         assert (options.required, options.entitled) == (asked, asked)
 
@@ -18,7 +21,7 @@ def test_stocks_are_required_and_options_only_where_asked_for() -> None:
 def test_the_stock_feed_holds_trades_and_quotes_and_the_option_feed_follows_the_window() -> None:
     window = StrikeWindow(StrikeManager(1, "QQQ"), WALL_NS)
     stocks, options = equity_policies(
-        Feed("stocks", "k"), Feed("options", "k"), window, suspicious=lambda ns: ns == WALL_NS
+        Feed("stocks", "k"), Feed("options", "k"), Windows([window]), suspicious=lambda ns: ns == WALL_NS
     )
     assert stocks.topics() == {"T.QQQ", "Q.QQQ"}
     assert options.topics() == frozenset()
@@ -27,3 +30,26 @@ def test_the_stock_feed_holds_trades_and_quotes_and_the_option_feed_follows_the_
     assert len(options.topics()) == 6
     assert stocks.stall is not None
     assert (stocks.stall.quote_topic, stocks.stall.suspicious(WALL_NS), options.stall) == ("Q.QQQ", True, None)
+
+
+def test_the_quotes_of_the_window_are_held_beside_its_trades_where_wanted() -> None:
+    window = StrikeWindow(StrikeManager(1), WALL_NS)
+    wanted = True
+    _, options = equity_policies(Feed("stocks", "k"), Feed("options", "k"), Windows([window]), quotes=lambda: wanted)
+    window.manager.get_target_strikes(680.0)
+    quotes = {f"Q.{topic.removeprefix('T.')}" for topic in window.topics}
+    assert options.topics() == window.topics | quotes
+    assert len(quotes) == 6
+    wanted = False
+    assert options.topics() == window.topics
+
+
+def test_of_too_many_quotes_those_of_the_window_come_first() -> None:
+    window = StrikeWindow(StrikeManager(100), WALL_NS)
+    window.manager.get_target_strikes(680.0)
+    window.pin([f"T.O:SPY{window.manager.expiry:%y%m%d}C{strike:08d}" for strike in range(1, 700)], [], 0)
+    topics = option_topics(Windows([window]), quotes=True)
+    quotes = {topic.removeprefix("Q.") for topic in topics if topic.startswith("Q.")}
+    assert len(quotes) == 1_000
+    assert {topic.removeprefix("T.") for topic in window.manager.held} <= quotes
+    assert topics >= window.topics

@@ -1,14 +1,17 @@
 """What the filter passes on: ours, new, and counted, whatever arrives."""
 
+import tracemalloc
 from typing import Any
 
 import orjson
 import pytest
 
 from spyctl.errors import SpyctlError
-from spyctl.live.filter import MAX_FAILURES, MAX_REASONS, LiveFilter, Memory
+from spyctl.live.filter import LiveFilter, Memory
+from spyctl.live.rejects import MAX_FAILURES, MAX_REASONS
 from spyctl.live.strike_manager import StrikeManager
 from spyctl.live.strike_window import StrikeWindow
+from spyctl.live.windows import Windows
 from spyctl.market.events import EventSource, OptionTrade, StockQuote, StockTrade
 from spyctl.market.feeds import Arrival, LiveEvent, Reject
 from spyctl.market.sessions import current_expiry
@@ -19,7 +22,7 @@ from tests.support.events import option_trade, quote, trade
 
 def make(**options: Any) -> tuple[LiveFilter, list[str]]:
     notes: list[str] = []
-    return LiveFilter("SPY", StrikeWindow(StrikeManager(5), WALL_NS), notes.append, **options), notes
+    return LiveFilter(Windows([StrikeWindow(StrikeManager(5), WALL_NS)]), notes.append, **options), notes
 
 
 def arrival(*events: LiveEvent, rejects: tuple[Reject, ...] = (), clock_ns: int = 1) -> Arrival:
@@ -72,9 +75,9 @@ def test_every_reason_is_told_once_and_reasons_are_bounded() -> None:
 def test_the_spot_follows_quotes_and_not_what_a_backfill_brings() -> None:
     taken, _ = make()
     list(taken.take(arrival(trade(price=500.0, source=EventSource.POLYGON_REST, seq=1))))
-    assert taken.window.spot.price is None
+    assert taken.windows.first.spot.price is None
     list(taken.take(arrival(quote(bid_px=680.0, ask_px=680.02, seq=2))))
-    assert taken.window.spot.price == pytest.approx(680.01)
+    assert taken.windows.first.spot.price == pytest.approx(680.01)
 
 
 def test_a_defect_costs_one_event_and_many_of_them_end_it() -> None:
@@ -113,3 +116,13 @@ def test_trades_and_quotes_of_one_identity_are_two_events() -> None:
     taken, _ = make()
     assert [type(event) for event, _ in arrival(trade(seq=1), quote(seq=1)).events] == [StockTrade, StockQuote]
     assert len(list(taken.take(arrival(trade(seq=1), quote(seq=1))))) == 2
+
+
+def test_an_event_that_waits_takes_no_more_memory_than_its_bytes() -> None:
+    taken, _ = make()
+    tracemalloc.start()
+    waiting = [pending for n in range(200) for pending in taken.take(arrival(quote(seq=n)))]
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert sum(len(pending.payload) for pending in waiting) > 30_000
+    assert size / len(waiting) < 1_500

@@ -11,6 +11,7 @@ from spyctl.live.ledger import Ledger
 from spyctl.live.sender import Sender, SenderTiming
 from spyctl.live.strike_manager import StrikeManager
 from spyctl.live.strike_window import StrikeWindow
+from spyctl.live.windows import Windows
 from spyctl.market.feeds import Arrival, Reject
 from spyctl.timing.instants import SECOND
 from tests.support.clock import WALL_NS, FakeClock
@@ -24,7 +25,7 @@ KINDS = st.sampled_from(["trade", "quote", "again", "other", "reject", "send"])
 @given(st.lists(KINDS, max_size=80), st.integers(3, 20))
 def test_the_equation_holds_after_every_step(steps: list[str], max_events: int) -> None:
     clock = FakeClock()
-    taken = LiveFilter("SPY", StrikeWindow(StrikeManager(5), WALL_NS), lambda _: None)
+    taken = LiveFilter(Windows([StrikeWindow(StrikeManager(5), WALL_NS)]), lambda _: None)
     sender = Sender(Backlog(max_events), RecordingSink(), clock, SenderTiming())
     ledger = Ledger(taken, sender, clock)
 
@@ -51,7 +52,7 @@ def test_the_equation_holds_after_every_step(steps: list[str], max_events: int) 
 
 def test_what_the_stream_had_before_is_a_duplicate_and_acked_never_goes_back() -> None:
     clock = FakeClock()
-    taken = LiveFilter("SPY", StrikeWindow(StrikeManager(5), WALL_NS), lambda _: None)
+    taken = LiveFilter(Windows([StrikeWindow(StrikeManager(5), WALL_NS)]), lambda _: None)
     sender = Sender(Backlog(), RecordingSink(), clock, SenderTiming())
     ledger = Ledger(taken, sender, clock)
     delivery = sender.sink.delivery
@@ -64,10 +65,11 @@ def test_what_the_stream_had_before_is_a_duplicate_and_acked_never_goes_back() -
 
 def test_the_time_of_a_run_stands_still_once_it_has_ended() -> None:
     clock = FakeClock()
-    taken = LiveFilter("SPY", StrikeWindow(StrikeManager(5), WALL_NS), lambda _: None)
+    taken = LiveFilter(Windows([StrikeWindow(StrikeManager(5), WALL_NS)]), lambda _: None)
     ledger = Ledger(taken, Sender(Backlog(), RecordingSink(), clock, SenderTiming()), clock)
     ledger.begin()
     clock.advance(5 * SECOND)
+    clock.step_wall(-3_600 * SECOND)
     assert ledger.wall_ns == 5 * SECOND
     ledger.end()
     clock.advance(5 * SECOND)

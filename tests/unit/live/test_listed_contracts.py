@@ -49,6 +49,16 @@ async def test_without_a_list_every_dollar_is_subscribed_which_is_told_once_and_
     assert window.manager.listed is None
 
 
+async def test_an_empty_list_is_told_as_what_it_is() -> None:
+    clock, notes = FakeClock(), list[str]()
+    window = StrikeWindow(StrikeManager(2), WALL_NS)
+    listed = ListedContracts(Vendor(frozenset()), window, notes.append, clock)
+    for _ in range(2):
+        await listed.refresh()
+    assert notes == ["the vendor lists no contracts of SPY that expire 2025-12-16: every whole dollar is subscribed"]
+    assert window.manager.listed is None
+
+
 async def test_a_roll_asks_at_once() -> None:
     clock, vendor = FakeClock(), Vendor(frozenset({680_000}))
     window = StrikeWindow(StrikeManager(2), WALL_NS)

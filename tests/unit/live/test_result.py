@@ -22,7 +22,7 @@ def test_before_anything_happened_everything_is_zero_and_nothing_is_complete() -
 async def test_a_session_that_was_ended_is_complete_and_accounts_for_all_that_arrived() -> None:
     session = still_session(SystemClock())
     stocks = StillFeed(missing=frozenset({"Q.SPY"}), reconnects=2)
-    policies = equity_policies(stocks, StillFeed(name="options"), session.window)
+    policies = equity_policies(stocks, StillFeed(name="options"), session.windows)
     running = asyncio.create_task(session.run(policies))
     await asyncio.sleep(0)
     session.arrived(

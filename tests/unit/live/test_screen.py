@@ -25,9 +25,9 @@ def busy() -> LiveSnapshot:
     clock = FakeClock()
     session = still_session(clock)
     feeds = StillFeed(), StillFeed(name="options", state=FeedState.RECONNECTING)
-    session.policies = {policy.feed.name: policy for policy in equity_policies(*feeds, session.window)}
+    session.policies = {policy.feed.name: policy for policy in equity_policies(*feeds, session.windows)}
     session.arrived(Arrival("stocks", [(quote(seq=1), "Q"), (trade(seq=2), "T")], (), (), clock.now_ns()))
-    session.window.tick(clock.time_ns(), clock.now_ns())
+    session.windows.first.tick(clock.time_ns(), clock.now_ns())
     prints = [(option_trade(strike, size=123_456, seq=strike), f"{strike}") for strike in range(675, 686)]
     session.arrived(Arrival("options", prints, (), (), clock.now_ns()))
     session.lost("options", clock.time_ns() - 90 * SECOND, "connection lost (ConnectionResetError)", 0)
@@ -141,3 +141,10 @@ def test_one_line_says_how_it_goes_and_names_trouble_only_where_there_is_some() 
     assert "received 13  acked 0" in line
     assert "gaps 1" in line
     assert "rejected" not in line
+
+
+def test_other_windows_have_a_line_of_their_own() -> None:
+    snapshot = busy()
+    assert "also " not in str(render(None, snapshot))
+    several = replace(snapshot, window=replace(snapshot.window, others="QQQ 505.20 500 to 510 of 16 Dec"))
+    assert "QQQ 505.20 500 to 510 of 16 Dec" in str(render(None, several))

@@ -37,7 +37,7 @@ def test_the_window_moves_when_the_spot_has_moved_by_half_a_dollar() -> None:
 def test_only_listed_strikes_are_taken_where_the_list_is_known() -> None:
     manager = StrikeManager(3, expiry=DAY, listed={680_000, 682_000, 682_500})
     add, _ = manager.get_target_strikes(681.0)
-    assert add == [f"T.O:SPY251216{right}00{strike}000" for right in "CP" for strike in (680, 682)]
+    assert add == [f"T.O:SPY251216{right}00{strike}" for right in "CP" for strike in (680_000, 682_000, 682_500)]
 
 
 def test_a_roll_changes_every_contract() -> None:
@@ -66,3 +66,10 @@ def test_a_silly_range_and_a_missing_expiry_are_refused() -> None:
             StrikeManager(strike_range)
     with pytest.raises(UsageError, match="expiry"):
         StrikeManager().get_target_strikes(680)
+
+
+def test_listed_strikes_are_taken_in_whatever_steps_they_come() -> None:
+    manager = StrikeManager(2, "BRK.B", date(2025, 12, 19), [497_500, 499_500, 500_000, 500_500, 502_000, 502_500])
+    manager.get_target_strikes(500.2)
+    assert sorted({int(topic[-8:]) for topic in manager.held}) == [499_500, 500_000, 500_500, 502_000]
+    assert {topic.partition("2")[0] for topic in manager.held} == {"T.O:BRKB"}

@@ -100,7 +100,20 @@ def test_the_expiry_rolls_at_the_end_of_the_session_and_takes_everything_along()
     assert tick(window, end)
     assert window.manager.expiry == date(2025, 12, 17)
     assert not window.is_0dte
-    assert all("251217" in topic for topic in window.topics)
+    assert all("251217" in topic for topic in window.topics - window.leaving.keys())
+
+
+def test_what_has_expired_stays_subscribed_for_the_grace_and_is_kept_for_a_minute() -> None:
+    end = at("2025-12-16T16:15-05:00")
+    window = window_at(680.0, end - 3 * SECOND)
+    old = window.topics
+    tick(window, end)
+    assert old < window.topics
+    assert set(window.leaving) == old
+    tick(window, end + 30 * SECOND)
+    assert not old & window.topics
+    assert window.expects("O:SPY251216C00699000", end + 59 * SECOND)  # a contract that had left the window long before
+    assert not window.expects("O:SPY251216C00699000", end + 60 * SECOND)
 
 
 def test_a_fixed_expiry_stays() -> None:
@@ -118,8 +131,10 @@ def test_what_is_expected() -> None:
     assert not window.expects("O:SPXW251216C06800000", NOON)
     end = at("2025-12-16T16:15-05:00")
     tick(window, end)
-    assert window.expects("O:SPY251216C00680000", end + 59 * SECOND)  # held within the last minute
-    assert not window.expects("O:SPY251216C00680000", end + 60 * SECOND)
+    assert window.expects("O:SPY251216C00680000", end + 59 * SECOND)  # of the last expiry, within a minute
+    tick(window, end + 30 * SECOND)
+    assert window.expects("O:SPY251216C00680000", end + 89 * SECOND)  # held within the last minute
+    assert not window.expects("O:SPY251216C00680000", end + 90 * SECOND)
 
 
 def test_a_list_of_contracts_narrows_the_window() -> None:
@@ -156,3 +171,11 @@ def test_what_is_removed_from_the_window_goes_and_comes_back_only_when_it_is_add
     assert topic not in window.topics
     window.pin([topic], [], NOON)
     assert topic in window.topics
+
+
+def test_a_later_expiry_rolls_along() -> None:
+    friday = at("2025-12-19T12:00-05:00")
+    window = StrikeWindow(StrikeManager(1), friday, later=1)
+    assert (window.manager.expiry, window.is_0dte) == (date(2025, 12, 22), False)  # over the weekend
+    tick(window, at("2025-12-19T16:15-05:00"))
+    assert window.manager.expiry == date(2025, 12, 23)

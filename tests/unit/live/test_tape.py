@@ -9,8 +9,8 @@ def test_the_last_quote_and_the_last_print_of_each_contract_are_kept() -> None:
     tape = Tape()
     for ns, event in enumerate([quote(seq=1), option_trade(680, seq=2), quote(seq=3), option_trade(680, seq=4)]):
         tape.see(event, ns)
-    assert tape.last_quote is not None
-    assert (tape.last_quote.seq, tape.last_quote_ns) == (3, 2)
+    assert "SPY" in tape.last_quotes
+    assert (tape.last_quotes["SPY"].seq, tape.last_quote_ns) == (3, 2)
     (ticker,) = tape.last_prints
     assert tape.last_prints[ticker].seq == 4
     assert (tape.prints[ticker], tape.volumes[ticker]) == (2, 10)
@@ -21,7 +21,7 @@ def test_what_a_backfill_brings_counts_as_traded_but_is_not_the_last_print() -> 
     tape.see(option_trade(680, source=EventSource.POLYGON_REST), 1)
     tape.see(quote(source=EventSource.POLYGON_REST), 2)
     tape.see(trade(), 3)
-    assert (tape.last_prints, tape.last_quote) == ({}, None)
+    assert (tape.last_prints, tape.last_quotes) == ({}, {})
     assert sum(tape.volumes.values()) == 5
 
 
@@ -33,4 +33,4 @@ def test_prints_are_forgotten_and_the_quote_is_not() -> None:
     assert not tape.last_prints
     assert not tape.volumes
     assert not tape.prints
-    assert tape.last_quote is not None
+    assert "SPY" in tape.last_quotes

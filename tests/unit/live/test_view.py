@@ -19,7 +19,7 @@ def make(**feed: object) -> tuple[LiveView, StillFeed, FakeClock]:
     stocks = StillFeed(**feed)  # type: ignore[arg-type]
     session.policies = {
         policy.feed.name: policy
-        for policy in equity_policies(stocks, StillFeed(name="options", desired=frozenset()), session.window)
+        for policy in equity_policies(stocks, StillFeed(name="options", desired=frozenset()), session.windows)
     }
     return LiveView(session, LiveScene("live --sim", "embedded"), "MARKET_DATA", lambda: ()), stocks, clock
 
@@ -83,8 +83,8 @@ def test_the_newest_gap_is_shown_and_whether_it_is_closed() -> None:
 
 def test_prints_are_shown_under_their_strike_with_rates() -> None:
     view, _, clock = make()
-    view._session.window.spot.quote(680.0, 680.02, clock.now_ns())
-    view._session.window.tick(clock.time_ns(), clock.now_ns())
+    view._session.windows.first.spot.quote(680.0, 680.02, clock.now_ns())
+    view._session.windows.first.tick(clock.time_ns(), clock.now_ns())
     view.draw(80, 24)
     events = [(option_trade(681, price=1.3, seq=n), f"{n}") for n in range(3)]
     view._session.arrived(Arrival("options", events, (), (), 1))

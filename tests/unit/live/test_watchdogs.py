@@ -12,25 +12,30 @@ from spyctl.live.strike_manager import StrikeManager
 from spyctl.live.strike_window import StrikeWindow
 from spyctl.live.watchdogs import (
     CloseGap,
+    DropQuotes,
     End,
     LiveTiming,
     Moment,
     OpenGap,
     OverflowWatch,
     Reconnect,
+    Restarted,
+    RestartWatch,
+    Returned,
     ServerWatch,
+    StallWatch,
     Warn,
     Watchdogs,
+    never_up,
     not_entitled,
-    stalled,
+    quotes_refused,
 )
+from spyctl.live.windows import Windows
 from spyctl.market.feeds import FeedState
 from spyctl.timing.clock import SystemClock
 from spyctl.timing.instants import SECOND
 from tests.support.live import StillFeed
 from tests.support.sinks import RecordingSink
-
-LIMIT_NS = 15 * SECOND
 
 
 def watched(feed: StillFeed, *, suspicious: bool = True, entitled: bool = False) -> list[FeedPolicy]:
@@ -42,27 +47,63 @@ def at(seconds: float) -> Moment:
     return Moment(10**18 + round(seconds * SECOND), round(seconds * SECOND))
 
 
+class Looking:
+    """Looks every second from 0 s on."""
+
+    def __init__(self, policies: list[FeedPolicy]) -> None:
+        self.watch = StallWatch(LiveTiming())
+        self.policies = policies
+        self.second = 0.0
+
+    def until(self, second: float, last_quote_s: float | None = None) -> list[tuple[float, str]]:
+        """Return what was done when; each new connection is up a moment later."""
+        done = []
+        while self.second < second:
+            self.second += 1
+            last_quote_ns = round(last_quote_s * SECOND) if last_quote_s is not None else None
+            for action in self.watch.look(self.policies, last_quote_ns, at(self.second)):
+                done.append((self.second, action.reason if isinstance(action, Reconnect) else "told"))
+                if isinstance(action, Reconnect):
+                    assert isinstance(action.feed, StillFeed)
+                    action.feed.up_since_ns = at(self.second).clock_ns
+        return done
+
+
 @pytest.mark.parametrize(
     ("feed", "last_quote_s", "reason"),
     [
-        (StillFeed(), None, "no quote for 15 s"),
-        (StillFeed(last_frame_ns=14 * SECOND), None, "no quote for 15 s"),  # trades alone prove nothing
+        (StillFeed(), None, "no quote for 60 s"),
+        (StillFeed(last_frame_ns=59 * SECOND), None, "no quote for 60 s"),  # trades alone prove nothing
         (StillFeed(), 5, None),
         (StillFeed(up_since_ns=5 * SECOND), None, None),  # it has just come up
         (StillFeed(state=FeedState.RECONNECTING), None, None),
-        (StillFeed(held=frozenset({"T.SPY"})), None, "nothing for 15 s"),
+        (StillFeed(held=frozenset({"T.SPY"})), None, "nothing for 60 s"),
         (StillFeed(held=frozenset({"T.SPY"}), last_frame_ns=5 * SECOND), None, None),
     ],
 )
-def test_a_silent_feed_reconnects(feed: StillFeed, last_quote_s: int | None, reason: str | None) -> None:
-    last_quote_ns = last_quote_s * SECOND if last_quote_s is not None else None
-    actions = stalled(watched(feed), last_quote_ns, LIMIT_NS, at(16))
-    assert actions == ([Reconnect(feed, reason)] if reason is not None else [])
+def test_a_feed_that_stays_silent_reconnects(feed: StillFeed, last_quote_s: int | None, reason: str | None) -> None:
+    done = Looking(watched(feed)).until(60, last_quote_s)
+    assert [words for _, words in done if words != "told"] == ([reason] if reason is not None else [])
+
+
+def test_a_halt_is_told_of_and_costs_few_connections() -> None:
+    looking = Looking(watched(StillFeed()))
+    assert looking.until(100) == [(15, "told"), (60, "no quote for 60 s")]
+    assert [second for second, _ in looking.until(2_000)] == [180, 420, 900, 1_500]
+    assert looking.until(2_014, last_quote_s=2_000) == []
+    assert looking.until(2_061, last_quote_s=2_000) == [(2_015, "told"), (2_060, "no quote for 60 s")]
+
+
+def test_after_a_sleep_what_waits_is_read_before_anything_is_cut() -> None:
+    looking = Looking(watched(StillFeed()))
+    looking.until(3, last_quote_s=3)
+    looking.second = 300
+    assert looking.until(310, last_quote_s=3) == []
 
 
 def test_silence_that_is_not_suspicious_is_left_alone() -> None:
-    assert stalled(watched(StillFeed(), suspicious=False), None, LIMIT_NS, at(1_000)) == []
-    assert stalled([FeedPolicy(StillFeed(), frozenset)], None, LIMIT_NS, at(1_000)) == []
+    assert Looking(watched(StillFeed(), suspicious=False)).until(1_000) == []
+    assert Looking([FeedPolicy(StillFeed(), frozenset)]).until(1_000) == []
 
 
 @pytest.mark.parametrize(
@@ -122,8 +163,64 @@ def test_an_overflow_in_the_last_moment_of_a_run_is_a_gap_too() -> None:
     backlog = Backlog(10)
     sender = Sender(backlog, RecordingSink(), SystemClock(), SenderTiming())
     window = StrikeWindow(StrikeManager(1), 10**18)
-    watchdogs = Watchdogs(LiveFilter("SPY", window, lambda _: None), sender, lambda: True, LiveTiming())
+    watchdogs = Watchdogs(LiveFilter(Windows([window]), lambda _: None), sender, lambda: True, LiveTiming())
     for n in range(11):
         backlog.append(Pending(b"", str(n), "market.stocks.trades", "stocks", round(0.9 * SECOND)))
     overflow = [action for action in watchdogs.end(at(1)) if action != CloseGap("nats", 0)]
     assert overflow == [OpenGap("overflow", at(0.9).unix_ns, "the server was too slow"), CloseGap("overflow", 2)]
+
+
+@pytest.mark.parametrize(
+    ("missing", "drops"),
+    [
+        (frozenset(), False),
+        (frozenset({"Q.O:A"}), False),  # some are granted
+        (frozenset({"Q.O:A", "Q.O:B"}), True),
+        (frozenset({"T.O:A", "Q.O:A", "Q.O:B"}), True),
+        (frozenset({"T.O:A", "T.O:B", "Q.O:A", "Q.O:B"}), False),  # the server has not answered at all
+    ],
+)
+def test_option_quotes_of_which_none_is_granted_are_done_without(missing: frozenset[str], drops: bool) -> None:
+    topics = frozenset({"T.O:A", "T.O:B", "Q.O:A", "Q.O:B"})
+    feed = StillFeed(name="options", desired=topics, held=topics - missing, missing=missing, words="not authorized")
+    assert quotes_refused(watched(feed)) == ([DropQuotes("not authorized")] if drops else [])
+    without = StillFeed(desired=frozenset({"T.O:A"}), missing=frozenset({"T.O:A"}))
+    assert quotes_refused(watched(without)) == []
+
+
+def test_the_hole_behind_the_last_run_opens_when_a_feed_is_up_and_closes_when_it_is_whole() -> None:
+    feed = StillFeed(state=FeedState.CONNECTING, held=frozenset())
+    watch = RestartWatch(7)
+    assert watch.look(watched(feed)) == []
+    feed.state = FeedState.UP
+    assert watch.look(watched(feed)) == [Restarted("stocks", 7)]
+    feed.held = frozenset({"T.SPY"})
+    assert watch.look(watched(feed)) == []
+    feed.missing = frozenset({"Q.SPY"})
+    assert watch.look(watched(feed)) == [Returned("stocks")]
+    assert watch.look(watched(feed)) == []
+    waiting = StillFeed(name="options", desired=frozenset(), held=frozenset())
+    assert watch.look(watched(waiting)) == [Restarted("options", 7)]  # whole, once it is known what to hold
+    assert RestartWatch(None).look(watched(StillFeed())) == []
+
+
+@pytest.mark.parametrize(
+    ("feed", "after_s", "opens"),
+    [
+        (StillFeed(up_since_ns=None), 3, True),
+        (StillFeed(up_since_ns=None), 2.9, False),
+        (StillFeed(up_since_ns=None, state=FeedState.REFUSED), 3, False),
+        (StillFeed(), 3, False),
+    ],
+)
+def test_a_feed_that_was_never_up_is_missing_from_the_start(feed: StillFeed, after_s: float, opens: bool) -> None:
+    actions = never_up(watched(feed), at(0).unix_ns, at(after_s))
+    assert actions == ([OpenGap("stocks", at(0).unix_ns, "never up")] if opens else [])
+
+
+def test_whether_silence_is_suspicious_goes_by_the_markets_time() -> None:
+    feed = StillFeed()
+    policy = FeedPolicy(feed, frozenset, stall=StallRule("Q.SPY", lambda ns: ns == at(60).unix_ns - 900 * SECOND))
+    late = Moment(at(60).unix_ns, at(60).clock_ns, 900 * SECOND)
+    assert StallWatch(LiveTiming()).look([policy], None, late) == [Reconnect(feed, "no quote for 60 s")]
+    assert StallWatch(LiveTiming()).look([policy], None, at(60)) == []

@@ -17,6 +17,7 @@ from spyctl.market.sessions import (
     regular_session,
     session_place,
     session_text,
+    stocks_trade_between,
     trading_day,
 )
 from spyctl.timing.instants import HOUR, NEW_YORK, SECOND, span_text, utc_text
@@ -173,3 +174,20 @@ def test_the_market_is_closed_an_hour_a_day_and_over_the_weekend() -> None:
         "12-12 17:00 → 12-14 18:00", "17:00 → 18:00",
     ]  # fmt: skip
     assert closed_stretches(start_ns, start_ns + HOUR) == []
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "trade"),
+    [
+        ("2025-12-16T03:00-05:00", "2025-12-16T04:00-05:00", False),
+        ("2025-12-16T03:00-05:00", "2025-12-16T04:01-05:00", True),
+        ("2025-12-16T20:00-05:00", "2025-12-17T03:59-05:00", False),
+        ("2025-12-16T19:59-05:00", "2025-12-17T03:59-05:00", True),
+        ("2025-12-19T20:00-05:00", "2025-12-22T04:00-05:00", False),  # over a weekend
+        ("2025-11-26T21:00-05:00", "2025-11-28T03:00-05:00", False),  # over Thanksgiving
+        ("2025-12-19T20:00-05:00", "2025-12-24T04:00-05:00", True),
+        ("2025-12-16T12:00-05:00", "2025-12-16T12:00-05:00", True),
+    ],
+)
+def test_whether_stocks_trade_between_two_instants(start: str, end: str, trade: bool) -> None:
+    assert stocks_trade_between(at(start), at(end)) is trade

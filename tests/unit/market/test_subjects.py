@@ -16,6 +16,7 @@ from spyctl.market.events import (
     EventSource,
     FuturesTrade,
     Gap,
+    OptionQuote,
     OptionTrade,
     Reset,
     ResetReason,
@@ -49,6 +50,10 @@ events = st.one_of(
     st.builds(
         OptionTrade, ns, ns, source, st.text(), st.text(), st.text(), price, st.sampled_from("CP"), price, size,
         st.none() | price, st.none() | price, st.sampled_from(Aggressor), conditions, maybe_int,
+    ),
+    st.builds(
+        OptionQuote, ns, ns, source, st.text(), st.text(), st.text(), price, st.sampled_from("CP"), price, price, size,
+        size, maybe_int, maybe_int, maybe_int,
     ),
     st.builds(
         FuturesTrade, ns, ns, source, st.text(), price, size, st.sampled_from(Aggressor), st.text(), conditions,

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spyctl.market.events import EventSource, OptionTrade, StockQuote, StockTrade
+from spyctl.market.events import EventSource, OptionQuote, OptionTrade, StockQuote, StockTrade
 from spyctl.market.subjects import decode, encode, subject_of
-from spyctl.massive.normalize import Parsed, Reject, Status, from_model, from_rest, normalize, parse_frame
+from spyctl.massive.normalize import Parsed, Reject, Status, count_equal, from_model, from_rest, normalize, parse_frame
 
 MS = 1_765_895_467_112
 RECV = MS * 1_000_000 + 2_345_678
@@ -55,6 +55,43 @@ def test_an_option_trade() -> None:
         MS * 1_000_000, RECV, WS, "SPY", "O:SPY251216C00680000", "2025-12-16", 680.0, "C", 2.18, 10,
         conditions=[209], seq=77,
     )  # fmt: skip
+
+
+OPTION_QUOTE = {
+    "ev": "Q", "sym": "O:SPY251216C00680000", "bx": 302, "bp": 2.17, "bs": 12, "ax": 312, "ap": 2.19, "as": 40, "t": MS,
+    "q": 78,
+}  # fmt: skip
+
+
+def test_an_option_quote() -> None:
+    assert only(parsed(OPTION_QUOTE, market="options")) == OptionQuote(
+        MS * 1_000_000, RECV, WS, "SPY", "O:SPY251216C00680000", "2025-12-16", 680.0, "C", 2.17, 2.19, 12, 40, 302, 312,
+        78,
+    )  # fmt: skip
+
+
+def test_a_side_that_an_option_quote_leaves_out_is_none() -> None:
+    message = {key: value for key, value in OPTION_QUOTE.items() if key not in ("bp", "bs", "bx")}
+    quote = only(parsed(message, market="options"))
+    assert (quote.bid_px, quote.bid_sz, quote.bid_exch, quote.ask_px) == (0.0, 0, None, 2.19)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [({"sym": None}, "no_sym"), ({"sym": "SPY"}, "bad_ticker"), ({"sym": ["O"]}, "bad_ticker"), ({"ap": None}, "no_ap"),
+     ({"bp": -1}, "bad_price"), ({"as": 1.5}, "bad_size"), ({"t": None}, "no_t")],
+)  # fmt: skip
+def test_an_option_quote_with_a_field_that_is_wrong_is_rejected(change: dict[str, Any], reason: str) -> None:
+    assert rejected(OPTION_QUOTE | change, market="options") == [reason]
+
+
+def test_the_identity_of_an_option_quote_is_its_sequence_on_a_day() -> None:
+    texts = [
+        parsed(OPTION_QUOTE | change, market="options").events[0][1]
+        for change in ({}, {"bs": 9}, {"q": 79}, {"t": MS + 86_400_000}, {"q": None}, {"q": None, "bs": 9})
+    ]
+    assert texts[0] == texts[1] == f"Q.O:SPY251216C00680000.78.{MS // 86_400_000}"
+    assert len(set(texts)) == 5
 
 
 def test_every_event_is_what_the_stream_promises() -> None:
@@ -208,7 +245,8 @@ def test_the_identity_is_the_vendors_own() -> None:
         assert identity(TRADE) != identity(TRADE | change)
     assert identity(QUOTE) != identity(QUOTE | {"q": 5142})
     assert identity(QUOTE) == identity(QUOTE | {"bs": 1})
-    for change in ({"q": 78}, {"p": 2.19}, {"s": 11}, {"x": 300}, {"t": MS + 1}):
+    assert identity(OPTION, "options") == identity(OPTION | {"q": 78, "c": []}, "options")  # REST has neither
+    for change in ({"p": 2.19}, {"s": 11}, {"x": 300}, {"t": MS + 1}):
         assert identity(OPTION, "options") != identity(OPTION | change, "options")
 
 
@@ -313,3 +351,13 @@ def test_rejects_carry_a_sample() -> None:
     (reject,) = parsed(TRADE | {"p": -1}).rejects
     assert isinstance(reject, Reject)
     assert "'p': -1" in reject.sample
+
+
+def test_equal_option_prints_of_rest_are_counted() -> None:
+    row = {"price": 2.18, "size": 10, "exchange": 312}
+    rows = [from_rest(OPTION["sym"], row | {"sip_timestamp": ns}) for ns in (MS * 10**6 + 5, MS * 10**6 + 9, RECV)]
+    count_equal(rows)
+    events = normalize(rows, "options", RECV, EventSource.POLYGON_REST).events
+    first = identity(OPTION, "options")
+    assert [name for _, name in events] == [first, f"{first}.2", first.replace(str(MS), str(RECV // 10**6))]
+    assert parsed(OPTION | {"equal": 2}, market="options").events[0][1] == first  # over the socket it means nothing

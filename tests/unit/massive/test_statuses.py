@@ -5,7 +5,7 @@ import pytest
 from spyctl.massive.ending import Ending
 from spyctl.massive.key_standing import KeyStanding
 from spyctl.massive.normalize import Status
-from spyctl.massive.statuses import AUTH_FAILED, EVICTED, Statuses
+from spyctl.massive.statuses import AUTH_FAILED, EVICTED, MAX_COMPLAINTS, Statuses
 from spyctl.massive.subscriptions import Subscriptions
 from tests.support.clock import FakeClock
 
@@ -44,6 +44,17 @@ def test_acknowledgements_and_complaints_are_told_apart() -> None:
     assert (desk.words, notes, ending.asked) == ("not authorized", ["stocks: error: not authorized"], False)
     desk.take(Status("slow_consumer", ""))
     assert (desk.words, ending.reason) == ("slow_consumer", "slow_consumer")
+
+
+def test_a_complaint_that_is_repeated_is_told_once_and_then_counted() -> None:
+    desk, _, _, notes = make()
+    for _ in range(120):
+        desk.take(Status("error", "not authorized"))
+    text = "stocks: error: not authorized"
+    assert notes == [text, f"{text} (10 times)", f"{text} (100 times)"]
+    for n in range(2 * MAX_COMPLAINTS):
+        desk.take(Status("error", f"complaint {n}"))
+    assert len(notes) < MAX_COMPLAINTS + 10
 
 
 def test_evictions_are_an_alarm_from_the_second_one_on_and_permanent_with_the_third() -> None:

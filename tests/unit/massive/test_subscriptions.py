@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spyctl.massive.subscriptions import Reminders, Subscriptions
+from spyctl.massive.subscriptions import Reminders, Subscriptions, quote_topics
 
 ACK, AGAIN = 5, 60
 TOPICS = frozenset({"T.SPY", "Q.SPY"})
@@ -84,3 +84,21 @@ def test_held_and_missing_never_contradict_each_other(moves: list[tuple[str, str
         assert subscriptions.missing <= subscriptions.desired - subscriptions.held
         assert reminders.subscribe <= subscriptions.desired - subscriptions.held
         assert reminders.unsubscribe <= subscriptions.held - subscriptions.desired
+
+
+def test_an_acknowledgement_that_comes_late_counts_at_once() -> None:
+    subscriptions = make("T.SPY")
+    for now in range(20):
+        subscriptions.remind(now)
+    assert subscriptions.missing == {"T.SPY"}
+    subscriptions.acknowledge("subscribed to: T.SPY")
+    assert (subscriptions.missing, subscriptions.complete) == (frozenset(), True)
+
+
+def test_missing_option_quotes_are_unexpected_only_where_others_are_granted() -> None:
+    subscriptions = make("T.O:A", "Q.O:A", "Q.O:B")
+    assert quote_topics(subscriptions.desired) == {"Q.O:A", "Q.O:B"}
+    subscriptions.missing = frozenset({"T.O:A", "Q.O:A"})
+    assert subscriptions.unexpectedly(subscriptions.missing) == {"T.O:A", "Q.O:A"}
+    subscriptions.missing |= {"Q.O:B"}
+    assert subscriptions.unexpectedly(subscriptions.missing) == {"T.O:A"}

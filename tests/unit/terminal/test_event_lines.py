@@ -16,6 +16,7 @@ from spyctl.market.events import (
     EventSource,
     FuturesTrade,
     Gap,
+    OptionQuote,
     OptionTrade,
     StockQuote,
     StockTrade,
@@ -48,8 +49,17 @@ def test_trades_are_price_times_size() -> None:
     assert line(stock) == "1,385,358 10:14:07.388 stocks.trades  SPY   680.31 × 100"
     option = OptionTrade(NS, NS, SIM, "SPY", "O:SPY251216C00680000", "2025-12-16", 680.0, "C", 2.18, 10)
     assert line(option) == "1,385,358 10:14:07.388 options.trades SPY 16 Dec 680 C   2.18 × 10"
+    option = OptionTrade(
+        NS, NS, SIM, "SPY", "O:SPY251216C00680000", "2025-12-16", 680.0, "C", 2.18, 10, 2.16, 2.18, Aggressor.BUY
+    )
+    assert line(option) == "1,385,358 10:14:07.388 options.trades SPY 16 Dec 680 C   2.18 × 10 ▲ buy"
     future = FuturesTrade(NS, NS, SIM, "ES", 6_815.25, 3, Aggressor.SELL)
     assert line(future) == "1,385,358 10:14:07.388 futures.trades ES 6,815.25 × 3 ▼ sell"
+
+
+def test_option_quotes_name_their_contract() -> None:
+    quote = OptionQuote(NS, NS, SIM, "SPY", "O:SPY251216C00680000", "2025-12-16", 680.0, "C", 2.16, 2.18, 12, 48)
+    assert line(quote) == "1,385,358 10:14:07.388 options.quotes SPY 16 Dec 680 C   2.16 × 12       █│████    48 × 2.18"
 
 
 def test_books_show_their_best_level_and_a_dot_where_a_side_is_empty() -> None:
@@ -78,6 +88,7 @@ _OTHERS = st.recursive(
 _EVENTS = [
     StockQuote(NS, NS, SIM, "SPY", 680.3, 680.32, 400, 700),
     OptionTrade(NS, NS, SIM, "SPY", "O:SPY251216C00680000", "2025-12-16", 680.0, "C", 2.18, 10),
+    OptionQuote(NS, NS, SIM, "SPY", "O:SPY251216C00680000", "2025-12-16", 680.0, "C", 2.16, 2.18, 12, 48),
     MBP10(NS, NS, SIM, "ES", [BidAskLevel(6_816.5, 22, None, 0)] * 10),
     Gap(NS, NS, SIM, "options", NS, NS + 1, "cut", "g1", 1),
 ]
@@ -105,6 +116,7 @@ def test_names_for_subjects() -> None:
     assert subjects_of(["futures"]) == ["market.futures.trades", "market.futures.mbp10"]
     assert subjects_of(["gaps", "options.trades", "gaps"]) == ["market.gaps", "market.options.trades"]
     assert subjects_of(["market.stocks.*"], "DRILL") == ["DRILL.market.stocks.trades", "DRILL.market.stocks.quotes"]
+    assert subjects_of(["options"]) == ["market.options.trades", "market.options.quotes"]
     assert len(subjects_of([])) == len(KINDS)
     with pytest.raises(UsageError, match="there is no subject 'bonds'"):
         subjects_of(["bonds"])

@@ -1,0 +1,45 @@
+"""The last run of a command into a stream: how far it came, so that what is missing since can be told."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from spyctl.bus.connection import Connection
+from spyctl.bus.runs import RunRecord, RunState, stored_runs
+from spyctl.bus.stream import last_on
+
+
+async def predecessor(
+    connection: Connection, command: str, stream: str, run_id: str, options: Mapping[str, Any]
+) -> RunRecord | None:
+    """Return the record of the run that ended last before run ``run_id``, of the same command, stream and options."""
+    candidates = [
+        record
+        for record in await stored_runs(connection)
+        if (record.command, record.stream) == (command, stream)
+        and record.run_id != run_id
+        and record.state is not RunState.REFUSED
+        and all(record.options.get(name) == value for name, value in options.items())
+    ]
+    return max(candidates, key=lambda record: record.updated_ns, default=None)
+
+
+async def came_to(connection: Connection, record: RunRecord) -> int:
+    """Return the event time (Unix ns) that a run came to.
+
+    It is known when its record was last renewed, a second before its end at most, and how late its last events were.
+    """
+    lags = [await _lag(connection, record.stream, subject) for subject in record.subjects]
+    return record.updated_ns - min((lag for lag in lags if lag is not None), default=0)
+
+
+async def _lag(connection: Connection, stream: str, subject: str) -> int | None:
+    message = await last_on(connection, stream, subject)
+    if message is None:
+        return None
+    try:
+        event = orjson.loads(message.payload)
+        return max(0, int(event["ts_recv_ns"]) - int(event["ts_event_ns"]))
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+        return None
