@@ -27,8 +27,9 @@ from spyctl.cli.framework.streams import drop, unguarded, write_document
 from spyctl.cli.tail_options import Place, PlaceKind, TailForm
 from spyctl.errors import ExitCode, NoDataError, StreamGoneError
 from spyctl.market.events import Gap
-from spyctl.market.subjects import KINDS, stream_name, subject_of, with_prefix
-from spyctl.terminal.event_lines import HEADING, EventFilter, StreamMessage, TextLines, json_lines, payload_lines
+from spyctl.market.lines import StreamMessage, json_lines, payload_lines
+from spyctl.market.subjects import KINDS, prefix_of, stream_name, subject_of, with_prefix
+from spyctl.terminal.event_lines import HEADING, EventFilter, TextLines
 from spyctl.terminal.stream_stats import StreamStats
 from spyctl.terminal.text import count
 from spyctl.timing.instants import SECOND
@@ -91,7 +92,7 @@ async def _of_run(request: TailRequest, run: str, connection: Connection) -> Tai
     if not records:
         raise NoDataError(f"there is no run {run} at {connection.url}", "spyctl runs lists them")
     record = records[-1]
-    prefix = "" if record.stream == stream_name("") else record.stream.removesuffix(f"_{stream_name('')}")
+    prefix = prefix_of(record.stream)
     if prefix != request.prefix:
         raise NoDataError(
             f"run {record.run_id} is in {record.stream}", f"--prefix {prefix}" if prefix else "no --prefix"

@@ -9,7 +9,8 @@ from spyctl.bus.target import Target
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.tail_options import Place, PlaceKind, TailForm
 from spyctl.cli.tail_run import TailRequest, _EventWriter, _Follower
-from spyctl.terminal.event_lines import EventFilter, StreamMessage, subjects_of
+from spyctl.market.lines import StreamMessage
+from spyctl.terminal.event_lines import EventFilter, subjects_of
 from tests.support.connection import ScriptedConnection
 
 STATE = {"first_seq": 11, "last_seq": 20}
