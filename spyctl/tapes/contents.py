@@ -4,7 +4,7 @@ The digest is over the payloads in their order, each followed by a newline, like
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
@@ -79,6 +79,10 @@ class Missing:
         """Say which they are."""
         return f"sequences {self.first_seq:,} to {self.last_seq:,} are missing: {self.reason}"
 
+    def document(self) -> dict[str, Any]:
+        """Return it with the keys of the sidecar."""
+        return {"first_seq": self.first_seq, "last_seq": self.last_seq, "reason": self.reason}
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -144,7 +148,7 @@ class Sidecar:
             **_instant("first_stored", contents.first_stored_ns if stored else None),
             **_instant("last_stored", stored or None),
             "undecoded": contents.undecoded,
-            "gaps": [{"first_seq": gap.first_seq, "last_seq": gap.last_seq, "reason": gap.reason} for gap in self.gaps],
+            "gaps": [gap.document() for gap in self.gaps],
             "by_subject": {subject: tally.document() for subject, tally in sorted(contents.by_subject.items())},
             "size": size,
             "complete": self.whole,
@@ -208,11 +212,6 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def missing_text(gaps: Iterable[Missing]) -> list[str]:
-    """Say of each gap what is missing."""
-    return [gap.text for gap in gaps]
 
 
 def _instant(name: str, ns: int | None) -> dict[str, Any]:

@@ -26,9 +26,10 @@ class Recording:
     """Where the messages of a stream go, and how far that is.
 
     ``next_seq`` is the sequence from which on the stream has to be read, ``None`` where there is no tape of it yet.
-    ``notes`` say what was found of an earlier process, ``gaps`` what the stream no longer held. ``anew`` says that the
-    stream was made anew since the last tape. Raises :class:`UsageError` where another process records into the folder,
-    or other subjects were, :class:`DamagedFileError`, :class:`OSError`.
+    ``notes`` say what was found of an earlier process, ``gaps`` what the stream no longer held; ``anew`` says that the
+    stream was made anew since the last tape. ``written`` are the tapes of this process, with what is on them. Raises
+    :class:`UsageError` where another process records into the folder, or other subjects were,
+    :class:`DamagedFileError`, :class:`OSError`.
     """
 
     def __init__(self, folder: Path, origin: Origin, *, clock: Clock | None = None) -> None:
@@ -36,7 +37,7 @@ class Recording:
         self.origin = origin
         self.notes: list[str] = []
         self.gaps: list[Missing] = []
-        self.tapes: list[Path] = []  # written to by this process
+        self.written: list[tuple[Path, Contents]] = []  # by this process
         self.next_seq: int | None = None
         self.anew = False
         self._clock = clock or SystemClock()
@@ -50,6 +51,11 @@ class Recording:
         except BaseException:
             os.close(self._lock)
             raise
+
+    @property
+    def tapes(self) -> list[Path]:
+        """The tapes that this process has written to, or found open."""
+        return [path for path, _ in self.written]
 
     @property
     def tape(self) -> TapeWriter | None:
@@ -109,7 +115,7 @@ class Recording:
         day = trading_day_of(stored_ns)
         if self._name is None or self._name.day < day:  # else it is a further part of that day
             self._name = TapeName(self.origin.stream, day, 1)
-        gaps = [] if self.tapes else list(self.gaps)
+        gaps = [] if self.written else list(self.gaps)
         sidecar = Sidecar(self.origin, self._name.day, (self.next_seq or 1) - 1, gaps)
         return self._open(self._name, sidecar, Contents())
 
@@ -117,7 +123,7 @@ class Recording:
         path = self.folder / name.text
         writer = TapeWriter(path, sidecar, contents, self._clock)
         self._end_ns = trading_day_end(name.day)
-        self.tapes.append(path)
+        self.written.append((path, contents))
         return writer
 
     # --- what an earlier process left

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from spyctl.bus.reader import subject_filter
 from spyctl.bus.target import Target
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.tail_options import Place, PlaceKind, TailForm
@@ -81,8 +82,7 @@ def test_the_server_sends_only_the_subjects_that_are_asked_for(
 ) -> None:
     asked = replace(request(Place(PlaceKind.START)), wanted=EventFilter(frozenset(subjects_of(subjects))))
     connection: Any = ScriptedConnection(version=version)
-    writer: Any = None
-    assert _Follower(asked, Reporter(), connection, writer)._filter() == sent
+    assert subject_filter(connection, asked.wanted.subjects) == sent
 
 
 @pytest.mark.parametrize(

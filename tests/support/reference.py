@@ -14,6 +14,7 @@ COMMANDS = (
     "live",
     "replay",
     "ctl",
+    "record",
     "fetch",
     "discover",
     "time-range",

@@ -65,6 +65,7 @@ def stored_on(path: Path) -> list[StreamMessage]:
     reader = TapeReader(path)
     found = [one for lines in reader.lines() for one in lines.messages(reader.subjects)]
     assert not reader.findings.damage
+    assert not reader.findings.rejected["sequence_goes_back"]
     return found
 
 

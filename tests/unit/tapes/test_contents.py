@@ -12,7 +12,6 @@ from spyctl.tapes.contents import (
     Contents,
     Missing,
     Sidecar,
-    missing_text,
     read_sidecar,
     sidecar_path,
     write_whole,
@@ -46,7 +45,7 @@ def test_a_sidecar_is_read_back(tmp_path: Path) -> None:
     found = read_sidecar(tmp_path / TAPE)
     assert found is not None
     assert found[0] == sidecar
-    assert missing_text(sidecar.gaps) == ["sequences 1 to 3 are missing: gone"]
+    assert [gap.text for gap in sidecar.gaps] == ["sequences 1 to 3 are missing: gone"]
     assert [path.name for path in tmp_path.iterdir()] == ["MARKET_DATA-2025-12-16.json"]
     assert read_sidecar(tmp_path / "another.jsonl.zst") is None
 
