@@ -32,7 +32,7 @@ def offered(environment: dict[str, str], tmp_path: Path):  # type: ignore[no-unt
 
 
 def test_commands_and_options(offered) -> None:  # type: ignore[no-untyped-def]
-    assert offered("re") == ["record", "replay"]
+    assert offered("re") == ["replay", "record"]
     assert set(offered("server ")) == {"run", "status", "reset"}
     assert "--reorder-window" in offered("replay --re")
     assert "--password-file" in offered("tail --pass")

@@ -166,7 +166,7 @@ async def test_a_stream_that_is_deleted_is_told(connection: Connection, reader: 
 @pytest.mark.parametrize(
     "place",
     [
-        "1.2.3",  # the second one did not come
+        "1.3.3",  # the second one did not come
         "2.2.2",  # handed out again
         "1.1.2",  # it was here
     ],
