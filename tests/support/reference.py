@@ -15,6 +15,7 @@ COMMANDS = (
     "replay",
     "ctl",
     "record",
+    "convert",
     "fetch",
     "discover",
     "time-range",

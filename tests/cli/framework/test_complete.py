@@ -40,7 +40,7 @@ def test_commands_and_options(offered) -> None:  # type: ignore[no-untyped-def]
 
 
 def test_pages_and_commands_of_help(offered) -> None:  # type: ignore[no-untyped-def]
-    assert offered("help con") == ["connections", "config"]
+    assert offered("help conn") == ["connections"]
     assert offered("help rep") == ["replay"]
     assert set(offered("help server ")) == {"run", "status", "reset"}
 
