@@ -123,6 +123,19 @@ def _is_ours(path: Path) -> bool:
     return next(reader.lines(), None) is not None
 
 
+def grouped(infos: Sequence[TapeInfo]) -> list[list[Path]]:
+    """Return tapes in the order in which their messages were stored; those whose times overlap are in one group."""
+    groups: list[list[Path]] = []
+    last_ns = 0
+    for info in sorted(infos, key=lambda info: (info.day or date.max, info.first_stored_ns)):
+        if groups and info.first_stored_ns and info.first_stored_ns <= last_ns:
+            groups[-1].append(info.path)
+        else:
+            groups.append([info.path])
+        last_ns = max(last_ns, info.contents.get("last_stored_ns") or 0)
+    return groups
+
+
 def overlaps(infos: Sequence[TapeInfo]) -> dict[Path, Path]:
     """Return the tapes that hold messages which an earlier one of the same stream holds too, with that one."""
     found: dict[Path, Path] = {}

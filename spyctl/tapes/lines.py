@@ -59,8 +59,8 @@ class Lines:
     def __len__(self) -> int:
         return len(self.starts)
 
-    def __getitem__(self, wanted: "slice | NDArray[np.bool_]") -> "Lines":
-        """Return some of the messages; the bad lines stay behind."""
+    def __getitem__(self, wanted: "slice | NDArray[np.bool_] | NDArray[np.intp]") -> "Lines":
+        """Return some of the messages, or all in another order; the bad lines stay behind."""
         return Lines(
             self.text,
             self.starts[wanted],
