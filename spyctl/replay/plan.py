@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from spyctl.dbn.choice import FileChoice
@@ -12,6 +13,7 @@ from spyctl.dbn.file_info import DBNFileInfo
 from spyctl.dbn.sort_times import Selection
 from spyctl.errors import DamagedFileError
 from spyctl.market.sessions import trading_day
+from spyctl.replay.pieces import FileSource
 from spyctl.replay.targets import Span
 from spyctl.replay.volume import Pace, Volume, events_at_most, measure
 from spyctl.timing.clock import Speed
@@ -44,6 +46,31 @@ class Plan:
     def infos(self) -> tuple[DBNFileInfo, ...]:
         """The files that are played, in catalog order."""
         return self.choice.files
+
+    @property
+    def source(self) -> FileSource:
+        """The files as the input of a replay."""
+        return FileSource(self.infos, self.selection)
+
+    @property
+    def inputs(self) -> list[dict[str, object]]:
+        """What tells these files from others of the same name."""
+        return fingerprints(self.infos)
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What decides, beside the files, which events are played."""
+        selection = self.selection
+        return {
+            "dates": [str(day) for day in self.dates],
+            "schemas": list(self.choice.query.schemas),
+            "start_ns": selection.start_ns,
+            "end_ns": selection.end_ns,
+            "reorder_ns": selection.reorder_ns,
+            "by_recv": selection.by_recv,
+            "symbols": list(selection.symbols),
+            **({"hours": [list(each) for each in selection.hours]} if selection.hours else {}),
+        }
 
     @property
     def unreadable(self) -> tuple[DamagedFileError, ...]:

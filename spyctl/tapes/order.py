@@ -40,7 +40,7 @@ class LineSource(Protocol):
 class Choice:
     """Which messages are played, and how: on some ``ranks`` (``None``: all), with ``start_ns <= sort time < end_ns``.
 
-    ``from_seq`` leaves out those that were stored before.
+    ``from_seq`` and ``from_stored_ns`` leave out those that were stored before.
     """
 
     order: TapeOrder = TapeOrder.EVENT
@@ -48,6 +48,7 @@ class Choice:
     start_ns: int = 0
     end_ns: int = MAX_INSTANT
     from_seq: int = 0
+    from_stored_ns: int = 0
     reorder_ns: int = REORDER_WINDOW
 
 
@@ -78,6 +79,8 @@ class _Feed:
             kept = self.wanted[lines.ranks]
             if choice.from_seq:
                 kept &= (lines.seq >= choice.from_seq) | (lines.seq < 0)
+            if choice.from_stored_ns:
+                kept &= (lines.stored_ns >= choice.from_stored_ns) | (lines.stored_ns < 0)
             lines = lines if kept.all() else lines[kept]
             if not len(lines):
                 continue

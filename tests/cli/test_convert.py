@@ -7,35 +7,36 @@ import pyarrow.parquet
 import pytest
 
 from tests.conftest import Cli
+from tests.support.here import Here
 from tests.support.servers import NatsServer
 from tests.support.tapes import messages, record
 
 
-def test_parquet_files_appear_and_are_not_overwritten_unasked(cli: Cli, tmp_path: Path) -> None:
+def test_parquet_files_appear_and_are_not_overwritten_unasked(here: Here, tmp_path: Path) -> None:
     record(tmp_path / "tapes", messages(1, 60))
-    first = cli("convert", "tapes", "--to", "parquet", "--out", "out", "--subject", "futures")
+    first = here("convert", "tapes", "--to", "parquet", "--out", "out", "--subject", "futures")
     assert first.returncode == 0, first.stderr
     assert "./out/MARKET_DATA-2025-12-16.futures.trades.parquet  10 events" in first.stderr
     table = pyarrow.parquet.read_table(tmp_path / "out" / "MARKET_DATA-2025-12-16.futures.trades.parquet")
     assert table.num_rows == 10
-    again = cli("convert", "tapes", "--to", "parquet", "--out", "out", "--subject", "futures")
+    again = here("convert", "tapes", "--to", "parquet", "--out", "out", "--subject", "futures")
     assert again.returncode == 2
     assert "--force overwrites it" in again.stderr
-    forced = cli("convert", "tapes", "--to", "parquet", "--out", "out", "--subject", "futures", "--force", "--json")
+    forced = here("convert", "tapes", "--to", "parquet", "--out", "out", "--subject", "futures", "--force", "--json")
     assert [file["events"] for file in json.loads(forced.stdout)["files"]] == [10, 10]
 
 
-def test_what_cannot_be_converted_is_said(cli: Cli, tmp_path: Path) -> None:
+def test_what_cannot_be_converted_is_said(here: Here, tmp_path: Path) -> None:
     tape = record(tmp_path / "tapes", messages(1, 60))
-    assert cli("convert", "none", "--to", "csv").returncode == 6
-    nothing = cli("convert", "tapes", "--to", "dbn", "--subject", "stocks")
+    assert here("convert", "none", "--to", "csv").returncode == 6
+    nothing = here("convert", "tapes", "--to", "dbn", "--subject", "stocks")
     assert nothing.returncode == 6
     assert "20 events left out: DBN holds futures alone" in nothing.stderr
     tape.write_bytes(tape.read_bytes()[:-3])
-    cut = cli("convert", str(tape), "--to", "dbn")
+    cut = here("convert", str(tape), "--to", "dbn")
     assert cut.returncode == 3
     assert "cut short" in cut.stderr
-    assert cli("convert", str(tape), "--to", "dbn").returncode == 2  # the files are there
+    assert here("convert", str(tape), "--to", "dbn").returncode == 2  # the files are there
 
 
 @pytest.mark.integration
