@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from spyctl.api import StreamIngestor as StreamIngestor
     from spyctl.live.strike_manager import StrikeManager as StrikeManager
     from spyctl.replay.source import DBNIngestor as DBNIngestor
+    from spyctl.tapes.tape import Tape as Tape
 
 __version__ = "0.1.0"
 
@@ -21,8 +22,18 @@ _WHERE = {
     "ReplayStats": "spyctl.api",
     "StreamIngestor": "spyctl.api",
     "StrikeManager": "spyctl.live.strike_manager",
+    "Tape": "spyctl.tapes.tape",
 }
-__all__ = ["DBNIngestor", "NATSBus", "ReplayPublisher", "ReplayStats", "StreamIngestor", "StrikeManager", "__version__"]
+__all__ = [
+    "DBNIngestor",
+    "NATSBus",
+    "ReplayPublisher",
+    "ReplayStats",
+    "StreamIngestor",
+    "StrikeManager",
+    "Tape",
+    "__version__",
+]
 
 
 def __getattr__(name: str) -> Any:

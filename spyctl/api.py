@@ -37,18 +37,25 @@ from spyctl.live.strike_manager import StrikeManager
 from spyctl.live.strike_window import StrikeWindow
 from spyctl.live.windows import Windows
 from spyctl.market.encode import encoded_events
-from spyctl.market.events import Event, EventSource
+from spyctl.market.events import MBP10, Event, EventSource, FuturesTrade
 from spyctl.market.feeds import Arrival, LiveEvent
 from spyctl.market.sessions import in_regular_hours
-from spyctl.market.subjects import SUBJECTS, encode, rank_of, subject_of, subject_table
+from spyctl.market.subjects import SUBJECTS, encode, rank_of, subject_of, subject_table, with_prefix
 from spyctl.massive.feed import FEED_URL, Feed
 from spyctl.massive.key_hash import key_hash
 from spyctl.massive.normalize import OPTIONS, STOCKS, from_model, normalize
 from spyctl.replay.control import Control
+from spyctl.replay.pacing import MAX_QUIET_NS
+from spyctl.replay.pieces import FileSource, Source
 from spyctl.replay.player import Surroundings
-from spyctl.replay.session import LEASED_SUBJECTS, Replay, ReplayOptions
+from spyctl.replay.session import Replay, ReplayOptions, leased_for
 from spyctl.replay.source import Day, DBNIngestor, as_date
+from spyctl.replay.tape_plan import make_tape_plan
+from spyctl.replay.targets import Span
+from spyctl.replay.volume import Pace
 from spyctl.summary import StopReason
+from spyctl.tapes.catalog import scan_tapes
+from spyctl.tapes.order import Choice
 from spyctl.timing.clock import MAX_SPEED, Speed
 from spyctl.timing.instants import MAX_INSTANT, day_number
 
@@ -307,18 +314,18 @@ class ReplayStats:
 
     @property
     def trades(self) -> int:
-        """Trades published."""
-        return self._count(0)
+        """Trades of futures published."""
+        return self._count(FuturesTrade)
 
     @property
     def mbp10(self) -> int:
         """Books published."""
-        return self._count(1)
+        return self._count(MBP10)
 
     @property
     def events(self) -> int:
         """Events published."""
-        return self.trades + self.mbp10
+        return sum(self._replay.progress.by_subject[name] for name in self._replay.subjects) if self._replay else 0
 
     @property
     def late(self) -> int:
@@ -339,10 +346,10 @@ class ReplayStats:
         """Return event time played per wall time used, 0 before there is any."""
         return self.event_s / self.wall_s if self.wall_s > 0 else 0.0
 
-    def _count(self, place: int) -> int:
+    def _count(self, event_type: type[Event]) -> int:
         if self._replay is None:
             return 0
-        return self._replay.progress.by_subject[self._replay.subjects[place]]
+        return self._replay.progress.by_subject[with_prefix(subject_of(event_type), self._replay.options.prefix)]
 
 
 class ReplayPublisher:
@@ -397,12 +404,29 @@ class ReplayPublisher:
             end_ns=MAX_INSTANT if end_ns is None else end_ns,
             days=frozenset(map(day_number, days)) if days is not None else None,
         )
-        request = RunRequest(command="api", leased=LEASED_SUBJECTS, paced=Speed.of(self.replay_speed) != MAX_SPEED)
+        return await self._play(FileSource(tuple(infos), selection), selection, None)
+
+    async def replay_tapes(
+        self, tapes: Path | str, start_ns: int | None = None, end_ns: int | None = None
+    ) -> ReplayStats:
+        """Replay a tape, or a folder of them, with ``start_ns <= sort time < end_ns``; otherwise like
+        :meth:`replay_date`."""
+        infos = scan_tapes(Path(tapes))
+        if not infos:
+            raise NoDataError(f"{tapes} is no tape, and holds none")
+        choice = Choice(start_ns=start_ns or 0, end_ns=MAX_INSTANT if end_ns is None else end_ns)
+        pace = Pace(Speed.of(self.replay_speed), MAX_QUIET_NS)
+        plan = make_tape_plan(infos, choice, pace, what=str(tapes), origin="api")
+        return await self._play(plan.source, plan.selection, plan.span)
+
+    async def _play(self, source: Source, selection: Selection, span: Span | None) -> ReplayStats:
+        paced = Speed.of(self.replay_speed) != MAX_SPEED
+        request = RunRequest(command="api", leased=leased_for(source), paced=paced)
         self.stats = ReplayStats()
         async with publishing(self.bus.connection, request) as run:
-            options = ReplayOptions(Speed.of(self.replay_speed), selection, digest=False)
+            options = ReplayOptions(Speed.of(self.replay_speed), selection, digest=False, span=span)
             around = Surroundings(run.note, str)
-            replay = Replay(infos, run.publisher, options, run_id=run.run_id, around=around, control=self.control)
+            replay = Replay(source, run.publisher, options, run_id=run.run_id, around=around, control=self.control)
             self.stats.follow(replay)
             try:
                 await run.watch(replay.run(), partial(replay.stop, StopReason.LEASE_LOST))

@@ -19,6 +19,7 @@
     │   └── OtherSchemaError           a DBN file that holds neither trades nor mbp-10
     ├── TooManyFilesError           1  more files have to be open at once than the system allows
     ├── MergeLimitError             1  more events inside the reorder window than may be held
+    ├── FullDiskError               3  a tape cannot grow
     ├── NoDataError                 6  no such date, schema or folder
     │   ├── NoDataFolderError          no folder, or nothing in it
     │   ├── NothingPlayableError       files, but none that can be played
@@ -65,6 +66,7 @@
 An error is one sentence (what and where) and one remedy (what to type). Neither ever holds a secret.
 """
 
+import errno
 from collections.abc import Sequence
 from datetime import date
 from enum import IntEnum
@@ -226,6 +228,21 @@ class TooManyFilesError(SpyctlError):
 
 class MergeLimitError(SpyctlError):
     """More events lie inside the reorder window than may be held in memory."""
+
+
+class FullDiskError(SpyctlError):
+    """The disk has no room for what a tape should hold; ``last_seq`` is the last sequence that is on it."""
+
+    exit_code = ExitCode.INCOMPLETE
+    ERRNOS = (errno.ENOSPC, errno.EDQUOT)
+
+    def __init__(self, path: str, last_seq: int) -> None:
+        where = f"it ends at sequence {last_seq:,}" if last_seq else "nothing is on it"
+        super().__init__(
+            f"{path}: no space left on the disk; {where}",
+            "free some and run the same command again, while the stream still holds the rest",
+        )
+        self.last_seq = last_seq
 
 
 class NoDataError(SpyctlError):

@@ -41,6 +41,11 @@ _SIGNAL_CODES = {
 }
 
 
+def signal_code(reason: StopReason | None) -> ExitCode | None:
+    """Return the exit code of a run that a signal ended, ``None`` where none did."""
+    return _SIGNAL_CODES.get(reason) if reason is not None else None
+
+
 @dataclass(frozen=True, slots=True)
 class EventCounts:
     """Where the events went. ``duplicates`` of a replay are retries that the server recognised."""
@@ -418,8 +423,8 @@ class RunSummary(Generic[D]):
         A signal decides first, then that nothing could be read (1), then that something is missing or out of
         order (3).
         """
-        if self.stopped_by in _SIGNAL_CODES:
-            return _SIGNAL_CODES[self.stopped_by]
+        if (code := signal_code(self.stopped_by)) is not None:
+            return code
         if self.details.nothing_read:
             return ExitCode.FAILED
         events = self.events

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.here import Here, runner
 from tests.support.servers import NatsServer, unused_port
 
 ROOT = Path(__file__).parent.parent
@@ -89,3 +90,9 @@ def cli(environment: dict[str, str], tmp_path: Path) -> Cli:
         )
 
     return run
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Here:
+    """Run ``spyctl ARGS`` in ``tmp_path``, inside this process, and return what it printed."""
+    return runner(monkeypatch, capfd, tmp_path)

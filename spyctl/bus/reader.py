@@ -1,9 +1,9 @@
 """Reading a stream in order: one ordered consumer for all subjects, which fixes gaps and reconnects by itself."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import nats.errors
 import nats.js.errors
@@ -12,10 +12,13 @@ from nats.js.api import ConsumerConfig
 
 from spyctl.bus.connection import ApiError, Connection
 from spyctl.errors import BusError, StreamGoneError, UnreachableError
+from spyctl.market.lines import StreamMessage
+from spyctl.market.subjects import KINDS
 
 SILENCE_S = 10.0
 LOOK_S = 2.0
 _GONE = 404
+_SHORT_REPLY = 8  # dots of a reply subject without domain, account and random token
 _MAX_GATHERED = 16_000  # messages that may wait for a slow reader
 
 
@@ -72,6 +75,44 @@ async def follow(
     finally:
         with suppress(nats.errors.Error, nats.js.errors.Error):
             await subscription.unsubscribe()
+
+
+class Place(NamedTuple):
+    """Where a message that a consumer hands out is: ``delivered`` is how often it was, ``number`` counts what the
+    consumer has handed out, ``pending`` is how many are left."""
+
+    delivered: int
+    seq: int
+    number: int
+    stored_ns: int
+    pending: int
+
+
+def parse_reply(reply: str) -> Place:
+    """Read where a message is from its reply subject."""
+    # $JS.ACK.[domain.account.]stream.consumer.delivered.seq.number.time.pending[.random]
+    tail = 5 if reply.count(".") == _SHORT_REPLY else 6
+    _, delivered, seq, number, stored_ns, pending, *_ = reply.rsplit(".", tail)
+    return Place(int(delivered), int(seq), int(number), int(stored_ns), int(pending))
+
+
+def stored_messages(batch: Sequence[Msg]) -> list[StreamMessage]:
+    """Return messages of a consumer as the stream holds them."""
+    messages = []
+    for message in batch:
+        _, seq, _, stored_ns, pending = parse_reply(message.reply)
+        messages.append(StreamMessage(seq, message.subject, stored_ns, message.data, pending))
+    return messages
+
+
+def subject_filter(connection: Connection, subjects: Collection[str]) -> dict[str, Any]:
+    """Return the part of a consumer's configuration that has the server send some subjects only.
+
+    There is none where all are wanted, and for an old server, which knows no filter by several subjects.
+    """
+    if len(subjects) == len(KINDS) or not connection.server_at_least(2, 10):
+        return {}
+    return {"filter_subjects": sorted(subjects)}
 
 
 async def _born(connection: Connection, stream: str) -> str:

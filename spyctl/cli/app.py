@@ -13,6 +13,7 @@ from spyctl import __version__
 from spyctl.bus.checkpoint import LAST_RUN
 from spyctl.cli import (
     config,
+    convert,
     ctl,
     discover,
     events,
@@ -20,6 +21,7 @@ from spyctl.cli import (
     help_topics,
     live,
     probe,
+    record,
     replay,
     runs,
     sample,
@@ -103,6 +105,8 @@ app.callback()(with_option_groups(spyctl))
 add_command(app, live.live, panel=PUBLISH, short="SPY trades, quotes and 0DTE option trades from Massive")
 add_command(app, replay.replay, panel=PUBLISH, short="ES trades and MBP-10 from Databento files, at any speed")
 add_command(app, ctl.ctl, panel=PUBLISH, short="pause, step, seek or stop a running replay")
+add_command(app, record.record, panel=PUBLISH, short="record the stream onto tapes, one a trading day")
+add_command(app, convert.convert, panel=PUBLISH, short="tapes as Parquet, CSV or DBN files")
 add_command(app, fetch.fetch, panel=PUBLISH, short="download missing days from Databento, price first")
 add_command(app, discover.discover, panel=INSPECT, short="what the data folder holds, one row per file")
 add_command(app, time_range.time_range, "time-range", panel=INSPECT, short="exact first and last event of a day")

@@ -12,7 +12,8 @@ from spyctl.cli.framework import complete
 from spyctl.cli.framework.reporter import Reporter, progress_bar
 from spyctl.cli.framework.streams import write, write_document
 from spyctl.cli.options import DataDir, Dataset, Json, Schema, Symbol
-from spyctl.errors import DamagedFileError, ExitCode, UsageError, path_text
+from spyctl.cli.tape_listing import TapeListing
+from spyctl.errors import DamagedFileError, ExitCode, NoDataFolderError, UsageError, path_text
 from spyctl.terminal.tables import table
 from spyctl.terminal.text import count, size_text
 
@@ -53,7 +54,7 @@ def discover(
     ] = None,
     as_json: Json = False,
 ) -> int:
-    """List what the data folder holds, one row per file.
+    """List what a folder of DBN files or tapes holds, one row per file.
 
     spyctl discover --schema mbp-10 --data-dir ~/es
     spyctl discover --check    every byte, exit code 3 if one is wrong
@@ -62,12 +63,19 @@ def discover(
     from spyctl.dbn.catalog import scan
     from spyctl.dbn.choice import FileQuery, matching_files, no_such_data, with_symbols
     from spyctl.market.columns import SCHEMAS
+    from spyctl.tapes.catalog import scan_tapes
 
     reporter = Reporter.of(context)
     _refuse_idle_options(report, picture, check=check)
     schemas = tuple(dict.fromkeys(schema)) if schema else SCHEMAS
     query = FileQuery(schemas, symbols=tuple(symbol or ()), dataset=dataset)
-    catalog = scan(data_dir)
+    tapes = TapeListing(scan_tapes(data_dir) if report is None else [], check=check, reporter=reporter)
+    try:
+        catalog = scan(data_dir)
+    except NoDataFolderError:
+        if not tapes.infos:
+            raise
+        return _list_tapes(tapes, data_dir, reporter, as_json=as_json)
     if report is not None:
         from spyctl.cli.report import show_report
 
@@ -78,13 +86,26 @@ def discover(
     checks = _check([*infos, *catalog.definitions], reporter) if check else {}
     listing = _Listing(catalog, infos, schemas, checks, checked=check)
     if as_json:
-        _write_document(listing, verbose=reporter.verbose)
+        _write_document(listing, tapes, verbose=reporter.verbose)
     elif nothing is None:
         _print(listing, verbose=reporter.verbose)
+        if tapes.infos:
+            tapes.print()
     _say_what_is_wrong(reporter, listing, whole=nothing is not None)
+    _notes(reporter, [*tapes.problems, *tapes.warnings], warn=True)
     if nothing is not None:
         raise nothing
-    return ExitCode.INCOMPLETE if listing.problems else ExitCode.OK
+    return ExitCode.INCOMPLETE if listing.problems or tapes.problems else ExitCode.OK
+
+
+def _list_tapes(tapes: TapeListing, root: Path, reporter: Reporter, *, as_json: bool) -> int:
+    # Of a folder without DBN files.
+    if as_json:
+        write_document({"data_dir": str(root), "files": [], "tapes": tapes.documents(), "problems": tapes.problems})
+    else:
+        tapes.print()
+    _notes(reporter, [*tapes.problems, *tapes.warnings], warn=True)
+    return ExitCode.INCOMPLETE if tapes.problems else ExitCode.OK
 
 
 def _refuse_idle_options(report: str | None, picture: Path | None, *, check: bool) -> None:
@@ -347,7 +368,7 @@ def _mapping_lines(info: "DBNFileInfo") -> list[str]:
     return lines or ["     no mapping: instrument ids stand for symbols"]
 
 
-def _write_document(listing: _Listing, *, verbose: bool) -> None:
+def _write_document(listing: _Listing, tapes: TapeListing, *, verbose: bool) -> None:
 
     catalog = listing.catalog
     document = {
@@ -355,7 +376,8 @@ def _write_document(listing: _Listing, *, verbose: bool) -> None:
         "files": [
             _document(info, listing) | ({"mappings": _in_force(info)} if verbose else {}) for info in listing.infos
         ],
-        "problems": listing.problems,
+        "tapes": tapes.documents(),
+        "problems": [*listing.problems, *tapes.problems],
         "holes": listing.holes,
         "passed_over": [{"path": str(path), "reason": reason} for path, reason in catalog.passed_over],
         "missing": [str(path) for path in catalog.missing],

@@ -12,14 +12,19 @@ from spyctl.cli.replay_options import (
     ControlOptions,
     DeliveryOptions,
     InputOptions,
+    OrderKey,
     PlaybackOptions,
     ResultOptions,
     SinkKind,
+    SourceOptions,
 )
 from spyctl.errors import ExitCode, NoDataError, UsageError
 
 if TYPE_CHECKING:
+    from spyctl.cli.replay_plan import Request
+    from spyctl.replay.plan import Plan
     from spyctl.replay.session import ReplayOptions
+    from spyctl.replay.tape_plan import TapePlan
 
 _DATE_ORIGINS = {Origin.FLAG: "--date", Origin.ENVIRONMENT: "REPLAY_DATE"}
 
@@ -28,6 +33,7 @@ def replay(
     context: typer.Context,
     *,
     data: InputOptions,
+    source: SourceOptions,
     playback: PlaybackOptions,
     control: ControlOptions,
     nats: NatsOptions,
@@ -38,17 +44,15 @@ def replay(
 
     spyctl replay --date 2025-12-16 --speed 10
     spyctl replay --date last --start open --end open+30m --speed max
-    spyctl replay --trading-day 2025-12-16 --dry-run
+    spyctl replay --source tapes --date 2025-12-16 --prefix REHEARSAL
     """
-    import asyncio
-
     from spyctl.bus.consumers import ConsumerLimit
     from spyctl.cli.framework.metrics import parse_address
     from spyctl.cli.replay_plan import InputRequest, Request, plan_document, plan_request, show_plan
     from spyctl.market.columns import SCHEMAS
-    from spyctl.timing.clock import precise_loop
 
     _refuse_contradictions(context, data, playback, control, delivery, result)
+    _refuse_idle_options(context, source, playback)
     request = Request(
         input=InputRequest(
             data_dir=data.data_dir,
@@ -79,6 +83,8 @@ def replay(
     reporter = Reporter.of(context)
     if nats.embedded and nats.nats_url:
         reporter.line("note: --embedded overrides NATS_URL")
+    if source.source is not None:
+        return _replay_source(request, source, playback, result, reporter)
     plan = plan_request(request)
     show_plan(reporter, plan, request)
     if result.dry_run and result.as_json:
@@ -88,10 +94,41 @@ def replay(
     if result.dry_run:
         return ExitCode.OK
 
+    return _run(request, plan, reporter)
+
+
+def _run(request: "Request", plan: "Plan | TapePlan", reporter: Reporter) -> int:
+    import asyncio
+
     from spyctl.cli.replay_run import run_replay
+    from spyctl.timing.clock import precise_loop
 
     with asyncio.Runner(loop_factory=precise_loop) as runner:
         return runner.run(run_replay(request, plan, reporter))
+
+
+def _replay_source(
+    request: "Request", asked: SourceOptions, playback: PlaybackOptions, result: ResultOptions, reporter: Reporter
+) -> int:
+    # A replay of tapes, or of what a stream holds.
+    from spyctl.cli.replay_tapes import SourceRequest, planned_source, show_tape_plan, tape_plan_document
+    from spyctl.cli.tail_options import Place, PlaceKind, parse_place
+    from spyctl.tapes.order import TapeOrder
+    from spyctl.terminal.event_lines import subjects_of
+
+    source = SourceRequest(
+        str(asked.source),
+        parse_place(asked.place) if asked.place is not None else Place(PlaceKind.START),
+        tuple(subjects_of(asked.subject)) if asked.subject else None,
+        TapeOrder.STORED if playback.order is OrderKey.STORED else TapeOrder.EVENT,
+    )
+    with planned_source(request, source, reporter) as plan:
+        show_tape_plan(reporter, plan, request)
+        if result.dry_run and result.as_json:
+            write_document(tape_plan_document(plan, request))
+        if plan.volume.exact and plan.volume.first_ns is None:
+            raise NoDataError("no event lies in that range", "spyctl discover and spyctl time-range show what does")
+        return ExitCode.OK if result.dry_run else _run(request, plan, reporter)
 
 
 def _refuse_contradictions(
@@ -119,10 +156,26 @@ def _refuse_contradictions(
         raise UsageError("--duration and --end exclude each other", "one of the two")
 
 
+def _refuse_idle_options(context: typer.Context, source: SourceOptions, playback: PlaybackOptions) -> None:
+    # What would do nothing is not taken in silence.
+    of_files = (("--symbol", "symbol"), ("--schema", "schema"), ("--dataset", "dataset"), ("--session", "session"))
+    if source.source is not None:
+        for option, parameter in of_files:
+            if is_flag(context, parameter):
+                raise UsageError(f"{option} is for files", "--subject chooses among the events of a tape or a stream")
+        if playback.order is OrderKey.RECV:
+            raise UsageError("--order recv is for files", "--order event, or --order stored")
+        return
+    for option, given in (("--from", source.place is not None), ("--subject", bool(source.subject))):
+        if given:
+            raise UsageError(f"{option} is for tapes and streams", f"--source DIR {option} …")
+    if playback.order is OrderKey.STORED:
+        raise UsageError("files have no stored order", "--order event, or --source DIR --order stored")
+
+
 def _replay_options(
     data: InputOptions, playback: PlaybackOptions, control: ControlOptions, result: ResultOptions, prefix: str
 ) -> "ReplayOptions":
-    from spyctl.cli.replay_options import OrderKey
     from spyctl.dbn.sort_times import Selection
     from spyctl.replay.session import ReplayOptions
     from spyctl.timing.clock import parse_speed

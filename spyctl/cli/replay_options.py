@@ -19,6 +19,7 @@ class OrderKey(StrEnum):
 
     EVENT = "event"
     RECV = "recv"
+    STORED = "stored"  # of a tape or a stream
 
 
 class SessionKind(StrEnum):
@@ -65,7 +66,7 @@ class InputOptions:
             "--start",
             envvar="REPLAY_START",
             metavar="TIME",
-            help="Start time, on the first date: 09:30, open, close-5m, ISO, ns.",
+            help="Start, on the first date: 09:30, open-5m, ISO, ns.",
             autocompletion=complete.times,
         ),
     ] = None
@@ -113,6 +114,39 @@ class InputOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SourceOptions:
+    """What to replay instead of files, and which part of it."""
+
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--source",
+            metavar="WHAT",
+            help="Not files: a tape, a folder of them, -, stream.",
+        ),
+    ] = None
+    place: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="PLACE",
+            help="With --source: a sequence, -5m, a stored time.",
+            rich_help_panel=OPTIONS.seldom,
+        ),
+    ] = None
+    subject: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--subject",
+            metavar="NAME",
+            help="With --source: stocks, options.trades, …",
+            autocompletion=complete.subjects,
+            rich_help_panel=OPTIONS.seldom,
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlaybackOptions:
     """How fast to play the events, and in which order."""
 
@@ -144,7 +178,7 @@ class PlaybackOptions:
             "--order",
             envvar="REPLAY_ORDER",
             metavar="KEY",
-            help="event: by ts_event. recv: by ts_recv.",
+            help="event: by ts_event. recv: by ts_recv. stored: as on tape.",
             rich_help_panel=PLAYBACK.seldom,
         ),
     ] = OrderKey.EVENT
@@ -163,7 +197,7 @@ class PlaybackOptions:
         typer.Option(
             "--resume",
             metavar="[RUN]",
-            help="Continue RUN, or the newest run, after the last event in the stream.",
+            help="Continue RUN, or the newest run, where it ended.",
             autocompletion=complete_runs,
             rich_help_panel=PLAYBACK,
         ),

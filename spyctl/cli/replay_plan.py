@@ -18,6 +18,7 @@ from spyctl.errors import UsageError, path_text
 from spyctl.market.sessions import parse_time, trading_hours
 from spyctl.replay.plan import Plan, make_plan
 from spyctl.replay.session import ReplayOptions
+from spyctl.replay.tape_plan import TapePlan
 from spyctl.replay.targets import span_of
 from spyctl.terminal.text import count, size_text
 from spyctl.timing.instants import (
@@ -104,7 +105,6 @@ def plan_request(request: Request) -> Plan:
         max_quiet_ns=options.max_quiet_ns,
         count=options.count,
         zone=zone,
-        loops=options.loops,
     )
 
 
@@ -121,12 +121,12 @@ def _wrong_order(asked: InputRequest, start_ns: int, end_ns: int) -> UsageError:
     return UsageError(message, f"--start {asked.end} --end {asked.start}")
 
 
-def _free_bytes(target: Target) -> int | None:
-    # The embedded server's disk; what a named server has free is asked of that server.
+def free_bytes(target: Target) -> int | None:
+    """Return what the embedded server's disk has free; ``None`` for a named server, which is asked itself."""
     return None if target.urls and not target.embedded else EmbeddedStore(target.store).free_bytes()
 
 
-def _events_text(plan: Plan) -> str:
+def _events_text(plan: Plan | TapePlan) -> str:
     parts = [count(schema, number) for schema, number in reversed(plan.volume.events.items()) if number]
     about = "" if plan.volume.exact else "at most about " if plan.selection.symbols else "about "
     about = about if plan.volume.known else "unknown how many events, at most "
@@ -139,7 +139,7 @@ def _events_text(plan: Plan) -> str:
 
 def show_plan(reporter: Reporter, plan: Plan, request: Request) -> None:
     """Say what would be played, before anything is."""
-    lines = _range_lines(plan, request)
+    lines = range_lines(plan, request)
     if request.input.origin == "every date":
         lines.append("no --date: every date in the folder")
     if plan.choice.absent:
@@ -150,7 +150,8 @@ def show_plan(reporter: Reporter, plan: Plan, request: Request) -> None:
     _show_files(reporter, plan)
 
 
-def _range_lines(plan: Plan, request: Request) -> list[str]:
+def range_lines(plan: Plan | TapePlan, request: Request) -> list[str]:
+    """Say which days, range and events a plan has, and how long that takes."""
     dates = ", ".join(map(str, plan.dates[:3])) + (f" … {plan.dates[-1]}" if len(plan.dates) > 3 else "")
     if len(plan.dates) > 3:
         dates += f" ({len(plan.dates)} dates)"
@@ -166,13 +167,14 @@ def _range_lines(plan: Plan, request: Request) -> list[str]:
     else:
         lines = [dates, f"{utc} UTC", f"{new_york} New York"]
     span, about = duration_text(plan.volume.last_ns - plan.volume.first_ns), "" if plan.volume.exact else "about "
-    takes = f"takes {about}{duration_text(plan.wall_ns)} and " if plan.wall_ns is not None else ""
-    span += f", {plan.loops:,} times," if plan.loops > 1 else ""
-    free = _free_bytes(request.target) if request.sink is SinkKind.NATS else None
+    loops, wall_ns = request.options.loops, plan.volume.wall_ns
+    takes = f"takes {about}{duration_text(wall_ns * loops)} and " if wall_ns is not None else ""
+    span += f", {loops:,} times," if loops > 1 else ""
+    free = free_bytes(request.target) if request.sink is SinkKind.NATS else None
     room = f" ({size_text(free)} free)" if free is not None else ""
     where = "stream" if request.sink is SinkKind.NATS else "output"
     at_most = "" if plan.volume.known else "at most "
-    adds = f"adds {at_most}{size_text(plan.stream_bytes)} to the {where}{room}"
+    adds = f"adds {at_most}{size_text(plan.stream_bytes * loops)} to the {where}{room}"
     return [*lines, _events_text(plan), f"{about}{span} at {request.options.speed} {takes}{adds}"]
 
 
@@ -224,8 +226,8 @@ def plan_document(plan: Plan, request: Request) -> dict[str, Any]:
         "events_at_most": sum(plan.volume.at_most.values()),
         "exact": plan.volume.exact,
         "speed_asked": request.options.speed.number,
-        "loops": plan.loops,
-        "wall_s": plan.wall_ns / 1e9 if plan.wall_ns is not None else None,
-        "stream_bytes": plan.stream_bytes if plan.volume.known else None,
-        "free_bytes": _free_bytes(request.target),
+        "loops": request.options.loops,
+        "wall_s": plan.volume.wall_ns * request.options.loops / 1e9 if plan.volume.wall_ns is not None else None,
+        "stream_bytes": plan.stream_bytes * request.options.loops if plan.volume.known else None,
+        "free_bytes": free_bytes(request.target),
     }

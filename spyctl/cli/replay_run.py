@@ -42,15 +42,15 @@ from spyctl.market.events import EventSource
 from spyctl.market.subjects import subject_table, with_prefix
 from spyctl.replay.broadcast import CLOCK, keep_broadcasting
 from spyctl.replay.keys import KeyPad
-from spyctl.replay.pieces import FileSource
-from spyctl.replay.plan import Plan, fingerprints
+from spyctl.replay.plan import Plan
 from spyctl.replay.player import Surroundings, keep_nothing
 from spyctl.replay.result import summary_of
 from spyctl.replay.schedule import Schedule
 from spyctl.replay.script import Script
 from spyctl.replay.segments import Journal
-from spyctl.replay.session import LEASED_SUBJECTS, Replay
+from spyctl.replay.session import Replay, leased_for
 from spyctl.replay.snapshot import Scene
+from spyctl.replay.tape_plan import TapePlan
 from spyctl.replay.view import ReplayView
 from spyctl.summary import StopReason
 from spyctl.terminal.text import count, size_text
@@ -61,6 +61,7 @@ from spyctl.timing.tasks import end_task
 if TYPE_CHECKING:
     from spyctl.cli.framework.metrics import Figures
 
+AnyPlan = Plan | TapePlan
 _LOOK_S = 0.1
 _END_STATES: dict[StopReason | None, RunState] = {
     StopReason.STOP: RunState.STOPPED,
@@ -86,7 +87,7 @@ class _Destination:
         return self.run.stream.name if self.run is not None else None
 
 
-async def run_replay(request: Request, plan: Plan, reporter: Reporter) -> int:
+async def run_replay(request: Request, plan: AnyPlan, reporter: Reporter) -> int:
     """Play what was asked for and return the exit code. Raises :class:`SpyctlError`."""
     interruption = Interruption(reporter)
     try:
@@ -113,7 +114,7 @@ def _nothing_left(request: Request, reporter: Reporter, end: RunCompleteError) -
 
 
 async def _replay_to_nats(
-    request: Request, plan: Plan, reporter: Reporter, interruption: Interruption, reached: Reached
+    request: Request, plan: AnyPlan, reporter: Reporter, interruption: Interruption, reached: Reached
 ) -> int:
     show_server(reporter, reached, request.target)
     await _check_space(plan, request, reached)
@@ -132,16 +133,16 @@ async def _replay_to_nats(
         return await _play(request, plan, reporter, interruption, destination)
 
 
-def _run_request(request: Request, plan: Plan, reached: Reached) -> RunRequest:
+def _run_request(request: Request, plan: AnyPlan, reached: Reached) -> RunRequest:
     return RunRequest(
         command="replay",
-        leased=[with_prefix(subject, request.options.prefix) for subject in LEASED_SUBJECTS],
+        leased=[with_prefix(subject, request.options.prefix) for subject in leased_for(plan.source)],
         prefix=request.options.prefix,
-        inputs=fingerprints(plan.infos),
-        options=_content_options(request, plan),
+        inputs=plan.inputs,
+        options=plan.content | {"count": request.options.count},
         events=partial(_messages_after, request, plan),
         resume=request.resume,
-        source=EventSource.DIRECT_FEED if reached.embedded is None and not request.force else None,
+        source=_event_source(request, plan) if reached.embedded is None and not request.force else None,
         force=request.force,
         ack_mode=request.ack,
         paced=request.options.speed != MAX_SPEED,
@@ -149,26 +150,16 @@ def _run_request(request: Request, plan: Plan, reached: Reached) -> RunRequest:
 
 
 def _messages_after(
-    request: Request, plan: Plan, journal: Mapping[str, Any], position: int
+    request: Request, plan: AnyPlan, journal: Mapping[str, Any], position: int
 ) -> AsyncIterator[list[Message]]:
     # The messages of a run behind a position, made again.
-    script = Script(FileSource(plan.infos, plan.selection), request.options.count)
+    script = Script(plan.source, request.options.count)
     return script.messages(Journal.of(journal), position, subject_table(request.options.prefix))
 
 
-def _content_options(request: Request, plan: Plan) -> dict[str, Any]:
-    selection = plan.selection
-    return {
-        "dates": [str(day) for day in plan.dates],
-        "schemas": list(request.input.schemas),
-        "start_ns": selection.start_ns,
-        "end_ns": selection.end_ns,
-        "reorder_ns": selection.reorder_ns,
-        "by_recv": selection.by_recv,
-        "symbols": list(selection.symbols),
-        "count": request.options.count,
-        **({"hours": [list(each) for each in selection.hours]} if selection.hours else {}),
-    }
+def _event_source(request: Request, plan: AnyPlan) -> EventSource | None:
+    # Whose events may be the newest of the stream. A rehearsal mixes whatever was live, and has a stream of its own.
+    return EventSource.DIRECT_FEED if isinstance(plan, Plan) or not request.options.prefix else None
 
 
 def show_server(reporter: Reporter, reached: Reached, target: Target) -> None:
@@ -190,7 +181,7 @@ def show_server(reporter: Reporter, reached: Reached, target: Target) -> None:
     )
 
 
-async def _check_space(plan: Plan, request: Request, reached: Reached) -> None:
+async def _check_space(plan: AnyPlan, request: Request, reached: Reached) -> None:
     if reached.embedded is not None:
         free = reached.embedded.store.free_bytes()
         place = "the embedded server's store"
@@ -199,16 +190,17 @@ async def _check_space(plan: Plan, request: Request, reached: Reached) -> None:
         if account.free is None:
             return
         free, place = account.free, f"JetStream at {reached.connection.url}"
-    if not plan.fits(free):
+    loops = request.options.loops
+    if not plan.fits(free // loops):
         about = "about" if plan.volume.known else "up to"
         raise NoSpaceError(
-            f"{place} has {size_text(free)} free, this replay needs {about} {size_text(plan.stream_bytes)}",
+            f"{place} has {size_text(free)} free, this replay needs {about} {size_text(plan.stream_bytes * loops)}",
             "--start and --end for less of the day, or free some space (spyctl server reset)",
         )
 
 
 async def _play(
-    request: Request, plan: Plan, reporter: Reporter, interruption: Interruption, destination: _Destination
+    request: Request, plan: AnyPlan, reporter: Reporter, interruption: Interruption, destination: _Destination
 ) -> int:
     run, limit = destination.run, request.wait_for
     options = replace(request.options, selection=plan.selection, span=plan.span, quiet=plan.quiet)
@@ -217,7 +209,7 @@ async def _play(
         delivery = run.publisher.delivery
         backpressure = Backpressure(run.connection, run.stream.name, limit, lambda: delivery.published)
     replay = Replay(
-        plan.infos, destination.sink, options, run_id=destination.run_id,
+        plan.source, destination.sink, options, run_id=destination.run_id,
         journal=Journal.of(run.journal if run is not None else {}),
         around=Surroundings(
             run.note if run is not None else keep_nothing,
@@ -259,7 +251,7 @@ def show_holdings(reporter: Reporter, run: Publishing) -> None:
 
 @asynccontextmanager
 async def _controlled(
-    request: Request, plan: Plan, replay: Replay, run: Publishing | None, backpressure: Backpressure | None
+    request: Request, plan: AnyPlan, replay: Replay, run: Publishing | None, backpressure: Backpressure | None
 ) -> AsyncIterator[None]:
     # Meanwhile it can be controlled from elsewhere, and its clock followed.
     if run is None:
@@ -282,11 +274,11 @@ async def _controlled(
 
 @asynccontextmanager
 async def _shown(
-    request: Request, plan: Plan, reporter: Reporter, replay: Replay, destination: _Destination
+    request: Request, plan: AnyPlan, reporter: Reporter, replay: Replay, destination: _Destination
 ) -> AsyncIterator[None]:
     # Shows the replay while it goes on.
     stream, consumers = destination.stream, destination.consumers
-    played = [schema for schema in request.input.schemas if plan.volume.events[schema]]
+    played = [name for name, number in plan.volume.events.items() if number]
     scene = Scene(
         title=f"{plan.dates[0]}{f' … {plan.dates[-1]}' if len(plan.dates) > 1 else ''}",
         what=f"{' + '.join(played)} of {', '.join(plan.symbols[:3])}",

@@ -6,7 +6,6 @@ from datetime import date
 from typing import TextIO
 
 from spyctl.cli.framework.streams import colours, write_document
-from spyctl.market.columns import SCHEMAS
 from spyctl.summary import LiveDetails, ReplayDetails, RunSummary
 from spyctl.terminal.text import count, labelled, size_text
 from spyctl.timing.clock import Speed, achieved_text
@@ -16,6 +15,12 @@ Block = tuple[str, ...]  # a label and its lines
 _LIVE_NAMES = {
     "stocks.trades": "trades", "stocks.quotes": "quotes", "options.trades": "option trades",
     "options.quotes": "option quotes",
+}  # fmt: skip
+# What the events of a subject are called where others stand beside them.
+_NAMES = {
+    "stocks.trades": "stock trades", "stocks.quotes": "stock quotes", "options.trades": "option trades",
+    "options.quotes": "option quotes", "futures.trades": "trades", "futures.mbp10": "mbp-10", "gaps": "gap records",
+    "resets": "resets",
 }  # fmt: skip
 
 
@@ -79,7 +84,10 @@ def _events(summary: RunSummary[ReplayDetails]) -> Block:
         equation += f" + {held:,} held"
     whole = not (events.rejected or held or summary.delivery.unacknowledged)
     equation += f" = {events.acked:,} acked" if whole else f"; {events.acked:,} acked"
-    counts = [count(schema, number) for schema, number in zip(SCHEMAS, events.by_subject.values(), strict=True)]
+    counts = [
+        count(_NAMES.get(subject.partition("market.")[2], subject), number)
+        for subject, number in events.by_subject.items()
+    ]
     return "events", equation, " + ".join(reversed(counts))
 
 

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from spyctl.bus.checkpoint import LAST_RUN
 from spyctl.bus.connection import ApiError, Connection
-from spyctl.bus.reader import follow
+from spyctl.bus.reader import follow, stored_messages, subject_filter
 from spyctl.bus.runs import RunState, stored_runs
 from spyctl.bus.stream import count_after
 from spyctl.bus.target import Target, reach
@@ -27,8 +27,9 @@ from spyctl.cli.framework.streams import drop, unguarded, write_document
 from spyctl.cli.tail_options import Place, PlaceKind, TailForm
 from spyctl.errors import ExitCode, NoDataError, StreamGoneError
 from spyctl.market.events import Gap
-from spyctl.market.subjects import KINDS, stream_name, subject_of, with_prefix
-from spyctl.terminal.event_lines import HEADING, EventFilter, StreamMessage, TextLines, json_lines, payload_lines
+from spyctl.market.lines import StreamMessage, json_lines, payload_lines
+from spyctl.market.subjects import prefix_of, stream_name, subject_of, with_prefix
+from spyctl.terminal.event_lines import HEADING, EventFilter, TextLines
 from spyctl.terminal.stream_stats import StreamStats
 from spyctl.terminal.text import count
 from spyctl.timing.instants import SECOND
@@ -36,7 +37,6 @@ from spyctl.timing.tasks import end_task
 
 _POLL_S = 0.25
 _PIPE_BYTES = 1 << 20
-_SHORT_REPLY = 8  # dots of a reply subject without domain, account and random token
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ async def _of_run(request: TailRequest, run: str, connection: Connection) -> Tai
     if not records:
         raise NoDataError(f"there is no run {run} at {connection.url}", "spyctl runs lists them")
     record = records[-1]
-    prefix = "" if record.stream == stream_name("") else record.stream.removesuffix(f"_{stream_name('')}")
+    prefix = prefix_of(record.stream)
     if prefix != request.prefix:
         raise NoDataError(
             f"run {record.run_id} is in {record.stream}", f"--prefix {prefix}" if prefix else "no --prefix"
@@ -140,7 +140,7 @@ class _Follower:
         if until_end and (start is None or start.get("opt_start_seq", 1) > last_seq):
             self._say_nothing_stored()
             return
-        begin = (start or {"deliver_policy": "new"}) | self._filter()
+        begin = (start or {"deliver_policy": "new"}) | subject_filter(self.connection, request.wanted.subjects)
         async with aclosing(_messages(self.connection, name, begin)) as batches:
             async for batch in batches:
                 messages = _matching(request.wanted, batch)
@@ -169,13 +169,6 @@ class _Follower:
         if not self.writer.any_written:
             matching = " that match" if wanted.looks_inside else ""
             self.reporter.line(f"no {wanted.what}{matching} stored{'' if self.request.until_end else ' yet'}")
-
-    def _filter(self) -> dict[str, Any]:
-        # The server sends only what is asked for; an old one knows no filter by several subjects.
-        subjects = self.request.wanted.subjects
-        if len(subjects) == len(KINDS) or not self.connection.server_at_least(2, 10):
-            return {}
-        return {"filter_subjects": sorted(subjects)}
 
     async def _stream_info(self) -> dict[str, Any]:
         # Waits for the stream where it is not there yet.
@@ -227,13 +220,7 @@ async def _messages(
 ) -> AsyncGenerator[list[StreamMessage], None]:
     async with aclosing(follow(connection, name, start)) as batches:
         async for batch in batches:
-            # $JS.ACK.[domain.account.]stream.consumer.delivered.seq.consumer seq.time.pending[.random]
-            tail = 4 if not batch or batch[0].reply.count(".") == _SHORT_REPLY else 5
-            messages = []
-            for message in batch:
-                _, seq, _, stored_ns, pending, *_ = message.reply.rsplit(".", tail)
-                messages.append(StreamMessage(int(seq), message.subject, int(stored_ns), message.data, int(pending)))
-            yield messages
+            yield stored_messages(batch)
 
 
 def _matching(wanted: EventFilter, batch: list[StreamMessage]) -> list[StreamMessage]:

@@ -12,14 +12,17 @@ from spyctl.cli.framework.remedies import remedy_for
 from spyctl.cli.framework.reporter import Reporter, progress_bar
 from spyctl.cli.framework.streams import write, write_document
 from spyctl.cli.options import DataDir, Dataset, Json, Schema, Symbol
-from spyctl.errors import ExitCode
+from spyctl.cli.tape_listing import subject_ranges
+from spyctl.errors import ExitCode, MissingDaysError, NoDataFolderError, path_text
 from spyctl.terminal.tables import table
 from spyctl.terminal.text import count
 
 if TYPE_CHECKING:
     import datetime
 
+    from spyctl.dbn.choice import DayChoice
     from spyctl.dbn.time_range import TimeRange
+    from spyctl.tapes.catalog import TapeInfo
 
     _DayRange = tuple[datetime.date, str, TimeRange]
 
@@ -55,12 +58,19 @@ def time_range(
     from spyctl.dbn.choice import FileQuery, choose_files, parse_days
     from spyctl.dbn.time_range import time_range as exact_range
     from spyctl.market.columns import SCHEMAS
+    from spyctl.tapes.catalog import scan_tapes
     from spyctl.timing.instants import days_text
 
     reporter = Reporter.of(context)
     symbols = tuple(symbol or ())
     schemas = tuple(dict.fromkeys(schema)) if schema else SCHEMAS
-    choice = choose_files(scan(data_dir), FileQuery(schemas, parse_days(date), symbols, dataset))
+    try:
+        catalog = scan(data_dir)
+    except NoDataFolderError:
+        if not (tapes := scan_tapes(data_dir)):
+            raise
+        return _of_tapes(tapes, data_dir, parse_days(date), schemas if schema else (), as_json=as_json)
+    choice = choose_files(catalog, FileQuery(schemas, parse_days(date), symbols, dataset))
     if choice.absent:
         reporter.warn(f"no files for {days_text(choice.absent)}")
     if choice.empty:
@@ -89,6 +99,43 @@ def time_range(
     if damage or choice.unreadable:
         return ExitCode.INCOMPLETE if any(span.records for _, _, span in ranges) else ExitCode.FAILED
     return ExitCode.OK
+
+
+def _of_tapes(
+    infos: "list[TapeInfo]", root: Path, days: "DayChoice", schemas: tuple[str, ...], *, as_json: bool
+) -> int:
+    # The first and last event of each subject on the tapes of some trading days.
+    from spyctl.market.columns import EVENT_TYPES
+    from spyctl.market.subjects import subject_of
+
+    held = sorted({info.day for info in infos if info.day is not None})
+    wanted = days.among(held)
+    if missing := sorted(wanted.difference(held)):
+        raise MissingDaysError(missing, path_text(root), ", ".join(map(str, held)))
+    subjects = {subject_of(EVENT_TYPES[schema]) for schema in schemas}
+    rows = [
+        row
+        for row in subject_ranges([info for info in infos if info.day in wanted])
+        if not subjects or row[1] in subjects
+    ]
+    if as_json:
+        keys = ("date", "subject", "records", "first_ns", "last_ns")
+        write_document({"ranges": [dict(zip(keys, row, strict=True)) for row in rows]})
+        return ExitCode.OK
+    heads = ("trading day", "subject", "events", "first, UTC", "last, UTC")
+    cells = [
+        (f"{day:%a} {day}" if day is not None else "·", subject, f"{number:,}", *(_clock(ns, day) for ns in span))
+        for day, subject, number, *span in rows
+    ]
+    for line in table(heads, cells, right={"events"}):
+        write(line)
+    return ExitCode.OK
+
+
+def _clock(ns: int | None, day: "datetime.date | None") -> str:
+    from spyctl.timing.instants import clock_on, date_of
+
+    return clock_on(ns, day or date_of(ns), digits=9) if ns is not None else "·"
 
 
 def _document(day: "datetime.date", schema: str, span: "TimeRange") -> dict[str, Any]:

@@ -102,6 +102,12 @@ def is_snapshot(records: Rows) -> Flags:
     return flags
 
 
+def placed(ts_event: Int64s, running: Int64s, snapshot: Flags, reorder_ns: int) -> tuple[Int64s, Flags]:
+    """Return the sort times of events, and which are late; ``running`` is the running maximum of ``ts_recv``."""
+    near = (np.abs(running - ts_event) <= reorder_ns) & (ts_event >= 0)
+    return np.where(near & ~snapshot, ts_event, running), ~near & ~snapshot
+
+
 def sort_times(
     records: Rows, newest_ns: int, selection: Selection, instruments: "InstrumentFilter | None" = None
 ) -> SortTimes:
@@ -115,10 +121,7 @@ def sort_times(
     if selection.by_recv:
         sort_ns, late = running, np.zeros(len(records), bool)
     else:
-        snapshot = is_snapshot(records)
-        near = (np.abs(running - ts_event) <= selection.reorder_ns) & (ts_event >= 0)
-        sort_ns = np.where(near & ~snapshot, ts_event, running)
-        late = ~near & ~snapshot
+        sort_ns, late = placed(ts_event, running, is_snapshot(records), selection.reorder_ns)
     selected = (sort_ns >= selection.start_ns) & (sort_ns < selection.end_ns)
     if selection.days is not None:
         selected &= np.isin(running // DAY, list(selection.days))

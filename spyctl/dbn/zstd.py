@@ -135,6 +135,24 @@ def walk_frames(path: Path) -> Frames:
         raise DamagedFileError(str(path), f"cannot be opened ({error})", remedy=_FETCH_AGAIN) from None
 
 
+def frame_at(data: mmap.mmap, at: int) -> Frame | None:
+    """Return the frame that begins at a place, ``None`` where none does that is whole."""
+    try:
+        end, blocks = _frame_end(data, at, len(data))
+    except _BadFrameError:
+        return None
+    content = _content(data[at : at + 18])
+    return Frame(at, end, content, content if content is not None else blocks * _MAX_BLOCK)
+
+
+def frame_behind(data: mmap.mmap, at: int) -> Frame | None:
+    """Return the next whole frame that begins behind a place, ``None`` where there is none."""
+    while (at := data.find(MAGIC, at + 1)) >= 0:
+        if (frame := frame_at(data, at)) is not None:
+            return frame
+    return None
+
+
 def _walk(data: mmap.mmap, path: str) -> Frames:
     at, size = 0, len(data)
     whole: list[Frame] = []

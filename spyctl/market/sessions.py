@@ -124,6 +124,22 @@ def trading_hours(days: Sequence[date], *, regular: bool) -> tuple[tuple[int, in
     return tuple(sorted(found))
 
 
+def trading_day_of(ns: int) -> date:
+    """Return the New York trading day that an instant (Unix ns) belongs to: from 18:00 on it is the next weekday."""
+    day = _next_evening(datetime.fromtimestamp(ns // SECOND, NEW_YORK))
+    return day + timedelta(days=7 - day.weekday()) if day.weekday() >= SATURDAY else day
+
+
+def _next_evening(now: datetime) -> date:
+    # The date of the next 18:00, by New York's clocks.
+    return now.date() + timedelta(days=now.time() >= CME_OPEN)
+
+
+def trading_day_end(day: date) -> int:
+    """Return the instant from which on :func:`trading_day_of` is a later day: 18:00 New York."""
+    return _new_york(day, CME_OPEN)
+
+
 def closed_stretches(start_ns: int, end_ns: int) -> list[tuple[int, int]]:
     """Return the daily breaks and the weekends of CME between two instants, in order; holidays are not among them."""
     days = [date_of(start_ns) + timedelta(days=n) for n in range(-3, (end_ns - start_ns) // DAY + 5)]
@@ -158,8 +174,7 @@ def parse_time(text: str, day: date, zone: ZoneInfo = NEW_YORK) -> int:
 def session_place(ns: int) -> str:
     """Say where in the trading day an instant (Unix ns) is, as ``1 m 07 s after the open``."""
     now = datetime.fromtimestamp(ns // SECOND, NEW_YORK)
-    evening = now.date() if now.time() >= CME_OPEN else now.date() - timedelta(days=1)
-    day = evening + timedelta(days=1)
+    day = _next_evening(now)
     if day.weekday() >= SATURDAY:
         return "weekend"
     if is_trading_day(day):

@@ -62,6 +62,11 @@ def stream_name(prefix: str = "") -> str:
     return f"{prefix}_{STREAM}" if prefix else STREAM
 
 
+def prefix_of(stream: str) -> str:
+    """Return the prefix of the events that a stream of this name holds."""
+    return "" if stream == STREAM else stream.removesuffix(f"_{STREAM}")
+
+
 def with_prefix(subject: str, prefix: str = "") -> str:
     """Put a rehearsal's prefix before a subject."""
     return f"{prefix}.{subject}" if prefix else subject

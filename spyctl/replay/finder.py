@@ -21,9 +21,9 @@ from spyctl.replay.targets import Span
 
 
 class Finder:
-    """Finds what is to be seen in a source; ``quiet`` are its stretches without events."""
+    """Finds what is to be seen in files, ``None`` for another source; ``quiet`` are its stretches without events."""
 
-    def __init__(self, source: FileSource, span: Span, quiet: Sequence[tuple[int, int]]) -> None:
+    def __init__(self, source: FileSource | None, span: Span, quiet: Sequence[tuple[int, int]]) -> None:
         self._source = source
         self._span = span
         self._ends = [to_ns for _, to_ns in quiet]
@@ -46,7 +46,9 @@ class Finder:
     ) -> Cursor | None:
         sight, backward = wanted.sight, wanted.backward
         if sight in (Sight.TRADE, Sight.SPREAD, Sight.LATE, Sight.TROUBLE):
-            hits = self._hits(sight, wanted.lots)
+            if self._source is None:
+                raise ControlError(f"a tape is not searched for {sight.value}", "seek to a time, or step")
+            hits = self._hits(self._source, sight, wanted.lots)
             if backward:
                 found = await previous_hit(self._source, hits, place, turn)
             else:
@@ -57,11 +59,11 @@ class Finder:
             return (max if backward else min)(places, default=None)
         return self._nearest(self._instants(sight, marks), place, backward=backward)
 
-    def _hits(self, sight: Sight, lots: int) -> Wanted:
+    def _hits(self, source: FileSource, sight: Sight, lots: int) -> Wanted:
         if sight is Sight.TRADE:
             return large_trades(lots)
         if sight is Sight.SPREAD:
-            self._wide = self._wide or wide_spreads(self._source)
+            self._wide = self._wide or wide_spreads(source)
             return self._wide
         return late_events()
 
@@ -70,7 +72,7 @@ class Finder:
         if sight is Sight.QUIET:
             return self._ends
         if sight is Sight.ROLL:
-            return rolls(self._source, first_ns, last_ns)
+            return rolls(self._source, first_ns, last_ns) if self._source is not None else ()
         if sight is Sight.MARK:
             return marks
         times = session_times(first_ns, last_ns)

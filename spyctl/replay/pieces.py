@@ -1,20 +1,41 @@
-"""The files of a plan as encoded pieces, ready to be paced, from any place on."""
+"""The input of a replay as encoded pieces, ready to be paced, from any place on."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
+from typing import Any, Protocol
 
 from spyctl.dbn.file_info import DBNFileInfo
 from spyctl.dbn.sort_times import Selection
-from spyctl.market.columns import Batch
+from spyctl.market.columns import EVENT_TYPES, SCHEMAS, Batch
 from spyctl.market.encode import EncodedBatch, encode_batch
+from spyctl.market.subjects import subject_of
 from spyctl.replay.segments import BEGINNING, Cursor
 from spyctl.replay.source import Reading, read_batches
 from spyctl.timing.clock import Clock
 from spyctl.timing.instants import MS
 
 YIELD_EVERY_NS = 20 * MS
+REPLAYED_SUBJECTS = tuple(subject_of(EVENT_TYPES[schema]) for schema in SCHEMAS)
+
+
+class Source(Protocol):
+    """What a replay plays: events in an order that is the same each time they are read, from any place on.
+
+    ``subjects`` (without prefix) are those that it may have events of. A batch can be cut like a list.
+    """
+
+    @property
+    def subjects(self) -> tuple[str, ...]: ...
+
+    def batches(self, start: Cursor, reading: Reading) -> Iterator[Any]:
+        """Yield the events from a place on, those at its sort time that lie before it included."""
+        ...
+
+    def encode(self, batch: Any) -> Iterator[EncodedBatch]:
+        """Yield the events of a batch as bytes."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +49,15 @@ class FileSource:
     def least_ns(self) -> int:
         """A time before which no event of the files sorts."""
         return max(0, min((info.extent.least_ns for info in self.infos), default=0) - self.selection.slack_ns)
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """Those of the events of futures."""
+        return REPLAYED_SUBJECTS
+
+    def encode(self, batch: Batch) -> Iterator[EncodedBatch]:
+        """Yield the events of a batch as bytes."""
+        return encode_batch(batch)
 
     def batches(self, start: Cursor, reading: Reading) -> Iterator[Batch]:
         """Yield the events from a place on, those at its sort time that lie before it included."""
@@ -45,7 +75,7 @@ class Stretch:
     it.
     """
 
-    source: FileSource
+    source: Source
     start: Cursor = BEGINNING
     skip: int = 0
     limit: int | None = None
@@ -62,7 +92,7 @@ class Stretch:
         """Yield the events; empty pieces while none can be released. Raises :class:`MergeLimitError`."""
         batches = self._without_skipped(self.source.batches(self.start, self.reading))
         left = self.limit
-        for piece in chain.from_iterable(map(encode_batch, batches)):
+        for piece in chain.from_iterable(map(self.source.encode, batches)):
             if left is not None:
                 piece = piece[:left]
                 left -= len(piece)
@@ -71,7 +101,7 @@ class Stretch:
                 self.cut = True
                 return
 
-    def _without_skipped(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+    def _without_skipped(self, batches: Iterator[Any]) -> Iterator[Any]:
         for batch in batches:
             here = min(len(batch), self.skip + self.start.ordinal - self.skipped)
             self.skipped += here

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from spyctl.dbn.choice import FileChoice
@@ -12,6 +13,7 @@ from spyctl.dbn.file_info import DBNFileInfo
 from spyctl.dbn.sort_times import Selection
 from spyctl.errors import DamagedFileError
 from spyctl.market.sessions import trading_day
+from spyctl.replay.pieces import FileSource
 from spyctl.replay.targets import Span
 from spyctl.replay.volume import Pace, Volume, events_at_most, measure
 from spyctl.timing.clock import Speed
@@ -26,8 +28,7 @@ _SAMPLES, _SAMPLE_BYTES = 256, 1 << 14
 class Plan:
     """What a replay would play: the files that were chosen, what is selected of them, and how much that is.
 
-    ``origin`` names where the dates were asked for, ``zone`` is that of times without one. It is played
-    ``loops`` times.
+    ``origin`` names where the dates were asked for, ``zone`` is that of times without one.
     """
 
     choice: FileChoice
@@ -35,7 +36,6 @@ class Plan:
     selection: Selection
     volume: Volume
     zone: ZoneInfo = NEW_YORK
-    loops: int = 1
 
     @property
     def dates(self) -> tuple[date, ...]:
@@ -48,6 +48,31 @@ class Plan:
         return self.choice.files
 
     @property
+    def source(self) -> FileSource:
+        """The files as the input of a replay."""
+        return FileSource(self.infos, self.selection)
+
+    @property
+    def inputs(self) -> list[dict[str, object]]:
+        """What tells these files from others of the same name."""
+        return fingerprints(self.infos)
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What decides, beside the files, which events are played."""
+        selection = self.selection
+        return {
+            "dates": [str(day) for day in self.dates],
+            "schemas": list(self.choice.query.schemas),
+            "start_ns": selection.start_ns,
+            "end_ns": selection.end_ns,
+            "reorder_ns": selection.reorder_ns,
+            "by_recv": selection.by_recv,
+            "symbols": list(selection.symbols),
+            **({"hours": [list(each) for each in selection.hours]} if selection.hours else {}),
+        }
+
+    @property
     def unreadable(self) -> tuple[DamagedFileError, ...]:
         """Files that may hold one of the days and cannot be read."""
         return self.choice.unreadable
@@ -55,19 +80,13 @@ class Plan:
     @property
     def stream_bytes(self) -> int:
         """About how much the events will take in the stream."""
-        return _stream_bytes(self.volume.events) * self.loops
+        return _stream_bytes(self.volume.events)
 
     def fits(self, free: int) -> bool:
         """Tell whether the events fit into so many bytes of a stream, in the worst case; may read the files."""
-        free //= self.loops
         if _stream_bytes(self.volume.at_most) <= free or self.volume.exact:
             return _stream_bytes(self.volume.at_most) <= free
         return _stream_bytes(events_at_most(self.infos, self.selection)) <= free
-
-    @property
-    def wall_ns(self) -> int | None:
-        """The wall time, ``None`` where it depends on the server alone."""
-        return self.volume.wall_ns * self.loops if self.volume.wall_ns is not None else None
 
     @property
     def span(self) -> Span | None:
@@ -103,7 +122,6 @@ def make_plan(
     max_quiet_ns: int = MAX_INSTANT,
     count: int | None = None,
     zone: ZoneInfo = NEW_YORK,
-    loops: int = 1,
 ) -> Plan:
     """Count what the chosen files hold of a selection, which is narrowed to the days and symbols of the choice, and to
     its trading day, if it has one.
@@ -117,7 +135,7 @@ def make_plan(
         start_ns, end_ns = max(selection.start_ns, start_ns), min(selection.end_ns, end_ns)
         selection = replace(selection, start_ns=start_ns, end_ns=end_ns)
     volume = measure(choice.files, selection, Pace(Speed.of(speed), max_quiet_ns), count=count)
-    return Plan(choice, origin, selection, volume, zone, loops)
+    return Plan(choice, origin, selection, volume, zone)
 
 
 def _stream_bytes(events: Mapping[str, int]) -> int:

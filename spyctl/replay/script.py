@@ -9,10 +9,11 @@ from spyctl.market.columns import SOURCE
 from spyctl.market.encode import EncodedBatch, encoded_events
 from spyctl.market.events import MBP10, Reset
 from spyctl.market.subjects import encode, rank_of, subject_of
-from spyctl.replay.pieces import FileSource, Stretch, in_turns
+from spyctl.replay.pieces import FileSource, Source, Stretch, in_turns
 from spyctl.replay.seeds import Seeds
 from spyctl.replay.segments import Journal, Segment
 from spyctl.replay.source import Reading
+from spyctl.replay.tape_source import TapeSeeds, TapeSource
 from spyctl.timing.clock import SystemClock
 
 _RESET, _BOOK = rank_of(subject_of(Reset)), rank_of(subject_of(MBP10))
@@ -36,12 +37,16 @@ def prelude_of(reset: Reset | None, books: list[bytes]) -> EncodedBatch:
 class Script:
     """What a run publishes: the input, where it jumped, and after how many events it ends (``None``: never)."""
 
-    source: FileSource
+    source: Source
     count: int | None = None
-    seeds: Seeds = field(init=False)
+    seeds: Seeds | TapeSeeds = field(init=False)
 
     def __post_init__(self) -> None:
-        self.seeds = Seeds(self.source)
+        if isinstance(self.source, TapeSource):
+            self.seeds = TapeSeeds(self.source)
+        else:
+            assert isinstance(self.source, FileSource)
+            self.seeds = Seeds(self.source)
 
     def prelude(self, segment: Segment, run_id: str) -> EncodedBatch:
         """Return the messages before the events of a segment, perhaps none."""

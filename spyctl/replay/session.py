@@ -11,13 +11,12 @@ from spyctl.bus.recognition import messages_of
 from spyctl.dbn.file_info import DBNFileInfo
 from spyctl.dbn.sort_times import Selection
 from spyctl.errors import ControlError, MergeLimitError, SpyctlError
-from spyctl.market.columns import EVENT_TYPES, SCHEMAS
 from spyctl.market.events import Reset
 from spyctl.market.subjects import subject_of, subject_table, with_prefix
 from spyctl.replay.control import Answer, Control, PlayEvent, PlayState
 from spyctl.replay.director import Director
 from spyctl.replay.pacing import MAX_QUIET_NS, Pace, Pacer
-from spyctl.replay.pieces import FileSource
+from spyctl.replay.pieces import REPLAYED_SUBJECTS, FileSource, Source
 from spyctl.replay.player import ALONE, Player, Surroundings
 from spyctl.replay.progress import Progress
 from spyctl.replay.script import Script
@@ -31,8 +30,8 @@ from spyctl.replay.waypoints import Waypoints
 from spyctl.summary import StopReason
 from spyctl.terminal.process import keep_freed_memory
 from spyctl.timing.clock import MAX_SPEED, REAL_TIME, Clock, Speed, SystemClock
+from spyctl.timing.instants import MAX_INSTANT
 
-REPLAYED_SUBJECTS = tuple(subject_of(EVENT_TYPES[schema]) for schema in SCHEMAS)
 LEASED_SUBJECTS = (*REPLAYED_SUBJECTS, subject_of(Reset))
 
 
@@ -61,8 +60,18 @@ class ReplayOptions:
     quiet: Sequence[tuple[int, int]] = ()
 
 
+def leased_for(source: Source) -> tuple[str, ...]:
+    """Return the subjects (without prefix) that a replay of a source publishes to."""
+    return tuple(dict.fromkeys((*source.subjects, subject_of(Reset))))
+
+
+def _span_of(source: Source) -> Span:
+    # Where nobody has counted it.
+    return span_of(source.infos, source.selection) if isinstance(source, FileSource) else Span(0, MAX_INSTANT)
+
+
 class Replay:
-    """One replay of some files into a sink.
+    """One replay of some files, or of another source, into a sink.
 
     :meth:`run` plays; :meth:`stop` ends it after what is in flight; ``control`` tells it what to do meanwhile; the
     counters may be read at any time.
@@ -70,7 +79,7 @@ class Replay:
 
     def __init__(
         self,
-        infos: Sequence[DBNFileInfo],
+        played: Source | Sequence[DBNFileInfo],
         sink: Sink,
         options: ReplayOptions,
         *,
@@ -86,16 +95,16 @@ class Replay:
         self.control.status = self.status
         self.complete = False
         self.verified: Verified | None = None
-        self.subjects = tuple(with_prefix(subject, options.prefix) for subject in REPLAYED_SUBJECTS)
+        source = FileSource(tuple(played), options.selection) if isinstance(played, Sequence) else played
+        self.subjects = tuple(with_prefix(subject, options.prefix) for subject in source.subjects)
         self._subject_table = subject_table(options.prefix)
         self._sink = sink
         self._clock = clock or SystemClock()
         self._pacer = Pacer(options.speed, self._clock, max_quiet_ns=options.max_quiet_ns)
-        source = FileSource(tuple(infos), options.selection)
         journal = replace(journal or Journal(), run_id=run_id)
         self.track = Track(Reading(options.strict), sink.delivery, journal, options.skip, with_digest=options.digest)
         self.director = Director(
-            source, self._pacer, options.span or span_of(infos, options.selection), Waypoints(journal.marks),
+            source, self._pacer, options.span or _span_of(source), Waypoints(journal.marks),
             quiet=options.quiet, warm_up_ns=options.warm_up_ns, loops=options.loops,
         )  # fmt: skip
         self._player = Player(

@@ -14,9 +14,10 @@ from spyctl.bus.consumers import Consumer
 from spyctl.bus.publisher import MAX_IN_FLIGHT
 from spyctl.market.events import MBP10, FuturesTrade
 from spyctl.market.sessions import is_trading_day, regular_session
-from spyctl.market.subjects import decode
+from spyctl.market.subjects import decode, with_prefix
 from spyctl.replay.density import Density
 from spyctl.replay.keys import KeyPad
+from spyctl.replay.pieces import REPLAYED_SUBJECTS
 from spyctl.replay.result import summary_of
 from spyctl.replay.schedule import Schedule
 from spyctl.replay.screen import SPARK_S, progress_line, render
@@ -109,7 +110,7 @@ class ReplayView:
         self._density.note(now.event_ns, sum(now.counts))
         self._note_session(now.event_ns)
         then = self._seconds[-2] if len(self._seconds) > 1 else self._seconds[-1]
-        trade, book = (self._last_event(subject) for subject in replay.subjects)
+        trade, book = (self._last_event(with_prefix(name, replay.options.prefix)) for name in REPLAYED_SUBJECTS)
         if isinstance(book, MBP10):
             self._largest_size = max(self._largest_size, *(max(one.bid_sz, one.ask_sz) for one in book.levels))
         return Snapshot(

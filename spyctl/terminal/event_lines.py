@@ -1,12 +1,7 @@
-"""A stored message as one line: for a person, or as JSON for a program."""
+"""A stored message as one line for a person, and which messages are wanted."""
 
-import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
-from typing import NamedTuple
-
-import orjson
 
 from spyctl.errors import PayloadError, UsageError
 from spyctl.market.events import (
@@ -21,26 +16,16 @@ from spyctl.market.events import (
     StockQuote,
     StockTrade,
 )
+from spyctl.market.lines import StreamMessage
 from spyctl.market.subjects import KINDS, decode, with_prefix
 from spyctl.terminal.boxes import bar_left, bar_right
 from spyctl.terminal.text import count
 from spyctl.timing.instants import MAX_INSTANT, NEW_YORK, SECOND, clock_text
 
-_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")  # what JSON in one line does not hold
 HEADING = "      seq New York     subject        event"
 _CELLS = 4
 _MOST_WORDS = 200  # of what is wrong with a message, which may quote it
 SIDES = {Aggressor.BUY: " ▲ buy", Aggressor.SELL: " ▼ sell", Aggressor.MID: ""}
-
-
-class StreamMessage(NamedTuple):
-    """A message as the stream holds it; ``pending`` is how many follow it now."""
-
-    seq: int
-    subject: str
-    stored_ns: int
-    payload: bytes
-    pending: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,22 +76,6 @@ def subjects_of(names: list[str], prefix: str = "") -> list[str]:
             raise UsageError(f"there is no subject {name!r}", f"one of {choices}, or stocks, options, futures")
         subjects |= dict.fromkeys(matching)
     return [with_prefix(subject, prefix) for subject in subjects]
-
-
-def json_lines(messages: Iterable[StreamMessage]) -> bytes:
-    """Wrap payloads as they are: ``{"seq","subject","stored_ns","event"}``; what is not an object becomes a text."""
-    parts: list[bytes] = []
-    for seq, subject, stored_ns, payload, _ in messages:
-        key = "event"
-        if payload[:1] != b"{" or payload[-1:] != b"}" or _CONTROL.search(payload):
-            key, payload = "undecoded", orjson.dumps(payload.decode("utf-8", "replace"))
-        parts += (f'{{"seq":{seq},"subject":"{subject}","stored_ns":{stored_ns},"{key}":'.encode(), payload, b"}\n")
-    return b"".join(parts)
-
-
-def payload_lines(messages: Iterable[StreamMessage]) -> bytes:
-    """Write only the payloads, one per line."""
-    return b"".join(message.payload + b"\n" for message in messages)
 
 
 class TextLines:

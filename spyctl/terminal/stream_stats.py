@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import orjson
 from rich.text import Text
 
+from spyctl.market.lines import StreamMessage
 from spyctl.terminal.boxes import line, screen
-from spyctl.terminal.event_lines import StreamMessage
 from spyctl.terminal.fields import Column, grid
 from spyctl.terminal.text import latency_text
 from spyctl.timing.histogram import Histogram, Percentiles

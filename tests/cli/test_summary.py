@@ -74,7 +74,7 @@ def test_what_is_wrong_is_counted_in_the_singular_too(capsys: pytest.CaptureFixt
     summary = changed(
         events={
             "late": 2, "gaps": 1, "reordered": 3, "rejected_by_reason": {"price": 1}, "unresolved": 4,
-            "by_subject": {"t": 1, "b": 0},
+            "by_subject": {"market.futures.trades": 1, "X.market.futures.mbp10": 0},
         },
         damaged=["cut short"], held=7,
     )  # fmt: skip

@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
+from spyctl.bus.reader import subject_filter
 from spyctl.bus.target import Target
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.tail_options import Place, PlaceKind, TailForm
 from spyctl.cli.tail_run import TailRequest, _EventWriter, _Follower
-from spyctl.terminal.event_lines import EventFilter, StreamMessage, subjects_of
+from spyctl.market.lines import StreamMessage
+from spyctl.terminal.event_lines import EventFilter, subjects_of
 from tests.support.connection import ScriptedConnection
 
 STATE = {"first_seq": 11, "last_seq": 20}
@@ -80,8 +82,7 @@ def test_the_server_sends_only_the_subjects_that_are_asked_for(
 ) -> None:
     asked = replace(request(Place(PlaceKind.START)), wanted=EventFilter(frozenset(subjects_of(subjects))))
     connection: Any = ScriptedConnection(version=version)
-    writer: Any = None
-    assert _Follower(asked, Reporter(), connection, writer)._filter() == sent
+    assert subject_filter(connection, asked.wanted.subjects) == sent
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,14 @@ from spyctl.bus.connection import Connection, connect
 from spyctl.bus.embedded import EmbeddedServer, Store
 from spyctl.bus.publishing import RunRequest, publishing
 from spyctl.bus.runs import RunRecord, Runs, RunState, run_ids
-from spyctl.errors import AccessDeniedError, LeaseHeldError, LeaseLostError, RefusedError, UsageError
+from spyctl.errors import (
+    AccessDeniedError,
+    LeaseHeldError,
+    LeaseLostError,
+    NoDataError,
+    RefusedError,
+    UsageError,
+)
 from spyctl.live.session import SUBJECTS as LIVE_SUBJECTS
 from spyctl.market.events import FuturesTrade, Gap, StockTrade
 from spyctl.market.subjects import decode, subject_of
@@ -25,6 +32,7 @@ from tests.support.records import DAY, T0, write_file
 from tests.support.records import trade as dbn_trade
 from tests.support.servers import NatsServer
 from tests.support.stream import read_stream
+from tests.support.tapes import messages, record
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
@@ -69,6 +77,17 @@ async def test_a_second_replay_of_the_same_day_is_stored_again(
     await publisher.replay_continuous([DAY])
     assert len(await read_stream(nats_server.url)) == 2 * COUNT
     assert [record.state for record in await records(bus.connection)] == [RunState.COMPLETE] * 2
+
+
+async def test_tapes_are_replayed_like_days(bus: NATSBus, nats_server: NatsServer, tmp_path: Path) -> None:
+    record(tmp_path / "tapes", messages(1, 60))
+    publisher = ReplayPublisher(bus, DBNIngestor(tmp_path), replay_speed=0)
+    stats = await publisher.replay_tapes(tmp_path / "tapes")
+    assert (stats.events, stats.trades, stats.mbp10) == (60, 10, 10)
+    stored = [(subject, payload) for _, subject, payload, _ in await read_stream(nats_server.url)]
+    assert stored == [(message.subject, message.payload) for message in messages(1, 60)]
+    with pytest.raises(NoDataError, match="is no tape"):
+        await publisher.replay_tapes(tmp_path / "none")
 
 
 async def test_a_replay_whose_publishing_fails_is_recorded_failed(bus: NATSBus, data: Path) -> None:

@@ -14,6 +14,8 @@ COMMANDS = (
     "live",
     "replay",
     "ctl",
+    "record",
+    "convert",
     "fetch",
     "discover",
     "time-range",

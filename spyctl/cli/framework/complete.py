@@ -23,7 +23,7 @@ CONTROL_VERBS = (
 SPEEDS = ("1", "10", "100", "max")
 TIMES = ("open", "open-5m", "open+30m", "close", "close-5m", "09:30")
 _SYMBOL_WORDS = ("ES", "outright", "spread")
-_DAY = re.compile(r"(?<!\d)(20\d\d)(\d\d)(\d\d)(?!\d)")
+_DAY = re.compile(r"(?<!\d)(20\d\d)-?(\d\d)-?(\d\d)(?!\d)")
 _MOST_FOLDERS = 1_000
 
 
@@ -82,7 +82,7 @@ def dates(ctx: Any, incomplete: str) -> list[str]:
 
 def _file_names(folder: Path) -> Iterator[str]:
     for _, _, files in islice(os.walk(folder), _MOST_FOLDERS):
-        yield from (name for name in files if ".dbn" in name)
+        yield from (name for name in files if ".dbn" in name or ".jsonl" in name)
 
 
 def control_verbs(incomplete: str) -> list[str]:

@@ -32,7 +32,7 @@ def offered(environment: dict[str, str], tmp_path: Path):  # type: ignore[no-unt
 
 
 def test_commands_and_options(offered) -> None:  # type: ignore[no-untyped-def]
-    assert offered("re") == ["replay"]
+    assert offered("re") == ["replay", "record"]
     assert set(offered("server ")) == {"credentials", "reset", "run", "status"}
     assert "--reorder-window" in offered("replay --re")
     assert "--password-file" in offered("tail --pass")
@@ -40,7 +40,7 @@ def test_commands_and_options(offered) -> None:  # type: ignore[no-untyped-def]
 
 
 def test_pages_and_commands_of_help(offered) -> None:  # type: ignore[no-untyped-def]
-    assert offered("help con") == ["connections", "config"]
+    assert offered("help conn") == ["connections"]
     assert offered("help rep") == ["replay"]
     assert set(offered("help server ")) == {"credentials", "reset", "run", "status"}
 

@@ -1,6 +1,7 @@
 """zstd files: unpacked frame after frame, and followed by their frames' headers alone."""
 
 import io
+import mmap
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spyctl.dbn.reader import DBNFile
-from spyctl.dbn.zstd import ZstdReader, is_zstd, walk_frames
+from spyctl.dbn.zstd import ZstdReader, frame_at, frame_behind, is_zstd, walk_frames
 from spyctl.errors import DamagedFileError
 from tests.support.records import MS, T0, content, metadata, trade, write_file, zstd_frames
 
@@ -124,3 +125,18 @@ def test_a_zstd_file_is_told_by_its_first_bytes() -> None:
     assert is_zstd(zstandard.compress(b"x")[:4])
     assert is_zstd(b"\x50\x2a\x4d\x18")  # a frame to be skipped
     assert not is_zstd(b"DBN\x01")
+
+
+def test_frames_are_found_again_behind_damage(tmp_path: Path) -> None:
+    frames = [zstandard.compress(bytes([n]) * 1_000) for n in range(3)]
+    path = tmp_path / "x.zst"
+    path.write_bytes(frames[0] + b"\x28\xb5\x2f\xfd" + frames[1] + b"junk" + frames[2][:-1])
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        first = frame_at(data, 0)
+        assert first is not None
+        assert first[:3] == (0, len(frames[0]), 1_000)
+        assert frame_at(data, first.end) is None
+        second = frame_behind(data, first.end)
+        assert second is not None
+        assert second.end - second.start == len(frames[1])
+        assert frame_behind(data, second.start) is None

@@ -19,6 +19,8 @@ from spyctl.market.sessions import (
     session_text,
     stocks_trade_between,
     trading_day,
+    trading_day_end,
+    trading_day_of,
 )
 from spyctl.timing.instants import HOUR, NEW_YORK, SECOND, span_text, utc_text
 
@@ -191,3 +193,26 @@ def test_the_market_is_closed_an_hour_a_day_and_over_the_weekend() -> None:
 )
 def test_whether_stocks_trade_between_two_instants(start: str, end: str, trade: bool) -> None:
     assert stocks_trade_between(at(start), at(end)) is trade
+
+
+@pytest.mark.parametrize(
+    ("text", "day"),
+    [
+        ("2025-12-16T17:59:59-05:00", "2025-12-16"),
+        ("2025-12-16T18:00-05:00", "2025-12-17"),
+        ("2025-12-17T00:00-05:00", "2025-12-17"),
+        ("2025-12-19T17:59-05:00", "2025-12-19"),
+        ("2025-12-19T18:00-05:00", "2025-12-22"),  # Friday evening, Saturday and Sunday are Monday's
+        ("2025-12-20T12:00-05:00", "2025-12-22"),
+        ("2025-12-21T12:00-05:00", "2025-12-22"),
+        ("2025-12-21T18:00-05:00", "2025-12-22"),
+        ("2025-07-01T21:59+00:00", "2025-07-01"),
+        ("2025-07-01T22:00+00:00", "2025-07-02"),
+    ],
+)
+def test_every_instant_belongs_to_a_trading_day(text: str, day: str) -> None:
+    ns = at(text)
+    assert trading_day_of(ns) == date.fromisoformat(day)
+    assert ns < trading_day_end(trading_day_of(ns))
+    assert trading_day_of(trading_day_end(trading_day_of(ns)) - 1) == trading_day_of(ns)
+    assert trading_day_of(trading_day_end(trading_day_of(ns))) > trading_day_of(ns)

@@ -21,14 +21,12 @@ from spyctl.market.events import (
     StockQuote,
     StockTrade,
 )
+from spyctl.market.lines import StreamMessage, json_lines
 from spyctl.market.subjects import KINDS, encode, subject_of
 from spyctl.terminal.event_lines import (
     EventFilter,
-    StreamMessage,
     TextLines,
     day_text,
-    json_lines,
-    payload_lines,
     subjects_of,
 )
 
@@ -120,18 +118,6 @@ def test_names_for_subjects() -> None:
     assert len(subjects_of([])) == len(KINDS)
     with pytest.raises(UsageError, match="there is no subject 'bonds'"):
         subjects_of(["bonds"])
-
-
-def test_json_lines_hold_payloads_as_they_are() -> None:
-    lines = json_lines([StreamMessage(7, "market.gaps", 9, b'{"a":1}', 0)])
-    assert lines == b'{"seq":7,"subject":"market.gaps","stored_ns":9,"event":{"a":1}}\n'
-    assert payload_lines([StreamMessage(7, "s", 9, b"x", 0), StreamMessage(8, "s", 9, b"y", 0)]) == b"x\ny\n"
-
-
-def test_a_payload_that_is_not_an_object_becomes_a_text() -> None:
-    assert json.loads(json_lines([StreamMessage(1, "market.gaps", 2, b'"}\xff', 0)]))["undecoded"] == '"}\ufffd'
-    lines = json_lines([StreamMessage(1, "market.gaps", 2, b"{\x1b[2J\n}", 0)])
-    assert (lines.count(b"\n"), json.loads(lines)["undecoded"]) == (1, "{\x1b[2J\n}")
 
 
 def test_a_filter_looks_at_symbol_and_event_time_alone() -> None:

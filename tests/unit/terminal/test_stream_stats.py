@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from spyctl.terminal.event_lines import StreamMessage
+from spyctl.market.lines import StreamMessage
 from spyctl.terminal.stream_stats import StreamStats
 from tests.support.frames import SIZES, assert_whole
 

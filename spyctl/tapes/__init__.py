@@ -1,0 +1,1 @@
+"""Tapes: what a stream held, as lines of JSON in a file for each trading day."""
