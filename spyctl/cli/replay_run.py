@@ -41,6 +41,7 @@ from spyctl.errors import (
 from spyctl.market.events import EventSource
 from spyctl.market.subjects import subject_table, with_prefix
 from spyctl.replay.broadcast import CLOCK, keep_broadcasting
+from spyctl.replay.control import PlayState
 from spyctl.replay.keys import KeyPad
 from spyctl.replay.plan import Plan
 from spyctl.replay.player import Surroundings, keep_nothing
@@ -339,12 +340,14 @@ def _figures(
         "behind_seconds": pace.behind_ns / SECOND,
         "speed_asked": replay.speed.number,
         "held": replay.held,
+        "paused": float(replay.state is PlayState.PAUSED),
     }
     if (achieved := pace.achieved()) is not None:
         gauges["speed_achieved"] = achieved
-    if pace.last_ns is not None:
-        gauges["event_time_seconds"] = pace.last_ns / SECOND
-    waiting = "the first event" if pace.last_ns is None else away(run.connection) if run is not None else ""
+    if replay.event_ns is not None:
+        gauges["event_time_seconds"] = replay.event_ns / SECOND
+    begun = pace.last_ns is not None or replay.state is PlayState.PAUSED
+    waiting = "the first event" if not begun else away(run.connection) if run is not None else ""
     summary = summary_of(replay, stream)
     return Figures(summary.document(), waiting, consumers.now if consumers is not None else (), gauges)
 
