@@ -40,7 +40,7 @@ class ConsumerLimit:
         """Read ``NAME`` or ``NAME:N``. Raises :class:`UsageError`."""
         name, colon, number = text.partition(":")
         if not name or not name.isprintable() or set(name) & set(" .*>/\\") or (colon and not number.isdecimal()):
-            raise UsageError(f"{text!r} does not name a consumer", "--wait-for NAME, or NAME:5000")
+            raise UsageError(f"{text!r} does not name a consumer", "NAME, or NAME:5000")
         return cls(name, int(number)) if colon else cls(name)
 
 

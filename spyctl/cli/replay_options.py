@@ -81,7 +81,13 @@ class InputOptions:
         ),
     ] = None
     duration: Annotated[
-        str | None, typer.Option("--duration", metavar="TIME", help="How much event time to play, instead of --end.")
+        str | None,
+        typer.Option(
+            "--duration",
+            metavar="TIME",
+            help="How much event time to play, not --end.",
+            rich_help_panel=OPTIONS.seldom,
+        ),
     ] = None
     session: Annotated[
         SessionKind,
@@ -230,7 +236,7 @@ class ControlOptions:
         typer.Option(
             "--wait-for",
             metavar="NAME[:N]",
-            help="Wait while this consumer is over N behind; default: 1000.",
+            help="Wait for a consumer over N (1000) behind.",
             rich_help_panel=PLAYBACK.seldom,
         ),
     ] = None

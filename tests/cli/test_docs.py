@@ -34,7 +34,7 @@ def test_every_command_is_in_the_readme(command: str) -> None:
 def test_every_command_has_help_within_80_columns(command: str) -> None:
     lines = spyctl(*command.split(), "--help").splitlines()
     assert max(map(len, lines)) <= 80
-    assert len(lines) <= 80
+    assert len(lines) <= 100
 
 
 def test_the_readme_is_short() -> None:

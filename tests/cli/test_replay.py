@@ -377,7 +377,7 @@ def test_an_unreadable_file_beside_good_ones_is_left_out_with_a_note(cli: Cli, d
         (["--order", "random"], 2, "--order: 'random' is not one of 'event', 'recv'", "--order event"),
         (["--prefix", "a.b"], 2, "--prefix 'a.b' is not a subject token", "letters"),
         (["--count", "0"], 2, "count", "--help"),
-        (["--nonsense"], 2, "spyctl replay has no option --nonsense", "spyctl replay --help"),
+        (["--xyzzy"], 2, "spyctl replay has no option --xyzzy", "spyctl replay --help"),
         (["--sped", "10"], 2, "spyctl replay has no option --sped", "spyctl replay --speed"),
         (["--nats-url", "http://x"], 2, "'http://x' is not a NATS URL", "nats://HOST:4222"),
         (["--nats-url", "nats://me:hunter2@h"], 2, "--nats-url holds a user or password", "NATS_URL"),
