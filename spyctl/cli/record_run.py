@@ -19,7 +19,7 @@ from spyctl.cli.record_view import Recorded, RecordView, print_record_summary
 from spyctl.cli.replay_run import show_server
 from spyctl.errors import ExitCode, NoDataError, SpyctlError
 from spyctl.market.lines import StreamMessage
-from spyctl.market.subjects import stream_name
+from spyctl.market.subjects import KINDS, STREAM_SUBJECTS, stream_name, with_prefix
 from spyctl.summary import StopReason, signal_code
 from spyctl.tapes.contents import Missing, Origin
 from spyctl.tapes.recording import Recording
@@ -66,7 +66,7 @@ async def _record(
 ) -> int:
     info = await _stream_info(request, reporter, connection)
     stream, born, state = info["config"]["name"], info["created"], info["state"]
-    origin = Origin(stream, born, request.prefix, request.subjects)
+    origin = Origin(stream, born, request.prefix, _recorded_subjects(request))
     recording = await asyncio.to_thread(Recording, request.folder, origin)  # may read a tape of hours
     failure: SpyctlError | None = None
     try:
@@ -128,9 +128,16 @@ async def _stream_info(request: RecordRequest, reporter: Reporter, connection: C
         await asyncio.sleep(_POLL_S)
 
 
+def _recorded_subjects(request: RecordRequest) -> tuple[str, ...]:
+    # All of them are all that there will ever be, not those that this version knows.
+    if len(request.subjects) < len(KINDS):
+        return request.subjects
+    return tuple(with_prefix(subject, request.prefix) for subject in STREAM_SUBJECTS)
+
+
 def _consumer_name(request: RecordRequest) -> str:
     # The same for the same folder and subjects, so that a restart takes over its own.
-    text = "\0".join((node(), str(request.folder.resolve()), *request.subjects))
+    text = "\0".join((node(), str(request.folder.resolve()), *_recorded_subjects(request)))
     return f"record-{blake2b(text.encode(), digest_size=4).hexdigest()}"
 
 

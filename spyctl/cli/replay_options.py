@@ -66,7 +66,7 @@ class InputOptions:
             "--start",
             envvar="REPLAY_START",
             metavar="TIME",
-            help="Start, on the first date: 09:30, open-5m, ISO, ns.",
+            help="Start: 09:30, open, close-5m, ISO, ns.",
             autocompletion=complete.times,
         ),
     ] = None
@@ -104,7 +104,7 @@ class InputOptions:
             "--tz",
             envvar="SPYCTL_TZ",
             metavar="ZONE",
-            help="Time zone for times without one.",
+            help="Zone of times without one.",
             rich_help_panel=OPTIONS.seldom,
         ),
     ] = "America/New_York"
@@ -163,7 +163,7 @@ class PlaybackOptions:
             "-s",
             envvar="REPLAY_SPEED",
             metavar="X",
-            help="1, 10x, 0.5; max (0): as fast as acknowledged.",
+            help="1, 10x, 0.5; max: as acknowledged.",
             autocompletion=complete.speeds,
             rich_help_panel=PLAYBACK,
         ),
@@ -184,7 +184,7 @@ class PlaybackOptions:
             "--order",
             envvar="REPLAY_ORDER",
             metavar="KEY",
-            help="event: by ts_event. recv: by ts_recv. stored: as on tape.",
+            help="event, recv, or stored (tapes).",
             rich_help_panel=PLAYBACK.seldom,
         ),
     ] = OrderKey.EVENT
@@ -194,7 +194,7 @@ class PlaybackOptions:
             "--reorder-window",
             envvar="REPLAY_WINDOW",
             metavar="TIME",
-            help="How far ts_event may be from ts_recv.",
+            help="ts_event to ts_recv, at most.",
             rich_help_panel=PLAYBACK.seldom,
         ),
     ] = "1s"
@@ -263,7 +263,7 @@ class DeliveryOptions:
             "--ack",
             envvar="SPYCTL_ACK",
             metavar="HOW",
-            help="auto; fast: a flow at a time; message: one by one.",
+            help="auto; fast; message: one by one.",
             rich_help_panel=DESTINATION.seldom,
         ),
     ] = AckMode.AUTO

@@ -159,8 +159,10 @@ def _messages_after(
 
 
 def _event_source(request: Request, plan: AnyPlan) -> EventSource | None:
-    # Whose events may be the newest of the stream. A rehearsal mixes whatever was live, and has a stream of its own.
-    return EventSource.DIRECT_FEED if isinstance(plan, Plan) or not request.options.prefix else None
+    # Whose events may be the newest of the stream. A tape holds whatever was live: its own run has stored that, or a
+    # rehearsal in a stream of its own.
+    own = isinstance(plan, TapePlan) and (request.options.prefix or request.resume is not None)
+    return None if own else EventSource.DIRECT_FEED
 
 
 def show_server(reporter: Reporter, reached: Reached, target: Target) -> None:

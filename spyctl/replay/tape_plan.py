@@ -1,7 +1,7 @@
 """The plan of a replay of tapes: which of them, which range, how much; made before anything is published."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,7 +12,7 @@ from spyctl.dbn.sort_times import Selection
 from spyctl.errors import DamagedFileError
 from spyctl.market.subjects import SUBJECTS
 from spyctl.replay.plan import MESSAGE_OVERHEAD
-from spyctl.replay.tape_source import TapeSource
+from spyctl.replay.tape_source import TapeSource, subject_ranks
 from spyctl.replay.targets import Span
 from spyctl.replay.volume import Pace, Volume
 from spyctl.tapes.catalog import TapeInfo, grouped
@@ -128,8 +128,10 @@ def make_tape_plan(
         volume = _counted(playlist, choice, pace, count)
     else:
         volume = _estimated(tapes, choice, pace, count)
+    held = volume.events if volume.exact else _held(tapes)
     wanted = choice.ranks if choice.ranks is not None else range(len(SUBJECTS))
-    subjects = tuple(SUBJECTS[rank] for rank in sorted(wanted) if volume.events.get(short_name(SUBJECTS[rank])))
+    subjects = tuple(SUBJECTS[rank] for rank in sorted(wanted) if held.get(short_name(SUBJECTS[rank])))
+    choice = replace(choice, ranks=subject_ranks(subjects))  # a tape is read once for each feed that is on it
     return TapePlan(tuple(tapes), TapeSource(playlist, choice, subjects), what, origin, volume, zone)
 
 
@@ -186,3 +188,12 @@ def _estimated(tapes: Sequence[TapeInfo], choice: Choice, pace: Pace, count: int
 
 def _by_name(counts: Mapping[str, int]) -> dict[str, int]:
     return {short_name(subject): number for subject, number in counts.items()}
+
+
+def _held(tapes: Sequence[TapeInfo]) -> dict[str, int]:
+    # How many events of each subject tapes hold, whatever range is chosen; where nobody has counted, there may be all.
+    counts = dict.fromkeys(map(short_name, SUBJECTS), int(not all(info.contents for info in tapes)))
+    for info in tapes:
+        for subject, tally in (info.contents.get("by_subject") or {}).items():
+            counts[short_name(subject)] = counts.get(short_name(subject), 0) + int(tally["events"])
+    return counts

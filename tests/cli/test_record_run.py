@@ -9,7 +9,7 @@ import pytest
 
 from spyctl.bus.target import Target
 from spyctl.cli.framework.reporter import Reporter
-from spyctl.cli.record_run import Recorder, RecordRequest, _consumer_name
+from spyctl.cli.record_run import Recorder, RecordRequest, _consumer_name, _recorded_subjects
 from spyctl.errors import ExitCode, FullDiskError, StreamGoneError
 from spyctl.market.lines import StreamMessage
 from spyctl.market.subjects import SUBJECTS
@@ -158,3 +158,13 @@ def test_a_consumer_belongs_to_a_folder_and_its_subjects(tmp_path: Path) -> None
 
     assert name(tmp_path) == name(tmp_path / "x" / "..")
     assert len({name(tmp_path), name(tmp_path / "x"), name(tmp_path, SUBJECTS[:2])}) == 3
+
+
+def test_all_subjects_are_those_of_the_stream_whatever_this_version_knows() -> None:
+    def recorded(*subjects: str) -> tuple[str, ...]:
+        return _recorded_subjects(
+            RecordRequest(Target(), "DRILL", subjects, Path("x"), None, until_end=False, as_json=False)
+        )
+
+    assert recorded(*(f"DRILL.{subject}" for subject in SUBJECTS)) == ("DRILL.market.*", "DRILL.market.*.*")
+    assert recorded("DRILL.market.gaps") == ("DRILL.market.gaps",)

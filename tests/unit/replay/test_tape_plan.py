@@ -6,10 +6,13 @@ from typing import Any
 import pytest
 
 from spyctl.replay import tape_plan as module
+from spyctl.replay.segments import BEGINNING
+from spyctl.replay.source import Reading
 from spyctl.replay.tape_plan import TapePlan, make_tape_plan
 from spyctl.replay.volume import Pace
 from spyctl.tapes.catalog import scan_tapes
 from spyctl.tapes.order import Choice, TapeOrder
+from spyctl.tapes.playlist import Playlist
 from spyctl.timing.clock import Speed
 from spyctl.timing.instants import DAY, SECOND
 from tests.support.tapes import STORED_NS, message, messages, record
@@ -66,6 +69,8 @@ def test_large_tapes_are_estimated_by_their_sidecars(folder: Path, monkeypatch: 
     assert plan.source.subjects == ("market.stocks.trades",)
     assert plan.span is not None
     assert plan.span.slack_ns == SECOND
+    # What is late has its sort time elsewhere than its event time: no subject is left out for its times.
+    assert len(plan_of(folder, start_ns=STORED_NS + SECOND).source.subjects) == 6
     half = plan_of(folder, end_ns=STORED_NS + 30 * MS)
     assert 20 <= sum(half.volume.events.values()) <= 40
     assert max(plan_of(folder, count=3).volume.events.values()) == 3
@@ -81,3 +86,13 @@ def test_inputs_and_content_tell_one_replay_from_another(folder: Path, tmp_path:
     assert plan.content == plan_of(folder).content
     record(tmp_path, [message(100, stored_ns=STORED_NS + DAY)])
     assert len(plan_of(tmp_path).inputs) == 2
+
+
+def test_a_tape_of_one_feed_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record(tmp_path, [one for one in messages(1, 60) if "futures" in one.subject])
+    plan = plan_of(tmp_path)
+    readings: list[int] = []
+    lines = Playlist.lines
+    monkeypatch.setattr(Playlist, "lines", lambda self: (readings.append(1), lines(self))[1])
+    assert sum(len(batch) for batch in plan.source.batches(BEGINNING, Reading())) == 20
+    assert len(readings) == 1
