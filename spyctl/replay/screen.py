@@ -67,6 +67,7 @@ _STATES = {
 }
 _PLACE = 25
 _TWO_COLUMNS = 80
+_SIGNS = {"left": "←", "right": "→", "up": "↑", "down": "↓", "]": "]"}  # where each key stands by itself
 _FOOTER = ("Ctrl-C ends the replay after what is in flight", "Ctrl-Z suspends it")
 
 
@@ -74,7 +75,7 @@ def render(current: Snapshot, width: int = 80, height: int = 24) -> Text:
     """Draw a snapshot; every line fits, no figure is cut, and there are never more lines than ``height``."""
     if current.control.all_keys:
         return screen(_key_page(width, height))
-    wide = width >= WIDE and height >= TALL
+    wide = width >= WIDE and height >= TALL and current.control.detail
     return screen((_wide if wide else _narrow)(current, width, height))
 
 
@@ -145,7 +146,7 @@ def _footer(current: Snapshot, width: int) -> Text:
 
 def _key_page(width: int, height: int) -> Lines:
     # All keys, in two columns where there is room.
-    cells = [line((f"{key.sign if key.sign != '[ ]' else ']':>8}  ", "bold"), key.does) for key in KEYS]
+    cells = [line((f"{_SIGNS.get(key.name, key.sign):>8}  ", "bold"), key.does) for key in KEYS]
     columns = 2 if width >= _TWO_COLUMNS else 1
     rows = -(-len(cells) // columns)
     lines = []

@@ -69,12 +69,13 @@ class SpeedNow:
 
 @dataclass(frozen=True, slots=True)
 class ControlNow:
-    """How a replay is controlled: whether by ``keys``, what is typed after ``prompt`` (``None``: nothing is), marks and
-    a loop (event times), and whom it waits for."""
+    """How a replay is controlled: whether by ``keys``, in how much ``detail`` it is shown, what is typed after
+    ``prompt`` (``None``: nothing is), marks and a loop (event times), and whom it waits for."""
 
     state: PlayState = PlayState.PLAYING
     keys: bool = False
     all_keys: bool = False
+    detail: bool = True
     prompt: str | None = None
     segment: int = 0
     marks: Sequence[int] = ()

@@ -248,6 +248,7 @@ def control_now(replay: Replay, pad: KeyPad | None) -> ControlNow:
         state=replay.state,
         keys=pad is not None,
         all_keys=pad is not None and pad.all_keys,
+        detail=pad is None or pad.detail,
         prompt=pad.prompt if pad is not None else None,
         segment=replay.track.current.segment.number,
         marks=tuple(ways.marks.values()),

@@ -26,7 +26,7 @@ async def test_every_key_has_a_sign_and_a_command_that_exists() -> None:
     assert len({key.name for key in KEYS}) == len(KEYS)
     for key in KEYS:
         assert key.sign
-        assert key.does
+        assert 0 < len(key.does) <= 29  # two columns of an 80-column terminal
         if key.words:
             assert Pad().press(key.name) == [parse_command(key.words.split())]
         else:
@@ -70,3 +70,11 @@ async def test_what_cannot_be_obeyed_is_said() -> None:
     assert pad.said == ["the key z does nothing; ? shows all keys", "not now; later", "run r has ended"]
     with pytest.raises(ControlError):
         pad.control.post(Pause())
+
+
+async def test_less_detail_is_asked_for_and_taken_back() -> None:
+    pad = Pad()
+    assert pad.press("i") == []
+    assert not pad.pad.detail
+    pad.press("i")
+    assert pad.pad.detail
