@@ -28,6 +28,7 @@
     │   ├── MissingDaysError           no file for some days
     │   ├── UnknownSymbolError         no file that names a symbol
     │   ├── NoSuchRunError             no replay that could be controlled
+    │   ├── UnknownFuturesError        the live gateway knows none of the symbols
     │   └── RefusedRequestError        the vendor's API does not know what is asked for
     ├── ControlError                2  a command that a replay cannot obey as it stands
     ├── PayloadError                1  a message that is not one of ours
@@ -304,6 +305,14 @@ class UnknownSymbolError(NoDataError):
 
 class NoSuchRunError(NoDataError):
     """No replay of that id runs, or none at all."""
+
+
+class UnknownFuturesError(NoDataError):
+    """The live gateway knows none of the symbols."""
+
+    def __init__(self, symbols: Sequence[str]) -> None:
+        super().__init__(f"Databento knows no {' or '.join(symbols)}", "a symbol like ES.c.0, ES.n.0 or ESZ6")
+        self.symbols = tuple(symbols)
 
 
 class RefusedRequestError(NoDataError):

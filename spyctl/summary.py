@@ -274,7 +274,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Backfilled:
-    """How many trades of gaps were fetched, and of how many gaps some could not be."""
+    """How many events of gaps came after all, and of how many gaps some could not be fetched."""
 
     filled: int = 0
     unfilled: int = 0

@@ -44,6 +44,17 @@ def databento_key() -> str | None:
     return _key(DATABENTO_KEY) or None
 
 
+def required_databento_key() -> str:
+    """Return Databento's key; raises :class:`KeyRefusedError` where there is none, or what is there cannot be one."""
+    key = databento_key()
+    if key is None:
+        raise KeyRefusedError(
+            f"no key for futures: {DATABENTO_KEY} is not set",
+            f"export {DATABENTO_KEY}=…, or spyctl live --sim-es, which needs none",
+        )
+    return key
+
+
 def _key(variable: str) -> str:
     secret = os.environ.get(variable, "").strip()
     if secret and not _KEY.fullmatch(secret):

@@ -8,7 +8,8 @@ import typer
 from spyctl.cli.feed_options import FEED, FeedOptions, Underlyings
 from spyctl.cli.framework.origin import is_flag
 from spyctl.cli.framework.reporter import Reporter
-from spyctl.cli.keys import required_massive_key
+from spyctl.cli.futures_options import FeedChoice, FuturesOptions, gateway_address
+from spyctl.cli.keys import required_databento_key, required_massive_key
 from spyctl.cli.nats_options import NatsOptions
 from spyctl.cli.options import DESTINATION, Json, Metrics
 from spyctl.errors import UsageError
@@ -48,7 +49,7 @@ SpoolLimit = Annotated[
         "--spool-limit",
         envvar="SPYCTL_SPOOL_LIMIT",
         metavar="SIZE",
-        help="How much may wait on disk while NATS is away; 0 is nothing.",
+        help="What may wait on disk while NATS is away.",
         rich_help_panel=DESTINATION,
     ),
 ]
@@ -101,6 +102,9 @@ class SimulatorOptions:
     sim: Annotated[bool, typer.Option("--sim", help="Use a simulated market; needs no key.", rich_help_panel=FEED)] = (
         False
     )
+    sim_es: Annotated[bool, typer.Option("--sim-es", help="Simulate ES too; implies --sim.", rich_help_panel=FEED)] = (
+        False
+    )
     sim_rate: Annotated[
         float,
         typer.Option(
@@ -126,10 +130,15 @@ class SimulatorOptions:
         typer.Option(
             "--sim-cut",
             metavar="TIME",
-            help="Cut its connections every so often: gaps to look at.",
+            help="Cut its connections every so often.",
             rich_help_panel=FEED,
         ),
     ] = None
+
+    @property
+    def any(self) -> bool:
+        """Whether anything is simulated."""
+        return self.sim or self.sim_es
 
     def market(self) -> "SimulatedMarket":
         """Return the market to simulate; raises :class:`UsageError`."""
@@ -153,6 +162,7 @@ def live(
     quotes: QuoteOptions,
     simulator: SimulatorOptions,
     feed: FeedOptions,
+    futures: FuturesOptions,
     lasting: Lasting = None,
     nats: NatsOptions,
     spool_limit: SpoolLimit = "2GB",
@@ -160,44 +170,53 @@ def live(
     metrics: Metrics = None,
     as_json: Json = False,
 ) -> int:
-    """Publish SPY trades, quotes and 0DTE option trades from Massive as they happen.
+    """Publish SPY trades, quotes and 0DTE option trades, and ES, as they happen.
 
         POLYGON_API_KEY=… spyctl live    the real feed
+        DATABENTO_API_KEY=… spyctl live --es    with ES
         spyctl live --sim    a simulated market, no key needed
-        spyctl live --sim --sim-rate 2000 --for 1m --json
 
-    The key comes from POLYGON_API_KEY or MASSIVE_API_KEY, never from an option.
+    No option takes a key: POLYGON_API_KEY or MASSIVE_API_KEY, DATABENTO_API_KEY.
     """
     import asyncio
 
     from spyctl.cli.framework.metrics import parse_address
-    from spyctl.cli.live_run import LiveRequest, Vendor, run_live
+    from spyctl.cli.live_run import Gateway, LiveRequest, Vendor, run_live
     from spyctl.cli.live_run import Underlyings as UnderlyingsAsked
+    from spyctl.live.aggressors import QuoteUse
     from spyctl.massive.feed import DELAY_NS
     from spyctl.terminal.text import parse_size
     from spyctl.timing.clock import precise_loop
     from spyctl.timing.instants import parse_duration
 
     _refuse_idle_options(context, simulator, feed)
+    choice = futures.choice(sim_es=simulator.sim_es)
+    _refuse_options_of_absent_feeds(context, choice)
     asked = UnderlyingsAsked(symbol, strike_range, expiries(expiry) if expiry else [0])
-    _refuse_too_many(asked, quotes)
+    if "options" in choice.names:
+        _refuse_too_many(asked, quotes)
     request = LiveRequest(
         underlyings=asked,
-        sim=simulator.market() if simulator.sim else None,
+        sim=simulator.market() if simulator.any else None,
+        feeds=choice,
         vendor=Vendor(
-            api_key="" if simulator.sim else required_massive_key(),
+            api_key=required_massive_key() if choice.equity and not simulator.any else "",
             feed_url=feed.websocket_url(),
             rest_url=feed.api_url(),
+            delay_ns=DELAY_NS if feed.delayed else 0,
+            gateway=Gateway(
+                api_key=required_databento_key() if choice.futures and not simulator.any else "",
+                address=gateway_address(futures.es_gateway),
+            ),
         ),
-        backfill=backfill and (not simulator.sim or feed.rest_url is not None),
-        quotes=quotes.use(),
+        backfill=backfill and choice.equity and (not simulator.any or feed.rest_url is not None),
+        quotes=quotes.use() if "options" in choice.names else QuoteUse.NONE,
         require_options=require_options,
         lasting_ns=parse_duration(lasting) if lasting else None,
         spool_limit=parse_size(spool_limit),
-        target=nats.target(context, may_embed=simulator.sim or nats.embedded),
+        target=nats.target(context, may_embed=simulator.any or nats.embedded),
         prefix=nats.prefix,
         force=force,
-        delay_ns=DELAY_NS if feed.delayed else 0,
         metrics=parse_address(metrics) if metrics else None,
         as_json=as_json,
     )
@@ -207,7 +226,7 @@ def live(
 
 def _refuse_idle_options(context: typer.Context, simulator: SimulatorOptions, feed: FeedOptions) -> None:
     # What would do nothing is not taken in silence.
-    if not simulator.sim:
+    if not simulator.any:
         for parameter in ("sim_rate", "sim_seed", "sim_trend", "sim_cut"):
             if is_flag(context, parameter):
                 option = f"--{parameter.replace('_', '-')}"
@@ -216,9 +235,20 @@ def _refuse_idle_options(context: typer.Context, simulator: SimulatorOptions, fe
     for option, parameter, given in (
         ("--feed-url", "feed_url", feed.feed_url is not None),
         ("--delayed", "delayed", feed.delayed),
+        ("--es-gateway", "es_gateway", True),
     ):
         if given and is_flag(context, parameter):
             raise UsageError(f"--sim and {option} exclude each other", "one of the two")
+
+
+def _refuse_options_of_absent_feeds(context: typer.Context, choice: FeedChoice) -> None:
+    for parameter, option, feed in (
+        ("require_options", "--require-options", "options"),
+        ("expiry", "--expiry", "options"),
+        ("delayed", "--delayed", "stocks"),
+    ):
+        if feed not in choice.names and is_flag(context, parameter):
+            raise UsageError(f"{option} is for the {feed} feed, which --feeds leaves out", f"--feeds stocks,{feed}")
 
 
 def _refuse_too_many(asked: "UnderlyingsAsked", quotes: QuoteOptions) -> None:

@@ -27,11 +27,16 @@ from spyctl.cli.framework.screen import Show
 from spyctl.cli.framework.signals import Interruption
 from spyctl.cli.framework.streams import write_document, written
 from spyctl.cli.framework.watch import away, watched
+from spyctl.cli.futures_options import FEEDS, FeedChoice
 from spyctl.cli.replay_run import show_holdings, show_server
 from spyctl.cli.summary import print_live_summary
+from spyctl.databento.connection import Address
+from spyctl.databento.feed import FUTURES, FuturesFeed
+from spyctl.databento.simulator import KEY as GATEWAY_KEY
+from spyctl.databento.simulator import GatewaySimulator
 from spyctl.errors import SpyctlError, path_text
 from spyctl.live.aggressors import QuoteUse
-from spyctl.live.feed_policy import FeedPolicy, equity_policies
+from spyctl.live.feed_policy import FeedPolicy, equity_policies, futures_policy
 from spyctl.live.result import summary_of
 from spyctl.live.session import Hooks, LiveOptions, LiveSession, subjects
 from spyctl.live.snapshot import LiveScene
@@ -42,7 +47,7 @@ from spyctl.live.view import LiveView
 from spyctl.live.windows import Windows
 from spyctl.market.events import EventSource, OptionTrade, StockTrade
 from spyctl.market.feeds import FeedState
-from spyctl.market.sessions import in_regular_hours, stocks_trade_between
+from spyctl.market.sessions import futures_closed_text, in_regular_hours, stocks_trade_between
 from spyctl.market.subjects import subject_of, with_prefix
 from spyctl.massive.backfill import Backfill
 from spyctl.massive.feed import Feed
@@ -76,14 +81,32 @@ class SimulatedMarket:
     trend: float
     cut_ns: int | None = None
 
+    @property
+    def cut_s(self) -> float | None:
+        """The same in seconds."""
+        return self.cut_ns / SECOND if self.cut_ns is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """Where the gateway of the futures is, and the key."""
+
+    api_key: str = field(default="", repr=False)
+    address: Address = field(default_factory=Address)
+
 
 @dataclass(frozen=True, slots=True)
 class Vendor:
-    """Where the vendor is, and the key."""
+    """Where the vendor is, and the key; its feed is ``delay_ns`` late where the delayed one is asked for.
+
+    The futures have a ``gateway`` of their own.
+    """
 
     api_key: str = field(repr=False)
     feed_url: str
     rest_url: str
+    delay_ns: int = 0
+    gateway: Gateway = field(default_factory=Gateway)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +140,11 @@ class Underlyings:
 
 @dataclass(frozen=True, slots=True)
 class LiveRequest:
-    """What the command line asks for; ``sim`` is ``None`` for the real feed, ``spool_limit`` in bytes.
-
-    The feed is ``delay_ns`` late where the delayed one is asked for.
-    """
+    """What the command line asks for; ``sim`` is ``None`` for the real feed, ``spool_limit`` in bytes."""
 
     underlyings: Underlyings
     sim: SimulatedMarket | None
+    feeds: FeedChoice
     vendor: Vendor
     backfill: bool
     quotes: QuoteUse
@@ -133,7 +154,6 @@ class LiveRequest:
     target: Target
     prefix: str
     force: bool
-    delay_ns: int
     metrics: tuple[str, int] | None
     as_json: bool
 
@@ -141,6 +161,12 @@ class LiveRequest:
     def title(self) -> str:
         """What it is called on the screen."""
         return "live --sim" if self.sim is not None else "live"
+
+    @property
+    def what(self) -> str:
+        """What it takes in, in a few words."""
+        window = f" ±{self.underlyings.strike_range}" if "options" in self.feeds.names else ""
+        return " and ".join([f"{self.underlyings.text}{window}"] * self.feeds.equity + [*self.feeds.futures])
 
 
 async def run_live(request: LiveRequest, reporter: Reporter) -> int:
@@ -177,14 +203,15 @@ def _run_request(request: LiveRequest, reached: Reached) -> RunRequest:
     return RunRequest(
         command="live",
         # Gap records of several runs may stand side by side.
-        leased=[with_prefix(subject, request.prefix) for subject in subjects(request.quotes)[:-1]],
+        leased=[with_prefix(subject, request.prefix) for subject in subjects(request.feeds.names, request.quotes)[:-1]],
         claims=[KEY_CLAIM + key_hash(request.vendor.api_key)] if request.vendor.api_key else [],
         prefix=request.prefix,
         options={
-            "symbol": request.underlyings.text,
+            "symbol": request.underlyings.text if request.feeds.equity else None,
             "sim": request.sim is not None,
             "key_hash": key_hash(request.vendor.api_key),
-        },
+        }
+        | ({"futures": list(request.feeds.futures)} if request.feeds.futures else {}),
         source=EventSource.SIM if request.sim is not None and reached.embedded is None and not request.force else None,
         force=request.force,
         ack_mode=AckMode.MESSAGE,
@@ -208,7 +235,7 @@ async def _spool(request: LiveRequest, reporter: Reporter, run: Publishing) -> A
     with closing(spool):
         after_seq, identities = spool.in_doubt
         if identities:
-            known = [with_prefix(subject, request.prefix) for subject in subjects(QuoteUse.PUBLISH)]
+            known = [with_prefix(subject, request.prefix) for subject in subjects(FEEDS, QuoteUse.PUBLISH)]
             stored = stored_identities(run.connection, run.stream.name, known, after_seq, run.began_after)
             spool.leave_out({identity async for identity in stored if identity in identities})
         if len(spool):
@@ -218,14 +245,14 @@ async def _spool(request: LiveRequest, reporter: Reporter, run: Publishing) -> A
 
 async def _last_ended(request: LiveRequest, run: Publishing) -> int | None:
     # The event time that the last run came to, where anything can be missing since. A simulated market has no past.
-    if request.sim is not None:
+    if request.sim is not None or not request.feeds.equity:
         return None
     wanted = {"symbol": request.underlyings.text, "sim": False}
     last = await predecessor(run.connection, "live", run.stream.name, run.run_id, wanted)
     if last is None:
         return None
     ended_ns = await came_to(run.connection, last)
-    return ended_ns if stocks_trade_between(ended_ns, time.time_ns() - request.delay_ns) else None
+    return ended_ns if stocks_trade_between(ended_ns, time.time_ns() - request.vendor.delay_ns) else None
 
 
 async def _remember_stored(request: LiveRequest, run: Publishing, session: LiveSession) -> None:
@@ -243,20 +270,26 @@ def _session(
     hooks = Hooks(
         connected=lambda: run.connection.connected,
         backfill=Backfill(rest) if request.backfill else None,
-        listed=partial(_listed, rest) if request.sim is None else None,
+        listed=partial(_listed, rest) if request.sim is None and "options" in request.feeds.names else None,
         tell=partial(_say, reporter),
         spool=spool,
     )
     options = LiveOptions(
-        source=_source(request), prefix=request.prefix, quotes=request.quotes,
-        delay_ns=request.delay_ns, last_ended_ns=last_ended_ns,
+        source=_source(request), sources={FUTURES: _futures_source(request)}, feeds=request.feeds.names,
+        prefix=request.prefix, quotes=request.quotes, delay_ns=request.vendor.delay_ns, last_ended_ns=last_ended_ns,
     )  # fmt: skip
-    windows = request.underlyings.windows(time.time_ns() - request.delay_ns)
+    windows = request.underlyings.windows(time.time_ns() - request.vendor.delay_ns)
     return LiveSession(run.publisher, windows, options, run_id=run.run_id, hooks=hooks)
 
 
 def _source(request: LiveRequest) -> EventSource:
+    if not request.feeds.equity:
+        return _futures_source(request)
     return EventSource.SIM if request.sim is not None else EventSource.POLYGON_WS
+
+
+def _futures_source(request: LiveRequest) -> EventSource:
+    return EventSource.SIM if request.sim is not None else EventSource.DATABENTO_LIVE
 
 
 def _say(reporter: Reporter, note: Note) -> None:
@@ -283,17 +316,36 @@ async def _listed(rest: MassiveRest, underlying: str, expiry: date) -> frozenset
 @asynccontextmanager
 async def _policies(request: LiveRequest, session: LiveSession) -> AsyncIterator[Sequence[FeedPolicy]]:
     async with AsyncExitStack() as stack:
-        url, key = request.vendor.feed_url, request.vendor.api_key
-        if request.sim is not None:
-            walk = _market(request.sim, request.underlyings)
-            cut_s = request.sim.cut_ns / SECOND if request.sim.cut_ns is not None else None
-            simulator = await stack.enter_async_context(Simulator(request.sim.rate, walk, cut_every_s=cut_s).serving())
-            url, key = simulator.url, KEY
-        stocks, options = (Feed(market, key, url=url, source=_source(request)) for market in (STOCKS, OPTIONS))
-        yield equity_policies(
-            stocks, options, session.windows, require_options=request.require_options,
-            suspicious=_silence_is_suspicious(request), quotes=lambda: session.uses_option_quotes,
-        )  # fmt: skip
+        policies: list[FeedPolicy] = []
+        if request.feeds.equity:
+            policies += await _equity(request, session, stack)
+        if request.feeds.futures:
+            policies.append(futures_policy(await _futures(request, session, stack), alone=not policies))
+        yield policies
+
+
+async def _equity(request: LiveRequest, session: LiveSession, stack: AsyncExitStack) -> Sequence[FeedPolicy]:
+    url, key = request.vendor.feed_url, request.vendor.api_key
+    if request.sim is not None:
+        market = _market(request.sim, request.underlyings)
+        simulator = Simulator(request.sim.rate, market, cut_every_s=request.sim.cut_s)
+        url, key = (await stack.enter_async_context(simulator.serving())).url, KEY
+    stocks, options = (Feed(market, key, url=url, source=_source(request)) for market in (STOCKS, OPTIONS))
+    policies = equity_policies(
+        stocks, options, session.windows, require_options=request.require_options,
+        suspicious=_silence_is_suspicious(request), quotes=lambda: session.uses_option_quotes,
+    )  # fmt: skip
+    return [policy for policy in policies if policy.feed.name in request.feeds.names]
+
+
+async def _futures(request: LiveRequest, session: LiveSession, stack: AsyncExitStack) -> FuturesFeed:
+    address, key = request.vendor.gateway.address, request.vendor.gateway.api_key
+    if request.sim is not None:
+        gateway = GatewaySimulator(request.sim.rate, request.sim.seed, cut_every_s=request.sim.cut_s)
+        address, key = (await stack.enter_async_context(gateway.serving())).address, GATEWAY_KEY
+    return FuturesFeed(
+        key, request.feeds.futures, address=address, source=_futures_source(request), room=session.sender.room
+    )  # fmt: skip
 
 
 async def _play(
@@ -328,7 +380,7 @@ async def _play(
     run.state = RunState.ENDED if failure is None else RunState.FAILED  # whether or not anybody reads the summary
     summary = summary_of(session, stream)
     if session.ledger.received or failure is None or request.as_json:
-        print_live_summary(summary, request.title, request.underlyings.text, as_json=request.as_json, out=sys.stdout)
+        print_live_summary(summary, request.title, request.what, as_json=request.as_json, out=sys.stdout)
     show_holdings(reporter, run)
     if failure is not None:
         reporter.error(failure.message, remedy_for(failure))
@@ -340,11 +392,17 @@ async def _play(
 
 def _show_plan(request: LiveRequest, reporter: Reporter, windows: Windows) -> None:
     lines = []
-    for window in windows.all:
-        manager, when = window.manager, "0DTE" if window.is_0dte else "the next there is"
-        when = "as asked" if not window.is_0dte and list(request.underlyings.expiries) != [0] else when
-        options = f"options ±{manager.strike_range} of {manager.expiry}, {when}"
-        lines.append(f"{manager.underlying} trades and quotes, {options}")
+    if "options" in request.feeds.names:
+        for window in windows.all:
+            manager, when = window.manager, "0DTE" if window.is_0dte else "the next there is"
+            when = "as asked" if not window.is_0dte and list(request.underlyings.expiries) != [0] else when
+            options = f"options ±{manager.strike_range} of {manager.expiry}, {when}"
+            lines.append(f"{manager.underlying} trades and quotes, {options}")
+    elif "stocks" in request.feeds.names:
+        lines += [f"{symbol} trades and quotes" for symbol in request.underlyings.symbols]
+    if request.feeds.futures:
+        closed = futures_closed_text(time.time_ns()) if request.sim is None else ""
+        lines.append(f"{' and '.join(request.feeds.futures)} trades and books{closed and f'; {closed}'}")
     reporter.block("live", *lines)
     reporter.line()
 

@@ -10,6 +10,7 @@ from spyctl.cli.feed_options import FeedOptions, Underlying
 from spyctl.cli.framework.remedies import remedy_for
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.framework.streams import colours, write, write_document
+from spyctl.cli.futures_options import EsGateway, gateway_address
 from spyctl.cli.keys import MASSIVE_KEYS, databento_key, massive_key
 from spyctl.cli.nats_options import NatsOptions
 from spyctl.cli.options import DataDir, Gateway, Json
@@ -33,6 +34,7 @@ _ADVICE = {
     Advice.RETRY_LATER: "try again later",
     Advice.CHECK_API_ADDRESS: "check network, proxy and --rest-url",
     Advice.CHECK_FEED_ADDRESS: "check network, proxy and --feed-url",
+    Advice.CHECK_ES_GATEWAY: "check the network (TCP, port 13000) and --es-gateway",
     Advice.SET_CLOCK: "set the clock (chrony, systemd-timesyncd)",
     Advice.STOP_OTHER_PROCESS: "stop it; a key has one connection per market",
     Advice.FORCE_SOCKETS: "--force checks them anyway",
@@ -62,6 +64,7 @@ def probe(
     force: Annotated[bool, typer.Option("--force", help="Open WebSockets even if a live run uses this key.")] = False,
     feed: FeedOptions,
     gateway: Gateway = None,
+    es_gateway: EsGateway = None,
     data_dir: DataDir = Path("dbn-data"),
     nats: NatsOptions,
     as_json: Json = False,
@@ -90,6 +93,7 @@ def probe(
         prefix=nats.prefix,
         databento_key=databento_key(),
         gateway=gateway or GATEWAY,
+        es_gateway=gateway_address(es_gateway),
         rest_only=rest_only,
         force=force,
     )

@@ -15,6 +15,7 @@ Block = tuple[str, ...]  # a label and its lines
 _LIVE_NAMES = {
     "stocks.trades": "trades", "stocks.quotes": "quotes", "options.trades": "option trades",
     "options.quotes": "option quotes",
+    "futures.trades": "futures trades", "futures.mbp10": "books",
 }  # fmt: skip
 # What the events of a subject are called where others stand beside them.
 _NAMES = {
@@ -108,23 +109,20 @@ def _trouble(summary: RunSummary[ReplayDetails]) -> Block:
     return "trouble", "   ".join(count(name, number) for name, number in figures)
 
 
-def print_live_summary(
-    summary: RunSummary[LiveDetails], title: str, underlying: str, *, as_json: bool, out: TextIO
-) -> None:
-    """Print the result of a live run."""
+def print_live_summary(summary: RunSummary[LiveDetails], title: str, what: str, *, as_json: bool, out: TextIO) -> None:
+    """Print the result of a live run of some feeds (``what``)."""
     if as_json:
         write_document(summary.document(), out)
         return
     colour = colours(out)
-    for label, *lines in _live_blocks(summary, title, underlying):
+    for label, *lines in _live_blocks(summary, title, what):
         print(labelled(label, *lines, colour=colour), file=out, flush=True)
 
 
-def _live_blocks(summary: RunSummary[LiveDetails], title: str, underlying: str) -> Iterator[Block]:
+def _live_blocks(summary: RunSummary[LiveDetails], title: str, what: str) -> Iterator[Block]:
     delivery, details = summary.delivery, summary.details
     lasted = duration_text(round(summary.timing.wall_ns / SECOND) * SECOND)
-    what = f"{title}, {underlying} ±{details.windows[0].strike_range}"
-    yield "done", f"{what}, {lasted}, run {summary.run_id}, ended by {summary.stopped_by}"
+    yield "done", f"{title}, {what}, {lasted}, run {summary.run_id}, ended by {summary.stopped_by}"
     yield _live_events(summary)
     yield _live_trouble(summary)
     yield _live_rate(summary)

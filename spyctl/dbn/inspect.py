@@ -11,8 +11,9 @@ from spyctl.dbn.extent import Extent, ExtentCounter, first_time, least_recv, rem
 from spyctl.dbn.file_info import DBNFileInfo, archive_of, dates_in_name
 from spyctl.dbn.file_memory import FileMemory, Stamp
 from spyctl.dbn.instruments import DefinitionFile, Definitions, Naming
+from spyctl.dbn.messages import CaptureSurvey
 from spyctl.dbn.reader import DBNFile
-from spyctl.dbn.records import RTYPES, CaptureSurvey, Header, Records, count_good
+from spyctl.dbn.records import RTYPES, Header, Records, count_good
 from spyctl.dbn.sidecars import ManifestEntries, Sidecars
 from spyctl.dbn.sort_times import effective_recv
 from spyctl.dbn.venues import holds_futures, is_known

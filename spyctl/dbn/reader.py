@@ -15,10 +15,10 @@ from typing import BinaryIO
 import databento_dbn
 import numpy as np
 
+from spyctl.dbn.messages import CaptureSurvey
 from spyctl.dbn.records import (
     JOINED,
     PREFIX_BYTES,
-    CaptureSurvey,
     MalformedHeaderError,
     Piece,
     Records,

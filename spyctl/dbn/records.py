@@ -7,13 +7,13 @@ and ``decode/dbn``; trades (48 bytes) and mbp-10 (368 bytes) are the same in all
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import databento_dbn
 import numpy as np
 from numpy.typing import NDArray
 
-from spyctl.market.symbology import CaptureMapping, Mapping, capture_mappings, header_mappings
+from spyctl.market.symbology import Mapping, header_mappings
 from spyctl.timing.instants import DAY
 
 Records = NDArray[np.void]
@@ -54,7 +54,7 @@ _LEVEL = np.dtype(
 _HEADER_BYTES = np.dtype(_HEADER).itemsize
 RECORD_DTYPES = {"trades": np.dtype(_TRADE), "mbp-10": np.dtype([*_TRADE, ("levels", _LEVEL, (10,))])}
 RTYPES = {"trades": 0x00, "mbp-10": 0x0A}
-_RTYPE_MAPPING, _RTYPE_ERROR, _RTYPE_DEFINITION = 0x16, 0x15, 0x13
+_RTYPE_DEFINITION = 0x13
 _DEFINITION_BYTES = {1: 360, 2: 400, 3: 520}  # by version
 _KNOWN_RTYPES = frozenset(map(int, databento_dbn.RType.variants()))
 # Those whose size is the same in all versions: trades, mbp-1, mbp-10, status, imbalance, bars, mbo, quotes.
@@ -153,10 +153,16 @@ def parse_header(data: bytes) -> Header:
     )
 
 
+@cache
 def record_dtype(schema: str, *, ts_out: bool) -> np.dtype[np.void]:
     """Return the layout of one record; a gateway may append the time at which it sent it."""
     dtype = RECORD_DTYPES[schema]
     return np.dtype([*dtype.descr, ("ts_out", "u8")]) if ts_out else dtype
+
+
+def with_ts_out(record: bytes, ns: int) -> bytes:
+    """Return a record with the time at which a gateway sent it (Unix ns)."""
+    return bytes((record[0] + 2,)) + record[1:] + ns.to_bytes(8, "little")
 
 
 def record_bytes(header: Header) -> int:
@@ -245,50 +251,6 @@ class RecordSplitter:
     def _is_known(self, rtype: int, step: int) -> bool:
         usual = _SIZES.get(rtype)
         return rtype in _KNOWN_RTYPES and (usual is None or step == usual + self._ts_out_bytes)
-
-
-class CaptureSurvey:
-    """What a live capture holds, piece after piece: types of records, symbol mappings, errors told by the gateway."""
-
-    def __init__(self, header: Header) -> None:
-        self.rtypes: set[int] = set()
-        self.errors: list[str] = []
-        self._header = header
-        self._messages: list[CaptureMapping] = []
-
-    @property
-    def mappings(self) -> tuple[Mapping, ...]:
-        """The names of the instruments."""
-        return capture_mappings(self._messages)[0]
-
-    @property
-    def epochs(self) -> tuple[int, ...]:
-        """Where new epochs begin, in unpacked bytes: an id or a symbol goes to another instrument there."""
-        return capture_mappings(self._messages)[1]
-
-    def add(self, piece: Piece) -> None:
-        """Look through the next records."""
-        data = piece.data
-        for at in piece.starts:
-            rtype = data[at + 1]
-            self.rtypes.add(rtype)
-            if rtype in (_RTYPE_MAPPING, _RTYPE_ERROR):
-                self._add_message(data[at : at + data[at] * 4], piece.offset + at)
-
-    def _add_message(self, record: bytes, offset: int) -> None:
-        decoder = record_decoder(self._header)
-        try:
-            decoder.write(record)
-            message = next(iter(decoder.decode()), None)
-        except (databento_dbn.DBNError, ValueError):  # a damaged one says nothing
-            return
-        match message:
-            case databento_dbn.SymbolMappingMsg():
-                symbols = message.stype_in_symbol, message.stype_out_symbol
-                times = message.ts_event, message.start_ts, message.end_ts
-                self._messages.append(CaptureMapping(*symbols, message.instrument_id, *times, offset))
-            case databento_dbn.ErrorMsg():
-                self.errors.append(message.err)
 
 
 def record_decoder(header: Header) -> databento_dbn.DBNDecoder:

@@ -8,19 +8,19 @@ The prices are a random walk; they mean nothing.
 
 import hashlib
 import math
-import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Self
+from typing import Self
 
 import databento_dbn as dbn
 import orjson
 import zstandard
 
+from spyctl.dbn.synthetic import Change, Stamp, SyntheticMarket
 from spyctl.market.sessions import is_trading_day, regular_session, trading_day
 from spyctl.timing.instants import DAY, MS, SECOND, US, clock_text, day_number
 
@@ -29,14 +29,10 @@ SYMBOL = "ES.c.0"
 FOLDERS = {"trades": "trades", "mbp-10": "MBP-10"}
 DEFAULT_RATE = 75.0
 DEFAULT_SEED = 7
-_TICK = 250_000_000
-_PUBLISHER = 1
 _FRAME_BYTES = 4 << 20
 _ZSTD_LEVEL = 9
 _FIRST_QUARTER = 2025 * 4 + 3  # the front contract of December 2025 has the id below, each later one 1,009 more
 _FIRST_ID = 294_973
-_SIDES = (dbn.Side.BID, dbn.Side.ASK)
-_FLAGS_BOOK = dbn.F_LAST | dbn.F_PUBLISHER_SPECIFIC
 _FLAGS_SNAPSHOT = dbn.F_LAST | dbn.F_SNAPSHOT | dbn.F_BAD_TS_RECV
 
 
@@ -56,103 +52,6 @@ def _roll(quarter: int) -> date:
     return first + timedelta(days=(4 - first.weekday()) % 7 + 15)
 
 
-@dataclass(slots=True)
-class _Side:
-    # Ten levels, best first, a tick apart; step is -1 for bids and 1 for asks.
-    best: int
-    step: int
-    sizes: list[int] = field(default_factory=list)
-    counts: list[int] = field(default_factory=list)
-
-    def deepen(self, rng: random.Random) -> None:
-        while len(self.sizes) < 10:
-            self.sizes.append(rng.randrange(20, 140))
-            self.counts.append(rng.randrange(5, 40))
-
-    def drop_best(self, rng: random.Random) -> None:
-        del self.sizes[0], self.counts[0]
-        self.best += self.step * _TICK
-        self.deepen(rng)
-
-    def improve(self, rng: random.Random) -> None:
-        self.sizes = [rng.randrange(1, 30), *self.sizes[:9]]
-        self.counts = [rng.randrange(1, 8), *self.counts[:9]]
-        self.best -= self.step * _TICK
-
-
-@dataclass(frozen=True, slots=True)
-class _Change:
-    # One record in the making; the levels are built when it is written.
-    action: Any  # dbn.Action and dbn.Side; the package's stubs take their members for strings
-    side: Any
-    price: int
-    size: int
-    depth: int
-
-
-class _Market:
-    def __init__(self, seed: int, day: date, start_price: int = 6_815 * 1_000_000_000) -> None:
-        self.rng = random.Random(f"{seed}/{day}")
-        self.bids = _Side(start_price, -1)
-        self.asks = _Side(start_price + _TICK, 1)
-        for side in (self.bids, self.asks):
-            side.deepen(self.rng)
-        self.thin = False  # before the open of the week the book has fewer levels
-
-    def levels(self) -> list[dbn.BidAskPair]:
-        depth = 6 if self.thin else 10
-        bids, asks = self.bids, self.asks
-        pairs = [
-            dbn.BidAskPair(
-                bids.best - i * _TICK,
-                asks.best + i * _TICK,
-                bids.sizes[i],
-                asks.sizes[i],
-                bids.counts[i],
-                asks.counts[i],
-            )
-            for i in range(depth)
-        ]
-        return pairs + [dbn.BidAskPair() for _ in range(10 - depth)]
-
-    def trade(self) -> Iterator[_Change]:
-        # The record of a trade shows the book before it; the change that follows, the book after it.
-        rng = self.rng
-        buys = rng.random() < 0.5
-        resting = self.asks if buys else self.bids
-        size = min(resting.sizes[0], 1 + int(rng.expovariate(0.35)))
-        aggressor = dbn.Side.NONE if rng.random() < 0.004 else _SIDES[0 if buys else 1]
-        yield _Change(dbn.Action.TRADE, aggressor, resting.best, size, 0)
-        price, book_side = resting.best, _SIDES[1 if buys else 0]
-        resting.sizes[0] -= size
-        if resting.sizes[0] == 0:
-            resting.drop_best(rng)
-            yield _Change(dbn.Action.CANCEL, book_side, price, size, 0)
-            if self.asks.best - self.bids.best > _TICK:
-                follower = self.bids if buys else self.asks
-                follower.improve(rng)
-                yield _Change(dbn.Action.ADD, _SIDES[0 if buys else 1], follower.best, follower.sizes[0], 0)
-        else:
-            yield _Change(dbn.Action.CANCEL, book_side, price, size, 0)
-
-    def change(self) -> _Change:
-        rng = self.rng
-        side = self.bids if rng.random() < 0.5 else self.asks
-        depth = min(9, int(rng.expovariate(0.45)))
-        book_side = _SIDES[0 if side is self.bids else 1]
-        price = side.best + side.step * depth * _TICK
-        size = 1 + int(rng.expovariate(0.2))
-        if side.sizes[depth] > 60 + depth * 8 or (side.sizes[depth] > size and rng.random() < 0.48):
-            side.sizes[depth] -= min(size, side.sizes[depth] - 1)
-            side.counts[depth] = max(1, side.counts[depth] - 1)
-            action = dbn.Action.CANCEL if rng.random() < 0.85 else dbn.Action.MODIFY
-        else:
-            side.sizes[depth] += size
-            side.counts[depth] += 1
-            action = dbn.Action.ADD
-        return _Change(action, book_side, price, size, depth)
-
-
 def _intensity(ns: int, session_open: int | None) -> float:
     # Events per second, relative to a calm minute: a burst at the open of stocks that fades within minutes.
     if session_open is None:
@@ -164,7 +63,7 @@ def _intensity(ns: int, session_open: int | None) -> float:
 
 
 def _write_records(writers: "_Writers", day: date, start_ns: int, end_ns: int, rate: float, seed: int) -> None:
-    market = _Market(seed, day)
+    market = SyntheticMarket(seed, day)
     rng = market.rng
     instrument_id, _, _ = front_contract(day)
     opens_ns = regular_session(day)[0] if is_trading_day(day) else None
@@ -174,17 +73,10 @@ def _write_records(writers: "_Writers", day: date, start_ns: int, end_ns: int, r
     packet_left = 0
     ts_ns = start_ns + int(rng.expovariate(rate) * SECOND)
 
-    def book(change: _Change, ts_event: int, flags: int, delta: int) -> None:
-        writers.mbp10.add(
-            dbn.MBP10Msg(
-                _PUBLISHER, instrument_id, ts_event, change.price, change.size, change.action, change.side,
-                change.depth, recv_ns, flags, delta, sequence, market.levels(),
-            )
-        )  # fmt: skip
-
     if start_ns % DAY == 0:
-        state = _Change(dbn.Action.ADD, dbn.Side.NONE, market.bids.best, market.bids.sizes[0], 0)
-        book(state, start_ns - rng.randrange(MS, 40 * MS), _FLAGS_SNAPSHOT, 0)
+        state = Change(dbn.Action.ADD, dbn.Side.NONE, market.bids.best, market.bids.sizes[0], 0)
+        stamp = Stamp(instrument_id, start_ns - rng.randrange(MS, 40 * MS), recv_ns, 0, sequence)
+        writers.mbp10.add(market.book(state, stamp, _FLAGS_SNAPSHOT))
     while ts_ns < end_ns:
         if pause_from <= ts_ns < pause_to or day.weekday() == 5:
             ts_ns = pause_to if day.weekday() not in (4, 5) else end_ns
@@ -200,19 +92,8 @@ def _write_records(writers: "_Writers", day: date, start_ns: int, end_ns: int, r
         packet_left -= 1
         recv_ns = max(recv_ns, ts_ns + 20 * US)
         delta = rng.randrange(12_000, 19_000)
-        if rng.random() < 0.05:
-            for change in market.trade():
-                is_trade = change.action == dbn.Action.TRADE
-                if is_trade:
-                    writers.trades.add(
-                        dbn.TradeMsg(
-                            _PUBLISHER, instrument_id, ts_ns, change.price, change.size, change.action,
-                            change.side, 0, recv_ns, 0, delta, sequence,
-                        )
-                    )  # fmt: skip
-                book(change, ts_ns, 0 if is_trade else _FLAGS_BOOK, delta)
-        else:
-            book(market.change(), ts_ns, _FLAGS_BOOK, delta)
+        for schema, record in market.step(Stamp(instrument_id, ts_ns, recv_ns, delta, sequence)):
+            (writers.trades if schema == "trades" else writers.mbp10).add(record)
         ts_ns += 1 + int(rng.expovariate(rate * _intensity(ts_ns, opens_ns)) * SECOND)
 
 

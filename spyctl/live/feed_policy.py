@@ -25,13 +25,16 @@ class FeedPolicy:
     """``topics`` are those to hold now.
 
     A ``required`` feed that is refused ends the run; so does one that never had a topic acknowledged, where that is
-    ``entitled``. ``stall`` is ``None`` where silence is normal.
+    ``entitled``. A feed with a key of its own (``own_key``) says nothing about the others when it is refused. What a
+    gap left out comes again from the feed itself where it ``resends``. ``stall`` is ``None`` where silence is normal.
     """
 
     feed: LiveFeed
     topics: Callable[[], frozenset[str]]
     required: bool = True
     entitled: bool = False
+    own_key: bool = False
+    resends: bool = False
     stall: StallRule | None = None
 
 
@@ -65,3 +68,9 @@ def option_topics(windows: Windows, *, quotes: bool) -> frozenset[str]:
         return trades
     in_order = sorted(trades, key=lambda topic: (topic not in held, topic))
     return trades | {f"Q.{topic.removeprefix('T.')}" for topic in in_order[:MAX_OPTION_QUOTES]}
+
+
+def futures_policy(futures: LiveFeed, *, alone: bool = False) -> FeedPolicy:
+    """Return the policy of a futures feed, which is required where it is ``alone``."""
+    topics = futures.desired
+    return FeedPolicy(futures, lambda: topics, required=alone, own_key=True, resends=True)

@@ -13,7 +13,7 @@ from spyctl.live.seen import Seen
 from spyctl.live.tape import Tape
 from spyctl.live.windows import Windows
 from spyctl.market.events import EventSource, OptionQuote, OptionTrade, StockQuote, StockTrade
-from spyctl.market.feeds import Arrival, LiveEvent
+from spyctl.market.feeds import Arrival, LiveEvent, WrittenArrival
 from spyctl.market.subjects import encode, subject_of
 
 
@@ -31,9 +31,9 @@ MEMORY = Memory()
 class LiveFilter:
     """Takes what frames held and counts it.
 
-    The spots of ``windows`` follow the quotes and trades of their stocks. ``note`` is told what somebody
-    should look at, ``observer`` is shown each event that is passed on. Option trades wait for their quote where
-    ``quotes`` are of use.
+    The spots of ``windows`` follow the quotes and trades of their stocks. ``note`` is told what somebody should look
+    at, ``observer`` is shown each event that is passed on, where its feed does not write it itself. Option trades wait
+    for their quote where ``quotes`` are of use.
     """
 
     def __init__(
@@ -70,12 +70,15 @@ class LiveFilter:
         """The first of each reason."""
         return self._rejects.samples
 
-    def take(self, arrival: Arrival, expected: Collection[str] = ()) -> Iterator[Pending]:
+    def take(self, arrival: Arrival | WrittenArrival, expected: Collection[str] = ()) -> Iterator[Pending]:
         """Yield what is to be published of an arrival.
 
         ``expected`` are option contracts that are ours although the window has left them.
         Raises :class:`SpyctlError` after many errors of our own.
         """
+        if isinstance(arrival, WrittenArrival):
+            yield from self._take_written(arrival)
+            return
         self.received += len(arrival.rejects)
         self.oddities.update(arrival.oddities)
         for reject in arrival.rejects:
@@ -143,6 +146,21 @@ class LiveFilter:
             self._rejects.failed(error, identity, clock_ns)
         else:
             yield pending
+
+    def _take_written(self, arrival: WrittenArrival) -> Iterator[Pending]:
+        # Its feed has told what is ours, and what is new.
+        self.received += len(arrival.rejects) + len(arrival.events) + arrival.repeated
+        self.duplicates += arrival.repeated
+        self.oddities.update(arrival.oddities)
+        for reject in arrival.rejects:
+            self._rejects.add(reject.reason, reject.sample)
+        for late_ns in arrival.late_ns:
+            self.lateness.add(late_ns)
+        for event in arrival.events:
+            self.tape.written[event.subject] = event.payload
+            yield Pending(
+                event.payload, event.identity, event.subject, arrival.feed, arrival.clock_ns, event.conflates
+            )  # fmt: skip
 
     def _is_ours(self, event: LiveEvent, clock_ns: int, expected: Collection[str]) -> bool:
         if isinstance(event, OptionTrade | OptionQuote):

@@ -5,12 +5,13 @@ from collections.abc import Collection, Iterable
 
 from spyctl.live.errands import Errands
 from spyctl.live.event_times import EventTimes
+from spyctl.live.feed_policy import FeedPolicy
 from spyctl.live.filter import LiveFilter
 from spyctl.live.note_log import NoteLog
 from spyctl.live.pending import Pending
 from spyctl.live.sender import Sender
 from spyctl.market.events import Gap
-from spyctl.market.feeds import Arrival
+from spyctl.market.feeds import Arrival, WrittenArrival
 from spyctl.massive.backfill import Backfill, Filler
 from spyctl.massive.subscriptions import quote_topics
 from spyctl.timing.clock import Clock
@@ -42,11 +43,12 @@ class Intake:
             info=notes.info, warn=notes.warn, clock=clock,
         )  # fmt: skip
 
-    def take(self, arrival: Arrival, expected: Collection[str] = ()) -> None:
+    def take(self, arrival: Arrival | WrittenArrival, expected: Collection[str] = ()) -> None:
         """Take what a frame held; ``expected`` are option contracts that are ours although the window has left them."""
-        self.times.see(arrival.feed, arrival.events)
-        if self.filler is not None and not expected:
-            self.filler.see(arrival.feed, arrival.events)
+        if isinstance(arrival, Arrival):
+            self.times.see(arrival.feed, arrival.events)
+            if self.filler is not None and not expected:
+                self.filler.see(arrival.feed, arrival.events)
         self._append(self._filter.take(arrival, expected))
 
     def look(self, clock_ns: int) -> None:
@@ -56,6 +58,13 @@ class Intake:
     def flush(self) -> None:
         """Pass on what waits, because what it waits for may not come any more."""
         self._append(self._filter.flush(self._clock.now_ns()))
+
+    def lost_from(self, policy: FeedPolicy, at_ns: int) -> int:
+        """Note that nothing arrives any more on a feed; returns since when, by the market's clock (Unix ns)."""
+        if policy.resends:
+            return at_ns
+        self.lost(policy.feed.name, policy.feed.desired)
+        return self.times.reached(policy.feed.name, at_ns).from_ns
 
     def lost(self, feed: str, topics: Collection[str]) -> None:
         """Note that nothing arrives any more on some topics of a feed."""

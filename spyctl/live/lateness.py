@@ -23,9 +23,12 @@ class Lateness:
     def see(self, event: LiveEvent) -> None:
         """Take an event."""
         if event.source != EventSource.POLYGON_REST:
-            late_ns = event.ts_recv_ns - event.ts_event_ns
-            self.latency_ns.add(late_ns)
-            self._recent.append(late_ns)
+            self.add(event.ts_recv_ns - event.ts_event_ns)
+
+    def add(self, late_ns: int) -> None:
+        """Take how late a live event was."""
+        self.latency_ns.add(late_ns)
+        self._recent.append(late_ns)
 
     @property
     def latest_ns(self) -> int:

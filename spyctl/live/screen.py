@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from rich.text import Text
 
 from spyctl.live.backlog import MAX_EVENTS
-from spyctl.live.snapshot import FeedNow, LiveSnapshot, WindowNow
+from spyctl.live.snapshot import FeedNow, FuturesNow, LiveSnapshot, WindowNow
+from spyctl.market.events import Aggressor
 from spyctl.market.feeds import FeedState
 from spyctl.market.option_tickers import OptionTicker
 from spyctl.summary import OptionQuotes
@@ -38,6 +39,10 @@ _GLYPHS = {
     FeedState.REFUSED: ("✗", "red"),
     FeedState.STOPPED: ("■", "dim"),
 }
+_RATES = {
+    "stocks.trades": ("trades", 7, 1), "stocks.quotes": ("quotes", 9, 0), "options.trades": ("option trades", 7, 2),
+    "futures.trades": ("futures", 7, 3), "futures.mbp10": ("books", 9, 4),
+}  # fmt: skip
 _MAIN = 92
 _LEAST_STRIKES = 2
 _RECENT_NS = 10 * SECOND
@@ -87,12 +92,21 @@ def _filled(height: int, blocks: Callable[[int], list[tuple[int, Lines]]]) -> Li
 def _market(previous: LiveSnapshot | None, current: LiveSnapshot, width: int, strikes: int) -> list[tuple[int, Lines]]:
     # The middle of the screen, with so many strikes.
     counts, trouble, latencies = _figures(current, width)
+    names = {feed.name for feed in current.feeds} or {"stocks", "options"}
+    stocks: list[tuple[int, Lines]] = [(1, [_spot_line(current, width)])] if "stocks" in names else []
+    options: list[tuple[int, Lines]] = []
+    if "options" in names:
+        others = current.window.others
+        options = [
+            (4, [_window_line(current.window, width)]),
+            (4, [row(width, word("also    ", "dim"), word(others))] if others else []),
+            (5, _strikes_table(current, width, strikes)),
+        ]
     return [
         (2, [_feed_line(feed, width) for feed in current.feeds]),
-        (1, [_spot_line(current, width)]),
-        (4, [_window_line(current.window, width)]),
-        (4, [row(width, word("also    ", "dim"), word(current.window.others))] if current.window.others else []),
-        (5, _strikes_table(current, width, strikes)),
+        *stocks,
+        (1, [_futures_line(feed.futures, width) for feed in current.feeds if feed.futures is not None]),
+        *options,
         (7, [_rates(previous, current, width)]),
         (1, [counts]),
         (3, [trouble]),
@@ -154,6 +168,23 @@ def _spot_line(current: LiveSnapshot, width: int) -> Text:
         word(f"{chart:<{bars}}", "cyan", rank=3),
         quote,
         word(when, "" if window.is_0dte else "yellow", rank=2),
+    )
+
+
+def _futures_line(futures: FuturesNow, width: int) -> Text:
+    trade, book = futures.trade, futures.book
+    if book is None:
+        return row(width, word("futures"), word("waiting for the first book", "yellow"))
+    glyph = {Aggressor.BUY: "▲", Aggressor.SELL: "▼"}.get(trade.aggressor, "·") if trade is not None else "·"
+    last = f"{trade.price:,.2f}" if trade is not None else "·"
+    top = book.levels[0]
+    bid, ask = (f"{price:,.2f}" if price is not None else "·" for price in (top.bid_px, top.ask_px))
+    again = [figure("sent again", f"{futures.refilled:,}", rank=2)] if futures.refilled else []
+    return row(
+        width,
+        Field(line(f"{book.symbol}   ", (last, "bold"), f" {glyph}")),
+        word(f"{bid} × {top.bid_sz:<6,} {ask} × {top.ask_sz:<5,}", rank=1),
+        *again,
     )
 
 
@@ -238,9 +269,10 @@ def _rates(previous: LiveSnapshot | None, current: LiveSnapshot, width: int) -> 
     elapsed_s = (current.clock_ns - previous.clock_ns) / SECOND if previous is not None else 0.0
     by_subject = current.summary.events.by_subject
     fields = []
-    for subject, (name, columns, rank) in zip(
-        by_subject, (("trades", 7, 1), ("quotes", 9, 0), ("option trades", 7, 2)), strict=False
-    ):
+    for subject in by_subject:
+        name, columns, rank = _RATES.get(subject.rpartition("market.")[2], ("", 0, 0))
+        if not name:
+            continue
         rate = ""
         if previous is not None and elapsed_s > 0:
             rate = f" {(by_subject[subject] - previous.summary.events.by_subject[subject]) / elapsed_s:,.0f}/s"
@@ -325,9 +357,15 @@ def progress_line(current: LiveSnapshot) -> str:
     feeds = "  ".join(f"{feed.name} {feed.state}" for feed in current.feeds)
     feeds += "" if current.server.connected else "  NATS away"
     feeds += f"  {current.state[2:]}" if "waiting for NATS" in current.state else ""
+    names = {feed.name for feed in current.feeds} or {"stocks", "options"}
     price = f"{spot.price:.2f}" if spot.price is not None else "·"
-    window = f"{strikes[0]} to {strikes[-1]}" if strikes else "·"
+    market = f"  {spot.symbol} {price}" if "stocks" in names else ""
+    if "options" in names:
+        market += f"  window {f'{strikes[0]} to {strikes[-1]}' if strikes else '·'}"
+    for futures in (feed.futures for feed in current.feeds):
+        if futures is not None and futures.trade is not None:
+            market += f"  {futures.trade.symbol} {futures.trade.price:.2f}"
     return (
-        f"{_clock(current.now_ns)} New York  {feeds}  {spot.symbol} {price}  window {window}  "
+        f"{_clock(current.now_ns)} New York  {feeds}{market}  "
         f"received {details.received:,}  acked {events.acked:,}{trouble}"
     )

@@ -5,13 +5,13 @@ a slow server never holds up the reading; what waits in between is bounded.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import assert_never
 
 from spyctl.bus.in_flight import Sink
-from spyctl.errors import KeyRefusedError
+from spyctl.errors import KeyRefusedError, NoDataError, SpyctlError
 from spyctl.live.aggressors import QuoteUse
 from spyctl.live.backlog import MAX_EVENTS, Backlog
 from spyctl.live.errands import Errands
@@ -41,8 +41,8 @@ from spyctl.live.watchdogs import (
     never_up,
 )
 from spyctl.live.windows import Windows
-from spyctl.market.events import EventSource, Gap, OptionQuote, OptionTrade, StockQuote, StockTrade
-from spyctl.market.feeds import Arrival, FeedState, LiveEvent, LiveFeed
+from spyctl.market.events import MBP10, EventSource, FuturesTrade, Gap, OptionQuote, OptionTrade, StockQuote, StockTrade
+from spyctl.market.feeds import Arrival, FeedState, LiveEvent, LiveFeed, WrittenArrival
 from spyctl.market.subjects import encode, subject_of
 from spyctl.massive.backfill import Backfill
 from spyctl.summary import StopReason
@@ -52,25 +52,32 @@ from spyctl.timing.notes import Note
 from spyctl.timing.tasks import end_task
 
 SUBJECTS = tuple(map(subject_of, (StockTrade, StockQuote, OptionTrade, Gap)))
+_BY_FEED = {"stocks": (StockTrade, StockQuote), "options": (OptionTrade,), "futures": (FuturesTrade, MBP10)}
+EQUITY_FEEDS = ("stocks", "options")
 QUOTE_SUBJECT = subject_of(OptionQuote)
 WAITED_FRAMES = 64  # from then on, or when events are late, worth a word when a connection ends
 LATE_NS = SECOND
 
 
-def subjects(quotes: QuoteUse) -> tuple[str, ...]:
-    """Return what a session publishes (without prefix); the gap records come last."""
-    return (*SUBJECTS[:-1], QUOTE_SUBJECT, SUBJECTS[-1]) if quotes is QuoteUse.PUBLISH else SUBJECTS
+def subjects(feeds: Collection[str], quotes: QuoteUse) -> tuple[str, ...]:
+    """Return what a session with some feeds publishes (without prefix); the gap records come last."""
+    kinds = (kind for feed, of_feed in _BY_FEED.items() if feed in feeds for kind in of_feed)
+    more = (QUOTE_SUBJECT,) if quotes is QuoteUse.PUBLISH and "options" in feeds else ()
+    return (*map(subject_of, kinds), *more, SUBJECTS[-1])
 
 
 @dataclass(frozen=True, slots=True)
 class LiveOptions:
     """What a session takes in, and with how much patience and memory.
 
-    The feeds are ``delay_ns`` late where that is what is subscribed. ``last_ended_ns`` is the event time that the last
-    run came to, ``None`` where nothing is missing since.
+    ``feeds`` are the names of what it takes in; ``sources`` are those of the feeds that have another than ``source``.
+    They are ``delay_ns`` late where that is what is subscribed. ``last_ended_ns`` is the event time that the last run
+    came to, ``None`` where nothing is missing since.
     """
 
     source: EventSource = EventSource.POLYGON_WS
+    sources: Mapping[str, EventSource] = field(default_factory=dict)
+    feeds: tuple[str, ...] = EQUITY_FEEDS
     prefix: str = ""
     max_events: int = MAX_EVENTS
     memory: Memory = MEMORY
@@ -81,8 +88,8 @@ class LiveOptions:
 
     @property
     def subjects(self) -> tuple[str, ...]:
-        """What is published (without prefix); the gap records come last."""
-        return subjects(self.quotes)
+        """What it publishes (without prefix); the gap records come last."""
+        return subjects(self.feeds, self.quotes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +134,9 @@ class LiveSession:
         )  # fmt: skip
         self.sender = Sender(Backlog(options.max_events, hooks.spool), sink, self.clock, options.timing.sender)
         self.ledger = Ledger(self.filter, self.sender, self.clock)
-        self._gap_records = GapRecords(options.source, self.sender, self.notes, self.clock)
+        self._gap_records = GapRecords(options.source, self.sender, self.notes, self.clock, options.sources)
         self.policies: dict[str, FeedPolicy] = {}
-        self.refused: dict[str, KeyRefusedError] = {}
+        self.refused: dict[str, SpyctlError] = {}
         self._errands = Errands(self.notes.warn)
         self.intake = Intake(
             self.filter, self.sender, hooks.backfill, self._errands, self.notes, self.clock, options.delay_ns
@@ -183,7 +190,7 @@ class LiveSession:
         """Take in what the feeds bring, until all of them have ended.
 
         Raises :class:`KeyRefusedError` where the key is refused for a required feed, or for one that was up before,
-        and what the sink raises.
+        :class:`NoDataError` where a required feed has nothing that was asked for, and what the sink raises.
         """
         self.ledger.begin()
         self.policies = {policy.feed.name: policy for policy in policies}
@@ -212,16 +219,14 @@ class LiveSession:
     async def _read(self, policy: FeedPolicy) -> None:
         try:
             await policy.feed.run(self)
-        except KeyRefusedError as error:
+        except (KeyRefusedError, NoDataError) as error:
             self.refused[policy.feed.name] = error
             never_let_in = policy.feed.state is FeedState.REFUSED and policy.feed.liveness.up_since_ns is None
-            if policy.required or not never_let_in:
+            if policy.required or not (never_let_in or policy.own_key):
                 raise
             self.notes.warn(error.message)
 
-    # --- what the feeds say (see market.feeds.FeedListener)
-
-    def arrived(self, arrival: Arrival) -> None:
+    def arrived(self, arrival: Arrival | WrittenArrival) -> None:
         """Take what a frame held."""
         self.intake.take(arrival)
 
@@ -231,21 +236,24 @@ class LiveSession:
         if waited > WAITED_FRAMES or late_ns > LATE_NS:
             late = f"events came up to {late_ns / SECOND:.1f} s late"
             self.notes.warn(f"{feed}: before that {waited:,} frames waited, {late}")
-        self._gap_records.open(feed, self.intake.times.reached(feed, from_ns).from_ns, reason)
-        self.intake.lost(feed, self.policies[feed].feed.desired)
+        self._gap_records.open(feed, self.intake.lost_from(self.policies[feed], from_ns), reason)
 
     def back(self, feed: str, to_ns: int) -> None:
         """Close a gap, and have it filled where that was asked for."""
-        closed = self._gap_records.close(feed, self.intake.times.reached(feed, to_ns).to_ns)
-        if closed is not None:
+        resends = self.policies[feed].resends
+        to_ns = to_ns if resends else self.intake.times.reached(feed, to_ns).to_ns
+        closed = self._gap_records.close(feed, to_ns, 0 if resends else None)
+        if closed is not None and not resends:
             self.intake.wanted(feed, self.policies[feed].feed.desired)
             self.intake.fill(feed, closed)
+
+    def short(self, feed: str, missing: int | None) -> None:
+        """Leave a gap open: the vendor has sent again what it has."""
+        self._gap_records.leave_open(feed, missing)
 
     def note(self, feed: str, text: str) -> None:
         """Keep a note."""
         self.notes.warn(text)
-
-    # --- now and then
 
     async def _keep_looking(self) -> None:
         while True:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from spyctl.market.events import OptionTrade, StockQuote
+from spyctl.market.events import MBP10, FuturesTrade, OptionTrade, StockQuote
 from spyctl.market.feeds import FeedState
 from spyctl.summary import LiveDetails, RunSummary
 from spyctl.terminal.panels import ServerNow
@@ -13,8 +13,17 @@ from spyctl.timing.notes import Note
 
 
 @dataclass(frozen=True, slots=True)
+class FuturesNow:
+    """The futures: the last trade and the last book, ``None`` before there is one; ``refilled`` were sent again."""
+
+    trade: FuturesTrade | None
+    book: MBP10 | None
+    refilled: int
+
+
+@dataclass(frozen=True, slots=True)
 class FeedNow:
-    """One feed at a moment; ``quiet_s`` since its last frame."""
+    """One feed at a moment; ``quiet_s`` since its last frame, ``futures`` where it brings some."""
 
     name: str
     state: FeedState
@@ -23,6 +32,7 @@ class FeedNow:
     held: int
     desired: int
     quiet_s: float | None
+    futures: FuturesNow | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ class Tape:
         self.last_prints: dict[str, OptionTrade] = {}
         self.volumes: Counter[str] = Counter()
         self.prints: Counter[str] = Counter()
+        self.written: dict[str, bytes] = {}  # by subject: the last event of a feed that writes them itself
 
     def see(self, event: LiveEvent, clock_ns: int) -> None:
         """Take an event that arrived at ``clock_ns`` (monotonic)."""

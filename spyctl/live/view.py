@@ -11,9 +11,11 @@ from spyctl.bus.consumers import Consumer
 from spyctl.live.result import summary_of
 from spyctl.live.screen import LINE_LENGTH, progress_line, render
 from spyctl.live.session import LiveSession
-from spyctl.live.snapshot import FeedNow, LiveScene, LiveSnapshot, OptionsNow, SpotNow, WindowNow
+from spyctl.live.snapshot import FeedNow, FuturesNow, LiveScene, LiveSnapshot, OptionsNow, SpotNow, WindowNow
 from spyctl.live.strike_window import StrikeWindow
+from spyctl.market.events import MBP10, FuturesTrade
 from spyctl.market.feeds import FeedState, LiveFeed
+from spyctl.market.subjects import decode, subject_of
 from spyctl.terminal.panels import ServerNow, waiting_text
 from spyctl.terminal.process import Usage
 from spyctl.timing.histogram import Recent
@@ -97,6 +99,14 @@ class LiveView:
         low, high = self._range or (0.0, 0.0)
         return SpotNow(window.manager.underlying, spot.price, age_s, tuple(self._spots), low, high, quote)
 
+    def _futures(self, feed: LiveFeed) -> FuturesNow:
+        last = {subject: decode(subject, payload) for subject, payload in self._session.filter.tape.written.items()}
+        trade, book = last.get(subject_of(FuturesTrade)), last.get(subject_of(MBP10))
+        return FuturesNow(
+            trade if isinstance(trade, FuturesTrade) else None, book if isinstance(book, MBP10) else None,
+            feed.refilled,
+        )  # fmt: skip
+
     def _window(self, clock_ns: int) -> WindowNow:
         window, manager = self._session.windows.first, self._session.windows.first.manager
         return WindowNow(
@@ -119,6 +129,7 @@ class LiveView:
             len(feed.held & feed.desired),
             len(feed.desired),
             (clock_ns - feed.liveness.last_frame_ns) / SECOND if feed.liveness.last_frame_ns is not None else None,
+            self._futures(feed) if feed.name == "futures" else None,
         )
 
     def _topics(self, feed: LiveFeed) -> str:

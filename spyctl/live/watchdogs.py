@@ -211,7 +211,7 @@ class RestartWatch:
         actions: list[Action] = []
         if self.ended_ns is None:
             return actions
-        for feed in (policy.feed for policy in policies):
+        for feed in (policy.feed for policy in policies if not policy.resends):
             if feed.state is not FeedState.UP or feed.name in self._closed:
                 continue
             if feed.name not in self._open:

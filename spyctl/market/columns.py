@@ -75,12 +75,13 @@ class Batch:
     """Events of both schemas in one order.
 
     ``parts`` are the rows of each schema, ``order`` indexes their concatenation (trades, then mbp-10) and
-    says what comes first, second, …; ``len`` is the number of events.
+    says what comes first, second, …; ``len`` is the number of events. ``source`` is that of all of them.
     """
 
     parts: tuple[Rows, Rows]
     order: NDArray[np.intp]
     names: Names
+    source: EventSource = SOURCE
 
     def __len__(self) -> int:
         return len(self.order)
@@ -92,7 +93,7 @@ class Batch:
         is_trade = order < trades
         rows = (self.parts[0][order[is_trade]], self.parts[1][order[~is_trade] - trades])
         renumbered = np.where(is_trade, np.cumsum(is_trade), is_trade.sum() + np.cumsum(~is_trade)) - 1
-        return Batch(rows, renumbered, self.names)
+        return Batch(rows, renumbered, self.names, self.source)
 
     def column(self, name: str) -> NDArray[Any]:
         """Return a column that both schemas have, in the order of the events."""
@@ -107,8 +108,8 @@ class Batch:
 
 def events(batch: Batch) -> Iterator[FuturesTrade | MBP10]:
     """Turn a batch into event objects, in order; the exact, slow reading of the columns."""
-    objects: list[FuturesTrade | MBP10] = [*_trades(batch.parts[0], batch.names.texts)]
-    objects += _mbp10s(batch.parts[1], batch.names.texts)
+    objects: list[FuturesTrade | MBP10] = [*_trades(batch.parts[0], batch.names.texts, batch.source)]
+    objects += _mbp10s(batch.parts[1], batch.names.texts, batch.source)
     return (objects[index] for index in batch.order.tolist())
 
 
@@ -116,20 +117,20 @@ def _lists(rows: Rows, *columns: str) -> Iterator[tuple[Any, ...]]:
     return zip(*(rows[column].tolist() for column in columns), strict=True)
 
 
-def _trades(rows: Rows, texts: list[str]) -> Iterator[FuturesTrade]:
+def _trades(rows: Rows, texts: list[str], source: EventSource) -> Iterator[FuturesTrade]:
     columns = ("ts_event_ns", "ts_recv_ns", "symbol", "price", "size", "aggressor", "exchange", "seq")
     for ts_event, ts_recv, symbol, px, size, side, exchange, seq in _lists(rows, *columns):
         price, aggressor = px / PRICE_SCALE, Aggressor(side)
-        yield FuturesTrade(ts_event, ts_recv, SOURCE, texts[symbol], price, size, aggressor, exchange.decode(), seq=seq)
+        yield FuturesTrade(ts_event, ts_recv, source, texts[symbol], price, size, aggressor, exchange.decode(), seq=seq)
 
 
-def _mbp10s(rows: Rows, texts: list[str]) -> Iterator[MBP10]:
+def _mbp10s(rows: Rows, texts: list[str], source: EventSource) -> Iterator[MBP10]:
     columns = ("ts_event_ns", "ts_recv_ns", "symbol", "levels", "is_snapshot", "seq")
     for ts_event, ts_recv, symbol, levels, is_snapshot, seq in _lists(rows, *columns):
         book = tuple(
             BidAskLevel(_price(bid_px), bid_sz, _price(ask_px), ask_sz) for bid_px, bid_sz, ask_px, ask_sz in levels
         )
-        yield MBP10(ts_event, ts_recv, SOURCE, texts[symbol], book, is_snapshot, seq)
+        yield MBP10(ts_event, ts_recv, source, texts[symbol], book, is_snapshot, seq)
 
 
 def _price(fixed: int) -> float | None:

@@ -137,9 +137,9 @@ def _encode(batch: Batch, piece: slice, is_book: NDArray[np.bool_]) -> Bytes:
     if len(order) and is_book.any():
         # In the place of a trade the book before it (or the first one) is written too, and then overwritten.
         numbers = order[np.maximum.accumulate(np.where(is_book, np.arange(len(order)), is_book.argmax()))]
-        text, odd = _encode_books(_taken(books, numbers - len(trades)), symbols)
+        text, odd = _encode_books(_taken(books, numbers - len(trades)), symbols, batch.source)
     if not is_book.all():
-        trade_text, trade_odd = _encode_trades(_taken(trades, order[~is_book]), symbols)
+        trade_text, trade_odd = _encode_trades(_taken(trades, order[~is_book]), symbols, batch.source)
         text = _written(text, ~is_book, trade_text)
         odd[~is_book] = trade_odd
     for i in odd.nonzero()[0].tolist():
@@ -177,19 +177,19 @@ def _time_slots(name: str) -> list[Part]:
     return [(f"{name}.{i}", size) for i, size in enumerate(("u2", "u4", "u4", "u4", "u4", "u1"))]
 
 
-def _head(symbol_width: int) -> list[Part]:
+def _head(source: str, symbol_width: int) -> list[Part]:
     return [
         b'{"ts_event_ns":', *_time_slots("ts_event_ns"),
         b',"ts_recv_ns":', *_time_slots("ts_recv_ns"),
-        b',"source":"direct_feed","symbol":', ("symbol", f"S{symbol_width}"),
+        b',"source":"%b","symbol":' % source.encode(), ("symbol", f"S{symbol_width}"),
     ]  # fmt: skip
 
 
 @cache
-def _trade_layout(symbol_width: int, *, wide: bool) -> Layout:
+def _trade_layout(source: str, symbol_width: int, *, wide: bool) -> Layout:
     return layout(
         [
-            *_head(symbol_width),
+            *_head(source, symbol_width),
             b',"price":', *_price_slots("price", wide=wide),
             b',"size":', *int_slots("size", wide=wide),
             b',"aggressor":', ("aggressor", "S2"),
@@ -200,7 +200,7 @@ def _trade_layout(symbol_width: int, *, wide: bool) -> Layout:
 
 
 @cache
-def _book_layout(symbol_width: int, *, wide: bool) -> Layout:
+def _book_layout(source: str, symbol_width: int, *, wide: bool) -> Layout:
     level, level_template = layout(
         [
             b',{"bid_px":', *_price_slots("bid_px", wide=wide),
@@ -212,7 +212,7 @@ def _book_layout(symbol_width: int, *, wide: bool) -> Layout:
     )  # fmt: skip
     dtype, template = layout(
         [
-            *_head(symbol_width),
+            *_head(source, symbol_width),
             b',"levels":', ("levels", level, 10),
             b'],"is_snapshot":', ("is_snapshot", "S5"),
             b',"seq":', *int_slots("seq", wide=True),
@@ -296,10 +296,10 @@ def _odd_price(px: Ints) -> NDArray[np.bool_]:
     return odd
 
 
-def _encode_trades(part: Rows, symbols: NDArray[np.bytes_]) -> tuple[Bytes, NDArray[np.bool_]]:
+def _encode_trades(part: Rows, symbols: NDArray[np.bytes_], source: str) -> tuple[Bytes, NDArray[np.bool_]]:
     price, size = part["price"], part["size"]
     wide = not (_narrow(price) and size.max() < 10_000)
-    rows = blank(len(part), _trade_layout(symbols.itemsize, wide=wide))
+    rows = blank(len(part), _trade_layout(source, symbols.itemsize, wide=wide))
     odd = _fill_head(rows, part, symbols)
     _fill_prices(rows, "price", price, wide=wide)
     fill_ints(rows, "size", size, wide=wide)
@@ -308,13 +308,13 @@ def _encode_trades(part: Rows, symbols: NDArray[np.bytes_]) -> tuple[Bytes, NDAr
     return byte_rows(rows), odd | _odd_price(price) if wide else odd
 
 
-def _encode_books(part: Rows, symbols: NDArray[np.bytes_]) -> tuple[Bytes, NDArray[np.bool_]]:
+def _encode_books(part: Rows, symbols: NDArray[np.bytes_], source: str) -> tuple[Bytes, NDArray[np.bool_]]:
     levels = part["levels"]
     columns = {name: np.ascontiguousarray(levels[name]) for name in ("bid_px", "bid_sz", "ask_px", "ask_sz")}
     sides = ("bid", "ask")
     defined = [np.where(columns[f"{side}_px"] == UNDEF_PRICE, 0, columns[f"{side}_px"]) for side in sides]
     wide = not (all(columns[f"{side}_sz"].max() < 10_000 for side in sides) and all(map(_narrow, defined)))
-    rows = blank(len(part), _book_layout(symbols.itemsize, wide=wide))
+    rows = blank(len(part), _book_layout(source, symbols.itemsize, wide=wide))
     odd = _fill_head(rows, part, symbols)
     for side in sides:
         _fill_prices(rows["levels"], f"{side}_px", columns[f"{side}_px"], wide=wide)

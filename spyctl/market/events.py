@@ -20,6 +20,7 @@ class EventSource(StrEnum):
     REPLAY = "replay"
     SIM = "sim"
     DIRECT_FEED = "direct_feed"
+    DATABENTO_LIVE = "databento_live"
 
 
 class Aggressor(IntEnum):

@@ -71,10 +71,37 @@ class Arrival:
     clock_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class WrittenEvent:
+    """An event as it will be published; a newer one makes an older one stale that ``conflates`` the same."""
+
+    payload: bytes
+    identity: str
+    subject: str
+    conflates: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenArrival:
+    """What a feed brought whose events are made a batch at a time, in their order.
+
+    ``repeated`` counts events that had been handed on before, ``late_ns`` is how long after their own time the live
+    ones arrived. ``clock_ns`` is when the bytes arrived (monotonic).
+    """
+
+    feed: str
+    events: Sequence[WrittenEvent]
+    rejects: Sequence[Reject]
+    oddities: Sequence[str]
+    clock_ns: int
+    repeated: int = 0
+    late_ns: Sequence[int] = ()
+
+
 class FeedListener(Protocol):
     """Who is told what happens on a feed; none of these may block."""
 
-    def arrived(self, arrival: Arrival) -> None:
+    def arrived(self, arrival: Arrival | WrittenArrival) -> None:
         """Take what a frame held; what it raises ends the feed."""
 
     def lost(self, feed: str, from_ns: int, reason: str, waited: int) -> None:
@@ -82,6 +109,12 @@ class FeedListener(Protocol):
 
     def back(self, feed: str, to_ns: int) -> None:
         """Note that what was lost arrives again."""
+
+    def short(self, feed: str, missing: int | None) -> None:
+        """Note that the vendor has sent again what was lost, but not all: so many events are still missing.
+
+        ``None`` is an unknown number. What is live arrives.
+        """
 
     def note(self, feed: str, text: str) -> None:
         """Note what somebody should look at."""
@@ -101,11 +134,13 @@ class LiveFeed(Protocol):
     """A feed as the live side uses it; counts and states may be read at any time.
 
     ``desired`` are the topics to hold, ``held`` those that the vendor has acknowledged, ``missing`` those that it does
-    not acknowledge. ``words`` are the vendor's last words of complaint.
+    not acknowledge. ``words`` are the vendor's last words of complaint, ``refilled`` counts the events that were missed
+    and that the feed itself has brought after all.
     """
 
     name: str
     reconnects: int
+    refilled: int
 
     @property
     def words(self) -> str: ...

@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Callable
 
-from spyctl.massive.ending import Ending
 from spyctl.massive.socket import Receive, Socket, SocketEnd
 from spyctl.timing.clock import Clock
+from spyctl.timing.ending import Ending
 from spyctl.timing.instants import HOUR, SECOND
 from spyctl.timing.tasks import end_task
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from spyctl.market.events import EventSource
 from spyctl.market.feeds import TRANSITIONS, Arrival, FeedEvent, FeedListener, FeedState
 from spyctl.massive.connection import run_connection
-from spyctl.massive.ending import Ending
 from spyctl.massive.inbox import Frame, Inbox
 from spyctl.massive.key_standing import KeyStanding
 from spyctl.massive.liveness import ASLEEP_NS, Liveness
@@ -20,6 +19,7 @@ from spyctl.massive.socket import Socket, SocketRequest, VendorSocket
 from spyctl.massive.statuses import AUTH_FAILED, EVICTED, Statuses
 from spyctl.massive.subscriptions import Subscriptions
 from spyctl.timing.clock import Clock, SystemClock
+from spyctl.timing.ending import Ending
 from spyctl.timing.instants import MINUTE, SECOND
 from spyctl.timing.tasks import end_task
 
@@ -69,6 +69,7 @@ class Feed:
         timing, clock = timing or Timing(), clock or SystemClock()
         self.name = market
         self.reconnects = 0
+        self.refilled = 0  # by REST, not by the feed
         self.liveness = Liveness(clock, round(timing.ping * SECOND), round(timing.asleep * SECOND))
         self._subscriptions = Subscriptions(round(timing.acknowledge * SECOND), round(timing.ask_again * SECOND))
         self._ending = Ending()
@@ -109,8 +110,6 @@ class Feed:
     def missing(self) -> frozenset[str]:
         """The topics that the vendor does not acknowledge."""
         return self._subscriptions.missing
-
-    # --- from outside
 
     def set_desired(self, topics: Collection[str]) -> None:
         """Change what is subscribed, now or as soon as there is a connection."""

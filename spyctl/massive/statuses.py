@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 from spyctl.errors import KeyRefusedError
-from spyctl.massive.ending import Ending
 from spyctl.massive.key_standing import KeyStanding
 from spyctl.massive.normalize import Status
 from spyctl.massive.subscriptions import Subscriptions
+from spyctl.timing.ending import Ending
 
 EVICTED, AUTH_FAILED = "max_connections", "auth_failed"
 FATAL_STATUSES = ("slow_consumer", "force_disconnect")

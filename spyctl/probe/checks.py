@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 
 from spyctl.probe.bus import bus_checks
 from spyctl.probe.data import data_check, databento_check
+from spyctl.probe.futures import futures_check
 from spyctl.probe.request import Findings, ProbeRequest
 from spyctl.probe.rest import rest_checks
 from spyctl.probe.result import CheckResult
@@ -26,4 +27,5 @@ async def probe(request: ProbeRequest) -> AsyncIterator[CheckResult]:
         for result in bus:
             yield result
     yield await databento_check(request)
+    yield await futures_check(request)
     yield data_check(request.data_dir)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from spyctl.bus.target import Target
+from spyctl.databento.connection import Address
 from spyctl.dbn.historical_api import GATEWAY
 
 
@@ -22,6 +23,7 @@ class ProbeRequest:
     prefix: str = ""
     databento_key: str | None = field(default=None, repr=False)
     gateway: str = GATEWAY
+    es_gateway: Address = field(default_factory=Address)
     rest_only: bool = False
     force: bool = False
 

@@ -29,6 +29,7 @@ class Advice(Enum):
     RETRY_LATER = auto()
     CHECK_API_ADDRESS = auto()
     CHECK_FEED_ADDRESS = auto()
+    CHECK_ES_GATEWAY = auto()
     SET_CLOCK = auto()
     STOP_OTHER_PROCESS = auto()
     FORCE_SOCKETS = auto()

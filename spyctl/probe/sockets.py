@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 from spyctl.errors import ExitCode, KeyRefusedError
-from spyctl.market.feeds import Arrival, FeedState
+from spyctl.market.feeds import Arrival, FeedState, WrittenArrival
 from spyctl.market.option_tickers import OptionTicker
 from spyctl.market.sessions import current_expiry
 from spyctl.massive.feed import Feed, Timing
@@ -47,13 +47,16 @@ class _Listener:
     def __init__(self) -> None:
         self.complaint = self.reason = ""
 
-    def arrived(self, arrival: Arrival) -> None:
+    def arrived(self, arrival: Arrival | WrittenArrival) -> None:
         pass
 
     def lost(self, feed: str, from_ns: int, reason: str, waited: int) -> None:
         self.complaint = self.reason = reason
 
     def back(self, feed: str, to_ns: int) -> None:
+        pass
+
+    def short(self, feed: str, missing: int | None) -> None:
         pass
 
     def note(self, feed: str, text: str) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from spyctl.cli.keys import databento_key, massive_key, required_massive_key
+from spyctl.cli.keys import databento_key, massive_key, required_databento_key, required_massive_key
 from spyctl.errors import KeyRefusedError
 
 
@@ -44,3 +44,12 @@ def test_databentos_key_is_stripped_and_empty_counts_as_none(monkeypatch: pytest
     assert databento_key() is None
     monkeypatch.setenv("DATABENTO_API_KEY", " db-1 ")
     assert databento_key() == "db-1"
+
+
+def test_futures_without_a_key_say_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DATABENTO_API_KEY", raising=False)
+    with pytest.raises(KeyRefusedError, match="DATABENTO_API_KEY is not set") as error:
+        required_databento_key()
+    assert "spyctl live --sim-es" in error.value.remedy
+    monkeypatch.setenv("DATABENTO_API_KEY", "db-1")
+    assert required_databento_key() == "db-1"

@@ -21,6 +21,7 @@ from spyctl.bus.stream import ensure_stream
 from spyctl.bus.target import Target
 from spyctl.cli.framework.remedies import remedy_for
 from spyctl.cli.framework.reporter import Reporter
+from spyctl.cli.futures_options import FeedChoice
 from spyctl.cli.live_run import (
     LiveRequest,
     SimulatedMarket,
@@ -69,9 +70,10 @@ def stderr() -> Iterator[io.StringIO]:
 def request(url: str = "", **values: Any) -> LiveRequest:
     fields: dict[str, Any] = {
         "spool_limit": 0,
-        "underlyings": Underlyings(("SPY",), 2), "sim": SIM, "vendor": Vendor("", "", "http://127.0.0.1:1"),
+        "underlyings": Underlyings(("SPY",), 2), "sim": SIM, "feeds": FeedChoice(),
+        "vendor": Vendor("", "", "http://127.0.0.1:1"),
         "backfill": False, "quotes": QuoteUse.NONE, "require_options": False, "lasting_ns": SECOND // 2,
-        "target": Target(urls=(url,), named_by="NATS_URL"), "prefix": "", "force": False, "delay_ns": 0,
+        "target": Target(urls=(url,), named_by="NATS_URL"), "prefix": "", "force": False,
         "metrics": None, "as_json": True,
     }  # fmt: skip
     return LiveRequest(**fields | values)

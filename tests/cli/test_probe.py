@@ -66,7 +66,7 @@ async def test_probe_passes_every_check_where_all_is_well(cli: Cli, nats_server:
         assert "trades; 3 SPY contracts expire" in result.stdout
         assert "authenticated; T.SPY, Q.SPY subscribed" in result.stdout
         assert "MARKET_DATA will be created by the first run" in result.stdout
-        assert lines[-1].startswith(" 10 pass   1 warn   0 fail   1 skipped")
+        assert lines[-1].startswith(" 10 pass   1 warn   0 fail   2 skipped")
         assert "note: the ws checks cut off a spyctl live" in result.stderr
         assert KEY not in result.stdout + result.stderr
 

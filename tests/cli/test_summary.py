@@ -129,7 +129,7 @@ LIVE = RunSummary(
     events=EventCounts(
         read=14, published=10, acked=10, duplicates=1, dropped=2, gaps=1, rejected_by_reason={"price": 1},
         by_subject={
-            "market.stocks.trades": 1, "market.stocks.quotes": 7, "market.options.trades": 2, "market.gaps": 1
+            "market.stocks.trades": 1, "market.stocks.quotes": 7, "market.options.trades": 2, "market.gaps": 1,
         },
     ),
     delivery=DeliveryFigures("per message", 0, "MARKET_DATA", 61_860, 61_870, ack_ms=Percentiles(0.9, 4.2)),
@@ -145,7 +145,7 @@ LIVE = RunSummary(
 
 
 def test_a_live_run_in_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    print_live_summary(LIVE, "live --sim", "SPY", as_json=False, out=sys.stdout)
+    print_live_summary(LIVE, "live --sim", "SPY ±5", as_json=False, out=sys.stdout)
     assert capsys.readouterr().out.splitlines() == [
         "done     live --sim, SPY ±5, 1 m 07 s, run 8c41, ended by Ctrl-C",
         "events   14 received = 10 published + 1 rejected + 1 duplicate + 2 dropped; all acked",

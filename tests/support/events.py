@@ -3,7 +3,18 @@
 from datetime import date
 from typing import Any
 
-from spyctl.market.events import EventSource, OptionQuote, OptionTrade, StockQuote, StockTrade
+from spyctl.market.events import (
+    BOOK_DEPTH,
+    MBP10,
+    Aggressor,
+    BidAskLevel,
+    EventSource,
+    FuturesTrade,
+    OptionQuote,
+    OptionTrade,
+    StockQuote,
+    StockTrade,
+)
 from spyctl.market.option_tickers import OptionTicker
 from tests.support.clock import WALL_NS
 
@@ -33,6 +44,23 @@ def option_trade(strike: int = 680, right: str = "C", expiry: date = date(2025, 
         "exp_date": expiry.isoformat(), "strike": float(strike), "right": right, "price": 2.0, "size": 5,
     }  # fmt: skip
     return OptionTrade(**fields | values)
+
+
+def futures_trade(**values: Any) -> FuturesTrade:
+    fields: dict[str, Any] = {
+        "ts_event_ns": WALL_NS, "ts_recv_ns": WALL_NS + _SOON_NS, "source": EventSource.DATABENTO_LIVE, "symbol": "ES",
+        "price": 6815.25, "size": 3, "aggressor": Aggressor.BUY,
+    }  # fmt: skip
+    return FuturesTrade(**fields | values)
+
+
+def book(**values: Any) -> MBP10:
+    levels = tuple(BidAskLevel(6815.0 - n / 4, 7, 6815.25 + n / 4, 8) for n in range(BOOK_DEPTH))
+    fields: dict[str, Any] = {
+        "ts_event_ns": WALL_NS, "ts_recv_ns": WALL_NS + _SOON_NS, "source": EventSource.DATABENTO_LIVE, "symbol": "ES",
+        "levels": levels,
+    }  # fmt: skip
+    return MBP10(**fields | values)
 
 
 def option_quote(strike: int = 680, right: str = "C", expiry: date = date(2025, 12, 16), **values: Any) -> OptionQuote:

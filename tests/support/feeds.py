@@ -38,6 +38,9 @@ class Listener:
     def back(self, feed: str, to_ns: int) -> None:
         self.returns += 1
 
+    def short(self, feed: str, missing: int | None) -> None:
+        raise AssertionError("this vendor sends nothing again")
+
     def note(self, feed: str, text: str) -> None:
         self.notes.append(text)
 

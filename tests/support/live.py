@@ -20,6 +20,7 @@ class StillFeed:
     name: str = "stocks"
     words: str = ""
     reconnects: int = 0
+    refilled: int = 0
     state: FeedState = FeedState.UP
     desired: frozenset[str] = frozenset({"T.SPY", "Q.SPY"})
     held: frozenset[str] = frozenset({"T.SPY", "Q.SPY"})

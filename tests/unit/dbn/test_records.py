@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from spyctl.dbn.records import (
     RECORD_DTYPES,
     RTYPES,
-    CaptureSurvey,
     Header,
     MalformedHeaderError,
     Piece,
@@ -126,16 +125,6 @@ def test_the_length_of_a_record_with_ts_out_is_eight_bytes_more() -> None:
         splitter = RecordSplitter(header(ts_out=ts_out))
         splitter.feed(bytes(raw))
         assert splitter.problem == problem
-
-
-def test_a_survey_gathers_types_names_and_what_the_gateway_said() -> None:
-    far, kinds = dbn.UNDEF_TIMESTAMP, (dbn.SType.from_str("continuous"), dbn.SType.from_str("raw_symbol"))
-    named = dbn.SymbolMappingMsg(1, ES, T0, kinds[0], "ES.c.0", kinds[1], "ESZ5", far, far)
-    survey = CaptureSurvey(header())
-    survey.add(RecordSplitter(header()).feed(b"".join(map(bytes, [named, *MIXED, dbn.ErrorMsg(T0, "slow reader")]))))
-    assert {RTYPES["trades"], RTYPES["mbp-10"]} <= survey.rtypes
-    assert [(mapping.symbol, mapping.instrument_id) for mapping in survey.mappings] == [("ES.c.0", ES), ("ESZ5", ES)]
-    assert survey.errors == ["slow reader"]
 
 
 def test_definitions_give_names_by_day() -> None:

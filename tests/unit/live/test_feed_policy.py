@@ -1,11 +1,12 @@
 """What a run wants of the feeds of an underlying."""
 
-from spyctl.live.feed_policy import equity_policies, option_topics
+from spyctl.live.feed_policy import equity_policies, futures_policy, option_topics
 from spyctl.live.strike_manager import StrikeManager
 from spyctl.live.strike_window import StrikeWindow
 from spyctl.live.windows import Windows
 from spyctl.massive.feed import Feed
 from tests.support.clock import WALL_NS
+from tests.support.live import StillFeed
 
 
 def test_stocks_are_required_and_options_only_where_asked_for() -> None:
@@ -30,6 +31,14 @@ def test_the_stock_feed_holds_trades_and_quotes_and_the_option_feed_follows_the_
     assert len(options.topics()) == 6
     assert stocks.stall is not None
     assert (stocks.stall.quote_topic, stocks.stall.suspicious(WALL_NS), options.stall) == ("Q.QQQ", True, None)
+
+
+def test_futures_are_required_only_where_they_are_alone() -> None:
+    futures = StillFeed(name="futures", desired=frozenset({"trades ES.c.0"}))
+    for alone in (False, True):
+        policy = futures_policy(futures, alone=alone)
+        assert (policy.required, policy.own_key, policy.resends, policy.stall) == (alone, True, True, None)
+        assert policy.topics() == futures.desired
 
 
 def test_the_quotes_of_the_window_are_held_beside_its_trades_where_wanted() -> None:

@@ -13,7 +13,7 @@ from spyctl.live.strike_manager import StrikeManager
 from spyctl.live.strike_window import StrikeWindow
 from spyctl.live.windows import Windows
 from spyctl.market.events import EventSource, OptionTrade, StockQuote, StockTrade
-from spyctl.market.feeds import Arrival, LiveEvent, Reject
+from spyctl.market.feeds import Arrival, LiveEvent, Reject, WrittenArrival, WrittenEvent
 from spyctl.market.sessions import current_expiry
 from spyctl.market.subjects import encode
 from tests.support.clock import WALL_NS
@@ -116,6 +116,23 @@ def test_trades_and_quotes_of_one_identity_are_two_events() -> None:
     taken, _ = make()
     assert [type(event) for event, _ in arrival(trade(seq=1), quote(seq=1)).events] == [StockTrade, StockQuote]
     assert len(list(taken.take(arrival(trade(seq=1), quote(seq=1))))) == 2
+
+
+def test_what_a_feed_has_written_itself_is_counted_and_passed_on_as_it_is() -> None:
+    taken, notes = make()
+    events = [
+        WrittenEvent(b'{"a":1}', "FT.ES.1", "market.futures.trades"),
+        WrittenEvent(b'{"b":2}', "FB.ES.1", "market.futures.mbp10", "FB.ES"),
+    ]
+    written = WrittenArrival("futures", events, [Reject("no_price", "x")], ["late"], 77, repeated=5, late_ns=[3, 4])
+    trade_of_es, book_of_es = taken.take(written)
+    assert (trade_of_es.payload, trade_of_es.identity, trade_of_es.conflates) == (b'{"a":1}', "FT.ES.1", None)
+    assert (book_of_es.feed, book_of_es.received_ns, book_of_es.conflates) == ("futures", 77, "FB.ES")
+    assert (taken.received, taken.duplicates, taken.rejected["no_price"]) == (8, 5, 1)
+    assert taken.oddities["late"] == 1
+    assert taken.lateness.latest_ns == 4
+    assert taken.tape.written["market.futures.mbp10"] == b'{"b":2}'
+    assert notes == ["rejected, no_price: x"]
 
 
 def test_an_event_that_waits_takes_no_more_memory_than_its_bytes() -> None:

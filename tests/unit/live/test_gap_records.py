@@ -41,3 +41,18 @@ async def test_the_two_records_of_a_gap_have_identities_of_their_own() -> None:
     assert gap is not None
     identities = [pending.identity for pending in backlog.take(10)]
     assert identities == [f"G.{gap.gap_id}.open", f"G.{gap.gap_id}.closed"]
+
+
+async def test_a_gap_that_stays_open_is_told_with_what_is_missing() -> None:
+    clock, backlog, notes = FakeClock(), Backlog(), NoteLog(FakeClock())
+    records = GapRecords(EventSource.SIM, Sender(backlog, RecordingSink(), clock, SenderTiming()), notes, clock)
+    for missing in (7, None):
+        records.open("futures", WALL_NS, "reset")
+        records.leave_open("futures", missing)
+    records.leave_open("futures", 1)
+    kinds = [pending.identity.rpartition(".")[2] for pending in backlog.take(10)]
+    assert kinds == ["open", "short", "open", "short"]
+    assert [note.text for note in notes.recent][1::2] == [
+        "gap futures: stays open, 7 events or more did not come again",
+        "gap futures: stays open, nobody knows how many events did not come again",
+    ]

@@ -46,5 +46,26 @@ def test_records_of_a_feed_alternate_between_open_and_closed(moves: list[tuple[s
     assert set(gaps.open_now) == {feed for feed, of_feed in by_feed.items() if of_feed[-1].to_ns is None}
 
 
+def test_what_is_not_sent_again_leaves_a_gap_open_and_the_next_loss_is_another() -> None:
+    gaps = Gaps(EventSource.SIM)
+    opened = gaps.open("futures", 5, 9, "reset")
+    assert opened is not None
+    settled = gaps.leave_open("futures", 20, 3)
+    assert settled is not None
+    assert (settled.gap_id, settled.to_ns, settled.events, settled.ts_recv_ns) == (opened.gap_id, None, 3, 20)
+    assert gaps.leave_open("futures", 21, 3) is None
+    assert gaps.close("futures", 22, 22) is None
+    assert (gaps.left_open, gaps.open_now) == ([settled], {})
+    again = gaps.open("futures", 30, 31, "reset")
+    assert again is not None
+    assert again.gap_id != opened.gap_id
+
+
+def test_a_feed_may_have_a_source_of_its_own() -> None:
+    gaps = Gaps(EventSource.POLYGON_WS, {"futures": EventSource.DATABENTO_LIVE})
+    opened = [gaps.open(feed, 1, 1, "reset") for feed in ("stocks", "futures")]
+    assert [gap.source for gap in opened if gap is not None] == ["polygon_ws", "databento_live"]
+
+
 def test_the_table_covers_every_state_and_event() -> None:
     assert set(TRANSITIONS) == {(state, event) for state in GapState for event in GapEvent}

@@ -2,14 +2,15 @@
 
 import pytest
 
-from spyctl.live.feed_policy import equity_policies
+from spyctl.live.feed_policy import equity_policies, futures_policy
 from spyctl.live.snapshot import LiveScene
 from spyctl.live.view import LiveView
-from spyctl.market.feeds import Arrival, FeedState
+from spyctl.market.feeds import Arrival, FeedState, WrittenArrival, WrittenEvent
+from spyctl.market.subjects import encode, subject_of
 from spyctl.summary import StopReason
 from spyctl.timing.instants import SECOND
 from tests.support.clock import FakeClock
-from tests.support.events import option_trade, quote
+from tests.support.events import book, futures_trade, option_trade, quote
 from tests.support.live import StillFeed, still_session
 
 
@@ -93,3 +94,25 @@ def test_prints_are_shown_under_their_strike_with_rates() -> None:
     (row,) = [line for line in drawn.splitlines() if " 681 " in line]
     assert row.split() == ["15", "3", "1.30", "681", "·", "0", "0"]
     assert "received 3" in drawn
+
+
+def test_futures_show_their_last_trade_and_book_and_no_window() -> None:
+    session = still_session()
+    futures = StillFeed(name="futures", desired=frozenset({"trades ES.c.0"}), refilled=12)
+    session.policies = {"futures": futures_policy(futures)}
+    view = LiveView(session, LiveScene("live", "embedded"), "MARKET_DATA", lambda: ())
+    assert "waiting for the first book" in view.draw(100, 30).plain
+    events = [
+        WrittenEvent(encode(event), event.symbol, subject_of(event)) for event in (futures_trade(price=6815.25), book())
+    ]
+    session.arrived(WrittenArrival("futures", events, (), (), 1))
+    (now,) = view.snapshot().feeds
+    assert now.futures is not None
+    assert now.futures.trade is not None
+    assert (now.topics, now.futures.trade.price, now.futures.refilled) == ("trades ES.c.0", 6815.25, 12)
+    drawn = view.draw(100, 30).plain
+    assert "6,815.25 ▲" in drawn
+    assert "sent again 12" in drawn
+    assert "SPY" not in drawn
+    assert "window" not in drawn
+    assert "ES 6815.25" in view.line()

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from spyctl.market.columns import MBP10_DTYPE, TRADE_DTYPE, UNDEF_PRICE, Batch, Names, events
 from spyctl.market.encode import PIECE, encode_batch
+from spyctl.market.events import EventSource
 from spyctl.market.subjects import SUBJECTS, subject_of
 from spyctl.timing.instants import day_start
 
@@ -46,7 +47,8 @@ def a_batch(draw: st.DrawFn) -> Batch:
     trade_rows = np.array([(*head, *rest) for head, *rest in trades], TRADE_DTYPE)
     book_rows = np.array([(*head, snap, levels) for head, snap, levels in books], MBP10_DTYPE)
     count = len(trades) + len(books)
-    return Batch((trade_rows, book_rows), np.array(draw(st.permutations(range(count))), np.intp), names)
+    order = np.array(draw(st.permutations(range(count))), np.intp)
+    return Batch((trade_rows, book_rows), order, names, draw(st.sampled_from(EventSource)))
 
 
 @settings(max_examples=400)

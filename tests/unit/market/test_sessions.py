@@ -9,6 +9,7 @@ from spyctl.market.sessions import (
     closed_stretches,
     closes_early,
     current_expiry,
+    futures_closed_text,
     futures_trade,
     in_regular_hours,
     is_trading_day,
@@ -176,6 +177,24 @@ def test_the_market_is_closed_an_hour_a_day_and_over_the_weekend() -> None:
         "12-12 17:00 → 12-14 18:00", "17:00 → 18:00",
     ]  # fmt: skip
     assert closed_stretches(start_ns, start_ns + HOUR) == []
+
+
+@pytest.mark.parametrize(
+    ("when", "text"),
+    [
+        ("2025-12-16T12:00-05:00", ""),
+        ("2025-12-16T16:59:59-05:00", ""),
+        ("2025-12-16T17:00-05:00", "closed until Tue 2025-12-16 18:00 New York"),
+        ("2025-12-16T18:00-05:00", ""),
+        ("2025-12-19T17:30-05:00", "closed until Sun 2025-12-21 18:00 New York"),
+        ("2025-12-20T12:00-05:00", "closed until Sun 2025-12-21 18:00 New York"),
+        ("2025-12-25T12:00-05:00", "closed until Thu 2025-12-25 18:00 New York"),
+        ("2025-11-27T12:59-05:00", ""),
+        ("2025-11-27T14:00-05:00", "closed until Thu 2025-11-27 18:00 New York"),
+    ],
+)
+def test_futures_that_do_not_trade_say_when_they_do(when: str, text: str) -> None:
+    assert futures_closed_text(at(when)) == text
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Collection
 
 from spyctl.massive.connection import run_connection
-from spyctl.massive.ending import Ending
 from spyctl.massive.socket import Receive, SocketEnd
 from spyctl.timing.clock import SystemClock
+from spyctl.timing.ending import Ending
 from tests.support.waiting import eventually
 
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from spyctl.massive.ending import Ending
 from spyctl.massive.key_standing import KeyStanding
 from spyctl.massive.normalize import Status
 from spyctl.massive.statuses import AUTH_FAILED, EVICTED, MAX_COMPLAINTS, Statuses
 from spyctl.massive.subscriptions import Subscriptions
+from spyctl.timing.ending import Ending
 from tests.support.clock import FakeClock
 
 

@@ -11,6 +11,6 @@ async def test_every_check_has_a_result_in_the_order_they_are_shown(tmp_path: Pa
     results = [result async for result in probe(probe_request(tmp_path))]
     assert [result.name for result in results] == [
         "key", "clock", "market", "stocks", "options", "stocks ws", "options ws", "nats", "jetstream", "stream",
-        "databento", "data",
+        "databento", "es live", "data",
     ]  # fmt: skip
     assert [result.name for result in results if result.verdict is Verdict.FAIL] == ["key"]

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from spyctl.massive.ending import Ending
 from spyctl.timing.clock import SystemClock
+from spyctl.timing.ending import Ending
 
 
 def test_the_first_reason_is_kept_until_it_is_taken() -> None:

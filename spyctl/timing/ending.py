@@ -1,4 +1,4 @@
-"""Why a connection, or the whole feed, is to end."""
+"""Why a connection, or the whole feed that keeps it up, is to end."""
 
 import asyncio
 from contextlib import suppress
