@@ -218,6 +218,7 @@ async def test_the_server_refuses_what_an_overtaken_process_still_sends(
             async with publishing(other, replace(request, resume=late.run_id)) as resumed:
                 assert resumed.position == 40
                 await resumed.publisher.publish(events(20, 40))
+                await resumed.publisher.drain()
                 await late.publisher.publish(events(500, 1_000))
                 await late.publisher.drain()
     rows = await read_stream(nats_server.url)
