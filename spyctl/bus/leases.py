@@ -189,6 +189,11 @@ class Leases:
         self._doubts += 1
 
     @property
+    def doubts(self) -> int:
+        """How often there was reason for doubt."""
+        return self._doubts
+
+    @property
     def in_doubt(self) -> bool:
         """Whether something has happened since the last renewal through which the leases may be lost."""
         return self._doubts > self._cleared

@@ -214,7 +214,7 @@ class Run:
         self._revision = revision
         self._saving = asyncio.Lock()
         self._noted = False  # whether the record tells of a batch as the bucket holds it
-        self._bucket_away = False  # it does not answer, though the server is there
+        self._away_at = -1  # how much doubt there was when the bucket did not answer, though the server was there
 
     async def begin_at(self, checkpoint: Checkpoint) -> None:
         """Note that what the stream holds up to a checkpoint is not what this process publishes.
@@ -301,13 +301,18 @@ class Run:
 
     async def _reached(self, work: Coroutine[Any, Any, None]) -> bool:
         # Does something with the bucket; returns whether it answered.
+        doubts = self.leases.doubts  # who sleeps meanwhile asks again
         try:
             await work
         except _FAILURES:
-            self._bucket_away = self._runs.connected
+            self._away_at = doubts if self._runs.connected else -1
             return False
-        self._bucket_away = False
+        self._away_at = -1
         return True
+
+    @property
+    def _bucket_away(self) -> bool:
+        return self._away_at == self.leases.doubts
 
     async def _note(self) -> None:
         try:

@@ -161,6 +161,9 @@ async def test_a_run_goes_on_while_its_bucket_is_away_and_its_record_follows() -
     assert await run.prove(fenced=True)
     with pytest.raises(AssertionError, match="it is asked again"):
         await run.prove(fenced=True, anew=True)
+    run.leases.doubt()  # as where the process slept: what it knew of the bucket was before that
+    with pytest.raises(AssertionError, match="it is asked again"):
+        await run.prove(fenced=True)
     bucket.error = None
     keeping = asyncio.create_task(run.keep(lambda: Checkpoint(5, 9)))
     await eventually(lambda: not run.leases.in_doubt)
