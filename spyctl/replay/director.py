@@ -122,6 +122,7 @@ class Director:
                 return self._jump(self.ways.back(), answer)
             case Find():
                 with self._searching():
+                    await self._source.prepare()
                     place = await self._finder.find(
                         command, self.place, self.ways.marks.values(), turn, behind=self.arrived
                     )
@@ -153,6 +154,7 @@ class Director:
             self.steps = Steps(count, unit, self.event_ns + count * SECOND, answer)
             return None
         with self._searching():
+            await self._source.prepare()
             if isinstance(self._source, TapeSource):
                 place = await self._source.so_many_back(self._here, -count, unit, turn)
             else:

@@ -7,6 +7,7 @@ from itertools import chain
 from typing import Any, Protocol
 
 from spyctl.dbn.file_info import DBNFileInfo
+from spyctl.dbn.seekable import make_copy, with_places
 from spyctl.dbn.sort_times import Selection
 from spyctl.market.columns import EVENT_TYPES, SCHEMAS, Batch
 from spyctl.market.encode import EncodedBatch, encode_batch
@@ -37,6 +38,10 @@ class Source(Protocol):
         """Yield the events of a batch as bytes."""
         ...
 
+    async def prepare(self) -> None:
+        """Get ready for jumps; the first time may take long, and holds up nobody."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class FileSource:
@@ -64,7 +69,17 @@ class FileSource:
         if start == BEGINNING:
             return read_batches(self.infos, self.selection, reading)
         selection = replace(self.selection, start_ns=start.sort_ns)  # a warm-up may begin before the plan
-        return read_batches(self.infos, selection, reading, skip=True)
+        return read_batches(self.seekable, selection, reading, skip=True)
+
+    @property
+    def seekable(self) -> list[DBNFileInfo]:
+        """The files, as they can be jumped in."""
+        return [with_places(info) for info in self.infos]
+
+    async def prepare(self) -> None:
+        """Get ready for jumps: files that can only be read from their beginning are copied once."""
+        for info in self.infos:
+            await asyncio.to_thread(make_copy, info)
 
 
 @dataclass(slots=True)

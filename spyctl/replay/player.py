@@ -201,6 +201,7 @@ class Player:
         self._track.current.leave()
         await self._sink.drain()
         await asyncio.sleep(0)  # a short loop into a sink that never waits leaves others their turn
+        await self.script.source.prepare()
         books = self.script.seeds.before(jump.place) if jump.seeded else []
         journal = self._track.journal
         segment = Segment(

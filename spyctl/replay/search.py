@@ -103,7 +103,7 @@ async def previous_hit(source: FileSource, wanted: Wanted, place: Cursor, turn: 
 
 async def _first_instant(source: FileSource, wanted: Wanted, from_ns: int, turn: Turn) -> int | None:
     best_ns = source.selection.end_ns
-    for info in source.infos:
+    for info in source.seekable:
         if info.schema in wanted.schemas and info.span[0] - source.selection.slack_ns < best_ns:
             found = await _instants(source, info, wanted, from_ns, best_ns, turn, first=True)
             best_ns = min(found, default=best_ns)
@@ -116,7 +116,7 @@ async def _last_instant(source: FileSource, wanted: Wanted, end_ns: int, turn: T
     while end_ns > least_ns:
         from_ns = max(least_ns, end_ns - back_ns)
         newest = -1
-        for info in source.infos:
+        for info in source.seekable:
             if info.schema in wanted.schemas:
                 found = await _instants(source, info, wanted, from_ns, end_ns, turn, first=False)
                 newest = max([newest, *found])
@@ -171,7 +171,7 @@ def _batches(source: FileSource, start_ns: int, end_ns: int) -> "list[Batch]":
     selection = replace(
         source.selection, start_ns=max(start_ns, source.selection.start_ns), end_ns=min(end_ns, source.selection.end_ns)
     )
-    return list(read_batches(source.infos, selection, Reading(), skip=True))
+    return list(read_batches(source.seekable, selection, Reading(), skip=True))
 
 
 async def so_many_back(source: FileSource, place: Cursor, count: int, unit: Unit, turn: Turn) -> Cursor:

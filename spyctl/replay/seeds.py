@@ -68,7 +68,7 @@ class Seeds:
         names: list[str] = []
         selection = replace(self.source.selection, start_ns=from_ns, end_ns=place.sort_ns + 1)
         left = place.ordinal
-        for batch in read_batches(self.source.infos, selection, Reading(), skip=True):
+        for batch in read_batches(self.source.seekable, selection, Reading(), skip=True):
             sort_ns = batch.column("sort_ns")
             before = int(np.searchsorted(sort_ns, place.sort_ns))
             here = min(left, len(batch) - before)

@@ -50,6 +50,9 @@ class TapeSource:
         counts.rejected = dict(self.playlist.findings.rejected)
         counts.read += sum(counts.rejected.values())
 
+    async def prepare(self) -> None:
+        """Do nothing: a tape is read from its beginning."""
+
     def encode(self, batch: EncodedBatch) -> Iterator[EncodedBatch]:
         """Yield a batch as it is."""
         yield batch
