@@ -47,7 +47,7 @@ class Selection:
     reorder_ns: int = REORDER_WINDOW
     by_recv: bool = False
     days: frozenset[int] | None = None
-    hours: tuple[tuple[int, int], ...] = ()
+    hours: tuple[tuple[int, int], ...] | None = None
     symbols: tuple[str, ...] = ()
     exclusions: tuple[Exclusion, ...] = ()
 
@@ -125,8 +125,9 @@ def sort_times(
     selected = (sort_ns >= selection.start_ns) & (sort_ns < selection.end_ns)
     if selection.days is not None:
         selected &= np.isin(running // DAY, list(selection.days))
-    if selection.hours:
-        selected &= np.searchsorted(np.array(selection.hours).ravel(), sort_ns, side="right") % 2 == 1
+    if selection.hours is not None:
+        edges = np.array(selection.hours, np.int64).ravel()
+        selected &= np.searchsorted(edges, sort_ns, side="right") % 2 == 1
     if instruments is not None:
         selected &= instruments.takes(records, ts_recv)
     for exclusion in selection.exclusions:

@@ -69,7 +69,7 @@ class Plan:
             "reorder_ns": selection.reorder_ns,
             "by_recv": selection.by_recv,
             "symbols": list(selection.symbols),
-            **({"hours": [list(each) for each in selection.hours]} if selection.hours else {}),
+            **({"hours": [list(each) for each in selection.hours]} if selection.hours is not None else {}),
         }
 
     @property

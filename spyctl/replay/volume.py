@@ -187,7 +187,7 @@ def _spans(info: DBNFileInfo, selection: Selection) -> list[tuple[int, int]]:
         (max(start, first, opens), min(end, last, closes))
         for start, end in whole
         for first, last in days
-        for opens, closes in selection.hours or whole
+        for opens, closes in (selection.hours if selection.hours is not None else whole)
     ]
     return [(first, last) for first, last in common if first < last and last > (info.first_ns or 0)]
 

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from spyctl.bus.target import Target
+from spyctl.cli.replay_options import SessionKind
 from spyctl.cli.replay_plan import InputRequest, Request, plan_request
 from spyctl.dbn.catalog import Catalog, scan
 from spyctl.errors import NoSessionError, UsageError
 from spyctl.market.columns import SCHEMAS
 from spyctl.replay.session import ReplayOptions
-from spyctl.timing.instants import utc_text
+from spyctl.timing.instants import HOUR, SECOND, day_start, utc_text
 from tests.conftest import Cli
 from tests.support.folders import ES, NEW, shifted, write_one_day, write_week
 from tests.support.records import T0, trade, write_file
@@ -123,3 +124,35 @@ def test_only_the_symbols_asked_for_are_played(cli: Cli, tmp_path: Path) -> None
     assert nothing.returncode == 6
     assert "no NQ in ./dbn-data, which holds ES.FUT, ESH6, ESZ5, ESZ5-ESH6" in nothing.stderr
     assert " ESZ5-ESH6        instrument 102        spread" in cli("discover", "-v").stdout
+
+
+@pytest.mark.parametrize(
+    ("day", "session", "events"),
+    [
+        (date(2025, 12, 16), SessionKind.ALL, 24),
+        (date(2025, 12, 16), SessionKind.RTH, 7),  # 10:00 to 16:00, the end left out, of New York's hours
+        (date(2025, 11, 28), SessionKind.RTH, 4),  # it closes at 13:00
+        (date(2025, 12, 16), SessionKind.ETH, 23),  # without the hour from 17:00
+        (date(2025, 12, 14), SessionKind.RTH, 0),  # a Sunday
+        (date(2025, 12, 14), SessionKind.ETH, 1),  # from 18:00 on
+    ],
+)
+def test_the_hours_of_a_session(tmp_path: Path, day: date, session: SessionKind, events: int) -> None:
+    hours = [trade(day_start(day) + hour * HOUR + HOUR // 2) for hour in range(24)]
+    write_file(tmp_path, "trades", hours, day=day)
+    plan = plan_request(request(tmp_path, dates=(str(day),), session=session))
+    assert sum(plan.volume.events.values()) == events
+
+
+def test_a_duration_counts_from_the_start_or_the_first_event(data: Path) -> None:
+    plan = plan_request(request(data, start="open", duration="90s"))
+    assert plan.selection.end_ns - plan.selection.start_ns == 90 * SECOND
+    plan = plan_request(request(data, duration="1s"))
+    assert plan.selection.end_ns == min(info.first_ns or 0 for info in plan.infos) + SECOND
+
+
+def test_a_plan_that_is_played_several_times_takes_as_much_more(cli: Cli, data: Path) -> None:
+    once, thrice = (json.loads(cli("replay", "--dry-run", "--json", "--loop", loops).stdout) for loops in ("1", "3"))
+    assert (thrice["loops"], thrice["stream_bytes"]) == (3, 3 * once["stream_bytes"])
+    assert thrice["wall_s"] == pytest.approx(3 * once["wall_s"])
+    assert "3 times" in cli("replay", "--dry-run", "--loop", "3").stderr

@@ -252,3 +252,15 @@ async def test_a_seek_while_the_server_is_away_is_obeyed_once_it_is_back(
     terminal.type(b"0 ")
     assert terminal.finish() == 0
     assert len(await read_stream(env["NATS_URL"])) == 1 + 2 + 2_500 + 250
+
+
+async def test_two_controllers_at_once_are_both_obeyed(env: dict[str, str], data: Path, tmp_path: Path) -> None:
+    async with replaying(env, tmp_path, "--speed", "100") as (_, connection, run_id):
+        other = await connect([env["NATS_URL"]])
+        given = [command(one, run_id, words) for one in (connection, other) for words in ["step 2", "speed 5"] * 10]
+        answers = await asyncio.gather(*given)
+        assert max(answer["published"] for answer in answers) == 40
+        assert (await command(other, run_id, "status"))["speed"] == 5
+        jumps = await asyncio.gather(*(command(one, run_id, "seek +1s") for one in (connection, other)))
+        assert sorted(jump["segment"] for jump in jumps) == [1, 2]
+        await other.close()
