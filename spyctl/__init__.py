@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from spyctl.api import StreamIngestor as StreamIngestor
     from spyctl.live.strike_manager import StrikeManager as StrikeManager
     from spyctl.replay.source import DBNIngestor as DBNIngestor
-    from spyctl.tapes.tape import Tape as Tape
+    from spyctl.replay.tapes.tape import Tape as Tape
 
 __version__ = "0.1.0"
 
@@ -22,7 +22,7 @@ _WHERE = {
     "ReplayStats": "spyctl.api",
     "StreamIngestor": "spyctl.api",
     "StrikeManager": "spyctl.live.strike_manager",
-    "Tape": "spyctl.tapes.tape",
+    "Tape": "spyctl.replay.tapes.tape",
 }
 __all__ = [
     "DBNIngestor",

@@ -51,11 +51,11 @@ from spyctl.replay.player import Surroundings
 from spyctl.replay.session import Replay, ReplayOptions, leased_for
 from spyctl.replay.source import Day, DBNIngestor, as_date
 from spyctl.replay.tape_plan import make_tape_plan
+from spyctl.replay.tapes.catalog import scan_tapes
+from spyctl.replay.tapes.order import Choice
 from spyctl.replay.targets import Span
 from spyctl.replay.volume import Pace
 from spyctl.summary import StopReason
-from spyctl.tapes.catalog import scan_tapes
-from spyctl.tapes.order import Choice
 from spyctl.timing.clock import MAX_SPEED, Speed
 from spyctl.timing.instants import MAX_INSTANT, day_number
 

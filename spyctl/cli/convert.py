@@ -14,7 +14,7 @@ from spyctl.errors import ExitCode, NoDataError, UsageError, path_text
 from spyctl.terminal.text import count, size_text
 
 if TYPE_CHECKING:
-    from spyctl.tapes.conversion import Conversion
+    from spyctl.replay.tapes.conversion import Conversion
 
 
 class Form(StrEnum):
@@ -47,8 +47,8 @@ def convert(
     spyctl convert tapes/MARKET_DATA-2025-12-16.jsonl.zst --to parquet
     spyctl convert tapes --to dbn --out es
     """
-    from spyctl.tapes.catalog import scan_tapes
-    from spyctl.tapes.conversion import Conversion
+    from spyctl.replay.tapes.catalog import scan_tapes
+    from spyctl.replay.tapes.conversion import Conversion
     from spyctl.terminal.event_lines import subjects_of
 
     reporter = Reporter.of(context)

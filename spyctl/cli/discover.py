@@ -63,7 +63,7 @@ def discover(
     from spyctl.dbn.catalog import scan
     from spyctl.dbn.choice import FileQuery, matching_files, no_such_data, with_symbols
     from spyctl.market.columns import SCHEMAS
-    from spyctl.tapes.catalog import scan_tapes
+    from spyctl.replay.tapes.catalog import scan_tapes
 
     reporter = Reporter.of(context)
     _refuse_idle_options(report, picture, check=check)

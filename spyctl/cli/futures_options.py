@@ -9,7 +9,7 @@ from spyctl.cli.feed_options import FEED
 from spyctl.errors import UsageError
 
 if TYPE_CHECKING:
-    from spyctl.databento.connection import Address
+    from spyctl.dbn.gateway.connection import Address
 
 FEEDS = ("stocks", "options", "futures")
 EQUITY = FEEDS[:2]
@@ -29,7 +29,7 @@ EsGateway = Annotated[
 
 def gateway_address(text: str | None) -> "Address":
     """Read the address of a live gateway, the vendor's where there is none; raises :class:`UsageError`."""
-    from spyctl.databento.connection import PORT, Address
+    from spyctl.dbn.gateway.connection import PORT, Address
 
     if not text:
         return Address()

@@ -30,10 +30,10 @@ from spyctl.cli.framework.watch import away, watched
 from spyctl.cli.futures_options import FEEDS, FeedChoice
 from spyctl.cli.replay_run import show_holdings, show_server
 from spyctl.cli.summary import print_live_summary
-from spyctl.databento.connection import Address
-from spyctl.databento.feed import FUTURES, FuturesFeed
-from spyctl.databento.simulator import KEY as GATEWAY_KEY
-from spyctl.databento.simulator import GatewaySimulator
+from spyctl.dbn.gateway.connection import Address
+from spyctl.dbn.gateway.feed import FUTURES, FuturesFeed
+from spyctl.dbn.gateway.simulator import KEY as GATEWAY_KEY
+from spyctl.dbn.gateway.simulator import GatewaySimulator
 from spyctl.errors import SpyctlError, path_text
 from spyctl.live.aggressors import QuoteUse
 from spyctl.live.feed_policy import FeedPolicy, equity_policies, futures_policy

@@ -20,9 +20,9 @@ from spyctl.cli.replay_run import show_server
 from spyctl.errors import ExitCode, NoDataError, SpyctlError
 from spyctl.market.lines import StreamMessage
 from spyctl.market.subjects import KINDS, STREAM_SUBJECTS, stream_name, with_prefix
+from spyctl.replay.tapes.contents import Missing, Origin
+from spyctl.replay.tapes.recording import Recording
 from spyctl.summary import StopReason, signal_code
-from spyctl.tapes.contents import Missing, Origin
-from spyctl.tapes.recording import Recording
 from spyctl.timing.instants import SECOND
 from spyctl.timing.tasks import end_task
 

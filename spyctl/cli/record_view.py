@@ -11,9 +11,9 @@ from rich.text import Text
 from spyctl.cli.framework.streams import write, write_document
 from spyctl.errors import path_text
 from spyctl.market.lines import StreamMessage
+from spyctl.replay.tapes.contents import Contents
+from spyctl.replay.tapes.recording import Recording
 from spyctl.summary import StopReason
-from spyctl.tapes.contents import Contents
-from spyctl.tapes.recording import Recording
 from spyctl.terminal.boxes import screen
 from spyctl.terminal.fields import Column, figure, grid, row
 from spyctl.terminal.panels import note_rows

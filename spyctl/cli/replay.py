@@ -113,7 +113,7 @@ def _replay_source(
     # A replay of tapes, or of what a stream holds.
     from spyctl.cli.replay_tapes import SourceRequest, planned_source, show_tape_plan, tape_plan_document
     from spyctl.cli.tail_options import Place, PlaceKind, parse_place
-    from spyctl.tapes.order import TapeOrder
+    from spyctl.replay.tapes.order import TapeOrder
     from spyctl.terminal.event_lines import subjects_of
 
     source = SourceRequest(

@@ -23,11 +23,11 @@ from spyctl.market.sessions import parse_time, trading_day_of
 from spyctl.market.subjects import SUBJECTS, prefix_of, stream_name, with_prefix
 from spyctl.replay.tape_plan import TapePlan, make_tape_plan
 from spyctl.replay.tape_source import subject_ranks
+from spyctl.replay.tapes.catalog import TapeInfo, overlaps, scan_tapes
+from spyctl.replay.tapes.contents import Origin
+from spyctl.replay.tapes.order import Choice, TapeOrder
+from spyctl.replay.tapes.recording import Recording
 from spyctl.replay.volume import Pace
-from spyctl.tapes.catalog import TapeInfo, overlaps, scan_tapes
-from spyctl.tapes.contents import Origin
-from spyctl.tapes.order import Choice, TapeOrder
-from spyctl.tapes.recording import Recording
 from spyctl.terminal.text import count, size_text
 from spyctl.timing.instants import NEW_YORK, days_text, parse_date, parse_duration, parse_zone, utc_text
 

@@ -13,14 +13,14 @@ from spyctl.terminal.text import count, size_text
 if TYPE_CHECKING:
     from datetime import date
 
-    from spyctl.tapes.catalog import TapeInfo
+    from spyctl.replay.tapes.catalog import TapeInfo
 
 
 class TapeListing:
     """The tapes of a folder with what is wrong with them; ``checked`` ones were read to their end."""
 
     def __init__(self, infos: "Sequence[TapeInfo]", *, check: bool, reporter: Reporter) -> None:
-        from spyctl.tapes.catalog import check_tape, overlaps
+        from spyctl.replay.tapes.catalog import check_tape, overlaps
 
         self.infos = infos
         self.checked = check
@@ -117,7 +117,7 @@ def subject_ranges(infos: "Sequence[TapeInfo]") -> "list[tuple[date | None, str,
 
     A tape that nobody has counted is read.
     """
-    from spyctl.tapes.catalog import survey
+    from spyctl.replay.tapes.catalog import survey
 
     rows = []
     for info in infos:

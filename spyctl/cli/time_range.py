@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from spyctl.dbn.choice import DayChoice
     from spyctl.dbn.time_range import TimeRange
-    from spyctl.tapes.catalog import TapeInfo
+    from spyctl.replay.tapes.catalog import TapeInfo
 
     _DayRange = tuple[datetime.date, str, TimeRange]
 
@@ -58,7 +58,7 @@ def time_range(
     from spyctl.dbn.choice import FileQuery, choose_files, parse_days
     from spyctl.dbn.time_range import time_range as exact_range
     from spyctl.market.columns import SCHEMAS
-    from spyctl.tapes.catalog import scan_tapes
+    from spyctl.replay.tapes.catalog import scan_tapes
     from spyctl.timing.instants import days_text
 
     reporter = Reporter.of(context)

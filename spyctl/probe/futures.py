@@ -4,7 +4,7 @@ import asyncio
 import time
 from dataclasses import replace
 
-from spyctl.databento.feed import FRONT, FuturesFeed
+from spyctl.dbn.gateway.feed import FRONT, FuturesFeed
 from spyctl.errors import ExitCode, SpyctlError
 from spyctl.market.feeds import Arrival, WrittenArrival
 from spyctl.market.sessions import futures_closed_text

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from spyctl.bus.target import Target
-from spyctl.databento.connection import Address
+from spyctl.dbn.gateway.connection import Address
 from spyctl.dbn.historical_api import GATEWAY
 
 

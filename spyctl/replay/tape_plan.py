@@ -13,11 +13,11 @@ from spyctl.errors import DamagedFileError
 from spyctl.market.subjects import SUBJECTS
 from spyctl.replay.plan import MESSAGE_OVERHEAD
 from spyctl.replay.tape_source import TapeSource, subject_ranks
+from spyctl.replay.tapes.catalog import TapeInfo, grouped
+from spyctl.replay.tapes.order import Choice, in_order
+from spyctl.replay.tapes.playlist import Playlist
 from spyctl.replay.targets import Span
 from spyctl.replay.volume import Pace, Volume
-from spyctl.tapes.catalog import TapeInfo, grouped
-from spyctl.tapes.order import Choice, in_order
-from spyctl.tapes.playlist import Playlist
 from spyctl.timing.instants import NEW_YORK, SECOND
 
 _COUNTED = 20_000_000  # bytes of tapes that are read to count what is on them

@@ -18,8 +18,8 @@ from spyctl.replay.commands import Unit
 from spyctl.replay.search import Turn
 from spyctl.replay.segments import Cursor
 from spyctl.replay.source import Reading
-from spyctl.tapes.order import Choice, in_order
-from spyctl.tapes.playlist import Playlist
+from spyctl.replay.tapes.order import Choice, in_order
+from spyctl.replay.tapes.playlist import Playlist
 from spyctl.timing.instants import SECOND
 
 _BOOK = rank_of(subject_of(MBP10))

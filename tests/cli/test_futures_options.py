@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from spyctl.cli.futures_options import FeedChoice, FuturesOptions, gateway_address
-from spyctl.databento.connection import HOST, PORT, Address
+from spyctl.dbn.gateway.connection import HOST, PORT, Address
 from spyctl.errors import UsageError
 
 ALL = ("stocks", "options", "futures")

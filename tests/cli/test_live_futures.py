@@ -16,7 +16,7 @@ from spyctl.bus.target import Target
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.futures_options import EQUITY, FEEDS, FeedChoice
 from spyctl.cli.live_run import Gateway, LiveRequest, SimulatedMarket, Underlyings, Vendor, run_live
-from spyctl.databento.simulator import KEY, GatewaySimulator
+from spyctl.dbn.gateway.simulator import KEY, GatewaySimulator
 from spyctl.live.aggressors import QuoteUse
 from spyctl.massive.simulator import Simulator
 from spyctl.timing.instants import SECOND

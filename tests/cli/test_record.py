@@ -14,7 +14,7 @@ import pytest
 
 from spyctl.bus.connection import Connection, connect
 from spyctl.bus.stream import ensure_stream
-from spyctl.tapes.tape import Tape
+from spyctl.replay.tapes.tape import Tape
 from spyctl.timing.tasks import end_task
 from tests.conftest import Cli
 from tests.support.servers import NatsServer

@@ -13,8 +13,8 @@ from spyctl.cli.record_run import Recorder, RecordRequest, _consumer_name, _reco
 from spyctl.errors import ExitCode, FullDiskError, StreamGoneError
 from spyctl.market.lines import StreamMessage
 from spyctl.market.subjects import SUBJECTS
+from spyctl.replay.tapes.recording import Recording
 from spyctl.summary import StopReason
-from spyctl.tapes.recording import Recording
 from tests.support.connection import ScriptedConnection
 from tests.support.tapes import ORIGIN, messages, sidecar_of, stored_on
 
@@ -115,7 +115,7 @@ async def test_what_a_full_disk_did_not_take_is_neither_acknowledged_nor_passed_
         raise OSError(errno.ENOSPC, "No space left on device")
 
     recording.write(messages(1, 9), 9)
-    monkeypatch.setattr("spyctl.tapes.writer.os.fsync", full)
+    monkeypatch.setattr("spyctl.replay.tapes.writer.os.fsync", full)
     reader = ScriptedReader(messages(10, 20), last_seq=20)
     with pytest.raises(FullDiskError):
         await recorder(recording, reader, 20).run()

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from spyctl.cli.record_view import Recorded, RecordView, print_record_summary
+from spyctl.replay.tapes.contents import Missing
+from spyctl.replay.tapes.recording import Recording
 from spyctl.summary import StopReason
-from spyctl.tapes.contents import Missing
-from spyctl.tapes.recording import Recording
 from spyctl.timing.notes import Note
 from tests.support.clock import WALL_NS
 from tests.support.tapes import ORIGIN, messages

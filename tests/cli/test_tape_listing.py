@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from spyctl.cli.tape_listing import subject_ranges
-from spyctl.tapes import catalog
-from spyctl.tapes.catalog import scan_tapes
-from spyctl.tapes.contents import sidecar_path
+from spyctl.replay.tapes import catalog
+from spyctl.replay.tapes.catalog import scan_tapes
+from spyctl.replay.tapes.contents import sidecar_path
 from spyctl.timing.instants import DAY
 from tests.support.folders import write_one_day
 from tests.support.here import Here

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from spyctl.databento.feed import GatewayTiming
-from spyctl.databento.simulator import GatewayPeer, GatewayScript, Sent
+from spyctl.dbn.gateway.feed import GatewayTiming
+from spyctl.dbn.gateway.simulator import GatewayPeer, GatewayScript, Sent
 from spyctl.market.feeds import Arrival, WrittenArrival, WrittenEvent
 
 # Quick where something breaks, but with the patience of a busy machine where nothing does.

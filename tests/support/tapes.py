@@ -9,9 +9,9 @@ import orjson
 from spyctl.market.events import MBP10, Aggressor, BidAskLevel, EventSource, FuturesTrade, Gap
 from spyctl.market.lines import StreamMessage
 from spyctl.market.subjects import encode, subject_of, with_prefix
-from spyctl.tapes.contents import Origin, sidecar_path
-from spyctl.tapes.reader import TapeReader
-from spyctl.tapes.recording import Recording
+from spyctl.replay.tapes.contents import Origin, sidecar_path
+from spyctl.replay.tapes.reader import TapeReader
+from spyctl.replay.tapes.recording import Recording
 from tests.support.clock import FakeClock
 from tests.support.events import option_trade, quote, trade
 

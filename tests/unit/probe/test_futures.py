@@ -3,8 +3,8 @@
 import asyncio
 from pathlib import Path
 
-from spyctl.databento.connection import Address
-from spyctl.databento.simulator import KEY, GatewaySimulator
+from spyctl.dbn.gateway.connection import Address
+from spyctl.dbn.gateway.simulator import KEY, GatewaySimulator
 from spyctl.errors import ExitCode
 from spyctl.probe.futures import futures_check
 from spyctl.probe.result import Advice, Verdict

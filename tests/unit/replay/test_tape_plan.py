@@ -9,10 +9,10 @@ from spyctl.replay import tape_plan as module
 from spyctl.replay.segments import BEGINNING
 from spyctl.replay.source import Reading
 from spyctl.replay.tape_plan import TapePlan, make_tape_plan
+from spyctl.replay.tapes.catalog import scan_tapes
+from spyctl.replay.tapes.order import Choice, TapeOrder
+from spyctl.replay.tapes.playlist import Playlist
 from spyctl.replay.volume import Pace
-from spyctl.tapes.catalog import scan_tapes
-from spyctl.tapes.order import Choice, TapeOrder
-from spyctl.tapes.playlist import Playlist
 from spyctl.timing.clock import Speed
 from spyctl.timing.instants import DAY, SECOND
 from tests.support.tapes import STORED_NS, message, messages, record

@@ -17,9 +17,9 @@ from spyctl.replay.session import Replay, ReplayOptions
 from spyctl.replay.source import Reading
 from spyctl.replay.tape_plan import make_tape_plan
 from spyctl.replay.tape_source import TapeSeeds, TapeSource, subject_ranks
+from spyctl.replay.tapes.catalog import scan_tapes
+from spyctl.replay.tapes.order import Choice
 from spyctl.replay.volume import Pace
-from spyctl.tapes.catalog import scan_tapes
-from spyctl.tapes.order import Choice
 from spyctl.timing.clock import MAX_SPEED, Speed
 from tests.support.clock import JumpingClock
 from tests.support.sinks import RecordingSink
