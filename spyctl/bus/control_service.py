@@ -63,7 +63,7 @@ async def controlled(
 async def _answer(request: Request, obey: Obey) -> None:
     try:
         if len(request.data) > _LONGEST:
-            raise ControlError(f"a command of {len(request.data):,} bytes is none", "such as pause, or seek 09:30")
+            raise ControlError(f"a command of {len(request.data):,} bytes is too long", "such as pause, or seek 09:30")
         reply = orjson.dumps(await obey(request.data.decode("utf-8", "replace")))
         with suppress(ValueError, nats.errors.Error, OSError):
             await request.respond(reply)

@@ -215,9 +215,10 @@ class EmbeddedServer:
         # Who gets the lock knows that neither server nor keeper lives; connections wait for the same port.
         while True:
             await asyncio.sleep(_REVIVE_S)
-            lock = self.store.try_lock("server.lock")
-            if lock is not None:
-                self._spawn(binary, lock)
+            with suppress(EmbeddedServerError, OSError):  # tried again: the disk may be full, the port taken
+                lock = self.store.try_lock("server.lock") if _is_free(self.port) else None
+                if lock is not None:
+                    self._spawn(binary, lock)
 
     async def _take_share(self, deadline: float) -> None:
         # The keeper holds this lock exclusively only while it stops the server, for a moment.

@@ -32,8 +32,11 @@ _UMASK = 0o077
 # What reading takes: to look at streams, to get messages, to make consumers and to acknowledge what they deliver.
 _READING = (
     "$JS.API.INFO", "$JS.API.STREAM.INFO.>", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST", "$JS.API.STREAM.MSG.GET.>",
-    "$JS.API.DIRECT.GET.>", "$JS.API.CONSUMER.>", "$JS.ACK.>", "$JS.FC.>", "$SYS.REQ.USER.INFO",
+    "$JS.API.DIRECT.GET.>", "$JS.API.CONSUMER.CREATE.>", "$JS.API.CONSUMER.DURABLE.CREATE.>",
+    "$JS.API.CONSUMER.INFO.>", "$JS.API.CONSUMER.NAMES.>", "$JS.API.CONSUMER.LIST.>", "$JS.API.CONSUMER.MSG.NEXT.>",
+    "$JS.ACK.>", "$JS.FC.>", "$SYS.REQ.USER.INFO",
 )  # fmt: skip
+_CONTROL = ("spyctl.ctl.>", "$SRV.>")  # or it could take commands away from a run
 _POLL_S = 0.02
 _PR_SET_PDEATHSIG = 1
 
@@ -43,7 +46,7 @@ def _config(folder: Path, port: int) -> Path:
     held = sum(path.stat().st_size for path in (folder / "jetstream").rglob("*") if path.is_file())
     limit = max(1, held + shutil.disk_usage(folder).free - KEPT_FREE)
     owner = {"user": OWNER, "password": _password(folder)}
-    rights = {"publish": {"allow": _READING}, "subscribe": {"allow": [">"]}}
+    rights = {"publish": {"allow": _READING}, "subscribe": {"allow": [">"], "deny": _CONTROL}}
     reader = {"user": "reader", "password": secrets.token_hex(), "permissions": rights}
     path = folder / "server.conf"
     path.unlink(missing_ok=True)  # an old one may be readable by others

@@ -1,6 +1,6 @@
 """The last run of a command into a stream: how far it came, so that what is missing since can be told."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import orjson
@@ -25,12 +25,12 @@ async def predecessor(
     return max(candidates, key=lambda record: record.updated_ns, default=None)
 
 
-async def came_to(connection: Connection, record: RunRecord) -> int:
-    """Return the event time (Unix ns) that a run came to.
+async def came_to(connection: Connection, record: RunRecord, subjects: Collection[str]) -> int:
+    """Return the event time (Unix ns) that a run came to on those of its subjects that are among ``subjects``.
 
     It is known when its record was last renewed, a second before its end at most, and how late its last events were.
     """
-    lags = [await _lag(connection, record.stream, subject) for subject in record.subjects]
+    lags = [await _lag(connection, record.stream, subject) for subject in record.subjects if subject in subjects]
     return record.updated_ns - min((lag for lag in lags if lag is not None), default=0)
 
 

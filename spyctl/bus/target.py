@@ -101,12 +101,12 @@ def _choice(target: Target, tell: Callable[[str], None]) -> tuple[EmbeddedServer
 
 
 def owner_access(urls: Sequence[str], access: Access, store: Store) -> Access:
-    """Return how to authenticate: as its owner where one of the servers is the embedded one and nothing is given."""
+    """Return how to authenticate: as its owner where the embedded server alone is named, and nothing is given."""
     given = any(value is not None for value in astuple(access)) or any("@" in url for url in urls)
     if given or not store.password_path.exists():
         return access
     state = store.state()
-    if state is None or not any(_is_local(url, state.port) for url in urls):
+    if state is None or not all(_is_local(url, state.port) for url in urls):
         return access
     return Access(user=OWNER, password_file=store.password_path)
 

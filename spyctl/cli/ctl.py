@@ -17,14 +17,14 @@ def ctl(
         list[str] | None,
         typer.Argument(
             metavar="[COMMAND ARGS…]",
-            help="pause, resume, step, speed, seek, next, mark, loop, undo, status, stop; none lists the runs.",
+            help="pause, resume, step, speed, seek, next, mark, loop, undo, status, stop; without one: list the runs.",
             autocompletion=complete.control_verbs,
         ),
     ] = None,
     *,
     run: Annotated[
         str | None,
-        typer.Option("--run", metavar="RUN", help="Which run, where several are played.",
+        typer.Option("--run", metavar="RUN", help="Which run, if several are running.",
                      autocompletion=complete_controlled),
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="With status: follow it until it ends.")] = False,

@@ -29,7 +29,7 @@ async def control(
                 ids = ", ".join(each["run_id"] for each in runs)
                 if runs:
                     raise UsageError(f"{len(runs)} replays run: {ids}", "name one: --run RUN")
-                raise NoSuchRunError(f"no replay runs at {reached.connection.url}", "spyctl replay starts one")
+                raise NoSuchRunError(f"no replay is running at {reached.connection.url}", "spyctl replay starts one")
             run = runs[0]["run_id"]
         text = " ".join(words or ["status"])
         if not watch:
@@ -71,7 +71,7 @@ async def _list(connection: Connection, *, as_json: bool) -> int:
         for line in table(heads, cells, right={"done"}):
             write(line)
     else:
-        write("no replay runs")
+        write("no replay is running")
     return ExitCode.OK
 
 

@@ -38,7 +38,7 @@ from spyctl.errors import SpyctlError, path_text
 from spyctl.live.aggressors import QuoteUse
 from spyctl.live.feed_policy import FeedPolicy, equity_policies, futures_policy
 from spyctl.live.result import summary_of
-from spyctl.live.session import Hooks, LiveOptions, LiveSession, subjects
+from spyctl.live.session import SUBJECTS, Hooks, LiveOptions, LiveSession, subjects
 from spyctl.live.snapshot import LiveScene
 from spyctl.live.spool import Spool, spool_folder
 from spyctl.live.strike_manager import StrikeManager
@@ -251,7 +251,8 @@ async def _last_ended(request: LiveRequest, run: Publishing) -> int | None:
     last = await predecessor(run.connection, "live", run.stream.name, run.run_id, wanted)
     if last is None:
         return None
-    ended_ns = await came_to(run.connection, last)
+    equities = [with_prefix(subject, request.prefix) for subject in SUBJECTS]  # futures are never late by a plan
+    ended_ns = await came_to(run.connection, last, equities)
     return ended_ns if stocks_trade_between(ended_ns, time.time_ns() - request.vendor.delay_ns) else None
 
 

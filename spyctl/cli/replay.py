@@ -152,6 +152,8 @@ def _refuse_contradictions(
         raise UsageError("--raw is for events on stdout", "--sink stdout --raw")
     if data.trading_day is not None and data.date and is_flag(context, "date"):
         raise UsageError("--trading-day and --date exclude each other", "--trading-day alone")
+    if data.count is not None and control.loop > 1:
+        raise UsageError("--count and --loop exclude each other", "--duration ends each of the loops")
     if data.duration is not None and data.end is not None:
         raise UsageError("--duration and --end exclude each other", "one of the two")
 
@@ -177,8 +179,8 @@ def _replay_options(
     data: InputOptions, playback: PlaybackOptions, control: ControlOptions, result: ResultOptions, prefix: str
 ) -> "ReplayOptions":
     from spyctl.dbn.sort_times import Selection
+    from spyctl.replay.commands import checked_speed
     from spyctl.replay.session import ReplayOptions
-    from spyctl.timing.clock import parse_speed
     from spyctl.timing.instants import parse_duration
 
     selection = Selection(
@@ -187,7 +189,7 @@ def _replay_options(
         symbols=tuple(data.symbol or ()),
     )
     return ReplayOptions(
-        speed=parse_speed(playback.speed),
+        speed=checked_speed(playback.speed),
         selection=selection,
         max_quiet_ns=parse_duration(playback.max_quiet),
         count=data.count,

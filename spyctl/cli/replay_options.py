@@ -85,7 +85,7 @@ class InputOptions:
         typer.Option(
             "--duration",
             metavar="TIME",
-            help="How much event time to play, not --end.",
+            help="Event time to play, instead of --end.",
             rich_help_panel=OPTIONS.seldom,
         ),
     ] = None
@@ -220,14 +220,16 @@ class ControlOptions:
     ] = False
     loop: Annotated[
         int,
-        typer.Option("--loop", min=1, metavar="N", help="Play it all N times.", rich_help_panel=PLAYBACK.seldom),
+        typer.Option(
+            "--loop", min=1, metavar="N", help="Play the whole range N times.", rich_help_panel=PLAYBACK.seldom
+        ),
     ] = 1
     warm_up: Annotated[
         str | None,
         typer.Option(
             "--warm-up",
             metavar="TIME",
-            help="So much before the start and each seek, at max speed.",
+            help="Play so much before the start and each seek, at max.",
             rich_help_panel=PLAYBACK.seldom,
         ),
     ] = None
@@ -236,7 +238,7 @@ class ControlOptions:
         typer.Option(
             "--wait-for",
             metavar="NAME[:N]",
-            help="Wait for a consumer over N (1000) behind.",
+            help="Hold while consumer NAME is over N (1000) behind.",
             rich_help_panel=PLAYBACK.seldom,
         ),
     ] = None

@@ -77,7 +77,7 @@ def status(*, store: Store = None, as_json: Json = False) -> int:
     else:
         write("stopped  it starts with the first command that needs it")
     if password is not None:
-        write("access   spyctl may do everything; who connects without a password may read and consume")
+        write("access   spyctl may do everything; connections without a password may read and consume, not publish")
         write("         spyctl server credentials: how your own programs publish")
     write(f"store    {path_text(folder)}, {size_text(size)} held, {size_text(free)} free")
     return ExitCode.OK

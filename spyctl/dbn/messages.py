@@ -72,6 +72,7 @@ _NOTICE_WORDS = {
 _ERROR_WORDS = {
     "skipped": ErrorKind.SKIPPED, "authentication": ErrorKind.KEY, "deactivated": ErrorKind.KEY,
     "connection limit": ErrorKind.CONNECTIONS, "symbol": ErrorKind.SYMBOL, "subscription": ErrorKind.SUBSCRIPTION,
+    "license": ErrorKind.SUBSCRIPTION, "entitle": ErrorKind.SUBSCRIPTION,
 }  # fmt: skip
 
 

@@ -212,6 +212,6 @@ class Aggressors:
 
 def _is_due(event: LiveEvent, contract: Contract, reached_ns: int) -> bool:
     # The quotes of a contract arrive in order, so one after the trade tells that all before it are here.
-    if not isinstance(event, OptionTrade):
-        return True
+    if not isinstance(event, OptionTrade) or event.ts_event_ns > event.ts_recv_ns + MINUTE:
+        return True  # what is dated far ahead would keep the trades behind it waiting
     return contract.newest_ns > event.ts_event_ns or reached_ns >= event.ts_event_ns + WAIT_NS

@@ -232,11 +232,11 @@ class LiveSession:
 
     def lost(self, feed: str, from_ns: int, reason: str, waited: int) -> None:
         """Open a gap."""
-        late_ns = self.filter.lateness.latest_ns
-        if waited > WAITED_FRAMES or late_ns > LATE_NS:
-            late = f"events came up to {late_ns / SECOND:.1f} s late"
-            self.notes.warn(f"{feed}: before that {waited:,} frames waited, {late}")
-        self._gap_records.open(feed, self.intake.lost_from(self.policies[feed], from_ns), reason)
+        if waited > WAITED_FRAMES or self.filter.lateness.latest_ns > LATE_NS:
+            late_s = self.filter.lateness.latest_ns / SECOND
+            self.notes.warn(f"{feed}: before that {waited:,} frames waited, events came up to {late_s:.1f} s late")
+        from_ns = self.intake.lost_from(self.policies[feed], from_ns)
+        self._gap_records.open(feed, *self.policies[feed].hole(from_ns, reason, self.options.last_ended_ns))
 
     def back(self, feed: str, to_ns: int) -> None:
         """Close a gap, and have it filled where that was asked for."""

@@ -17,7 +17,8 @@ from spyctl.timing.instants import MAX_INSTANT
 class Jump:
     """Where a replay goes on, and why; ``answer`` waits for its arrival.
 
-    ``until`` ends what is only a warm-up; ``seeded`` says whether the books there are published first.
+    ``until`` ends what is only a warm-up; ``seeded`` says whether the books there are published first, ``lap`` whether
+    the whole plan begins anew.
     """
 
     place: Cursor
@@ -25,6 +26,7 @@ class Jump:
     answer: "asyncio.Future[Answer] | None" = None
     until: Cursor | None = None
     seeded: bool = True
+    lap: bool = False
 
 
 class Boundaries:
@@ -40,7 +42,7 @@ class Boundaries:
         self._ways = ways
         self._begin = Cursor(begin_ns)
         self._warm_up_ns = warm_up_ns
-        self._loops_left = loops - 1
+        self.loops_left = loops - 1
         self._begun_ns = 0  # where the segment began
 
     def seek(self, place: Cursor, answer: "asyncio.Future[Answer]") -> Jump:
@@ -63,9 +65,9 @@ class Boundaries:
             if not self.arrived or self._begun_ns != loop[0]:
                 return Jump(Cursor(loop[0]), ResetReason.LOOP)
             self._ways.loop = None  # there is no event in it: it would turn for ever
-        if event_ns == MAX_INSTANT and self._loops_left > 0:
-            self._loops_left -= 1
-            return Jump(self._begin, ResetReason.LOOP)
+        if event_ns == MAX_INSTANT and self.loops_left > 0:
+            self.loops_left -= 1
+            return Jump(self._begin, ResetReason.LOOP, lap=True)
         return None
 
     def limit(self, piece: EncodedBatch, place: Cursor) -> int:

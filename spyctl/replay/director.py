@@ -70,6 +70,7 @@ class Director:
         self._source = source
         self._pacer = pacer
         self._finder = Finder(source if isinstance(source, FileSource) else None, span, quiet)
+        self._loops = loops
         self._boundaries = Boundaries(ways, span.begin_ns, warm_up_ns, loops)
 
     @property
@@ -193,6 +194,7 @@ class Director:
     def begin(self, segment: Segment) -> None:
         """Take the place where a segment begins, or goes on in another process."""
         self.place = segment.cursor
+        self._boundaries.loops_left = self._loops - 1 - segment.lap
         if segment.until is not None:
             self._boundaries.warm_up = Jump(segment.cursor, ResetReason.WARM_UP, until=segment.until)
 

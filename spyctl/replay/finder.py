@@ -36,7 +36,7 @@ class Finder:
         """
         found = await self._seen(wanted, place, marks, turn, behind=behind)
         if found is None:
-            where = "before" if wanted.backward else "behind"
+            where = "before" if wanted.backward else "after"
             what = f"trade of {wanted.lots:,} lots or more" if wanted.sight is Sight.TRADE else wanted.sight.value
             raise ControlError(f"there is no {what} {where} this place in the plan", f"it plays {self._span.text}")
         return found

@@ -86,8 +86,8 @@ class FileSource:
 class Stretch:
     """Some events of a source: from a place on, without the first ``skip``, at most ``limit`` (``None``: all).
 
-    ``skipped`` is how many have been left out so far, those before the place included; ``cut`` whether ``limit`` ended
-    it.
+    ``skipped`` is how many have been left out so far, those before the place included, and ``place`` is behind them;
+    ``cut`` whether ``limit`` ended it.
     """
 
     source: Source
@@ -97,6 +97,10 @@ class Stretch:
     reading: Reading = field(default_factory=Reading)
     skipped: int = 0
     cut: bool = False
+    place: Cursor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.place = Cursor(self.start.sort_ns)
 
     @property
     def read(self) -> int:
@@ -120,6 +124,9 @@ class Stretch:
         for batch in batches:
             here = min(len(batch), self.skip + self.start.ordinal - self.skipped)
             self.skipped += here
+            if here:
+                times = batch.sort_ns if isinstance(batch, EncodedBatch) else batch.column("sort_ns")
+                self.place = self.place.after(times[:here])
             yield batch[here:] if here else batch
 
 

@@ -96,6 +96,8 @@ class Player:
         stretch = self._track.current.stretch
         async for piece in in_turns(stretch.pieces(), self._pacer.clock):
             start = 0
+            if stretch.skip and self._track.current.published == 0:
+                self._director.place = stretch.place  # an earlier process has come so far
             while start < len(piece) and self.stopped_by is None:
                 if (jump := await self._before(int(piece.sort_ns[start]))) is not None:
                     return jump
@@ -207,6 +209,7 @@ class Player:
         segment = Segment(
             journal.segments[-1].number + 1, self._track.position + 1, jump.place, jump.reason,
             self._director.event_ns, self._pacer.clock.time_ns(), len(books), jump.until,
+            journal.segments[-1].lap + jump.lap,
         )  # fmt: skip
         await self._note(journal.with_segment(segment))
         self._begin(segment, 0)

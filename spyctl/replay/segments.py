@@ -40,7 +40,7 @@ class Segment:
 
     ``first`` is the position of its first message. All but the first begin with a reset (``reason``, from where in
     event time, and when by the wall clock), then the ``seeds``: the last book of each symbol before the place. A
-    warm-up ends at ``until``.
+    warm-up ends at ``until``. ``lap`` counts how often the whole plan was played before.
     """
 
     number: int = 0
@@ -51,6 +51,7 @@ class Segment:
     jumped_ns: int = 0
     seeds: int = 0
     until: Cursor | None = None
+    lap: int = 0
 
     @property
     def prelude(self) -> int:

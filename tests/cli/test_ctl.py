@@ -70,4 +70,4 @@ def test_ctl(env: dict[str, str], cli: Cli, two: list["subprocess.Popen[str]"]) 
     for process in two:
         assert process.wait(30) == 0
     none = cli("ctl", "pause", **env)
-    assert (none.returncode, "no replay runs" in none.stderr) == (6, True)
+    assert (none.returncode, "no replay is running" in none.stderr) == (6, True)

@@ -25,7 +25,7 @@ def test_server_run_status_and_reset(environment: dict[str, str], cli: Cli, tmp_
     document = json.loads(cli("server", "status", "--json").stdout)
     assert document["running"]
     status = cli("server", "status").stdout
-    assert "who connects without a password may read and consume" in status
+    assert "connections without a password may read and consume, not publish" in status
     password = Path(document["password_file"]).read_text()
     for output in (cli("server", "credentials").stdout, cli("server", "credentials", "--json").stdout, status):
         assert password not in output

@@ -35,6 +35,7 @@ CHALLENGE = "simulated"
 HISTORY = 100_000  # records that can be sent again
 FRAME_S = 0.01
 _PHASE_S = 20.0
+_LONGEST_STEP_S = 0.05
 _RECV_NS = 100 * US  # from the event to the capture
 _MONTHS = {3: "H", 6: "M", 9: "U", 12: "Z"}
 _MAPPING = "mapping"
@@ -294,8 +295,8 @@ class GatewaySimulator:
             spread_ns, last_s = round((now_s - last_s) * SECOND), now_s
             if due >= 1:
                 before = self.sent
-                self.step(int(due), spread_ns)
-                due -= self.sent - before
+                self.step(min(int(due), max(1, int(self.rate * _LONGEST_STEP_S))), spread_ns)
+                due = min(due - (self.sent - before), self.rate)  # after a pause it does not catch up on all of it
             for peer in list(self.peers):
                 quiet_s = self.script.heartbeat_s or float(peer.login.get("heartbeat_interval_s", 30))
                 if peer.started and now_s - peer.sent_s >= quiet_s:

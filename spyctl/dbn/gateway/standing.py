@@ -37,13 +37,14 @@ class Standing:
         now_ns = self._clock.now_ns()
         if self._refused_ns is None:
             self._refused_ns = now_ns
-        if not self._was_good or now_ns - self._refused_ns >= self._refusals_ns:
+        at_once = not self._was_good and fault.kind is not ErrorKind.OTHER  # which may be maintenance
+        if at_once or now_ns - self._refused_ns >= self._refusals_ns:
             if fault.kind is ErrorKind.KEY:
                 remedy = "copy DATABENTO_API_KEY again: databento.com/portal/keys"
                 self.refusal = KeyRefusedError(f"Databento refuses the key: {fault.text}", remedy)
             else:
                 remedy = "a plan with live data of the dataset: databento.com/portal"
-                self.refusal = KeyRefusedError(f"Databento does not give us the data: {fault.text}", remedy)
+                self.refusal = KeyRefusedError(f"Databento refuses the subscription: {fault.text}", remedy)
 
     def unknown(self, symbols: Collection[str]) -> None:
         """Note that the gateway knows none of the symbols."""

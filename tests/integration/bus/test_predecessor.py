@@ -41,11 +41,11 @@ async def test_it_is_the_one_that_ended_last_with_the_same_command_stream_and_op
 async def test_how_far_it_came_goes_by_the_lateness_of_its_last_events(connection: Connection) -> None:
     await ensure_stream(connection)
     last = await record(connection, "last")
-    assert await came_to(connection, last) == last.updated_ns
+    assert await came_to(connection, last, last.subjects) == last.updated_ns
     now_ns = time.time_ns()
     for subject, lag_s in (("market.stocks.trades", 60), ("market.stocks.quotes", 5)):
         event = {"ts_event_ns": now_ns - lag_s * SECOND, "ts_recv_ns": now_ns}
         await connection.jetstream().publish(subject, orjson.dumps(event))
-    assert await came_to(connection, last) == last.updated_ns - 5 * SECOND
+    assert await came_to(connection, last, last.subjects) == last.updated_ns - 5 * SECOND
     await connection.jetstream().publish("market.stocks.quotes", b"no JSON")
-    assert await came_to(connection, last) == last.updated_ns - 60 * SECOND
+    assert await came_to(connection, last, last.subjects) == last.updated_ns - 60 * SECOND

@@ -155,6 +155,8 @@ def test_what_is_given_goes_to_the_server_that_is_named(tmp_path: Path) -> None:
         assert owner_access([url], Access(), store) == owner
     for url in ("nats://127.0.0.1:4223", "nats://elsewhere:4222", "nats://ann@localhost:4222"):
         assert owner_access([url], Access(), store) == Access()
+    both = ["nats://localhost:4222", "nats://elsewhere:4222"]
+    assert owner_access(both, Access(), store) == Access()  # the other one would get to know the password
     assert owner_access(["nats://127.0.0.1:4222"], given, store) is given
     os.close(lock)
     assert owner_access(["nats://127.0.0.1:4222"], Access(), store) == Access()  # it does not run

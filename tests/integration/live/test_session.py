@@ -841,7 +841,7 @@ async def test_the_sides_that_the_simulator_drew_are_found_again_through_cuts(na
     trades = [event for event in await stored(nats_server.url) if isinstance(event, OptionTrade)]
     found = sum(trade.aggressor is quotes.side(trade.seq or 0) for trade in trades)
     assert len(trades) == summary["by_subject"]["market.options.trades"] > 1_200
-    assert found >= 0.999 * len(trades)
+    assert found >= 0.999 * len(trades) - cuts  # a cut may fall between a trade and its quote
     assert (summary["option_quotes"], summary["rejected"]) == ("classify", 0)
     assert summary["options_classified"] == sum(trade.aggressor != 0 for trade in trades)
     assert summary["options_quoted"] == sum(trade.opt_ask is not None for trade in trades)

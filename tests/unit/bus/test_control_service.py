@@ -46,7 +46,7 @@ async def test_a_command_is_answered_with_the_state(data: bytes, did: str) -> No
     [
         (b"fly", "there is no command 'fly'", "one of pause, resume"),
         (b"step", "not now", "pause first"),
-        (b"x" * 2_000, "a command of 2,000 bytes is none", "such as pause, or seek 09:30"),
+        (b"x" * 2_000, "a command of 2,000 bytes is too long", "such as pause, or seek 09:30"),
     ],
 )
 async def test_a_refusal_is_an_error_of_the_protocol(data: bytes, error: str, remedy: str) -> None:

@@ -196,6 +196,14 @@ def test_an_absurd_instant_does_not_end_every_wait() -> None:
     assert market.told == []
 
 
+def test_a_trade_dated_far_ahead_keeps_nothing_waiting() -> None:
+    desk = Market()
+    event = option_trade(680, ts_event_ns=at(HOUR / MS), ts_recv_ns=at(0), price=2.0)
+    desk.aggressors.hold(Accepted(event, "id", "options", desk.clock_ns))
+    desk.take()
+    assert desk.told == [event]
+
+
 def test_the_events_of_a_contract_keep_their_order_and_contracts_do_not_wait_for_each_other() -> None:
     market = Market()
     market.trade(10, 2.0, seq=1)

@@ -67,7 +67,7 @@ def test_what_is_due_and_what_comes_before_it_agree(
 def test_a_plan_is_played_so_often(loops: int) -> None:
     bounds = Boundaries(Waypoints({}), 7, 0, loops)
     due = [bounds.due(MAX_INSTANT, Cursor(9, 1)) for _ in range(loops)]
-    assert due == [Jump(Cursor(7), ResetReason.LOOP)] * (loops - 1) + [None]
+    assert due == [Jump(Cursor(7), ResetReason.LOOP, lap=True)] * (loops - 1) + [None]
 
 
 def test_a_warm_up_never_begins_before_time_does() -> None:

@@ -121,7 +121,7 @@ async def test_marks(source: FileSource) -> None:
         jump = await director.do(words)
         assert jump is not None
         assert jump.place == Cursor(T0 + 5 * SECOND)
-    with pytest.raises(ControlError, match="no mark behind"):
+    with pytest.raises(ControlError, match="no mark after"):
         await director.do("next mark")
 
 
@@ -223,7 +223,7 @@ def test_the_plan_is_played_so_often(source: FileSource) -> None:
     director = Directed(source, loops=3)
     assert director.boundary(END) is None
     for _ in range(2):
-        assert director.boundary(MAX_INSTANT) == Jump(Cursor(T0), ResetReason.LOOP)
+        assert director.boundary(MAX_INSTANT) == Jump(Cursor(T0), ResetReason.LOOP, lap=True)
     assert director.boundary(MAX_INSTANT) is None
 
 

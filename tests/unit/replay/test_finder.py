@@ -110,7 +110,7 @@ def test_where_there_is_none_that_is_said(source: FileSource, sight: Sight) -> N
     with pytest.raises(ControlError, match=r"there is no .* before this place in the plan") as refusal:
         find(source, sight, BEGINNING, backward=True)
     assert "2025-12-16" in str(refusal.value.remedy)
-    with pytest.raises(ControlError, match=r"there is no .* behind this place in the plan"):
+    with pytest.raises(ControlError, match=r"there is no .* after this place in the plan"):
         find(source, sight, Cursor(T0 + ONE_DAY, 1))
 
 

@@ -127,7 +127,7 @@ async def test_the_next_and_the_previous_large_trade(root: Path) -> None:
         assert seq(replay.events[-1]) == 7
         assert (await replay.do("previous trade 50"))["event_ns"] == T0 + 1_400 * MS
         await replay.do("next trade 50")
-        with pytest.raises(ControlError, match="no trade of 50 lots or more behind"):
+        with pytest.raises(ControlError, match="no trade of 50 lots or more after"):
             await replay.do("next trade 50")
         assert replay.replay.state is PlayState.PAUSED
 
@@ -190,7 +190,7 @@ async def test_a_warm_up_comes_before_the_place_between_two_resets(root: Path, s
         ("speed 0.0001", "0.0001× is too slow"),
         ("speed fast", "'fast' is not a speed"),
         ("loop 09:30 09:30", "has no length"),
-        ("next roll", "there is no roll behind this place"),
+        ("next roll", "there is no roll after this place"),
         ("fly", "there is no command 'fly'"),
         ("step 0", "a step of 0 is not possible"),
         ("step x", "step was not understood"),
@@ -444,3 +444,26 @@ def test_a_killed_run_goes_on_wherever_it_had_come(
         assert rest == straight.messages[len(straight.messages) - len(rest) :]
 
     asyncio.run(play())
+
+
+async def test_a_plan_that_is_played_several_times_is_resumed_in_the_same_turn(root: Path, straight: Straight) -> None:
+    async with Controlled(root, start_paused=False, loops=3) as first:
+        await first.end()
+    journal = Journal.of(first.journals[-1])
+    position = journal.segments[-1].first + 400
+    async with Controlled(root, start_paused=False, loops=3, journal=journal, skip=position) as second:
+        await second.end()
+    assert second.events == first.events[position:]
+
+
+async def test_a_resumed_replay_knows_its_place(root: Path, straight: Straight) -> None:
+    async with Controlled(root, skip=501) as replay:
+        await replay.do("step")
+        assert replay.events == [straight.messages[501]]
+    async with Controlled(root, skip=501, start_paused=False, speed=Speed(0.01)) as replay:
+        await replay.do("pause")
+        stood = len(replay.events)
+        await replay.do("step -1")
+        before = len(replay.events)
+        await replay.do("step")
+        assert replay.events[before:] == [straight.messages[501 + stood - 1]]

@@ -153,7 +153,7 @@ async def test_a_wrong_key_ends_it_with_a_gap() -> None:
 
 async def test_no_entitlement_is_told_as_that() -> None:
     async with GatewaySimulator(0, script=Plan(refuse="User has no live license for GLBX.MDP3")).serving() as gateway:
-        with pytest.raises(KeyRefusedError, match="does not give us the data: User has no live") as caught:
+        with pytest.raises(KeyRefusedError, match="refuses the subscription: User has no live") as caught:
             await FuturesFeed(KEY, address=gateway.address, timing=QUICK).run(FuturesListener())
     assert "plan" in caught.value.remedy
 

@@ -19,7 +19,10 @@ def standing(clock: FakeClock) -> Standing:
     ("fault", "says"),
     [
         (KEY, "Databento refuses the key: CRAM authentication failed"),
-        (GatewayFault(ErrorKind.OTHER, "no live license"), "Databento does not give us the data: no live license"),
+        (
+            GatewayFault(ErrorKind.SUBSCRIPTION, "no live license"),
+            "Databento refuses the subscription: no live license",
+        ),
     ],
 )
 def test_a_key_that_was_never_good_ends_it(fault: GatewayFault, says: str) -> None:
@@ -28,6 +31,16 @@ def test_a_key_that_was_never_good_ends_it(fault: GatewayFault, says: str) -> No
     assert judge.refusal is not None
     assert (judge.refusal.message, judge.refusal.exit_code) == (says, ExitCode.KEY)
     assert judge.refusal.remedy
+
+
+def test_a_refusal_that_nobody_knows_is_tried_for_a_while() -> None:
+    clock = FakeClock()
+    judge = standing(clock)
+    judge.refused(GatewayFault(ErrorKind.OTHER, "down for maintenance"))
+    assert judge.refusal is None
+    clock.advance(300 * SECOND)
+    judge.refused(GatewayFault(ErrorKind.OTHER, "down for maintenance"))
+    assert judge.refusal is not None
 
 
 def test_a_key_that_was_good_is_tried_for_a_while() -> None:
