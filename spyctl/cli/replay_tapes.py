@@ -23,7 +23,7 @@ from spyctl.market.sessions import parse_time, trading_day_of
 from spyctl.market.subjects import SUBJECTS, prefix_of, stream_name, with_prefix
 from spyctl.replay.tape_plan import TapePlan, make_tape_plan
 from spyctl.replay.tape_source import subject_ranks
-from spyctl.replay.tapes.catalog import TapeInfo, overlaps, scan_tapes
+from spyctl.replay.tapes.catalog import TapeInfo, inspect_tape, overlaps, scan_tapes
 from spyctl.replay.tapes.contents import Origin
 from spyctl.replay.tapes.order import Choice, TapeOrder
 from spyctl.replay.tapes.recording import Recording
@@ -127,6 +127,7 @@ def _plan(
 ) -> TapePlan:
     if not infos:
         raise NoDataError(f"{what} holds no events of ours", "spyctl record makes tapes, spyctl discover lists them")
+    infos = [info if info.contents else _read_whole(info, reporter) for info in infos]
     infos = _of_one_prefix(infos, reporter)
     infos = _of_days(request, infos, what)
     options, asked = request.options, request.input
@@ -157,6 +158,12 @@ def _plan(
     )
     pace = Pace(options.speed, options.max_quiet_ns)
     return make_tape_plan(infos, choice, pace, what=what, origin=asked.origin, count=options.count, zone=zone)
+
+
+def _read_whole(info: TapeInfo, reporter: Reporter) -> TapeInfo:
+    # Nobody has written down what it holds, as where `record` was killed or still writes.
+    reporter.line(f"note: {info.path.name} is read whole, to know what it holds")
+    return inspect_tape(info.path, whole=True) or info
 
 
 def _day_of_events(info: TapeInfo) -> date:

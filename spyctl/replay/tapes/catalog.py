@@ -87,19 +87,22 @@ def scan_tapes(root: Path) -> list[TapeInfo]:
     )
 
 
-def inspect_tape(path: Path) -> TapeInfo | None:
-    """Look at one tape; ``None`` for a file that holds no line of ours."""
+def inspect_tape(path: Path, *, whole: bool = False) -> TapeInfo | None:
+    """Look at one tape; ``None`` for a file that holds no line of ours.
+
+    A large one whose contents nobody has written down is read only where the ``whole`` of it is to be known.
+    """
     size, name = path.stat().st_size, TapeName.of(path)
     problem: DamagedFileError | None = None
     try:
         found = read_sidecar(path)
     except DamagedFileError as error:
         found, problem = None, error
-    if found is not None and (found[1].get("size") == size or size > SMALL):
+    if found is not None and (found[1].get("size") == size or (size > SMALL and not whole)):
         return _known(path, size, found[0], found[1] if found[1].get("size") == size else {})
     if name is None and not _is_ours(path):
         return None
-    if size > SMALL:
+    if size > SMALL and not whole:
         prefix, day = (name.prefix, name.day) if name is not None else ("", None)
         return TapeInfo(path, size, prefix, day, problem=problem)
     counted = survey(path)

@@ -119,3 +119,18 @@ def test_a_survey_counts_and_decodes(tmp_path: Path) -> None:
     path = record(tmp_path, messages(1, 30))
     counted = survey(path, exact=True)
     assert (counted.contents.all.events, counted.prefix, counted.findings.places) == (30, "", [])
+
+
+def test_a_large_tape_without_a_json_is_read_where_the_whole_of_it_is_to_be_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = record(tmp_path, messages(1, 60))
+    listed = inspect_tape(path)
+    assert listed is not None
+    path.with_name(path.name.removesuffix(".jsonl.zst") + ".json").unlink()
+    monkeypatch.setattr(module, "SMALL", 100)
+    unread, read = inspect_tape(path), inspect_tape(path, whole=True)
+    assert unread is not None
+    assert read is not None
+    assert unread.contents == {}
+    assert (read.contents["first_event_ns"], read.day) == (listed.contents["first_event_ns"], listed.day)
