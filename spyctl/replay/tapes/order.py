@@ -14,13 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spyctl.dbn.sort_times import REORDER_WINDOW, placed
-from spyctl.market.encode import PIECE, EncodedBatch
+from spyctl.market.encode import PIECE, EncodedBatch, encoded_events
 from spyctl.market.subjects import SUBJECTS
 from spyctl.replay.tapes.lines import Lines
 from spyctl.timing.instants import MAX_INSTANT
 
 _FUTURES = np.array([subject.startswith("market.futures.") for subject in SUBJECTS])
 _SNAPSHOT = b'"is_snapshot":true'
+
+_NOTHING = encoded_events([], [])
 
 
 class TapeOrder(StrEnum):
@@ -89,6 +91,8 @@ class _Feed:
             if end > start:
                 rows, lengths = lines[start:end].rows()
                 yield EncodedBatch(rows, lengths, lines.ranks[start:end], sort_ns[start:end], late[start:end])
+            else:
+                yield _NOTHING  # a turn for others, on the way to a place
             if end < len(lines):
                 return
 
@@ -120,6 +124,11 @@ def _merged(feeds: Sequence[_Feed]) -> Iterator[EncodedBatch]:
     while True:
         for feed in feeds:
             feed.fill()
+        if passing := [feed for feed in feeds if feed.held is not None and not len(feed.held)]:
+            for feed in passing:
+                feed.held = None
+            yield _NOTHING
+            continue
         held = [(i, feed.held) for i, feed in enumerate(feeds) if feed.held is not None]
         if not held:
             return
