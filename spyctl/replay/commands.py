@@ -11,7 +11,7 @@ from spyctl.errors import UsageError
 from spyctl.timing.clock import MAX_SPEED, REAL_TIME, Speed, parse_speed
 
 LADDER = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0)  # then max
-SLOWEST = 0.01
+SLOWEST = 0.001
 _LARGE_TRADE = 50
 _MOST_STEPS = 1_000_000
 

@@ -82,7 +82,7 @@ def test_words_are_a_command(words: str, command: object) -> None:
         ("step -1000001 seconds", "a step of -1,000,001 is not possible"),
         ("speed", "speed was not understood"),
         ("speed 1 2", "speed was not understood"),
-        ("speed 0.009", "0.009× is too slow"),
+        ("speed 0.0009", "0.0009× is too slow"),
         ("speed -1", "'-1' is not a speed"),
         ("speed nan", "'nan' is not a speed"),
         ("speed 1000001", "'1000001' is not a speed"),
