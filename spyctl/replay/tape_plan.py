@@ -141,8 +141,10 @@ def _counted(playlist: Playlist, choice: Choice, pace: Pace, count: int | None) 
     left = count
     for batch in in_order(playlist, choice):
         piece = batch[:left] if left is not None else batch
-        if not len(piece):
+        if left == 0:
             break
+        if not len(piece):
+            continue  # on the way to the start
         ranks += np.bincount(piece.ranks, minlength=len(SUBJECTS))
         times = piece.sort_ns if last_ns is None else np.concatenate([[last_ns], piece.sort_ns])
         for i in np.flatnonzero(np.diff(times) > pace.quiet_from_ns).tolist():

@@ -145,7 +145,7 @@ async def test_the_methods_refuse_what_the_words_refuse() -> None:
     for wrong in (
         queue.step(0),
         queue.step(1, "hours"),
-        queue.speed(0.001),
+        queue.speed(0.0001),
         queue.find("unicorn"),
         queue.find("trade", lots=0),
         queue.loop("a"),
