@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from typing import Any
 
 from spyctl.bus.in_flight import Delivery
@@ -16,6 +15,7 @@ from spyctl.market.encode import EncodedBatch
 from spyctl.replay.pieces import Stretch
 from spyctl.replay.segments import Journal, Segment
 from spyctl.replay.source import Reading
+from spyctl.replay.tapes.contents import new_digest
 from spyctl.timing.instants import utc_text
 
 
@@ -40,7 +40,7 @@ class Played:
     _ended: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
-        self._digest = blake2b(digest_size=16) if self.with_digest else None
+        self._digest = new_digest() if self.with_digest else None
         self._begun = self._counts
 
     @property

@@ -13,7 +13,6 @@ from spyctl.market.events import BOOK_DEPTH, BidAskLevel, Event
 from spyctl.market.lines import StreamMessage
 from spyctl.market.subjects import HINTS, Kind, decode
 
-FORMS = ("parquet", "csv")
 _ROWS = 16_384
 _STREAM_COLUMNS = ("stream_seq", "stored_ns")  # where the stream held the message
 
