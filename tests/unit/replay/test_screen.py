@@ -2,104 +2,18 @@
 
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import pytest
 
 from spyctl.bus.consumers import Consumer
-from spyctl.market.events import MBP10, Aggressor, BidAskLevel, EventSource, FuturesTrade
 from spyctl.replay.control import PlayState
-from spyctl.replay.schedule import Schedule
 from spyctl.replay.screen import progress_line, render
-from spyctl.replay.snapshot import BINS, ControlNow, Position, Scene, Snapshot, SpeedNow, Subject
-from spyctl.summary import DeliveryFigures, EventCounts, ReplayDetails, RunSummary, Timing
+from spyctl.replay.snapshot import ControlNow, Position, Snapshot, SpeedNow
 from spyctl.terminal.panels import ServerNow
-from spyctl.terminal.process import Usage
 from spyctl.timing.clock import MAX_SPEED, Speed
-from spyctl.timing.histogram import Percentiles
-from spyctl.timing.instants import HOUR, MINUTE, SECOND
-from spyctl.timing.notes import Note
-from tests.support.frames import SIZES, assert_whole, lines_of
-from tests.support.records import T0
-
-LEVELS = tuple(BidAskLevel(6_815.0 - i / 4, 40 + i, 6_815.25 + i / 4, 20 + i) for i in range(10))
-SCHEDULE = Schedule(T0, T0 + 10 * MINUTE, 61_859, Speed(10.0))
-SNAPSHOT = Snapshot(
-    scene=Scene("2025-12-16", "trades + mbp-10 of ES", True, "embedded", "MARKET_DATA", SCHEDULE),
-    summary=RunSummary(
-        run_id="3kq7",
-        events=EventCounts(read=1_300, published=1_000, acked=990, by_subject={}),
-        delivery=DeliveryFigures(
-            "per message", 10, "MARKET_DATA", 1, 990, payload_bytes=31_000_000, ack_ms=Percentiles(1.1, 4.0)
-        ),
-        timing=Timing(1, None, 6 * SECOND, MINUTE, 10.0, 10.0, 166.0),
-        details=ReplayDetails(records=1_300, held=300),
-        complete=False,
-    ),
-    position=Position(T0 + MINUTE + 7 * SECOND, wall_ns=6_700_000_000, left_ns=53_300_000_000, share=0.1117),
-    speed=SpeedNow(Speed(10.0), 9.98, 0),
-    subjects=[
-        Subject("futures.mbp10", 900, 90, 400, (80.0, 90.0)),
-        Subject("futures.trades", 100, 10, 60, (20.0, 10.0)),
-    ],
-    total=Subject("all", 1_000, 100, 430, (100.0, 100.0)),
-    book=MBP10(T0, T0, EventSource.DIRECT_FEED, "ES", LEVELS),
-    trade=FuturesTrade(T0, T0, EventSource.DIRECT_FEED, "ES", 6_815.25, 3, Aggressor.BUY),
-    server=ServerNow([Consumer("lake", 1_204, 0.7, 128)], ack_now_ms=1.5),
-    density=(5.0,) * BINS,
-    notes=[Note(T0, "the regular session opened", of_event=True)],
-    warnings=0,
-    usage=Usage(),
-)
-
-
-EXTREME = replace(
-    SNAPSHOT,
-    scene=Scene(
-        "2025-12-14 … 2025-12-19", "trades + mbp-10 of ES.c.0, NQ.c.0, YM.c.0", True, "tls://nats.example.com:4222",
-        "REHEARSAL_MARKET_DATA", Schedule(T0, T0 + 128 * HOUR, 9_876_543_210, Speed(999_999.0)),
-    ),
-    summary=RunSummary(
-        run_id="3kq7",
-        events=EventCounts(
-            read=9_876_543_210, published=8_765_432_109, acked=8_765_423_917, by_subject={}, late=1_234_567,
-            rejected_by_reason={"price": 2_345_678}, gaps=3_456,
-        ),
-        delivery=DeliveryFigures(
-            "fast ingest", 8_192, "REHEARSAL_MARKET_DATA", 7_654_321_098, 16_419_745_015, reconnects=12_345,
-            payload_bytes=6_543_210_987_654, ack_ms=Percentiles(987.6, 11_383.7),
-        ),
-        timing=Timing(1, None, 6 * SECOND, MINUTE, 999_999.0, 123_456.0, 166.0, 0, 87_654, 35 * HOUR),
-        details=ReplayDetails(records=9_876_543_210, held=1_111_111_101),
-        complete=False,
-    ),
-    position=Position(T0 + 71 * HOUR + 987 * SECOND, wall_ns=35 * HOUR, left_ns=28 * HOUR, share=0.999),
-    speed=SpeedNow(Speed(999_999.0), 111_222.0, 43 * HOUR),
-    subjects=[
-        Subject("futures.mbp10", 7_654_321_098, 1_234_567, 2_345_678, (1_900_000.0, 2_345_678.0)),
-        Subject("futures.trades", 1_111_111_011, 345_678, 456_789, (400_000.0, 456_789.0)),
-    ],
-    total=Subject("all", 8_765_432_109, 1_580_245, 2_802_467, (2_300_000.0, 2_802_467.0)),
-    book=MBP10(T0, T0, EventSource.DIRECT_FEED, "ESZ5-ESH6",
-               tuple(BidAskLevel(-123_456.75 - i, 876_543 + i, 123_457.25 + i, 765_432 + i) for i in range(10))),
-    trade=FuturesTrade(T0, T0, EventSource.DIRECT_FEED, "ESZ5-ESH6", 123_456.75, 654_321, Aggressor.SELL),
-    server=ServerNow(
-        [Consumer("a-consumer-with-a-long-name", 9_876_543_210, 86_399.9, 1_234_567)] * 30, ack_now_ms=59_999.0
-    ),
-    density=(12_345_678.0,) * BINS,
-    notes=[Note(T0, "stopping: 8,192 acks to come (Ctrl-C again leaves at once), and more than fits", "warning")] * 9,
-    warnings=4_567,
-    usage=Usage(memory=12_345_678_901, cpu=123.4, drawing=0.987),
-)  # fmt: skip
-
-
-def lines(snapshot: Snapshot, width: int, height: int) -> list[str]:
-    return lines_of(render(snapshot, width, height))
-
-
-def changed(counts: dict[str, Any] | None = None, **fields: Any) -> Snapshot:
-    summary = replace(SNAPSHOT.summary, events=replace(SNAPSHOT.summary.events, **(counts or {})))
-    return replace(SNAPSHOT, summary=summary, **fields)
+from spyctl.timing.instants import SECOND
+from tests.support.frames import SIZES, assert_whole
+from tests.support.replay_screen import EXTREME, SNAPSHOT, changed, lines
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
@@ -166,11 +80,6 @@ def test_the_wide_screen_names_its_parts() -> None:
         assert text in drawn
 
 
-def test_what_is_wrong_shows_its_count() -> None:
-    drawn = "\n".join(lines(changed({"late": 3, "rejected_by_reason": {"price": 2}, "gaps": 1}), 80, 24))
-    assert "late 3   rejected 2   gaps 1" in drawn
-
-
 @pytest.mark.parametrize("size", [(80, 24), (140, 40)], ids=str)
 def test_alarms_have_a_colour_and_a_word(size: tuple[int, int]) -> None:
     timing = replace(SNAPSHOT.summary.timing, stalls=2, stalled_ns=12 * SECOND)
@@ -209,37 +118,10 @@ def test_a_server_that_stores_nothing_shows_with_how_far_that_puts_the_replay_be
     assert progress_line(waiting).endswith("behind 3.4 s  waiting for NATS, 3 s")
 
 
-def test_a_plan_of_several_days_has_its_date_with_each_time() -> None:
-    scene = replace(SNAPSHOT.scene, schedule=Schedule(T0, T0 + 128 * HOUR, 9, Speed(10.0)))
-    for size in ((40, 12), (80, 24), (140, 40)):
-        assert "16 Dec 09:31:07.000 New York" in "\n".join(lines(changed(scene=scene), *size))
-    quiet = Position(T0, quiet_to_ns=T0 + 24 * HOUR, quiet_left_ns=5 * SECOND)
-    assert "quiet to 17 Dec 09:30:00" in lines(changed(scene=scene, position=quiet), 80, 24)[2]
-    assert progress_line(changed(scene=scene)).startswith("event 16 Dec 09:31:07 New York")
-    assert "Dec 09:31" not in "\n".join(lines(SNAPSHOT, 80, 24))
-
-
-def test_a_last_sequence_is_shown_only_when_it_is_that_of_what_is_acked() -> None:
-    delivery = replace(SNAPSHOT.summary.delivery, first_seq=895, last_seq=1_884)
-    for last_seq, text in ((1_884, "seq 895 to 1,884"), (1_700, "seq from 895")):
-        summary = replace(SNAPSHOT.summary, delivery=replace(delivery, last_seq=last_seq))
-        for size in ((80, 24), (140, 40)):
-            assert text in "\n".join(lines(replace(SNAPSHOT, summary=summary), *size))
-
-
-def test_a_percentage_is_never_ahead_of_what_is_done() -> None:
-    assert " 99 %" in "\n".join(lines(changed(position=Position(T0, share=0.9999)), 80, 24))
-
-
 def test_at_max_speed_the_rate_takes_the_place_of_now_and_behind() -> None:
     drawn = "\n".join(lines(changed(speed=SpeedNow(MAX_SPEED, 700.0, 0)), 80, 24))
     assert "asked max   achieved 10.00×    100 events/s" in drawn
     assert "behind 0 ms" not in drawn
-
-
-def test_a_quiet_stretch_says_where_it_ends_and_when() -> None:
-    quiet = Position(T0, quiet_to_ns=T0 + HOUR, quiet_left_ns=5 * SECOND, wall_ns=SECOND)
-    assert "quiet to 10:30:00, in 5.0 s" in lines(changed(position=quiet), 80, 24)[2]
 
 
 def test_the_plain_line_names_trouble_only_where_there_is_some() -> None:

@@ -1,0 +1,58 @@
+"""The book of a replay: the last trade, and the ladder of bids and asks."""
+
+from rich.text import Text
+
+from spyctl.market.events import MBP10, FuturesTrade
+from spyctl.replay.snapshot import Snapshot
+from spyctl.terminal.boxes import Lines, bar_left, bar_right, line
+from spyctl.terminal.event_lines import SIDES
+from spyctl.terminal.fields import Column, Field, figure, grid, row, spare, word
+
+
+def book_lines(current: Snapshot, width: int, levels: int) -> Lines:
+    """Write the last trade, and as many levels of the book."""
+    trade, book = current.trade, current.book
+    if levels < 1:
+        return []
+    spread = "·"
+    if book is not None and (best := book.levels[0]).bid_px is not None and best.ask_px is not None:
+        spread = f"{best.ask_px - best.bid_px:,.2f}"
+    head = row(width, *_last_trade(trade), right=[figure("spread", spread, rank=2)] if book is not None else [])
+    if book is None:
+        return [head, *(Text() for _ in range(levels))]
+    return [head, *_ladder(book, width, levels, current.largest_size)]
+
+
+def _last_trade(trade: FuturesTrade | None) -> list[Field]:
+    if trade is None:
+        return []
+    side = SIDES[trade.aggressor].strip()
+    style = "green" if "▲" in side else "red"
+    price = line(("last ", "dim"), f"{trade.price:,.2f} × {trade.size:,}", (f" {side}" if side else "", style))
+    return [word(trade.symbol, rank=1), Field(price)]
+
+
+def _ladder(book: MBP10, width: int, levels: int, largest: int) -> Lines:
+    shown = book.levels[:levels]
+    largest = max(largest, *(max(level.bid_sz, level.ask_sz) for level in shown))
+    bids = [f"{level.bid_px:,.2f}" if level.bid_px is not None else "·" for level in shown]
+    asks = [f"{level.ask_px:,.2f}" if level.ask_px is not None else "·" for level in shown]
+    figures = [
+        Column("", [f"{level.bid_sz:,}" for level in shown], 1, width=5),
+        Column("", bids, width=9),
+        Column("", asks, width=9, gap=3),
+        Column("", [f"{level.ask_sz:,}" for level in shown], 1, width=5),
+    ]
+    cells = spare(width, *figures) // 2 - 2
+    if cells < 2:
+        return grid(width, *figures)
+    bars = [
+        Column("", [(bar_left(level.bid_sz, largest, cells), "green") for level in shown], 2),
+        Column("", [(bar_right(level.ask_sz, largest, cells), "red") for level in shown], 2, gap=2),
+    ]
+    lines = grid(width, bars[0], *figures, bars[1])
+    if levels == 10:
+        bid_sz, ask_sz = sum(level.bid_sz for level in shown), sum(level.ask_sz for level in shown)
+        sums = line((f"{bid_sz:,} in 10 bids", "dim")), line((f"{ask_sz:,} in 10 asks", "dim"))
+        lines.append(row(width, Field(sums[0]), right=[Field(sums[1])]))
+    return lines
