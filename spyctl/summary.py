@@ -217,8 +217,9 @@ class ReplayDetails:
 
     ``records`` were read by the process, those of events that an earlier process had published included.
     ``damaged`` are the messages of damaged files. ``stored``, ``missing`` and ``differing`` are the result of
-    ``--verify``, ``None`` without it; ``first_difference`` is the sequence at which the stream first differs (not in
-    the document). ``paced_ns`` is the wall time that the achieved speed refers to.
+    ``--verify``, ``None`` without it, ``unchecked`` how many messages before them it did not compare;
+    ``first_difference`` is the sequence at which the stream first differs (not in the document). ``paced_ns`` is the
+    wall time that the achieved speed refers to.
     """
 
     records: int
@@ -235,6 +236,7 @@ class ReplayDetails:
     stored: int | None = None
     missing: int | None = None
     differing: int | None = None
+    unchecked: int = 0
     first_difference: int | None = None
 
     @property
@@ -260,6 +262,7 @@ class ReplayDetails:
             "stored": self.stored,
             "missing": self.missing,
             "differing": self.differing,
+            "unchecked": self.unchecked,
         }
 
 

@@ -60,6 +60,8 @@ def _blocks(summary: RunSummary[ReplayDetails], dates: Sequence[date]) -> Iterat
         if details.missing or details.differing:
             at = f", the first at seq {details.first_difference:,}" if details.first_difference else ""
             verdict = f"{details.missing:,} missing, {details.differing:,} unexpected{at}"
+        if details.unchecked:
+            verdict += f"; {details.unchecked:,} before them not compared: it jumped more often than is kept"
         yield "verify", f"{details.stored:,} stored, {verdict}"
     if summary.digest is not None:
         yield "digest", f"{summary.digest}, the same for the same input"

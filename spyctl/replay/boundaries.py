@@ -45,6 +45,10 @@ class Boundaries:
         self.loops_left = loops - 1
         self._begun_ns = 0  # where the segment began
 
+    def begin(self, place: Cursor) -> None:
+        """Note where a segment begins, or began in another process."""
+        self._begun_ns = place.sort_ns
+
     def seek(self, place: Cursor, answer: "asyncio.Future[Answer]") -> Jump:
         """Return the jump to a place, by a warm-up where there is to be one."""
         return self._warmed(place, answer) if self._warm_up_ns else Jump(place, ResetReason.SEEK, answer)
@@ -84,7 +88,7 @@ class Boundaries:
     def arrive(self, jump: Jump) -> None:
         """Note that a jump is at its place."""
         self.warm_up = jump if jump.until is not None else None
-        self._begun_ns = jump.place.sort_ns
+        self.begin(jump.place)
         self.arrived = True
 
     @property

@@ -194,6 +194,7 @@ class Director:
     def begin(self, segment: Segment) -> None:
         """Take the place where a segment begins, or goes on in another process."""
         self.place = segment.cursor
+        self._boundaries.begin(segment.cursor)
         self._boundaries.loops_left = self._loops - 1 - segment.lap
         if segment.until is not None:
             self._boundaries.warm_up = Jump(segment.cursor, ResetReason.WARM_UP, until=segment.until)

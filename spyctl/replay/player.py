@@ -151,7 +151,8 @@ class Player:
         return True
 
     async def _obey(self, command: Command, answer: "asyncio.Future[Answer]") -> Jump | None:
-        marks = dict(self._director.ways.marks)
+        ways = self._director.ways
+        before = dict(ways.marks), ways.loop
         try:
             if isinstance(command, Stop):
                 self.stop(StopReason.STOP_KEEP if command.keep else StopReason.STOP)
@@ -163,8 +164,8 @@ class Player:
             return None
         if isinstance(command, Pause | Resume | Toggle):
             self._director.end_step(self._control.status)
-        if self._director.ways.marks != marks:
-            await self._note(replace(self._track.journal, marks=dict(self._director.ways.marks)))
+        if (dict(ways.marks), ways.loop) != before:
+            await self._note(replace(self._track.journal, marks=dict(ways.marks), loop=ways.loop))
         if jump is None and not self._director.is_stepping(answer):
             settle(answer, self._control.status())
         return jump

@@ -81,5 +81,6 @@ def _details(replay: Replay) -> ReplayDetails:
         stored=verified.stored if verified is not None else None,
         missing=verified.missing if verified is not None else None,
         differing=verified.differing if verified is not None else None,
+        unchecked=verified.unchecked if verified is not None else 0,
         first_difference=verified.first_difference if verified is not None else None,
     )

@@ -61,7 +61,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """The segments of the run ``run_id``, and its marks (name → sort time).
+    """The segments of the run ``run_id``, its marks (name → sort time), and its loop from one sort time to another.
 
     Of a run that loops for days only the last segments are kept: ``before`` is how many events the others had.
     """
@@ -70,6 +70,7 @@ class Journal:
     marks: Mapping[str, int] = field(default_factory=dict)
     before: int = 0
     run_id: str = ""
+    loop: tuple[int, int] | None = None
 
     def with_segment(self, segment: Segment) -> "Journal":
         """Return it with one more segment."""
@@ -83,12 +84,18 @@ class Journal:
         return replace(self, segments=kept, before=self.events_before(kept[0].first - 1))
 
     def document(self) -> dict[str, Any]:
-        """Return it as the record of a run holds it; nothing of a run that never jumped and has no mark."""
-        if len(self.segments) == 1 and not self.marks:
+        """Return it as the record of a run holds it; nothing of a run without a jump, a mark and a loop."""
+        if len(self.segments) == 1 and not self.marks and self.loop is None:
             return {}
         kept = self.last(_WRITTEN)
         segments = [asdict(segment) for segment in kept.segments]
-        return {"run_id": self.run_id, "segments": segments, "marks": dict(self.marks), "before": kept.before}
+        return {
+            "run_id": self.run_id,
+            "segments": segments,
+            "marks": dict(self.marks),
+            "before": kept.before,
+            "loop": self.loop,
+        }
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Self:
@@ -109,6 +116,7 @@ class Journal:
             dict(document.get("marks", {})),
             document.get("before", 0),
             document.get("run_id", ""),
+            tuple(document["loop"]) if document.get("loop") else None,
         )
 
     def holding(self, position: int) -> int:

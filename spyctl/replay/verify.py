@@ -14,13 +14,15 @@ class Verified:
 
     ``stored`` events are in the stream, in order and equal to the byte; ``missing`` ones are not; ``differing``
     messages on the run's subjects are none of its events. ``first_difference`` is the sequence where the first of
-    either shows, ``None`` where nothing differs, or all that is missing was due behind the last message.
+    either shows, ``None`` where nothing differs, or all that is missing was due behind the last message. The first
+    ``unchecked`` messages were not compared.
     """
 
     stored: int = 0
     missing: int = 0
     differing: int = 0
     first_difference: int | None = None
+    unchecked: int = 0
 
     @property
     def equal(self) -> bool:
@@ -29,13 +31,19 @@ class Verified:
 
 
 async def compare(
-    stored: AsyncIterator[list[tuple[int, str, bytes]]], expected: Iterator[tuple[str, bytes]]
+    stored: AsyncIterator[list[tuple[int, str, bytes]]], expected: Iterator[tuple[str, bytes]], unchecked: int = 0
 ) -> Verified:
-    """Compare messages (sequence, subject, payload) with the expected events (subject, payload), both in order."""
-    result = Verified()
+    """Compare messages (sequence, subject, payload) with the expected events (subject, payload), both in order.
+
+    What is expected begins behind the first ``unchecked`` messages.
+    """
+    result = Verified(unchecked=unchecked)
     awaited: deque[tuple[str, bytes]] = deque()
+    left = unchecked
     async for batch in stored:
-        for seq, subject, payload in batch:
+        compared = batch[left:]
+        left -= len(batch) - len(compared)
+        for seq, subject, payload in compared:
             message = (subject, payload)
             if not awaited:
                 awaited.extend(islice(expected, 1))

@@ -17,9 +17,9 @@ class Waypoints:
     ``loop_start_ns`` is the start of a loop whose end is still to be set.
     """
 
-    def __init__(self, marks: Mapping[str, int]) -> None:
+    def __init__(self, marks: Mapping[str, int], loop: tuple[int, int] | None = None) -> None:
         self.marks = dict(marks)
-        self.loop: tuple[int, int] | None = None
+        self.loop = loop
         self.loop_start_ns: int | None = None
         self._left: deque[Cursor] = deque(maxlen=_MOST_LEFT)
 

@@ -109,6 +109,10 @@ def test_without_events_there_is_neither_speed_nor_rate(capsys: pytest.CaptureFi
             "8 stored, 1 missing, 2 unexpected, the first at seq 17",
         ),
         ({"stored": 8, "missing": 1, "differing": 0}, "8 stored, 1 missing, 0 unexpected"),
+        (
+            {"stored": 8, "missing": 0, "differing": 0, "unchecked": 1_200},
+            "8 stored, each identical to its event; 1,200 before them not compared: it jumped more often than is kept",
+        ),
     ],
 )
 def test_the_result_of_verifying_is_one_line(

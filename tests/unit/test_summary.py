@@ -36,7 +36,7 @@ REPLAY = CONTRACT | keys(
     "held rejected_by_reason unresolved_ids rolls damaged resent refusals reconnects first_event_ns first_event_utc "
     "last_event_ns last_event_utc started_ns started_utc ended_ns ended_utc paced_s lateness_ms peak_events_per_s "
     "segments seeks resets seeds skipped played "
-    "bytes stored missing differing acknowledged lost expired"
+    "bytes stored missing differing unchecked acknowledged lost expired"
 )
 LIVE = CONTRACT | keys(
     "received queued spooled recovered rejected_by_reason noted gap_records open_gaps notes backfilled unfilled resent "

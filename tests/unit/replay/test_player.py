@@ -2,6 +2,7 @@
 
 import asyncio
 from bisect import bisect_left
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,17 @@ from hypothesis import strategies as st
 from spyctl.dbn.sort_times import Selection
 from spyctl.errors import ControlError, SpyctlError, UsageError
 from spyctl.market.events import ResetReason
+from spyctl.replay import segments
 from spyctl.replay.commands import Step, parse_command
 from spyctl.replay.control import PlayState
 from spyctl.replay.result import summary_of
 from spyctl.replay.segments import Journal
+from spyctl.replay.verify import Verified
 from spyctl.summary import StopReason
 from spyctl.timing.clock import MAX_SPEED, REAL_TIME, Speed
 from tests.support.records import MS, SECOND, T0, book, trade, write_file
 from tests.support.replays import RESETS, Controlled, Straight, straight_on
+from tests.support.waiting import eventually
 
 TRADES, BOOKS = "market.futures.trades", "market.futures.mbp10"
 Message = tuple[str, bytes]
@@ -305,6 +309,52 @@ async def test_a_run_that_is_killed_in_a_warm_up_goes_on_in_it(root: Path, strai
     assert told == [("start", first.resets[-1]["to_ns"])]
     events = [message for message in second.events if message[0] != RESETS]
     assert events == [message for message in first.events[position:] if message[0] != RESETS]
+
+
+@pytest.mark.parametrize(
+    ("begun_s", "reasons"),
+    [(4, ["loop"] * 3), (8, [])],
+)
+async def test_a_loop_outlives_the_process(root: Path, straight: Straight, begun_s: int, reasons: list[str]) -> None:
+    """A run that was killed inside its loop turns on in it; one that had gone past it does not come back."""
+    loop = "loop 09:30:03 09:30:06"
+    async with Controlled(root) as first:
+        await first.do(loop)
+        await first.do(f"seek +{begun_s}s")
+        await first.do("step 30")
+        journal = Journal.of(first.journals[-1])
+        position = len(first.events)
+    async with Controlled(root, journal=journal, skip=position, start_paused=False) as second:
+        await eventually(lambda: len(second.resets) >= len(reasons))
+        await second.do("loop off") if reasons else None
+        async with asyncio.timeout(20):
+            await second.end()
+    assert [reset["reason"] for reset in second.resets][: len(reasons)] == reasons
+    assert {reset["to_ns"] for reset in second.resets} <= {T0 + 3 * SECOND}
+    assert Journal.of((second.journals or first.journals)[-1]).loop == (
+        None if reasons else (T0 + 3 * SECOND, T0 + 6 * SECOND)
+    )
+    if not reasons:
+        assert second.events == straight.messages[-len(second.events) :]
+
+
+async def test_a_run_of_more_jumps_than_are_kept_is_verified_as_far_as_they_go(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segments, "_KEPT", 3)
+    async with Controlled(root) as replay:
+        for _ in range(6):
+            await replay.do("seek 09:30:05")
+            await replay.do("step 10")
+
+    async def stored() -> AsyncIterator[list[tuple[int, str, bytes]]]:
+        messages = [(seq, *message) for seq, message in enumerate(replay.events, 1)]
+        for start in range(0, len(messages), 7):
+            yield messages[start : start + 7]
+
+    await replay.replay.verify(stored())
+    kept = 3 * (1 + 1 + 10)  # a reset, a seed, ten events
+    assert replay.replay.verified == Verified(kept, unchecked=len(replay.events) - kept)
 
 
 async def test_a_warm_up_may_begin_before_the_plan(root: Path, straight: Straight) -> None:

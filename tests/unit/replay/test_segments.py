@@ -63,11 +63,17 @@ def test_a_position_belongs_to_the_segment_of_its_next_message(drawn: tuple[Jour
         assert held == min(later, default=len(journal.segments)) - 1
 
 
-@given(journals(), st.dictionaries(st.text(min_size=1, max_size=3), st.integers(0, 1 << 62), max_size=3))
-def test_the_record_of_a_run_gives_its_journal_back(drawn: tuple[Journal, list[bool]], marks: dict[str, int]) -> None:
-    journal = Journal(drawn[0].segments, marks, run_id="r")
+@given(
+    journals(),
+    st.dictionaries(st.text(min_size=1, max_size=3), st.integers(0, 1 << 62), max_size=3),
+    st.none() | st.tuples(st.integers(0, 1 << 62), st.integers(0, 1 << 62)),
+)
+def test_the_record_of_a_run_gives_its_journal_back(
+    drawn: tuple[Journal, list[bool]], marks: dict[str, int], loop: tuple[int, int] | None
+) -> None:
+    journal = Journal(drawn[0].segments, marks, run_id="r", loop=loop)
     again = Journal.of(orjson.loads(orjson.dumps(journal.document())))
-    if len(journal.segments) == 1 and not marks:
+    if len(journal.segments) == 1 and not marks and loop is None:
         assert (journal.document(), again) == ({}, Journal())
     else:
         assert again == journal.last(8)
