@@ -211,15 +211,43 @@ class Jumps:
         }
 
 
+@dataclass(slots=True)
+class Verified:
+    """The result of ``--verify``: a stream compared with the events that it should hold.
+
+    ``stored`` events are in the stream, in order and equal to the byte; ``missing`` ones are not; ``differing``
+    messages on the run's subjects are none of its events. ``first_difference`` is the sequence where the first of
+    either shows, ``None`` where nothing differs, or all that is missing was due behind the last message. The first
+    ``unchecked`` messages were not compared.
+    """
+
+    stored: int = 0
+    missing: int = 0
+    differing: int = 0
+    first_difference: int | None = None
+    unchecked: int = 0
+
+    @property
+    def equal(self) -> bool:
+        """Whether the stream holds exactly the events."""
+        return not (self.missing or self.differing)
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "stored": self.stored,
+            "missing": self.missing,
+            "differing": self.differing,
+            "unchecked": self.unchecked,
+        }
+
+
 @dataclass(frozen=True, slots=True)
 class ReplayDetails:
     """What only a replay has.
 
     ``records`` were read by the process, those of events that an earlier process had published included.
-    ``damaged`` are the messages of damaged files. ``stored``, ``missing`` and ``differing`` are the result of
-    ``--verify``, ``None`` without it, ``unchecked`` how many messages before them it did not compare;
-    ``first_difference`` is the sequence at which the stream first differs (not in the document). ``paced_ns`` is the
-    wall time that the achieved speed refers to.
+    ``damaged`` are the messages of damaged files, ``verified`` is the result of ``--verify``, ``None`` without it.
+    ``paced_ns`` is the wall time that the achieved speed refers to.
     """
 
     records: int
@@ -233,11 +261,7 @@ class ReplayDetails:
     paced_ns: int = 0
     lateness_ms: Percentiles | None = None
     peak_events_per_s: int = 0
-    stored: int | None = None
-    missing: int | None = None
-    differing: int | None = None
-    unchecked: int = 0
-    first_difference: int | None = None
+    verified: Verified | None = None
 
     @property
     def nothing_read(self) -> bool:
@@ -245,7 +269,7 @@ class ReplayDetails:
 
     @property
     def incomplete(self) -> bool:
-        return bool(self.damaged or self.missing or self.differing)
+        return bool(self.damaged) or (self.verified is not None and not self.verified.equal)
 
     def document(self) -> dict[str, Any]:
         return {
@@ -259,10 +283,7 @@ class ReplayDetails:
             "paced_s": self.paced_ns / SECOND,
             "lateness_ms": _percentiles(self.lateness_ms),
             "peak_events_per_s": self.peak_events_per_s,
-            "stored": self.stored,
-            "missing": self.missing,
-            "differing": self.differing,
-            "unchecked": self.unchecked,
+            **(self.verified.document() if self.verified is not None else dict.fromkeys(Verified().document())),
         }
 
 

@@ -14,6 +14,7 @@ from tests.support.servers import NatsServer, unused_port
 
 ROOT = Path(__file__).parent.parent
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]
+Offered = Callable[..., list[str]]
 
 # How long an example takes says how busy the machine is.
 settings.register_profile("spyctl", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -90,6 +91,25 @@ def cli(environment: dict[str, str], tmp_path: Path) -> Cli:
         )
 
     return run
+
+
+@pytest.fixture
+def offered(environment: dict[str, str], tmp_path: Path) -> Offered:
+    """Ask as a shell does, in ``tmp_path``, what the Tab key offers behind ``spyctl LINE``."""
+
+    def ask(line: str, **env: str) -> list[str]:
+        words = f"spyctl {line}".split(" ")
+        asked = {
+            "_SPYCTL_COMPLETE": "complete_bash", "COMP_WORDS": " ".join(words), "COMP_CWORD": str(len(words) - 1),
+        }  # fmt: skip
+        result = subprocess.run(
+            [str(Path(sys.executable).with_name("spyctl"))], env=environment | asked | env, cwd=tmp_path,
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert result.stderr == ""
+        return result.stdout.split()
+
+    return ask
 
 
 @pytest.fixture

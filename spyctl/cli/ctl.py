@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from spyctl.cli.framework import complete
+from spyctl.cli.ctl_completion import complete_command, complete_run
 from spyctl.cli.framework.reporter import Reporter
-from spyctl.cli.nats_options import NatsOptions, complete_controlled
+from spyctl.cli.nats_options import NatsOptions
 from spyctl.cli.options import Json
 from spyctl.errors import UsageError
 
@@ -18,14 +18,14 @@ def ctl(
         typer.Argument(
             metavar="[COMMAND ARGS…]",
             help="pause, resume, step, speed, seek, next, mark, loop, undo, status, stop; without one: list the runs.",
-            autocompletion=complete.control_verbs,
+            autocompletion=complete_command,
         ),
     ] = None,
     *,
     run: Annotated[
         str | None,
         typer.Option("--run", metavar="RUN", help="Which run, if several are running.",
-                     autocompletion=complete_controlled),
+                     autocompletion=complete_run),
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="With status: follow it until it ends.")] = False,
     keep: Annotated[bool, typer.Option("--keep", help="With stop: leave the run resumable where it stands.")] = False,

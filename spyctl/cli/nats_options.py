@@ -224,33 +224,13 @@ def complete_runs(ctx: Any, incomplete: str) -> list[str]:
     from spyctl.bus.runs import known_runs
 
     try:
-        urls, access = _half_typed(ctx.params).running_server()
+        urls, access = half_typed(ctx.params).running_server()
         return [run for run in asyncio.run(known_runs(urls, access)) if run.startswith(incomplete)]
     except Exception:  # whatever is wrong, the command itself will say so
         return []
 
 
-def complete_controlled(ctx: Any, incomplete: str) -> list[str]:
-    """Offer the replays that can be controlled, where a server answers at once."""
-    import asyncio
-
-    from spyctl.bus.connection import connect
-    from spyctl.bus.control_service import controllable
-
-    async def ids() -> list[str]:
-        urls, access = _half_typed(ctx.params).running_server()
-        connection = await connect(urls, access=access, timeout_s=0.3)
-        try:
-            return [about["run_id"] for about in await controllable(connection)]
-        finally:
-            await connection.close()
-
-    try:
-        return [run for run in asyncio.run(ids()) if run.startswith(incomplete)]
-    except Exception:  # whatever is wrong, the command itself will say so
-        return []
-
-
-def _half_typed(params: Mapping[str, Any]) -> NatsOptions:
+def half_typed(params: Mapping[str, Any]) -> NatsOptions:
+    """Return the options of a command line that is being typed."""
     names = [field.name for field in fields(NatsOptions)]
     return NatsOptions(**{name: params[name] for name in names if params.get(name) is not None})

@@ -55,14 +55,14 @@ def _blocks(summary: RunSummary[ReplayDetails], dates: Sequence[date]) -> Iterat
             "stream",
             f"{delivery.stream}, {span}, {size_text(delivery.payload_bytes)}, acks {delivery.acknowledged}",
         )
-    if details.stored is not None:
+    if (verified := details.verified) is not None:
         verdict = "each identical to its event"
-        if details.missing or details.differing:
-            at = f", the first at seq {details.first_difference:,}" if details.first_difference else ""
-            verdict = f"{details.missing:,} missing, {details.differing:,} unexpected{at}"
-        if details.unchecked:
-            verdict += f"; {details.unchecked:,} before them not compared: it jumped more often than is kept"
-        yield "verify", f"{details.stored:,} stored, {verdict}"
+        if not verified.equal:
+            at = f", the first at seq {verified.first_difference:,}" if verified.first_difference else ""
+            verdict = f"{verified.missing:,} missing, {verified.differing:,} unexpected{at}"
+        if verified.unchecked:
+            verdict += f"; {verified.unchecked:,} before them not compared: it jumped more often than is kept"
+        yield "verify", f"{verified.stored:,} stored, {verdict}"
     if summary.digest is not None:
         yield "digest", f"{summary.digest}, the same for the same input"
 

@@ -54,7 +54,7 @@ def _timing(replay: Replay) -> Timing:
 
 
 def _details(replay: Replay) -> ReplayDetails:
-    pace, reading, verified = replay.pace, replay.reading, replay.verified
+    pace, reading = replay.pace, replay.reading
     return ReplayDetails(
         records=reading.read,
         held=replay.held,
@@ -78,9 +78,5 @@ def _details(replay: Replay) -> ReplayDetails:
         paced_ns=pace.clock_ns,
         lateness_ms=Percentiles.of(pace.lateness_ns),
         peak_events_per_s=max(replay.progress.second.peak, round(_mean_events_per_s(replay) or 0)),
-        stored=verified.stored if verified is not None else None,
-        missing=verified.missing if verified is not None else None,
-        differing=verified.differing if verified is not None else None,
-        unchecked=verified.unchecked if verified is not None else 0,
-        first_difference=verified.first_difference if verified is not None else None,
+        verified=replay.verified,
     )

@@ -25,9 +25,9 @@ from spyctl.replay.source import Reading
 from spyctl.replay.status import clock_of, status_of
 from spyctl.replay.targets import Span, span_of
 from spyctl.replay.track import Track
-from spyctl.replay.verify import Verified, compare
+from spyctl.replay.verify import compare
 from spyctl.replay.waypoints import Waypoints
-from spyctl.summary import StopReason
+from spyctl.summary import StopReason, Verified
 from spyctl.terminal.process import keep_freed_memory
 from spyctl.timing.clock import MAX_SPEED, REAL_TIME, Clock, Speed, SystemClock
 from spyctl.timing.instants import MAX_INSTANT

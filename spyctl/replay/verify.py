@@ -2,32 +2,11 @@
 
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
 from itertools import islice
 
+from spyctl.summary import Verified
+
 _LOOK_AHEAD = 2_000  # events missing in a row beyond which the place is lost
-
-
-@dataclass(slots=True)
-class Verified:
-    """The result of a comparison.
-
-    ``stored`` events are in the stream, in order and equal to the byte; ``missing`` ones are not; ``differing``
-    messages on the run's subjects are none of its events. ``first_difference`` is the sequence where the first of
-    either shows, ``None`` where nothing differs, or all that is missing was due behind the last message. The first
-    ``unchecked`` messages were not compared.
-    """
-
-    stored: int = 0
-    missing: int = 0
-    differing: int = 0
-    first_difference: int | None = None
-    unchecked: int = 0
-
-    @property
-    def equal(self) -> bool:
-        """Whether the stream holds exactly the events."""
-        return not (self.missing or self.differing)
 
 
 async def compare(

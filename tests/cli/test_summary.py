@@ -18,6 +18,7 @@ from spyctl.summary import (
     RunSummary,
     StopReason,
     Timing,
+    Verified,
     Waiting,
     WindowFigures,
 )
@@ -101,24 +102,24 @@ def test_without_events_there_is_neither_speed_nor_rate(capsys: pytest.CaptureFi
 
 
 @pytest.mark.parametrize(
-    ("details", "verdict"),
+    ("verified", "verdict"),
     [
-        ({"stored": 9, "missing": 0, "differing": 0}, "9 stored, each identical to its event"),
+        (Verified(stored=9, missing=0, differing=0), "9 stored, each identical to its event"),
         (
-            {"stored": 8, "missing": 1, "differing": 2, "first_difference": 17},
+            Verified(stored=8, missing=1, differing=2, first_difference=17),
             "8 stored, 1 missing, 2 unexpected, the first at seq 17",
         ),
-        ({"stored": 8, "missing": 1, "differing": 0}, "8 stored, 1 missing, 0 unexpected"),
+        (Verified(stored=8, missing=1, differing=0), "8 stored, 1 missing, 0 unexpected"),
         (
-            {"stored": 8, "missing": 0, "differing": 0, "unchecked": 1_200},
+            Verified(stored=8, missing=0, differing=0, unchecked=1_200),
             "8 stored, each identical to its event; 1,200 before them not compared: it jumped more often than is kept",
         ),
     ],
 )
 def test_the_result_of_verifying_is_one_line(
-    capsys: pytest.CaptureFixture[str], details: dict[str, Any], verdict: str
+    capsys: pytest.CaptureFixture[str], verified: Verified, verdict: str
 ) -> None:
-    assert f"verify   {verdict}" in printed(capsys, changed(**details))
+    assert f"verify   {verdict}" in printed(capsys, changed(verified=verified))
 
 
 def test_as_json_it_is_the_document_on_the_stream_asked_for(capsys: pytest.CaptureFixture[str]) -> None:

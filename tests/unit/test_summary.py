@@ -15,6 +15,7 @@ from spyctl.summary import (
     RunSummary,
     StopReason,
     Timing,
+    Verified,
     Waiting,
     WindowFigures,
 )
@@ -130,15 +131,15 @@ def test_rejected_is_the_sum_of_its_reasons() -> None:
         (summary(delivery={"unacknowledged": 1}), ExitCode.INCOMPLETE),
         (summary(delivery={"lost": 1}), ExitCode.INCOMPLETE),
         (summary(replay={"damaged": ["cut short"]}), ExitCode.INCOMPLETE),
-        (summary(replay={"stored": 9, "missing": 1, "differing": 0}), ExitCode.INCOMPLETE),
-        (summary(replay={"stored": 9, "missing": 0, "differing": 1}), ExitCode.INCOMPLETE),
+        (summary(replay={"verified": Verified(stored=9, missing=1, differing=0)}), ExitCode.INCOMPLETE),
+        (summary(replay={"verified": Verified(stored=9, missing=0, differing=1)}), ExitCode.INCOMPLETE),
         (summary(live={"refused": ["options"]}), ExitCode.INCOMPLETE),
         (summary(live={"missing": ["T.O:SPY"]}), ExitCode.INCOMPLETE),
         # Not a fault of the run:
         (summary(counts={"unresolved": 5, "duplicates": 2}), ExitCode.OK),
         (summary(delivery={"expired": 5}), ExitCode.OK),
         (summary(replay={"held": 5}, stopped_by=StopReason.COUNT), ExitCode.OK),
-        (summary(replay={"stored": 10, "missing": 0, "differing": 0}), ExitCode.OK),
+        (summary(replay={"verified": Verified(stored=10, missing=0, differing=0)}), ExitCode.OK),
         (
             summary(live={"open_gaps": ["nats"], "backfill": Backfilled(0, 1)}, stopped_by=StopReason.DURATION),
             ExitCode.OK,

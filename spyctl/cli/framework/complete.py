@@ -16,10 +16,6 @@ SUBJECTS = (
     "options", "options.trades", "options.quotes", "gaps", "resets",
 )  # fmt: skip
 EVENT_TYPES = ("StockTrade", "StockQuote", "OptionTrade", "OptionQuote", "FuturesTrade", "MBP10", "Gap", "Reset")
-CONTROL_VERBS = (
-    "pause", "resume", "toggle", "faster", "slower", "double", "halve", "realtime", "max", "undo", "status", "step",
-    "speed", "seek", "next", "previous", "mark", "goto", "loop", "stop",
-)  # fmt: skip
 SPEEDS = ("1", "10", "100", "max")
 TIMES = ("open", "open-5m", "open+30m", "close", "close-5m", "09:30")
 _SYMBOL_WORDS = ("ES", "outright", "spread")
@@ -83,11 +79,6 @@ def dates(ctx: Any, incomplete: str) -> list[str]:
 def _file_names(folder: Path) -> Iterator[str]:
     for _, _, files in islice(os.walk(folder), _MOST_FOLDERS):
         yield from (name for name in files if ".dbn" in name or ".jsonl" in name)
-
-
-def control_verbs(incomplete: str) -> list[str]:
-    """Offer the commands of a replay under control."""
-    return [verb for verb in CONTROL_VERBS if verb.startswith(incomplete)]
 
 
 def contexts(incomplete: str) -> list[str]:

@@ -9,29 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Cli
+from tests.conftest import Cli, Offered
 from tests.support.records import MS, T0, trade, write_file
 from tests.support.servers import NatsServer
 
 
-@pytest.fixture
-def offered(environment: dict[str, str], tmp_path: Path):  # type: ignore[no-untyped-def]
-    def ask(line: str, **env: str) -> list[str]:
-        words = f"spyctl {line}".split(" ")
-        asked = {
-            "_SPYCTL_COMPLETE": "complete_bash", "COMP_WORDS": " ".join(words), "COMP_CWORD": str(len(words) - 1),
-        }  # fmt: skip
-        result = subprocess.run(
-            [str(Path(sys.executable).with_name("spyctl"))], env=environment | asked | env, cwd=tmp_path,
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert result.stderr == ""
-        return result.stdout.split()
-
-    return ask
-
-
-def test_commands_and_options(offered) -> None:  # type: ignore[no-untyped-def]
+def test_commands_and_options(offered: Offered) -> None:
     assert offered("re") == ["replay", "record"]
     assert set(offered("server ")) == {"credentials", "reset", "run", "status"}
     assert "--reorder-window" in offered("replay --re")
@@ -39,13 +22,13 @@ def test_commands_and_options(offered) -> None:  # type: ignore[no-untyped-def]
     assert offered("events Fut") == ["FuturesTrade"]
 
 
-def test_pages_and_commands_of_help(offered) -> None:  # type: ignore[no-untyped-def]
+def test_pages_and_commands_of_help(offered: Offered) -> None:
     assert offered("help conn") == ["connections"]
     assert offered("help rep") == ["replay"]
     assert set(offered("help server ")) == {"credentials", "reset", "run", "status"}
 
 
-def test_dates_are_those_of_the_data_folder(offered, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_dates_are_those_of_the_data_folder(offered: Offered, tmp_path: Path) -> None:
     write_file(tmp_path / "dbn-data", "trades", [trade(T0)])
     (tmp_path / "es").mkdir()
     (tmp_path / "es" / "glbx-mdp3-20251217.trades.dbn.zst").touch()
@@ -57,7 +40,7 @@ def test_dates_are_those_of_the_data_folder(offered, tmp_path: Path) -> None:  #
     assert offered("replay --data-dir nowhere --date 20") == []
 
 
-def test_symbols_are_those_of_the_data_folder(offered, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_symbols_are_those_of_the_data_folder(offered: Offered, tmp_path: Path) -> None:
     (tmp_path / "dbn-data").mkdir()
     (tmp_path / "dbn-data" / "symbology.json").write_text(json.dumps({"result": {"ES.c.0": [], "ESZ5": []}}))
     assert offered("replay --symbol E") == ["ES.c.0", "ESZ5", "ES"]
@@ -66,13 +49,13 @@ def test_symbols_are_those_of_the_data_folder(offered, tmp_path: Path) -> None: 
     assert offered("time-range --symbol E") == ["ES"]
 
 
-def test_times_and_words_for_days(offered) -> None:  # type: ignore[no-untyped-def]
+def test_times_and_words_for_days(offered: Offered) -> None:
     assert offered("replay --start open") == ["open", "open-5m", "open+30m"]
     assert offered("tail --end cl") == ["close", "close-5m"]
     assert offered("replay --date y") == ["yesterday"]
 
 
-def test_schemas_subjects_and_contexts(offered, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_schemas_subjects_and_contexts(offered: Offered, tmp_path: Path) -> None:
     assert offered("replay --schema ") == ["trades", "mbp-10"]
     assert offered("tail op") == ["options", "options.trades", "options.quotes"]
     folder = tmp_path / "home" / ".config" / "nats" / "context"
@@ -82,8 +65,8 @@ def test_schemas_subjects_and_contexts(offered, tmp_path: Path) -> None:  # type
 
 
 @pytest.mark.integration
-def test_runs_are_those_that_the_server_knows(  # type: ignore[no-untyped-def]
-    offered, cli: Cli, tmp_path: Path, nats_server: NatsServer
+def test_runs_are_those_that_the_server_knows(
+    offered: Offered, cli: Cli, tmp_path: Path, nats_server: NatsServer
 ) -> None:
     write_file(tmp_path / "dbn-data", "trades", [trade(T0 + i * MS) for i in range(5)])
     ids = [
@@ -120,12 +103,10 @@ def test_what_is_offered_is_what_there_is() -> None:
     from spyctl.market.columns import SCHEMAS
     from spyctl.market.sessions import parse_time
     from spyctl.market.subjects import KINDS
-    from spyctl.replay.commands import VERBS
     from spyctl.terminal.event_lines import subjects_of
     from spyctl.timing.clock import parse_speed
 
     assert sorted(complete.SCHEMAS) == sorted(SCHEMAS)
-    assert complete.CONTROL_VERBS == VERBS
     assert sorted(complete.EVENT_TYPES) == sorted(kind.event_type.__name__ for kind in KINDS)
     assert {subject for name in complete.SUBJECTS for subject in subjects_of([name])} == set(subjects_of([]))
     for speed in complete.SPEEDS:
@@ -134,7 +115,7 @@ def test_what_is_offered_is_what_there_is() -> None:
         parse_time(time, date(2025, 12, 16))
 
 
-def test_choices_are_offered(offered) -> None:  # type: ignore[no-untyped-def]
+def test_choices_are_offered(offered: Offered) -> None:
     assert offered("replay --ack ") == ["auto", "fast", "message"]
     assert offered("replay --order r") == ["recv"]
     assert offered("replay --sink s") == ["stdout"]

@@ -20,8 +20,7 @@ from spyctl.replay.commands import Step, parse_command
 from spyctl.replay.control import PlayState
 from spyctl.replay.result import summary_of
 from spyctl.replay.segments import Journal
-from spyctl.replay.verify import Verified
-from spyctl.summary import StopReason
+from spyctl.summary import StopReason, Verified
 from spyctl.timing.clock import MAX_SPEED, REAL_TIME, Speed
 from tests.support.records import MS, SECOND, T0, book, trade, write_file
 from tests.support.replays import RESETS, Controlled, Straight, straight_on

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spyctl.replay.verify import Verified, compare
+from spyctl.replay.verify import compare
+from spyctl.summary import Verified
 
 Message = tuple[str, bytes]
 EVENTS = [("t" if n % 7 == 0 else "b", b"%d" % n) for n in range(1, 101)]
