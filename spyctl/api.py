@@ -45,8 +45,9 @@ from spyctl.massive.feed import FEED_URL, Feed
 from spyctl.massive.key_hash import key_hash
 from spyctl.massive.normalize import OPTIONS, STOCKS, from_model, normalize
 from spyctl.replay.control import Control
+from spyctl.replay.file_source import FileSource
 from spyctl.replay.pacing import MAX_QUIET_NS
-from spyctl.replay.pieces import FileSource, Source
+from spyctl.replay.pieces import Source
 from spyctl.replay.player import Surroundings
 from spyctl.replay.session import Replay, ReplayOptions, leased_for
 from spyctl.replay.source import Day, DBNIngestor, as_date

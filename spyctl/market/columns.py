@@ -95,6 +95,11 @@ class Batch:
         renumbered = np.where(is_trade, np.cumsum(is_trade), is_trade.sum() + np.cumsum(~is_trade)) - 1
         return Batch(rows, renumbered, self.names, self.source)
 
+    @property
+    def sort_ns(self) -> NDArray[np.int64]:
+        """The sort times of the events, in order."""
+        return self.column("sort_ns")
+
     def column(self, name: str) -> NDArray[Any]:
         """Return a column that both schemas have, in the order of the events."""
         joined: NDArray[Any] = np.concatenate([part[name] for part in self.parts])[self.order]

@@ -32,11 +32,9 @@ from spyctl.replay.commands import (
 from spyctl.replay.control import TRANSITIONS, Answer, PlayEvent, PlayState, settle
 from spyctl.replay.finder import Finder
 from spyctl.replay.pacing import Pacer
-from spyctl.replay.pieces import FileSource, Source
-from spyctl.replay.search import Turn, so_many_back
+from spyctl.replay.pieces import Source, Turn
 from spyctl.replay.segments import BEGINNING, Cursor, Segment
 from spyctl.replay.steps import Steps
-from spyctl.replay.tape_source import TapeSource
 from spyctl.replay.targets import Span
 from spyctl.replay.waypoints import Waypoints
 from spyctl.timing.clock import MAX_SPEED
@@ -69,7 +67,7 @@ class Director:
         self.seeks = 0
         self._source = source
         self._pacer = pacer
-        self._finder = Finder(source if isinstance(source, FileSource) else None, span, quiet)
+        self._finder = Finder(source, span, quiet)
         self._loops = loops
         self._boundaries = Boundaries(ways, span.begin_ns, warm_up_ns, loops)
 
@@ -156,11 +154,7 @@ class Director:
             return None
         with self._searching():
             await self._source.prepare()
-            if isinstance(self._source, TapeSource):
-                place = await self._source.so_many_back(self._here, -count, unit, turn)
-            else:
-                assert isinstance(self._source, FileSource)
-                place = await so_many_back(self._source, self._here, -count, unit, turn)
+            place = await self._source.so_many_back(self._here, -count, unit, turn)
         return Jump(place, ResetReason.STEP, answer)
 
     @contextmanager

@@ -4,30 +4,19 @@ from collections.abc import Collection, Iterable, Sequence
 
 from spyctl.errors import ControlError
 from spyctl.replay.commands import Find, Sight
-from spyctl.replay.pieces import FileSource
-from spyctl.replay.search import (
-    Turn,
-    Wanted,
-    large_trades,
-    late_events,
-    next_hit,
-    previous_hit,
-    rolls,
-    session_times,
-    wide_spreads,
-)
+from spyctl.replay.pieces import Source, Turn
+from spyctl.replay.search import session_times
 from spyctl.replay.segments import Cursor
 from spyctl.replay.targets import Span
 
 
 class Finder:
-    """Finds what is to be seen in files, ``None`` for another source; ``quiet`` are its stretches without events."""
+    """Finds what is to be seen in a source; ``quiet`` are its stretches without events."""
 
-    def __init__(self, source: FileSource | None, span: Span, quiet: Sequence[tuple[int, int]]) -> None:
+    def __init__(self, source: Source, span: Span, quiet: Sequence[tuple[int, int]]) -> None:
         self._source = source
         self._span = span
         self._ends = [to_ns for _, to_ns in quiet]
-        self._wide: Wanted | None = None
 
     async def find(self, wanted: Find, place: Cursor, marks: Collection[int], turn: Turn, *, behind: bool) -> Cursor:
         """Return the place of what is wanted that is nearest to another place.
@@ -46,33 +35,19 @@ class Finder:
     ) -> Cursor | None:
         sight, backward = wanted.sight, wanted.backward
         if sight in (Sight.TRADE, Sight.SPREAD, Sight.LATE, Sight.TROUBLE):
-            if self._source is None:
-                raise ControlError(f"a tape is not searched for {sight.value}", "seek to a time, or step")
-            hits = self._hits(self._source, sight, wanted.lots)
-            if backward:
-                found = await previous_hit(self._source, hits, place, turn)
-            else:
-                found = await next_hit(self._source, hits, place, turn, behind=behind)
+            found = await self._source.find(wanted, place, turn, behind=behind)
             if sight is not Sight.TROUBLE:
                 return found
             places = [each for each in (found, self._nearest(self._ends, place, backward=backward)) if each is not None]
             return (max if backward else min)(places, default=None)
         return self._nearest(self._instants(sight, marks), place, backward=backward)
 
-    def _hits(self, source: FileSource, sight: Sight, lots: int) -> Wanted:
-        if sight is Sight.TRADE:
-            return large_trades(lots)
-        if sight is Sight.SPREAD:
-            self._wide = self._wide or wide_spreads(source)
-            return self._wide
-        return late_events()
-
     def _instants(self, sight: Sight, marks: Collection[int]) -> Iterable[int]:
         first_ns, last_ns = self._span.first_ns, self._span.last_ns
         if sight is Sight.QUIET:
             return self._ends
         if sight is Sight.ROLL:
-            return rolls(self._source, first_ns, last_ns) if self._source is not None else ()
+            return self._source.rolls(first_ns, last_ns)
         if sight is Sight.MARK:
             return marks
         times = session_times(first_ns, last_ns)

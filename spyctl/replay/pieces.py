@@ -1,7 +1,7 @@
 """The input of a replay as encoded pieces, ready to be paced, from any place on."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any, Protocol
@@ -12,19 +12,24 @@ from spyctl.dbn.sort_times import Selection
 from spyctl.market.columns import EVENT_TYPES, SCHEMAS, Batch
 from spyctl.market.encode import EncodedBatch, encode_batch
 from spyctl.market.subjects import subject_of
+from spyctl.replay.commands import Find, Unit
 from spyctl.replay.segments import BEGINNING, Cursor
 from spyctl.replay.source import Reading, read_batches
+from spyctl.replay.targets import Span
 from spyctl.timing.clock import Clock
 from spyctl.timing.instants import MS
 
 YIELD_EVERY_NS = 20 * MS
 REPLAYED_SUBJECTS = tuple(subject_of(EVENT_TYPES[schema]) for schema in SCHEMAS)
 
+Turn = Callable[[], Awaitable[None]]
+
 
 class Source(Protocol):
     """What a replay plays: events in an order that is the same each time they are read, from any place on.
 
-    ``subjects`` (without prefix) are those that it may have events of. A batch can be cut like a list.
+    ``subjects`` (without prefix) are those that it may have events of. A batch can be cut like a list, and has the
+    ``sort_ns`` of its events. A search gives others their turns through ``turn``, and ends with what that raises.
     """
 
     @property
@@ -42,9 +47,31 @@ class Source(Protocol):
         """Get ready for jumps; the first time may take long, and holds up nobody."""
         ...
 
+    def span(self) -> Span:
+        """Return about what event time it spans, where nobody has counted it."""
+        ...
 
-@dataclass(frozen=True, slots=True)
-class FileSource:
+    def books_before(self, place: Cursor) -> list[EncodedBatch]:
+        """Return the last book of each symbol before a place, payloads as they are in the replay, by symbol."""
+        ...
+
+    async def so_many_back(self, place: Cursor, count: int, unit: Unit, turn: Turn) -> Cursor:
+        """Return the place so many events, trades or seconds before another one; the first event where there are
+        fewer."""
+        ...
+
+    async def find(self, wanted: Find, place: Cursor, turn: Turn, *, behind: bool) -> Cursor | None:
+        """Return the place of the next, or previous, large trade, wide spread or late event; ``None`` where there is
+        none. ``behind`` says that what is exactly there does not count."""
+        ...
+
+    def rolls(self, first_ns: int, last_ns: int) -> list[int]:
+        """List the instants at which a continuous symbol becomes another instrument."""
+        ...
+
+
+@dataclass(slots=True)
+class FileReader:
     """Files, read in the one order and encoded."""
 
     infos: Sequence[DBNFileInfo]
@@ -125,8 +152,7 @@ class Stretch:
             here = min(len(batch), self.skip + self.start.ordinal - self.skipped)
             self.skipped += here
             if here:
-                times = batch.sort_ns if isinstance(batch, EncodedBatch) else batch.column("sort_ns")
-                self.place = self.place.after(times[:here])
+                self.place = self.place.after(batch.sort_ns[:here])
             yield batch[here:] if here else batch
 
 

@@ -13,7 +13,7 @@ from spyctl.dbn.file_info import DBNFileInfo
 from spyctl.dbn.sort_times import Selection
 from spyctl.errors import DamagedFileError
 from spyctl.market.sessions import trading_day
-from spyctl.replay.pieces import FileSource
+from spyctl.replay.file_source import FileSource
 from spyctl.replay.targets import Span
 from spyctl.replay.volume import Pace, Volume, events_at_most, measure
 from spyctl.timing.clock import Speed

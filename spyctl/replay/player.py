@@ -205,7 +205,7 @@ class Player:
         await self._sink.drain()
         await asyncio.sleep(0)  # a short loop into a sink that never waits leaves others their turn
         await self.script.source.prepare()
-        books = await asyncio.to_thread(self.script.seeds.before, jump.place) if jump.seeded else []
+        books = await asyncio.to_thread(self.script.source.books_before, jump.place) if jump.seeded else []
         journal = self._track.journal
         segment = Segment(
             journal.segments[-1].number + 1, self._track.position + 1, jump.place, jump.reason,

@@ -1,7 +1,7 @@
 """All messages of a run from any position on, made again from its input and its journal."""
 
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 
 from spyctl.bus.recognition import Message, messages_of
@@ -9,11 +9,9 @@ from spyctl.market.columns import SOURCE
 from spyctl.market.encode import EncodedBatch, encoded_events
 from spyctl.market.events import MBP10, Reset
 from spyctl.market.subjects import encode, rank_of, subject_of
-from spyctl.replay.pieces import FileSource, Source, Stretch, in_turns
-from spyctl.replay.seeds import Seeds
+from spyctl.replay.pieces import Source, Stretch, in_turns
 from spyctl.replay.segments import Journal, Segment
 from spyctl.replay.source import Reading
-from spyctl.replay.tape_source import TapeSeeds, TapeSource
 from spyctl.timing.clock import SystemClock
 
 _RESET, _BOOK = rank_of(subject_of(Reset)), rank_of(subject_of(MBP10))
@@ -39,18 +37,10 @@ class Script:
 
     source: Source
     count: int | None = None
-    seeds: Seeds | TapeSeeds = field(init=False)
-
-    def __post_init__(self) -> None:
-        if isinstance(self.source, TapeSource):
-            self.seeds = TapeSeeds(self.source)
-        else:
-            assert isinstance(self.source, FileSource)
-            self.seeds = Seeds(self.source)
 
     def prelude(self, segment: Segment, run_id: str) -> EncodedBatch:
         """Return the messages before the events of a segment, perhaps none."""
-        books = self.seeds.before(segment.cursor) if segment.seeds else []
+        books = self.source.books_before(segment.cursor) if segment.seeds else []
         return prelude_of(reset_of(segment, run_id), [book.payloads()[0] for book in books])
 
     def stretch(self, journal: Journal, segment: Segment, stored: int, reading: Reading | None = None) -> Stretch:

@@ -4,7 +4,7 @@ Records are looked at as columns, file by file, from a place on, or back from it
 encoded. A search gives others their turns through ``turn``, and ends with what that raises.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -23,7 +23,8 @@ from spyctl.market.columns import SCHEMAS, UNDEF_PRICE, Batch, Rows
 from spyctl.market.sessions import SATURDAY, is_trading_day, regular_session, trading_day
 from spyctl.market.symbology import SymbolMap, is_continuous
 from spyctl.replay.commands import Unit
-from spyctl.replay.pieces import FileSource
+from spyctl.replay.pieces import FileReader as FileSource
+from spyctl.replay.pieces import Turn
 from spyctl.replay.segments import Cursor
 from spyctl.replay.source import Reading, read_batches
 from spyctl.timing.instants import DAY, MINUTE, SECOND, date_of
@@ -34,7 +35,6 @@ _TRADES, _BOOKS = SCHEMAS
 _AFTER_OPEN_NS, _BEFORE_CLOSE_NS = 30 * MINUTE, 10 * MINUTE
 
 Flags = NDArray[np.bool_]
-Turn = Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from spyctl.dbn.siblings import symbol_maps
 from spyctl.market.columns import Batch
 from spyctl.market.encode import EncodedBatch, encode_batch
 from spyctl.market.symbology import SymbolChoice
-from spyctl.replay.pieces import FileSource
+from spyctl.replay.pieces import FileReader as FileSource
 from spyctl.replay.segments import Cursor
 from spyctl.replay.source import Reading, read_batches
 from spyctl.timing.instants import DAY, SECOND

@@ -15,22 +15,22 @@ from spyctl.market.events import Reset
 from spyctl.market.subjects import subject_of, subject_table, with_prefix
 from spyctl.replay.control import Answer, Control, PlayEvent, PlayState
 from spyctl.replay.director import Director
+from spyctl.replay.file_source import FileSource
 from spyctl.replay.pacing import MAX_QUIET_NS, Pace, Pacer
-from spyctl.replay.pieces import REPLAYED_SUBJECTS, FileSource, Source
+from spyctl.replay.pieces import REPLAYED_SUBJECTS, Source
 from spyctl.replay.player import ALONE, Player, Surroundings
 from spyctl.replay.progress import Progress
 from spyctl.replay.script import Script
 from spyctl.replay.segments import Journal
 from spyctl.replay.source import Reading
 from spyctl.replay.status import clock_of, status_of
-from spyctl.replay.targets import Span, span_of
+from spyctl.replay.targets import Span
 from spyctl.replay.track import Track
 from spyctl.replay.verify import compare
 from spyctl.replay.waypoints import Waypoints
 from spyctl.summary import StopReason, Verified
 from spyctl.terminal.process import keep_freed_memory
 from spyctl.timing.clock import MAX_SPEED, REAL_TIME, Clock, Speed, SystemClock
-from spyctl.timing.instants import MAX_INSTANT
 
 LEASED_SUBJECTS = (*REPLAYED_SUBJECTS, subject_of(Reset))
 
@@ -63,11 +63,6 @@ class ReplayOptions:
 def leased_for(source: Source) -> tuple[str, ...]:
     """Return the subjects (without prefix) that a replay of a source publishes to."""
     return tuple(dict.fromkeys((*source.subjects, subject_of(Reset))))
-
-
-def _span_of(source: Source) -> Span:
-    # Where nobody has counted it.
-    return span_of(source.infos, source.selection) if isinstance(source, FileSource) else Span(0, MAX_INSTANT)
 
 
 class Replay:
@@ -104,7 +99,7 @@ class Replay:
         journal = replace(journal or Journal(), run_id=run_id)
         self.track = Track(Reading(options.strict), sink.delivery, journal, options.skip, with_digest=options.digest)
         self.director = Director(
-            source, self._pacer, options.span or _span_of(source), Waypoints(journal.marks, journal.loop),
+            source, self._pacer, options.span or source.span(), Waypoints(journal.marks, journal.loop),
             quiet=options.quiet, warm_up_ns=options.warm_up_ns, loops=options.loops,
         )  # fmt: skip
         self._player = Player(

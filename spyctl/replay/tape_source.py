@@ -11,15 +11,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from spyctl.dbn.normalize import RecordCounts
+from spyctl.errors import ControlError
 from spyctl.market.encode import EncodedBatch
 from spyctl.market.events import MBP10
 from spyctl.market.subjects import SUBJECTS, rank_of, subject_of
-from spyctl.replay.commands import Unit
-from spyctl.replay.search import Turn
+from spyctl.replay.commands import Find, Unit
+from spyctl.replay.pieces import Turn
 from spyctl.replay.segments import Cursor
 from spyctl.replay.source import Reading
 from spyctl.replay.tapes.order import Choice, in_order
 from spyctl.replay.tapes.playlist import Playlist
+from spyctl.replay.targets import Span
 from spyctl.timing.instants import SECOND
 
 _BOOK = rank_of(subject_of(MBP10))
@@ -49,6 +51,10 @@ class TapeSource:
         self._note_damage(reading)
         counts.rejected = dict(self.playlist.findings.rejected)
         counts.read += sum(counts.rejected.values())
+
+    def span(self) -> Span:
+        """Return the range that was chosen."""
+        return Span(self.choice.start_ns, self.choice.end_ns)
 
     async def prepare(self) -> None:
         """Do nothing: a tape is read from its beginning."""
@@ -82,26 +88,27 @@ class TapeSource:
             if before + here:
                 yield batch[: before + here]
 
-    def _note_damage(self, reading: Reading) -> None:
-        known = {damage.message for damage in reading.damage}
-        reading.damage.extend(each for each in self.playlist.findings.damage if each.message not in known)
-
-
-@dataclass(frozen=True, slots=True)
-class TapeSeeds:
-    """Finds the last book of each symbol before a place, on tapes."""
-
-    source: TapeSource
-
-    def before(self, place: Cursor) -> list[EncodedBatch]:
+    def books_before(self, place: Cursor) -> list[EncodedBatch]:
         """Return the last book of each symbol before a place, payloads as they are, by symbol."""
         found: dict[bytes, EncodedBatch] = {}
-        for piece in self.source.before(place):
+        for piece in self.before(place):
             for i in np.flatnonzero(piece.ranks == _BOOK).tolist():
                 book = piece[i : i + 1]
                 symbol = _SYMBOL.search(book.payloads()[0])
                 found[symbol[1] if symbol is not None else b""] = book
         return [found[symbol] for symbol in sorted(found)]
+
+    async def find(self, wanted: Find, place: Cursor, turn: Turn, *, behind: bool) -> Cursor | None:
+        """Raise :class:`ControlError`: a tape is not searched."""
+        raise ControlError(f"a tape is not searched for {wanted.sight.value}", "seek to a time, or step")
+
+    def rolls(self, first_ns: int, last_ns: int) -> list[int]:
+        """Return none: the events of a tape do not tell which instrument they are of."""
+        return []
+
+    def _note_damage(self, reading: Reading) -> None:
+        known = {damage.message for damage in reading.damage}
+        reading.damage.extend(each for each in self.playlist.findings.damage if each.message not in known)
 
 
 def subject_ranks(subjects: Sequence[str]) -> frozenset[int]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from spyctl.dbn.sort_times import Selection
 from spyctl.market.encode import encode_batch
-from spyctl.replay.pieces import FileSource
+from spyctl.replay.file_source import FileSource
 from spyctl.replay.segments import Cursor
 from spyctl.replay.source import DBNIngestor, Reading, read_batches
 from tests.support.records import DAY, MS, SECOND, T0, book, level, trade, write_file

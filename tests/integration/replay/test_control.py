@@ -21,7 +21,7 @@ from spyctl.bus.control_service import command, controllable
 from spyctl.bus.runs import RunState, stored_runs
 from spyctl.dbn.sort_times import Selection
 from spyctl.errors import ControlError, NoSuchRunError
-from spyctl.replay.pieces import FileSource
+from spyctl.replay.file_source import FileSource
 from spyctl.replay.script import Script
 from spyctl.replay.segments import Journal
 from spyctl.replay.source import DBNIngestor

@@ -11,8 +11,8 @@ from spyctl.errors import ControlError, UsageError
 from spyctl.replay.commands import Find, Loop, Mark, Pause, Seek, SetSpeed, Sight, Status, Step, Stop, Unit
 from spyctl.replay.control import MOST_WAITING, TRANSITIONS, Control, PlayEvent, PlayState, refuse, settle
 from spyctl.replay.director import Director
+from spyctl.replay.file_source import FileSource
 from spyctl.replay.pacing import Pacer
-from spyctl.replay.pieces import FileSource
 from spyctl.replay.source import DBNIngestor
 from spyctl.replay.targets import Span
 from spyctl.replay.waypoints import Waypoints

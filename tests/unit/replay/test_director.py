@@ -13,8 +13,8 @@ from spyctl.replay.boundaries import Jump
 from spyctl.replay.commands import LoopHere, Step, Unit, parse_command
 from spyctl.replay.control import PlayEvent, PlayState
 from spyctl.replay.director import Director
+from spyctl.replay.file_source import FileSource
 from spyctl.replay.pacing import Pacer
-from spyctl.replay.pieces import FileSource
 from spyctl.replay.segments import BEGINNING, Cursor
 from spyctl.replay.source import DBNIngestor
 from spyctl.replay.targets import Span

@@ -7,8 +7,8 @@ import pytest
 from spyctl.dbn.sort_times import Selection
 from spyctl.errors import ControlError
 from spyctl.replay.commands import Find, Sight
+from spyctl.replay.file_source import FileSource
 from spyctl.replay.finder import Finder
-from spyctl.replay.pieces import FileSource
 from spyctl.replay.segments import BEGINNING, Cursor
 from spyctl.replay.source import DBNIngestor
 from spyctl.replay.targets import Span

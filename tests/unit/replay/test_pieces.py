@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from spyctl.dbn.sort_times import Selection
-from spyctl.replay.pieces import YIELD_EVERY_NS, FileSource, Stretch, in_turns
+from spyctl.replay.file_source import FileSource
+from spyctl.replay.pieces import YIELD_EVERY_NS, Stretch, in_turns
 from spyctl.replay.segments import BEGINNING, Cursor
 from spyctl.replay.source import DBNIngestor
 from tests.support.clock import FakeClock

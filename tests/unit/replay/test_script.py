@@ -40,7 +40,7 @@ def test_from_any_position_on_it_is_the_rest(files: list[File], count: int | Non
         for number, place in enumerate(places):
             segment = journal.segments[0]
             if number:
-                seeds = len(script.seeds.before(place)) if data.draw(st.booleans()) else 0
+                seeds = len(script.source.books_before(place)) if data.draw(st.booleans()) else 0
                 segment = Segment(number, len(messages) + 1, place, ResetReason.SEEK, 1, 2, seeds)
                 journal = journal.with_segment(segment)
             messages += script.prelude(segment, "r").payloads()

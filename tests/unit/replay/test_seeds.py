@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spyctl.dbn.sort_times import Selection
-from spyctl.replay.pieces import FileSource
+from spyctl.replay.file_source import FileSource
 from spyctl.replay.seeds import Seeds
 from spyctl.replay.segments import Cursor
 from spyctl.replay.source import DBNIngestor

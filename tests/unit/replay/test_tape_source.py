@@ -16,7 +16,7 @@ from spyctl.replay.segments import BEGINNING, Cursor
 from spyctl.replay.session import Replay, ReplayOptions
 from spyctl.replay.source import Reading
 from spyctl.replay.tape_plan import make_tape_plan
-from spyctl.replay.tape_source import TapeSeeds, TapeSource, subject_ranks
+from spyctl.replay.tape_source import TapeSource, subject_ranks
 from spyctl.replay.tapes.catalog import scan_tapes
 from spyctl.replay.tapes.order import Choice
 from spyctl.replay.volume import Pace
@@ -78,11 +78,11 @@ def test_only_the_chosen_subjects_are_its_own(folder: Path) -> None:
 
 
 def test_the_books_before_a_place_are_the_last_of_each_symbol(folder: Path) -> None:
-    seeds = TapeSeeds(source_of(folder))
+    source = source_of(folder)
     books = [message for message in STORED if message.subject == "market.futures.mbp10"]
-    assert seeds.before(Cursor(STORED_NS)) == []
+    assert source.books_before(Cursor(STORED_NS)) == []
     for number in (4, 5, 100):
-        (book,) = seeds.before(Cursor(STORED_NS + number * MS, 1))
+        (book,) = source.books_before(Cursor(STORED_NS + number * MS, 1))
         assert book.payloads() == payloads([message for message in books if message.seq <= number][-1:])
 
 

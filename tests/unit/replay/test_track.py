@@ -9,7 +9,8 @@ from spyctl.bus.in_flight import Delivery
 from spyctl.dbn.sort_times import Selection
 from spyctl.market.encode import EncodedBatch
 from spyctl.market.events import ResetReason
-from spyctl.replay.pieces import FileSource, Stretch
+from spyctl.replay.file_source import FileSource
+from spyctl.replay.pieces import Stretch
 from spyctl.replay.script import prelude_of, reset_of
 from spyctl.replay.segments import Cursor, Journal, Segment
 from spyctl.replay.source import DBNIngestor, Reading
