@@ -183,6 +183,23 @@ class Sequencer:
             days is not None and self.newest_ns // DAY > max(days, default=-1)
         )
 
+    def skip(self, records: Rows) -> None:
+        """Pass over the next records of the file, at least one, without their sort times."""
+        ts_recv = np.ascontiguousarray(records["ts_recv"]).view("i8")
+        if int(ts_recv.min()) < 0:
+            ts_recv = effective_recv(records)
+        self.newest_ns = max(self.newest_ns, int(ts_recv.max()))
+
+    def may_be_late(self, records: Rows) -> bool:
+        """Tell whether any of the next records may be late; quicker than their sort times, and never wrongly no."""
+        if self.selection.by_recv:
+            return False
+        ts_recv = np.ascontiguousarray(records["ts_recv"]).view("i8")
+        if int(ts_recv[0]) < self.newest_ns or bool((ts_recv[1:] < ts_recv[:-1]).any()):
+            return True  # the running maximum decides
+        apart = ts_recv - records["ts_event"].view("i8")
+        return max(int(apart.max()), -int(apart.min())) > self.selection.reorder_ns
+
     def next(self, records: Rows) -> SortTimes:
         """Return the sort times of the next records of the file."""
         times = sort_times(records, self.newest_ns, self.selection, self._instruments)

@@ -9,6 +9,7 @@ from spyctl.replay.pieces import FileReader, Turn
 from spyctl.replay.seeds import Seeds
 from spyctl.replay.segments import Cursor
 from spyctl.replay.targets import Span, span_of
+from spyctl.replay.wanted import Wanted, large_trades, late_events, wide_spreads
 
 
 @dataclass(slots=True)
@@ -16,7 +17,7 @@ class FileSource(FileReader):
     """Files, as a replay plays them: a :class:`spyctl.replay.pieces.Source`."""
 
     _seeds: Seeds = field(init=False, repr=False, compare=False)
-    _wide: search.Wanted | None = field(default=None, init=False, repr=False, compare=False)
+    _wide: Wanted | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         self._seeds = Seeds(self)
@@ -46,10 +47,10 @@ class FileSource(FileReader):
         """List the instants at which a continuous symbol becomes another instrument, by what names them."""
         return search.rolls(self, first_ns, last_ns)
 
-    def _hits(self, wanted: Find) -> search.Wanted:
+    def _hits(self, wanted: Find) -> Wanted:
         if wanted.sight is Sight.TRADE:
-            return search.large_trades(wanted.lots)
+            return large_trades(wanted.lots)
         if wanted.sight is Sight.SPREAD:
-            self._wide = self._wide or search.wide_spreads(self)
+            self._wide = self._wide or wide_spreads(self.infos)
             return self._wide
-        return search.late_events()
+        return late_events()

@@ -1,9 +1,10 @@
 """The next, or the previous, of whatever a person looks for."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from contextlib import asynccontextmanager
 
 from spyctl.errors import ControlError
-from spyctl.replay.commands import Find, Sight
+from spyctl.replay.commands import Find, Sight, Unit
 from spyctl.replay.pieces import Source, Turn
 from spyctl.replay.search import session_times
 from spyctl.replay.segments import Cursor
@@ -11,9 +12,13 @@ from spyctl.replay.targets import Span
 
 
 class Finder:
-    """Finds what is to be seen in a source; ``quiet`` are its stretches without events."""
+    """Finds places in a source; ``quiet`` are its stretches without events.
+
+    ``searched`` is how much of a search is done, 0 to 1, ``None`` while there is none.
+    """
 
     def __init__(self, source: Source, span: Span, quiet: Sequence[tuple[int, int]]) -> None:
+        self.searched: float | None = None
         self._source = source
         self._span = span
         self._ends = [to_ns for _, to_ns in quiet]
@@ -23,12 +28,31 @@ class Finder:
 
         ``behind`` says that what is exactly there does not count. Raises :class:`ControlError` where there is none.
         """
-        found = await self._seen(wanted, place, marks, turn, behind=behind)
+        async with self._search(turn) as looked:
+            found = await self._seen(wanted, place, marks, looked, behind=behind)
         if found is None:
             where = "before" if wanted.backward else "after"
             what = f"trade of {wanted.lots:,} lots or more" if wanted.sight is Sight.TRADE else wanted.sight.value
             raise ControlError(f"there is no {what} {where} this place in the plan", f"it plays {self._span.text}")
         return found
+
+    async def so_many_back(self, place: Cursor, count: int, unit: Unit, turn: Turn) -> Cursor:
+        """Return the place so many events, trades or seconds before another one; the first event where there are
+        fewer."""
+        async with self._search(turn) as looked:
+            return await self._source.so_many_back(place, count, unit, looked)
+
+    @asynccontextmanager
+    async def _search(self, turn: Turn) -> AsyncIterator[Turn]:
+        async def looked(done: float) -> None:
+            self.searched = done
+            await turn(done)
+
+        await self._source.prepare()
+        try:
+            yield looked
+        finally:
+            self.searched = None
 
     async def _seen(
         self, wanted: Find, place: Cursor, marks: Collection[int], turn: Turn, *, behind: bool

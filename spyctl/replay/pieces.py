@@ -22,14 +22,15 @@ from spyctl.timing.instants import MS
 YIELD_EVERY_NS = 20 * MS
 REPLAYED_SUBJECTS = tuple(subject_of(EVENT_TYPES[schema]) for schema in SCHEMAS)
 
-Turn = Callable[[], Awaitable[None]]
+Turn = Callable[[float], Awaitable[None]]
 
 
 class Source(Protocol):
     """What a replay plays: events in an order that is the same each time they are read, from any place on.
 
     ``subjects`` (without prefix) are those that it may have events of. A batch can be cut like a list, and has the
-    ``sort_ns`` of its events. A search gives others their turns through ``turn``, and ends with what that raises.
+    ``sort_ns`` of its events. A search gives others their turns through ``turn``, tells it how much of it is done (0 to
+    1), and ends with what that raises.
     """
 
     @property

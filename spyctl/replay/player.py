@@ -170,7 +170,7 @@ class Player:
             settle(answer, self._control.status())
         return jump
 
-    async def _turn(self) -> None:
+    async def _turn(self, _: float) -> None:
         # In a search: others go on meanwhile, and another command ends it.
         await asyncio.sleep(0)
         if self._control.waiting or self.stopped_by is not None:

@@ -140,7 +140,10 @@ def _state(current: Snapshot) -> Field:
     if not current.server.waiting_ns:
         if current.control.waiting_for:
             return word("◌ waiting", "yellow")
-        return word(*_STATES[current.control.state])
+        text, style = _STATES[current.control.state]
+        if (searched := current.control.searched) is not None:
+            text = f"» searching {searched:.0%}"
+        return word(text, style)
     waiting = waiting_text(current.server.waiting_ns)
     style = WAITING_S.alarm(current.server.waiting_ns / SECOND).style
     return word(f"■ finishing, {waiting}" if current.control.state is PlayState.FINISHING else f"◌ {waiting}", style)

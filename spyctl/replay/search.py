@@ -1,85 +1,51 @@
 """Finds places in the input: the next large trade, the last wide spread, so many events back.
 
 Records are looked at as columns, file by file, from a place on, or back from it in growing stretches; nothing is
-encoded. A search gives others their turns through ``turn``, and ends with what that raises.
+encoded. A search gives others their turns through ``turn``, tells it how much of it is done, 0 to 1, and ends with what
+that raises.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Generator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from functools import lru_cache
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spyctl.dbn.choice import selection_for
 from spyctl.dbn.file_info import DBNFileInfo
 from spyctl.dbn.places import find_places
-from spyctl.dbn.sort_times import Int64s, Sequencer
+from spyctl.dbn.reader import DBNFile
+from spyctl.dbn.records import Records
+from spyctl.dbn.sort_times import Sequencer
 from spyctl.errors import DamagedFileError
-from spyctl.market.columns import SCHEMAS, UNDEF_PRICE, Batch, Rows
+from spyctl.market.columns import SCHEMAS, Batch
 from spyctl.market.sessions import SATURDAY, is_trading_day, regular_session, trading_day
 from spyctl.market.symbology import SymbolMap, is_continuous
 from spyctl.replay.commands import Unit
-from spyctl.replay.pieces import FileReader as FileSource
-from spyctl.replay.pieces import Turn
+from spyctl.replay.pieces import FileReader, Turn
 from spyctl.replay.segments import Cursor
 from spyctl.replay.source import Reading, read_batches
+from spyctl.replay.wanted import Wanted
 from spyctl.timing.instants import DAY, MINUTE, SECOND, date_of
 
 _LOOK_BACK_NS, _GROWTH = SECOND, 8
-_CHUNK = 16_384  # records
-_TRADES, _BOOKS = SCHEMAS
+_CHUNK = 8_192  # records: what is looked at of them stays in the cache of a core
+_TRADES = SCHEMAS[0]
 _AFTER_OPEN_NS, _BEFORE_CLOSE_NS = 30 * MINUTE, 10 * MINUTE
 
-Flags = NDArray[np.bool_]
+
+def _part(turn: Turn, begun: float, share: float) -> Turn:
+    # The turns of a part of a search: how much of all is done before it, and how much of all it is.
+    async def of_all(done: float) -> None:
+        await turn(begun + share * min(1.0, max(0.0, done)))
+
+    return of_all
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is looked for: ``hits`` tells which rows of the ``schemas`` it is, given which of them are late."""
-
-    schemas: tuple[str, ...]
-    hits: Callable[[Rows, Flags], Flags]
-
-
-def large_trades(lots: int) -> Wanted:
-    """Look for trades of at least so many lots."""
-    return Wanted((_TRADES,), lambda rows, _: rows["size"] >= lots)
-
-
-def wide_spreads(source: FileSource) -> Wanted:
-    """Look for books whose best prices are further apart than one tick: the least distance in the first books."""
-    tick = _tick(source.infos)
-    return Wanted((_BOOKS,), lambda rows, _: _spreads(rows) > tick)
-
-
-def late_events() -> Wanted:
-    """Look for events beyond the reorder window."""
-    return Wanted(SCHEMAS, lambda _, late: late)
-
-
-def _spreads(rows: Rows) -> Int64s:
-    best = rows["levels"][:, 0]
-    bid_px, ask_px = best["bid_px"], best["ask_px"]
-    whole = (bid_px != UNDEF_PRICE) & (ask_px != UNDEF_PRICE)
-    spreads: Int64s = np.where(whole, ask_px - bid_px, 0)
-    return spreads
-
-
-def _tick(infos: Sequence[DBNFileInfo]) -> int:
-    for info in infos:
-        if info.schema == _BOOKS:
-            with closing(info.file.chunks(_CHUNK)) as chunks:
-                spreads = _spreads(next(chunks, np.empty(0, info.file.dtype)))
-            if (spreads > 0).any():
-                return int(spreads[spreads > 0].min())
-    return 0
-
-
-async def next_hit(source: FileSource, wanted: Wanted, place: Cursor, turn: Turn, *, behind: bool) -> Cursor | None:
+async def next_hit(source: FileReader, wanted: Wanted, place: Cursor, turn: Turn, *, behind: bool) -> Cursor | None:
     """Return the place of the first hit at ``place`` or later; ``behind``: later than the event there."""
     from_ns = max(place.sort_ns, source.selection.start_ns)
     while (ns := await _first_instant(source, wanted, from_ns, turn)) is not None:
@@ -90,7 +56,7 @@ async def next_hit(source: FileSource, wanted: Wanted, place: Cursor, turn: Turn
     return None
 
 
-async def previous_hit(source: FileSource, wanted: Wanted, place: Cursor, turn: Turn) -> Cursor | None:
+async def previous_hit(source: FileReader, wanted: Wanted, place: Cursor, turn: Turn) -> Cursor | None:
     """Return the place of the last hit before ``place``."""
     end_ns = place.sort_ns + 1
     while (ns := await _last_instant(source, wanted, end_ns, turn)) is not None:
@@ -101,25 +67,34 @@ async def previous_hit(source: FileSource, wanted: Wanted, place: Cursor, turn: 
     return None
 
 
-async def _first_instant(source: FileSource, wanted: Wanted, from_ns: int, turn: Turn) -> int | None:
+def _files(source: FileReader, wanted: Wanted, turn: Turn) -> list[tuple[DBNFileInfo, Turn]]:
+    # The files that may hold what is wanted, each with its part of the turns.
+    infos = [info for info in source.seekable if info.schema in wanted.schemas]
+    sizes = [info.record_bytes for info in infos]
+    begun, total = accumulate(sizes, initial=0), sum(sizes) or 1
+    parts = [_part(turn, before / total, size / total) for before, size in zip(begun, sizes, strict=False)]
+    return list(zip(infos, parts, strict=True))
+
+
+async def _first_instant(source: FileReader, wanted: Wanted, from_ns: int, turn: Turn) -> int | None:
     best_ns = source.selection.end_ns
-    for info in source.seekable:
-        if info.schema in wanted.schemas and info.span[0] - source.selection.slack_ns < best_ns:
-            found = await _instants(source, info, wanted, from_ns, best_ns, turn, first=True)
+    for info, part in _files(source, wanted, turn):
+        if info.span[0] - source.selection.slack_ns < best_ns:
+            found = await _instants(source, info, wanted, from_ns, best_ns, part, first=True)
             best_ns = min(found, default=best_ns)
     return best_ns if best_ns < source.selection.end_ns else None
 
 
-async def _last_instant(source: FileSource, wanted: Wanted, end_ns: int, turn: Turn) -> int | None:
+async def _last_instant(source: FileReader, wanted: Wanted, end_ns: int, turn: Turn) -> int | None:
     least_ns = max(source.selection.start_ns, source.least_ns)
-    back_ns = _LOOK_BACK_NS
+    back_ns, all_ns, last_ns = _LOOK_BACK_NS, max(1, end_ns - least_ns), end_ns
     while end_ns > least_ns:
         from_ns = max(least_ns, end_ns - back_ns)
+        stretch = _part(turn, (last_ns - end_ns) / all_ns, (end_ns - from_ns) / all_ns)
         newest = -1
-        for info in source.seekable:
-            if info.schema in wanted.schemas:
-                found = await _instants(source, info, wanted, from_ns, end_ns, turn, first=False)
-                newest = max([newest, *found])
+        for info, part in _files(source, wanted, stretch):
+            found = await _instants(source, info, wanted, from_ns, end_ns, part, first=False)
+            newest = max([newest, *found])
         if newest >= 0:
             return newest
         end_ns, back_ns = from_ns, back_ns * _GROWTH
@@ -127,31 +102,39 @@ async def _last_instant(source: FileSource, wanted: Wanted, end_ns: int, turn: T
 
 
 async def _instants(
-    source: FileSource, info: DBNFileInfo, wanted: Wanted, from_ns: int, end_ns: int, turn: Turn, *, first: bool
+    source: FileReader, info: DBNFileInfo, wanted: Wanted, from_ns: int, end_ns: int, turn: Turn, *, first: bool
 ) -> list[int]:
     # The first and the last sort time of hits in a file with from_ns <= sort time < end_ns; the first alone is quicker.
     selection = replace(selection_for(info, source.selection), start_ns=from_ns, end_ns=end_ns)
     sequencer = Sequencer(selection, SymbolMap(info.mappings))
-    places = find_places(info.file)
-    start = places.start_for(from_ns - selection.slack_ns) if places is not None else 0
     found: list[int] = []
+    begun_ns, ends_ns = max(from_ns, info.span[0]), min(end_ns, info.span[1])
     try:
-        with closing(info.file.chunks(_CHUNK, start)) as chunks:
+        with closing(_records(info.file, from_ns - selection.slack_ns)) as chunks:
             for records in chunks:
-                times = sequencer.next(records)
-                hits = times.selected & wanted.hits(records, times.late)
-                if hits.any():
-                    sort_ns = times.sort_ns[hits]
-                    found += [int(sort_ns.min()), int(sort_ns.max())]
+                if wanted.may_hit(records, sequencer):
+                    times = sequencer.next(records)
+                    hits = times.selected & wanted.hits(records, times.late)
+                    if hits.any():
+                        sort_ns = times.sort_ns[hits]
+                        found += [int(sort_ns.min()), int(sort_ns.max())]
+                else:
+                    sequencer.skip(records)
                 if sequencer.finished or (first and found and sequencer.bound_ns > min(found)):
                     break
-                await turn()
+                await turn((sequencer.newest_ns - begun_ns) / max(1, ends_ns - begun_ns))
     except DamagedFileError:
         pass  # the replay meets it, and says so
     return found
 
 
-def _numbers(source: FileSource, wanted: Wanted, ns: int) -> list[int]:
+def _records(file: DBNFile, from_ns: int) -> Generator[Records, None, None]:
+    # The records of a file that may be received at an instant or later.
+    places = find_places(file)
+    return places.records(_CHUNK, places.start_for(from_ns)) if places is not None else file.chunks(_CHUNK)
+
+
+def _numbers(source: FileReader, wanted: Wanted, ns: int) -> list[int]:
     # Which of the events of an instant are hits, by their number in the one order.
     numbers: list[int] = []
     seen = 0
@@ -167,22 +150,22 @@ def _numbers(source: FileSource, wanted: Wanted, ns: int) -> list[int]:
     return numbers
 
 
-def _batches(source: FileSource, start_ns: int, end_ns: int) -> "list[Batch]":
+def _batches(source: FileReader, start_ns: int, end_ns: int) -> "list[Batch]":
     selection = replace(
         source.selection, start_ns=max(start_ns, source.selection.start_ns), end_ns=min(end_ns, source.selection.end_ns)
     )
     return list(read_batches(source.seekable, selection, Reading(), skip=True))
 
 
-async def so_many_back(source: FileSource, place: Cursor, count: int, unit: Unit, turn: Turn) -> Cursor:
+async def so_many_back(source: FileReader, place: Cursor, count: int, unit: Unit, turn: Turn) -> Cursor:
     """Return the place so many events, trades or seconds before another one; the first event where there are fewer."""
     least_ns = max(source.selection.start_ns, source.least_ns)
     if unit is Unit.SECONDS:
         return Cursor(max(least_ns, place.sort_ns - count * SECOND))
     back_ns = _LOOK_BACK_NS
     while True:
-        await turn()
         from_ns = max(least_ns, place.sort_ns - back_ns)
+        await turn((place.sort_ns - from_ns) / max(1, place.sort_ns - least_ns))
         batches = _batches(source, from_ns, place.sort_ns + 1)
         sort_ns = np.concatenate([batch.column("sort_ns") for batch in batches])
         books = np.concatenate([batch.is_book() for batch in batches])
@@ -198,7 +181,7 @@ async def so_many_back(source: FileSource, place: Cursor, count: int, unit: Unit
     return Cursor(ns, target - int(np.searchsorted(sort_ns, ns)))
 
 
-def rolls(source: FileSource, first_ns: int, last_ns: int) -> list[int]:
+def rolls(source: FileReader, first_ns: int, last_ns: int) -> list[int]:
     """List the instants at which a continuous symbol becomes another instrument, by what names them."""
     ids: dict[str, dict[int, int]] = {}
     for info in source.infos:

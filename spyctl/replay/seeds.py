@@ -10,7 +10,7 @@ from spyctl.dbn.siblings import symbol_maps
 from spyctl.market.columns import Batch
 from spyctl.market.encode import EncodedBatch, encode_batch
 from spyctl.market.symbology import SymbolChoice
-from spyctl.replay.pieces import FileReader as FileSource
+from spyctl.replay.pieces import FileReader
 from spyctl.replay.segments import Cursor
 from spyctl.replay.source import Reading, read_batches
 from spyctl.timing.instants import DAY, SECOND
@@ -24,7 +24,7 @@ BOOKS = "mbp-10"
 class Seeds:
     """Finds the last book of each symbol before a place, in files."""
 
-    source: FileSource
+    source: FileReader
     _last: tuple[Cursor, list[EncodedBatch]] | None = None
     _none_before: dict[str, int] = field(default_factory=dict)  # symbol → up to there it has no book
 

@@ -70,7 +70,8 @@ class SpeedNow:
 @dataclass(frozen=True, slots=True)
 class ControlNow:
     """How a replay is controlled: whether by ``keys``, in how much ``detail`` it is shown, what is typed after
-    ``prompt`` (``None``: nothing is), marks and a loop (event times), and whom it waits for."""
+    ``prompt`` (``None``: nothing is), marks and a loop (event times), whom it waits for, and how much of a search is
+    done, 0 to 1 (``None``: there is none)."""
 
     state: PlayState = PlayState.PLAYING
     keys: bool = False
@@ -82,6 +83,7 @@ class ControlNow:
     loop: tuple[int, int] | None = None
     loop_start_ns: int | None = None
     waiting_for: str = ""
+    searched: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

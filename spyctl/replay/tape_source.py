@@ -71,7 +71,7 @@ class TapeSource:
         last: deque[Cursor] = deque(maxlen=count)
         at = Cursor()
         for piece in self.before(place):
-            await turn()
+            await turn((int(piece.sort_ns[-1]) - self.choice.start_ns) / max(1, place.sort_ns - self.choice.start_ns))
             for rank, sort_ns in zip(piece.ranks.tolist(), piece.sort_ns.tolist(), strict=True):
                 at = Cursor(sort_ns, at.ordinal + 1 if at.sort_ns == sort_ns else 0)
                 if unit is Unit.EVENTS or rank in _TRADES:

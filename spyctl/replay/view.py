@@ -255,4 +255,5 @@ def control_now(replay: Replay, pad: KeyPad | None) -> ControlNow:
         loop=ways.loop,
         loop_start_ns=ways.loop_start_ns,
         waiting_for=replay.waiting_for,
+        searched=replay.director.searched,
     )

@@ -120,7 +120,7 @@ def plain(source: FileSource) -> Plain:
     )  # fmt: skip
 
 
-async def no_turn() -> None:
+async def no_turn(_: float) -> None:
     """Give nobody a turn."""
 
 

@@ -50,6 +50,27 @@ def test_the_sort_time_is_that_of_the_contract_for_any_chunk_size(
     assert times == reference(stamped, window)
 
 
+@given(st.lists(stamps, max_size=40), st.integers(1, 8), st.sampled_from([0, MS, SECOND]), st.booleans())
+def test_records_that_are_passed_over_count_as_if_they_had_been_looked_at(
+    found: list[tuple[int, int | None, bool]], size: int, window: int, by_recv: bool
+) -> None:
+    records = [book(T0 + e, UNDEF_TS if r is None else T0 + r, flags=168 if s else 130) for e, r, s in found]
+    selection = Selection(reorder_ns=window, by_recv=by_recv)
+    looking, passing = Sequencer(selection, NO_NAMES), Sequencer(selection, NO_NAMES)
+    for start in range(0, len(records), size):
+        piece = array("mbp-10", records[start : start + size])
+        may_be = passing.may_be_late(piece)
+        passing.skip(piece)
+        assert looking.next(piece).late.any() <= may_be
+        assert passing.newest_ns == looking.newest_ns
+
+
+def test_where_nothing_is_out_of_order_or_far_apart_nothing_may_be_late() -> None:
+    piece = array("mbp-10", [book(T0 + i * MS, T0 + i * MS + SECOND) for i in range(9)])
+    assert not Sequencer(Selection(), NO_NAMES).may_be_late(piece)
+    assert Sequencer(Selection(reorder_ns=SECOND - 1), NO_NAMES).may_be_late(piece)
+
+
 def test_by_recv_the_sort_time_is_the_running_maximum() -> None:
     sequencer = Sequencer(Selection(by_recv=True), NO_NAMES)
     times = sequencer.next(array("trades", [trade(T0 + 9, T0), trade(T0, T0 + 5), trade(T0 - 5 * SECOND, T0 + 2)]))

@@ -168,14 +168,15 @@ async def test_what_is_refused_changes_nothing(source: FileSource, words: str) -
 async def test_a_search_that_fails_ends_as_it_began(source: FileSource) -> None:
     director = Directed(source)
 
-    async def ended() -> None:
+    async def ended(_: float) -> None:
         assert director.state is PlayState.SEEKING
+        assert director.searched is not None
         raise ControlError("ended", "")
 
     answer = asyncio.get_running_loop().create_future()
     with pytest.raises(ControlError, match="ended"):
         await director.obey(parse_command(["next", "trade"]), answer, ended)
-    assert director.state is PlayState.PLAYING
+    assert (director.state, director.searched) == (PlayState.PLAYING, None)
     director.state = PlayState.FINISHING
     with pytest.raises(ControlError, match="is not possible now"):
         director.on(PlayEvent.PAUSE)

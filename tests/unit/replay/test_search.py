@@ -8,17 +8,9 @@ from hypothesis import strategies as st
 from spyctl.dbn.sort_times import Selection
 from spyctl.errors import ControlError
 from spyctl.replay.commands import Unit
-from spyctl.replay.search import (
-    large_trades,
-    late_events,
-    next_hit,
-    previous_hit,
-    rolls,
-    session_times,
-    so_many_back,
-    wide_spreads,
-)
+from spyctl.replay.search import next_hit, previous_hit, rolls, session_times, so_many_back
 from spyctl.replay.segments import Cursor
+from spyctl.replay.wanted import large_trades, late_events, wide_spreads
 from spyctl.timing.instants import HOUR, MINUTE, SECOND, clock_text
 from spyctl.timing.instants import NEW_YORK as ZONE
 from tests.support.days import FILES, ONE_DAY, File, no_turn, run, written
@@ -44,7 +36,7 @@ def test_the_next_and_the_previous_hit(files: list[File], selection: Selection, 
         elif kind == "late":
             wanted, hits = late_events(), plain.late.tolist()
         else:
-            wanted = wide_spreads(plain.source)
+            wanted = wide_spreads(plain.source.infos)
             first = next((f for f in sorted(files, key=lambda f: f[1]) if f[0] == "mbp-10" and f[3]), None)
             tick = min((record[4] for record in first[3]), default=0) * 250_000_000 if first else 0
             hits = [spread > tick for spread in plain.spreads]
@@ -96,7 +88,7 @@ def test_with_a_wider_reorder_window_the_first_event_is_found_too() -> None:
 
 @given(st.sampled_from([large_trades(51), late_events()]))
 def test_a_search_ends_where_its_turn_ends_it(wanted: object) -> None:
-    async def ended() -> None:
+    async def ended(_: float) -> None:
         raise ControlError("ended", "")
 
     files: list[File] = [("trades", 0, False, [(1, 0, 1, 1, 1)] * 9)]

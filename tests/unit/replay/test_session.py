@@ -14,7 +14,7 @@ from spyctl.replay.control import PlayState
 from spyctl.replay.result import summary_of
 from spyctl.replay.session import REPLAYED_SUBJECTS, Replay, ReplayOptions
 from spyctl.replay.source import DBNIngestor
-from spyctl.summary import StopReason
+from spyctl.summary import StopReason, Verified
 from spyctl.timing.clock import MAX_SPEED, Speed
 from tests.support.clock import JumpingClock
 from tests.support.records import DAY, MS, SECOND, T0, book, trade, write_file
@@ -122,11 +122,12 @@ async def test_what_the_stream_holds_is_compared_with_the_events_encoded_anew(ro
 
     await replay.verify(stored())
     summary = summary_of(replay)
-    assert (summary.details.stored, summary.details.missing, summary.details.differing) == (490, 0, 0)
+    assert summary.details.verified == Verified(490)
     assert (summary.exit_code, replay.read) == (0, read_before)
     await replay.verify(stored(without=7))
     summary = summary_of(replay)
-    assert (summary.details.missing, summary.details.first_difference, summary.exit_code) == (1, 8, 3)
+    assert summary.details.verified == Verified(489, missing=1, first_difference=8)
+    assert summary.exit_code == 3
 
 
 async def test_a_file_that_vanishes_is_noted_and_the_rest_played(root: Path) -> None:

@@ -22,6 +22,7 @@ async def test_before_the_first_event_it_stands_at_it(root: Path) -> None:
     assert status == {
         "run_id": "r", "event_ns": T0, "speed": 0.0, "state": "paused", "segment": 0,
         "event_utc": "2025-12-16T14:30:00.000000000Z", "speed_achieved": None, "behind_s": 0.0, "waiting_for": None,
+        "searched": None,
         "published": 0, "acked": 0, "seeks": 0, "seeds": 0, "first_ns": T0, "last_ns": T0 + 4_900 * MS, "marks": {},
         "loop": None,
     }  # fmt: skip

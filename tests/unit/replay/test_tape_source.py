@@ -49,7 +49,7 @@ def payloads(wanted: Sequence[StreamMessage]) -> list[bytes]:
     return [message.payload for message in wanted]
 
 
-async def no_turn() -> None:
+async def no_turn(_: float) -> None:
     """Nobody else wants one."""
 
 

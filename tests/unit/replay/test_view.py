@@ -79,7 +79,7 @@ def test_rates_and_speed_are_those_of_the_last_second(looked: Looked) -> None:
 
 async def test_screen_notes_and_summary_give_the_same_figures(looked: Looked) -> None:
     replay = Replay(
-        looked.replay.director._source.infos,
+        looked.replay.director._finder._source.infos,
         RecordingSink(),
         ReplayOptions(Speed(0.05)),
         run_id="r",
@@ -199,7 +199,7 @@ def test_a_replay_that_was_stopped_is_finishing(looked: Looked) -> None:
 
 async def test_the_last_trade_and_book_are_those_published_under_any_prefix(looked: Looked) -> None:
     options = ReplayOptions(MAX_SPEED, prefix="DRILL")
-    replay = Replay(looked.replay.director._source.infos, RecordingSink(), options, run_id="r", clock=looked.clock)
+    replay = Replay(looked.replay.director._finder._source.infos, RecordingSink(), options, run_id="r", clock=looked.clock)
     consumer = Consumer("lake", 0, None, 0)
     await replay.run()
     snapshot = ReplayView(replay, looked.scene, lambda: [consumer], clock=looked.clock).snapshot()
