@@ -22,7 +22,7 @@ SERVICE = "spyctl-replay"
 CONTROL = "spyctl.ctl"
 _LONGEST = 1_000  # bytes of a command
 _GATHER_S = 0.25
-_ANSWER_S = 10.0
+ANSWER_S = 10.0
 
 Obey = Callable[[str], Awaitable[Mapping[str, Any]]]
 
@@ -99,7 +99,13 @@ async def controllable(connection: Connection) -> list[dict[str, str]]:
         await unsubscribe()
 
 
-async def command(connection: Connection, run_id: str, words: str, timeout_s: float = _ANSWER_S) -> dict[str, Any]:
+def unanswered(run_id: str, timeout_s: float, why: str = "") -> UnreachableError:
+    """Return the error for a run that has not answered; ``why`` is what is known of the reason."""
+    told = f"run {run_id} has not answered within {timeout_s:g} s{why}"
+    return UnreachableError(told, "spyctl ctl status tells what it waits for")
+
+
+async def command(connection: Connection, run_id: str, words: str, timeout_s: float = ANSWER_S) -> dict[str, Any]:
     """Give a command to a run and return its answer.
 
     Raises :class:`ControlError` where it refuses, :class:`NoSuchRunError` where there is none, and
@@ -111,9 +117,7 @@ async def command(connection: Connection, run_id: str, words: str, timeout_s: fl
         raise NoSuchRunError(f"no replay {run_id} runs at {connection.url}", "spyctl ctl lists those that do") from None
     except (nats.errors.Error, OSError) as error:
         denied = f": {error}" if "permissions" in str(error) else ""
-        raise UnreachableError(
-            f"run {run_id} has not answered within {timeout_s:g} s{denied}", "spyctl ctl status tells what it waits for"
-        ) from None
+        raise unanswered(run_id, timeout_s, denied) from None
     document: dict[str, Any] = orjson.loads(message.data)
     if ERROR_CODE_HEADER in (message.headers or {}):
         raise ControlError(str(document["error"]), str(document["remedy"]))

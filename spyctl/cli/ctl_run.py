@@ -1,12 +1,14 @@
 """Asking running replays, and showing what they answer."""
 
 import asyncio
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 from spyctl.bus.connection import Connection
-from spyctl.bus.control_service import command, controllable
+from spyctl.bus.control_service import ANSWER_S, command, controllable, unanswered
 from spyctl.bus.target import Target, reach
-from spyctl.cli.framework.reporter import Reporter
+from spyctl.cli.framework.reporter import Reporter, progress_bar
 from spyctl.cli.framework.streams import write, write_document
 from spyctl.errors import ExitCode, NoSuchRunError, UsageError
 from spyctl.terminal.tables import table
@@ -14,6 +16,8 @@ from spyctl.timing.clock import Speed
 from spyctl.timing.instants import NEW_YORK, clock_on, date_of
 
 _WATCH_S = 0.25
+_LOOK_S = 0.5
+_SEARCH_S = 3_600.0
 
 
 async def control(
@@ -33,9 +37,33 @@ async def control(
             run = runs[0]["run_id"]
         text = " ".join(words or ["status"])
         if not watch:
-            _show(await command(reached.connection, run, text), as_json=as_json)
+            _show(await _obeyed(reached.connection, run, text, reporter), as_json=as_json)
             return ExitCode.OK
         return await _watch(reached.connection, run, as_json=as_json)
+
+
+async def _obeyed(connection: Connection, run: str, text: str, reporter: Reporter) -> dict[str, Any]:
+    # The answer to a command; a search is waited for as long as it goes on, and how far it has come is shown.
+    asked = asyncio.create_task(command(connection, run, text, _SEARCH_S))
+    looks, done = 0, 0.0
+    try:
+        with ExitStack() as screen:
+            advance: Callable[[float], None] | None = None
+            while not (await asyncio.wait([asked], timeout=_LOOK_S))[0]:
+                searched = (await command(connection, run, "status")).get("searched")
+                if searched is None:
+                    looks += 1
+                    if looks * _LOOK_S >= ANSWER_S:
+                        raise unanswered(run, ANSWER_S)
+                    continue
+                advance = advance or screen.enter_context(
+                    progress_bar(reporter, "searching", 1, long=0, in_bytes=False)
+                )
+                advance(searched - done)
+                looks, done = 0, searched
+        return asked.result()
+    finally:
+        asked.cancel()
 
 
 async def _watch(connection: Connection, run: str, *, as_json: bool) -> int:

@@ -133,7 +133,7 @@ class Reporter:
 @contextmanager
 def progress_bar(
     reporter: Reporter, label: str, total: int, *, long: int = _LONG_BYTES, in_bytes: bool = True
-) -> Iterator[Callable[[int], None]]:
+) -> Iterator[Callable[[float], None]]:
     """Show how far something is, on a terminal only and where its ``total`` is ``long``; yields a function that takes
     how much was just done, in bytes or in any other unit."""
     if reporter.quiet or not reporter.draws or total < long:

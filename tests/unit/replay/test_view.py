@@ -199,7 +199,9 @@ def test_a_replay_that_was_stopped_is_finishing(looked: Looked) -> None:
 
 async def test_the_last_trade_and_book_are_those_published_under_any_prefix(looked: Looked) -> None:
     options = ReplayOptions(MAX_SPEED, prefix="DRILL")
-    replay = Replay(looked.replay.director._finder._source.infos, RecordingSink(), options, run_id="r", clock=looked.clock)
+    replay = Replay(
+        looked.replay.director._finder._source.infos, RecordingSink(), options, run_id="r", clock=looked.clock
+    )
     consumer = Consumer("lake", 0, None, 0)
     await replay.run()
     snapshot = ReplayView(replay, looked.scene, lambda: [consumer], clock=looked.clock).snapshot()
