@@ -4,7 +4,6 @@ The feed reads its own statuses and hands on what is left of a frame as an :clas
 """
 
 import asyncio
-import random
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
@@ -18,6 +17,7 @@ from spyctl.massive.normalize import parse_frame
 from spyctl.massive.socket import Socket, SocketRequest, VendorSocket
 from spyctl.massive.statuses import AUTH_FAILED, EVICTED, Statuses
 from spyctl.massive.subscriptions import Subscriptions
+from spyctl.timing.backoff import Backoff
 from spyctl.timing.clock import Clock, SystemClock
 from spyctl.timing.ending import Ending
 from spyctl.timing.instants import MINUTE, SECOND
@@ -132,12 +132,12 @@ class Feed:
         """Keep the feed up until :meth:`stop`, and tell ``listener`` what happens.
 
         Raises :class:`KeyRefusedError` where the key is refused permanently, or another process uses it, and what
-        ``listener`` raises about an arrival.
+        ``listener`` raises.
         """
         self._listener = listener
         self.liveness.begin()
         reader = asyncio.create_task(self._inbox.keep_reading())
-        reader.add_done_callback(lambda _: self._ending.stop())
+        self._ending.watch(reader)
         try:
             await self._keep_up()
             if reader.done():
@@ -147,9 +147,10 @@ class Feed:
         self._on(FeedEvent.STOP)
 
     async def _keep_up(self) -> None:
-        clock, wait_s = self.liveness.clock, self._timing.first_wait
+        clock, timing = self.liveness.clock, self._timing
+        backoff = Backoff(clock, timing)
         while True:
-            begun_ns = clock.now_ns()
+            backoff.connecting()
             noticed_ns, waited = await self._connect_once()
             was_up = self._state is FeedState.UP
             if self._ending.stopping:
@@ -165,12 +166,9 @@ class Feed:
                 self._on(FeedEvent.REFUSED)
                 raise refusal
             self.reconnects += 1
-            if was_up and clock.now_ns() - begun_ns >= self._timing.stable * SECOND:
-                wait_s = self._timing.first_wait
-            pause_s = wait_s * random.uniform(1 - self._timing.jitter, 1 + self._timing.jitter)
-            wait_s = min(self._timing.longest_wait, 2 * wait_s)
+            pause_s = backoff.pause_s(was_up=was_up)
             if reason == EVICTED:
-                pause_s = self._timing.cool_down
+                pause_s = timing.cool_down
             self._note(f"{self.name}: {reason}; connecting again in {pause_s:.1f} s")
             await self._ending.pause(pause_s, clock)
 
@@ -178,11 +176,14 @@ class Feed:
         # One connection; returns when its end was noticed (Unix ns), and how many frames had not been read by then.
         socket = self._socket = self._open_socket(replace(self._request, topics=self.desired))
         tender = asyncio.create_task(self._tend(socket))
+        self._ending.watch(tender)
         try:
             end, noticed_ns = await run_connection(
                 socket, self._receive, self._ending, clock=self.liveness.clock,
                 is_up=lambda: self._state is FeedState.UP, authenticate_s=self._timing.authenticate,
             )  # fmt: skip
+            if tender.done():
+                tender.result()
         finally:
             self._socket = None
             await end_task(tender)

@@ -1,9 +1,10 @@
-"""How a key stands with the vendor: when a refusal or an eviction is permanent, and when it is worth another try."""
+"""How a key stands with the vendor: when a refusal or an eviction is permanent."""
 
 from collections import deque
 
 from spyctl.timing.clock import Clock
 from spyctl.timing.instants import SECOND
+from spyctl.timing.refusals import Refusals
 
 EVICTIONS_WITHIN_NS = 600 * SECOND
 
@@ -11,29 +12,22 @@ EVICTIONS_WITHIN_NS = 600 * SECOND
 class KeyStanding:
     """Counts what the vendor holds against a key on one feed.
 
-    A key that was never good is refused permanently at once; a good one has been seen to be refused for minutes, so
-    that counts only after ``refusals_ns``. A key has one connection a market: after ``max_evictions`` within ten
-    minutes another process is using it.
+    A refusal of a key that was good is permanent after ``refusals_ns``. A key has one connection a market: after
+    ``max_evictions`` within ten minutes another process is using it.
     """
 
     def __init__(self, clock: Clock, *, max_evictions: int, refusals_ns: int) -> None:
         self._clock = clock
-        self._refusals_ns = refusals_ns
-        self._first_refusal_ns: int | None = None
-        self._was_good = False
+        self._refusals = Refusals(clock, refusals_ns)
         self._evictions: deque[int] = deque(maxlen=max_evictions)
 
     def accepted(self) -> None:
         """Note that the key was accepted."""
-        self._was_good = True
-        self._first_refusal_ns = None
+        self._refusals.accepted()
 
     def refused(self) -> bool:
         """Note that the key was refused; returns whether that is permanent."""
-        now_ns = self._clock.now_ns()
-        if self._first_refusal_ns is None:
-            self._first_refusal_ns = now_ns
-        return not self._was_good or now_ns - self._first_refusal_ns >= self._refusals_ns
+        return self._refusals.refused()
 
     def evicted(self) -> bool:
         """Note that another connection took over; returns whether that is an alarm.

@@ -12,8 +12,8 @@ ASLEEP_NS = 5 * SECOND
 class Liveness:
     """When a feed was last known to be alive.
 
-    A quiet connection was alive when its last ping was answered, two ``ping_ns`` before the end was noticed; a process
-    that slept was alive until it fell asleep; before the feed was ever up, nothing was.
+    A quiet connection was alive when its last ping was answered, two ``ping_ns`` before the end was noticed; where the
+    process slept at that time, when it fell asleep. Before the feed was ever up, nothing was alive.
     """
 
     clock: Clock
@@ -26,6 +26,7 @@ class Liveness:
     _begun_unix_ns: int = 0
     _beat_unix_ns: int = 0
     _slept_unix_ns: int | None = None
+    _woke_unix_ns: int = 0
 
     def begin(self) -> None:
         """Note that the feed begins."""
@@ -49,12 +50,14 @@ class Liveness:
         """Note that this process is awake; to be called several times a second."""
         now_ns = self.clock.time_ns()
         if now_ns - self._beat_unix_ns > self.asleep_ns:
-            self._slept_unix_ns = self._beat_unix_ns
+            self._slept_unix_ns, self._woke_unix_ns = self._beat_unix_ns, now_ns
         self._beat_unix_ns = now_ns
 
     def lost_from(self, noticed_ns: int) -> int:
         """Return from when on events are missing (Unix ns), for an end noticed at an instant (Unix ns)."""
         alive_ns = self._begun_unix_ns
         if self.up_since_ns is not None:
-            alive_ns = min(noticed_ns - 2 * self.ping_ns, self._slept_unix_ns or noticed_ns)
+            alive_ns = noticed_ns - 2 * self.ping_ns
+            if self._slept_unix_ns is not None and alive_ns < self._woke_unix_ns:
+                alive_ns = min(alive_ns, self._slept_unix_ns)
         return max(self._last_frame_unix_ns, alive_ns)

@@ -21,13 +21,11 @@ from websockets.exceptions import ConnectionClosed
 from spyctl.errors import PayloadError
 from spyctl.market.option_tickers import OptionTicker, parse_option_ticker
 from spyctl.massive.simulated_quotes import SimulatedQuotes
+from spyctl.timing.tempo import FRAME_S, Tempo
 
 RATE = 200.0
 SEED = 7
 START_PRICE = 680.0
-FRAME_S = 0.01
-LONGEST_STEP_S = 0.05
-_PHASE_S = 20.0
 KEY = "simulated"
 
 Message = dict[str, Any]
@@ -275,16 +273,10 @@ class Simulator:
         return True
 
     async def _play(self) -> None:
-        due = 0.0
-        last_s = time.monotonic()
+        tempo = Tempo(time.monotonic())
         while True:
             await asyncio.sleep(FRAME_S)
-            now_s = time.monotonic()
-            busy = 0.4 + 1.2 * (math.sin(2 * math.pi * now_s / _PHASE_S) > 0)
-            due += (now_s - last_s) * self.rate * busy
-            last_s = now_s
-            count = min(int(due), max(1, int(self.rate * LONGEST_STEP_S)))  # after a pause it catches up by and by
-            due -= count
+            count = tempo.take(time.monotonic(), self.rate)
             topics = {topic for peer in self.peers for topic in peer.topics}
             messages = self.walk.step(count, time.time_ns() // 1_000_000, topics)
             for peer in list(self.peers):

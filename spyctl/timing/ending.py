@@ -30,6 +30,15 @@ class Ending:
         self.stopping = True
         self.wake()
 
+    def watch(self, task: "asyncio.Task[None]") -> None:
+        """Have the feed ended when a task of its ends by itself, which it does where it fails."""
+
+        def ended(task: "asyncio.Task[None]") -> None:
+            if not task.cancelled():
+                self.stop()
+
+        task.add_done_callback(ended)
+
     def wake(self) -> None:
         """Have whoever waits look again."""
         self._changed.set()

@@ -5,7 +5,6 @@ what was missed comes before what is live, in its order. What the gateway does n
 (:mod:`spyctl.dbn.gateway.refill`) and stays a gap.
 """
 
-import random
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +21,7 @@ from spyctl.dbn.messages import ErrorKind, GatewayFault, error_kind
 from spyctl.dbn.records import Piece
 from spyctl.market.events import EventSource
 from spyctl.market.feeds import TRANSITIONS, FeedEvent, FeedListener, FeedState
+from spyctl.timing.backoff import Backoff
 from spyctl.timing.clock import Clock, SystemClock
 from spyctl.timing.ending import Ending
 from spyctl.timing.instants import SECOND
@@ -135,9 +135,10 @@ class FuturesFeed:
         """
         self._listener = listener
         self.liveness.begin()
-        wait_s, timing, clock = self._timing.first_wait, self._timing, self.liveness.clock
+        timing, clock = self._timing, self.liveness.clock
+        backoff = Backoff(clock, timing)
         while True:
-            begun_ns = clock.now_ns()
+            backoff.connecting()
             end = await self._connect_once()
             if self._ending.stopping:
                 break
@@ -150,10 +151,7 @@ class FuturesFeed:
                 self._on(FeedEvent.REFUSED)
                 raise self._standing.refusal
             self.reconnects += 1
-            if was_up and clock.now_ns() - begun_ns >= timing.stable * SECOND:
-                wait_s = timing.first_wait
-            pause_s = wait_s * random.uniform(1 - timing.jitter, 1 + timing.jitter)
-            wait_s = min(timing.longest_wait, 2 * wait_s)
+            pause_s = backoff.pause_s(was_up=was_up)
             if self._standing.take_crowded():
                 pause_s = timing.cool_down
             self._note(f"{self.name}: {reason}; connecting again in {pause_s:.1f} s")

@@ -135,13 +135,12 @@ class Received:
 class GatewayProtocol:
     """One session; :meth:`receive` takes what the gateway sends, cut wherever it may be.
 
-    ``header`` is there once the records begin, ``session_id`` once the gateway has let us in.
+    ``header`` is there once the records begin.
     """
 
     def __init__(self, login: Login, subscriptions: Iterable[Subscription]) -> None:
         self.stage = Stage.GREETING
         self.header: Header | None = None
-        self.session_id = ""
         self._login = login
         self._subscriptions = tuple(subscriptions)
         self._buffer = b""
@@ -184,7 +183,6 @@ class GatewayProtocol:
             return self._login.line(fields["cram"])
         if self.stage is Stage.AUTHENTICATION and "success" in fields:
             self.stage = Stage.HEADER
-            self.session_id = fields.get("session_id", "")
             numbered = enumerate(self._subscriptions, 1)
             lines = [line for number, subscription in numbered for line in subscription.lines(number)]
             return b"".join([*lines, control_line(start_session=0)])

@@ -6,7 +6,6 @@ out, and where it breaks.
 """
 
 import asyncio
-import math
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -29,13 +28,11 @@ from spyctl.dbn.records import with_ts_out
 from spyctl.dbn.sample import front_contract
 from spyctl.dbn.synthetic import Stamp, SyntheticMarket
 from spyctl.timing.instants import SECOND, US
+from spyctl.timing.tempo import FRAME_S, Tempo
 
 KEY = "db-simulated"
 CHALLENGE = "simulated"
 HISTORY = 100_000  # records that can be sent again
-FRAME_S = 0.01
-_PHASE_S = 20.0
-_LONGEST_STEP_S = 0.05
 _RECV_NS = 100 * US  # from the event to the capture
 _MONTHS = {3: "H", 6: "M", 9: "U", 12: "Z"}
 _MAPPING = "mapping"
@@ -286,17 +283,16 @@ class GatewaySimulator:
                 self._give(peer, records)
 
     async def _play(self) -> None:
-        due, last_s = 0.0, time.monotonic()
+        last_s = time.monotonic()
+        tempo = Tempo(last_s)
         while True:
             await asyncio.sleep(FRAME_S)
             now_s = time.monotonic()
-            busy = 0.4 + 1.2 * (math.sin(2 * math.pi * now_s / _PHASE_S) > 0)
-            due += (now_s - last_s) * self.rate * busy
             spread_ns, last_s = round((now_s - last_s) * SECOND), now_s
-            if due >= 1:
+            if (count := tempo.take(now_s, self.rate)) > 0:
                 before = self.sent
-                self.step(min(int(due), max(1, int(self.rate * _LONGEST_STEP_S))), spread_ns)
-                due = min(due - (self.sent - before), self.rate)  # after a pause it does not catch up on all of it
+                self.step(count, spread_ns)
+                tempo.happened(self.sent - before - count)  # a trade comes with its book
             for peer in list(self.peers):
                 quiet_s = self.script.heartbeat_s or float(peer.login.get("heartbeat_interval_s", 30))
                 if peer.started and now_s - peer.sent_s >= quiet_s:

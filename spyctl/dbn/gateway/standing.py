@@ -5,28 +5,27 @@ from collections.abc import Collection
 from spyctl.dbn.messages import ErrorKind, GatewayFault
 from spyctl.errors import KeyRefusedError, SpyctlError, UnknownFuturesError
 from spyctl.timing.clock import Clock
+from spyctl.timing.refusals import Refusals
 
 
 class Standing:
     """``words`` is the last complaint, ``refusal`` the error of what is refused permanently.
 
-    A key that was never good is refused at once; one that was good is tried for ``refusals_ns``.
+    A key that was good is tried for ``refusals_ns`` more.
     """
 
     def __init__(self, clock: Clock, refusals_ns: int, slow_again_ns: int) -> None:
         self.words = ""
         self.refusal: SpyctlError | None = None
         self._clock = clock
-        self._refusals_ns, self._slow_again_ns = refusals_ns, slow_again_ns
-        self._was_good = False
-        self._refused_ns: int | None = None
+        self._slow_again_ns = slow_again_ns
+        self._refusals = Refusals(clock, refusals_ns)
         self._slow_ns: int | None = None
         self._crowded = False
 
     def accepted(self) -> None:
         """Note that data arrive: the key is good."""
-        self._was_good = True
-        self._refused_ns = None
+        self._refusals.accepted()
 
     def refused(self, fault: GatewayFault) -> None:
         """Note that the gateway does not let us in, or does not give us what was asked for."""
@@ -34,11 +33,7 @@ class Standing:
         if fault.kind is ErrorKind.CONNECTIONS:
             self._crowded = True
             return
-        now_ns = self._clock.now_ns()
-        if self._refused_ns is None:
-            self._refused_ns = now_ns
-        at_once = not self._was_good and fault.kind is not ErrorKind.OTHER  # which may be maintenance
-        if at_once or now_ns - self._refused_ns >= self._refusals_ns:
+        if self._refusals.refused(may_pass=fault.kind is ErrorKind.OTHER):  # which may be maintenance
             if fault.kind is ErrorKind.KEY:
                 remedy = "copy DATABENTO_API_KEY again: databento.com/portal/keys"
                 self.refusal = KeyRefusedError(f"Databento refuses the key: {fault.text}", remedy)

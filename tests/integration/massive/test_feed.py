@@ -141,6 +141,23 @@ async def test_a_listener_that_cannot_take_an_arrival_ends_the_feed_with_its_err
             await asyncio.wait_for(task, 10)
 
 
+async def test_a_listener_that_fails_over_a_missing_topic_ends_the_feed_with_its_error() -> None:
+    class Deaf(Script):
+        async def subscribe(self, peer: Peer, topics: list[str]) -> None: ...
+
+    class Full(Listener):
+        def note(self, feed: str, text: str) -> None:
+            raise SpyctlError("no room for notes")
+
+    timing = replace(CALM, acknowledge=0.05)
+    async with (
+        Simulator(0, script=Deaf()).serving() as simulator,
+        running(feed_to(simulator, timing=timing), Full()) as task,
+    ):
+        with pytest.raises(SpyctlError, match="no room for notes"):
+            await asyncio.wait_for(task, 10)
+
+
 async def test_what_never_was_up_is_lost_from_the_start() -> None:
     class Slam(Script):
         async def greet(self, peer: Peer) -> None:

@@ -10,11 +10,6 @@ def make() -> tuple[KeyStanding, FakeClock]:
     return KeyStanding(clock, max_evictions=3, refusals_ns=300 * SECOND), clock
 
 
-def test_a_key_that_was_never_good_is_refused_permanently_at_once() -> None:
-    standing, _ = make()
-    assert standing.refused()
-
-
 def test_a_good_key_may_be_refused_for_five_minutes() -> None:
     standing, clock = make()
     standing.accepted()
@@ -23,17 +18,6 @@ def test_a_good_key_may_be_refused_for_five_minutes() -> None:
     assert not standing.refused()
     clock.advance(SECOND)
     assert standing.refused()
-
-
-def test_a_key_that_is_accepted_again_gets_its_five_minutes_anew() -> None:
-    standing, clock = make()
-    standing.accepted()
-    standing.refused()
-    clock.advance(200 * SECOND)
-    standing.accepted()
-    assert not standing.refused()
-    clock.advance(200 * SECOND)
-    assert not standing.refused()
 
 
 def test_the_second_eviction_is_an_alarm_and_the_third_one_permanent() -> None:

@@ -49,8 +49,16 @@ def test_a_process_that_slept_was_alive_until_it_fell_asleep() -> None:
     beat(liveness, clock, MINUTE)
     asleep_ns = clock.time_ns()
     clock.step_wall(60 * MINUTE)
-    beat(liveness, clock, MINUTE)
+    beat(liveness, clock, 15 * SECOND)
     assert liveness.lost_from(clock.time_ns()) == asleep_ns
+
+
+def test_a_quiet_connection_that_outlived_a_sleep_was_alive_long_after_it() -> None:
+    liveness, clock = up_at_start()
+    beat(liveness, clock, MINUTE)
+    clock.step_wall(MINUTE)
+    beat(liveness, clock, 60 * MINUTE)
+    assert liveness.lost_from(clock.time_ns()) == clock.time_ns() - 2 * PING_NS
 
 
 def test_a_pause_between_two_connections_is_no_sleep() -> None:

@@ -35,3 +35,18 @@ async def test_a_pause_is_as_long_as_asked_for() -> None:
     begun_ns = clock.now_ns()
     await Ending().pause(0.05, clock)
     assert clock.now_ns() - begun_ns >= 50_000_000
+
+
+async def test_a_task_that_fails_ends_the_feed_and_one_that_is_cancelled_does_not() -> None:
+    async def fail() -> None:
+        raise ValueError
+
+    ending = Ending()
+    for task, ends in ((asyncio.create_task(asyncio.sleep(60)), False), (asyncio.create_task(fail()), True)):
+        ending.watch(task)
+        if not ends:
+            task.cancel()
+        await asyncio.wait({task})
+        await asyncio.sleep(0)
+        assert ending.stopping is ends
+        assert task.cancelled() or task.exception()
