@@ -17,8 +17,8 @@ from spyctl.errors import UsageError
 if TYPE_CHECKING:
     from datetime import date
 
-    from spyctl.cli.live_run import SimulatedMarket
-    from spyctl.cli.live_run import Underlyings as UnderlyingsAsked
+    from spyctl.cli.live_request import SimulatedMarket
+    from spyctl.cli.live_request import Underlyings as UnderlyingsAsked
     from spyctl.live.aggressors import QuoteUse
 
 StrikeRange = Annotated[
@@ -142,7 +142,7 @@ class SimulatorOptions:
 
     def market(self) -> "SimulatedMarket":
         """Return the market to simulate; raises :class:`UsageError`."""
-        from spyctl.cli.live_run import SimulatedMarket
+        from spyctl.cli.live_request import SimulatedMarket
         from spyctl.timing.instants import SECOND, parse_duration
 
         cut_ns = parse_duration(self.sim_cut) if self.sim_cut else None
@@ -181,8 +181,9 @@ def live(
     import asyncio
 
     from spyctl.cli.framework.metrics import parse_address
-    from spyctl.cli.live_run import Gateway, LiveRequest, Vendor, run_live
-    from spyctl.cli.live_run import Underlyings as UnderlyingsAsked
+    from spyctl.cli.live_request import Gateway, LiveRequest, Vendor
+    from spyctl.cli.live_request import Underlyings as UnderlyingsAsked
+    from spyctl.cli.live_run import run_live
     from spyctl.live.aggressors import QuoteUse
     from spyctl.massive.feed import DELAY_NS
     from spyctl.terminal.text import parse_size

@@ -3,9 +3,8 @@
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, closing
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,11 +14,9 @@ from spyctl.bus.acks.mode import AckMode
 from spyctl.bus.connection import Connection
 from spyctl.bus.consumers import Consumers
 from spyctl.bus.leases import KEY_CLAIM
-from spyctl.bus.predecessor import came_to, predecessor
 from spyctl.bus.publishing import Publishing, RunRequest, publishing
-from spyctl.bus.reconcile import stored_identities
 from spyctl.bus.runs import RunState
-from spyctl.bus.target import Reached, Target, reach
+from spyctl.bus.target import Reached, reach
 from spyctl.cli.framework.ack_watch import AckWatch
 from spyctl.cli.framework.remedies import remedy_for
 from spyctl.cli.framework.reporter import Reporter
@@ -27,36 +24,28 @@ from spyctl.cli.framework.screen import Show
 from spyctl.cli.framework.signals import Interruption
 from spyctl.cli.framework.streams import write_document, written
 from spyctl.cli.framework.watch import away, watched
-from spyctl.cli.futures_options import FEEDS, FeedChoice
+from spyctl.cli.live_feeds import serving_feeds
+from spyctl.cli.live_request import LiveRequest
+from spyctl.cli.live_restart import last_ended, remember_stored, spool_of
 from spyctl.cli.replay_run import show_holdings, show_server
 from spyctl.cli.summary import print_live_summary
-from spyctl.dbn.gateway.connection import Address
-from spyctl.dbn.gateway.feed import FUTURES, FuturesFeed
-from spyctl.dbn.gateway.simulator import KEY as GATEWAY_KEY
-from spyctl.dbn.gateway.simulator import GatewaySimulator
-from spyctl.errors import SpyctlError, path_text
-from spyctl.live.aggressors import QuoteUse
-from spyctl.live.feed_policy import FeedPolicy, equity_policies, futures_policy
+from spyctl.dbn.gateway.feed import FUTURES
+from spyctl.errors import SpyctlError
+from spyctl.live.feed_policy import FeedPolicy
 from spyctl.live.result import summary_of
-from spyctl.live.session import SUBJECTS, Hooks, LiveOptions, LiveSession, subjects
+from spyctl.live.session import Hooks, LiveOptions, LiveSession, subjects
 from spyctl.live.snapshot import LiveScene
-from spyctl.live.spool import Spool, spool_folder
-from spyctl.live.strike_manager import StrikeManager
-from spyctl.live.strike_window import StrikeWindow
+from spyctl.live.spool import Spool
 from spyctl.live.view import LiveView
 from spyctl.live.windows import Windows
-from spyctl.market.events import EventSource, OptionTrade, StockTrade
+from spyctl.market.events import EventSource
 from spyctl.market.feeds import FeedState
-from spyctl.market.sessions import futures_closed_text, in_regular_hours, stocks_trade_between
-from spyctl.market.subjects import subject_of, with_prefix
+from spyctl.market.sessions import futures_closed_text
+from spyctl.market.subjects import with_prefix
 from spyctl.massive.backfill import Backfill
-from spyctl.massive.feed import Feed
 from spyctl.massive.key_hash import key_hash
-from spyctl.massive.normalize import OPTIONS, STOCKS
 from spyctl.massive.rest import MassiveRest, listed_strikes
-from spyctl.massive.simulator import KEY, Market, Simulator, Walk
 from spyctl.summary import StopReason
-from spyctl.terminal.text import count
 from spyctl.timing.instants import SECOND
 from spyctl.timing.notes import Note
 
@@ -65,108 +54,6 @@ if TYPE_CHECKING:
 
 FOREVER_S = 10.0**9
 REFUSAL_S = 60.0  # an election, or a store that is being made room in
-REMEMBERED = 50_000  # messages of the stream: what lies around the end of the last run
-STEADY_RATE = 10  # simulated events a second, from which on silence is suspicious
-
-
-@dataclass(frozen=True, slots=True)
-class SimulatedMarket:
-    """What the simulator is to do: events a second, the seed of its walk, and its drift in dollars a minute.
-
-    It cuts its connections every ``cut_ns``, ``None`` for never.
-    """
-
-    rate: float
-    seed: int
-    trend: float
-    cut_ns: int | None = None
-
-    @property
-    def cut_s(self) -> float | None:
-        """The same in seconds."""
-        return self.cut_ns / SECOND if self.cut_ns is not None else None
-
-
-@dataclass(frozen=True, slots=True)
-class Gateway:
-    """Where the gateway of the futures is, and the key."""
-
-    api_key: str = field(default="", repr=False)
-    address: Address = field(default_factory=Address)
-
-
-@dataclass(frozen=True, slots=True)
-class Vendor:
-    """Where the vendor is, and the key; its feed is ``delay_ns`` late where the delayed one is asked for.
-
-    The futures have a ``gateway`` of their own.
-    """
-
-    api_key: str = field(repr=False)
-    feed_url: str
-    rest_url: str
-    delay_ns: int = 0
-    gateway: Gateway = field(default_factory=Gateway)
-
-
-@dataclass(frozen=True, slots=True)
-class Underlyings:
-    """Which stocks, and which of their options: within so many dollars, of some expiries.
-
-    An expiry is a date, or so many trading days after the current one.
-    """
-
-    symbols: Sequence[str] = ("SPY",)
-    strike_range: int = 5
-    expiries: Sequence[date | int] = (0,)
-
-    @property
-    def text(self) -> str:
-        """Their names in one."""
-        return "+".join(self.symbols)
-
-    def windows(self, now_ns: int) -> Windows:
-        """Return their windows at an instant (Unix ns)."""
-        return Windows(
-            [
-                StrikeWindow(StrikeManager(self.strike_range, symbol), now_ns, expiry)
-                if isinstance(expiry, date)
-                else StrikeWindow(StrikeManager(self.strike_range, symbol), now_ns, later=expiry)
-                for symbol in self.symbols
-                for expiry in self.expiries
-            ]
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class LiveRequest:
-    """What the command line asks for; ``sim`` is ``None`` for the real feed, ``spool_limit`` in bytes."""
-
-    underlyings: Underlyings
-    sim: SimulatedMarket | None
-    feeds: FeedChoice
-    vendor: Vendor
-    backfill: bool
-    quotes: QuoteUse
-    require_options: bool
-    lasting_ns: int | None
-    spool_limit: int
-    target: Target
-    prefix: str
-    force: bool
-    metrics: tuple[str, int] | None
-    as_json: bool
-
-    @property
-    def title(self) -> str:
-        """What it is called on the screen."""
-        return "live --sim" if self.sim is not None else "live"
-
-    @property
-    def what(self) -> str:
-        """What it takes in, in a few words."""
-        window = f" ±{self.underlyings.strike_range}" if "options" in self.feeds.names else ""
-        return " and ".join([f"{self.underlyings.text}{window}"] * self.feeds.equity + [*self.feeds.futures])
 
 
 async def run_live(request: LiveRequest, reporter: Reporter) -> int:
@@ -190,12 +77,12 @@ async def _with_server(request: LiveRequest, reporter: Reporter, reached: Reache
     async with publishing(reached.connection, _run_request(request, reached)) as run:
         for warning in run.stream.warnings:
             reporter.warn(warning)
-        async with _spool(request, reporter, run) as spool, AsyncExitStack() as stack:
-            last_ended_ns = await _last_ended(request, run)
+        async with spool_of(request, reporter, run) as spool, AsyncExitStack() as stack:
+            last_ended_ns = await last_ended(request, run)
             session = _session(request, reporter, run, spool, last_ended_ns)
             if last_ended_ns is not None and request.backfill:
-                await _remember_stored(request, run, session)
-            policies = await stack.enter_async_context(_policies(request, session))
+                await remember_stored(request, run, session)
+            policies = await stack.enter_async_context(serving_feeds(request, session))
             return await _play(request, reporter, session, policies, run, interruption, where)
 
 
@@ -219,51 +106,6 @@ def _run_request(request: LiveRequest, reached: Reached) -> RunRequest:
     )
 
 
-@asynccontextmanager
-async def _spool(request: LiveRequest, reporter: Reporter, run: Publishing) -> AsyncIterator[Spool | None]:
-    # Where events go that memory cannot hold; what a killed run has left there is published first, each once.
-    if not request.spool_limit:
-        yield None
-        return
-    folder = spool_folder(run.stream.name, run.stream.born)
-    try:
-        spool = Spool(folder, request.spool_limit, run.began_after)
-    except OSError as error:
-        reporter.warn(f"events cannot wait on disk: {path_text(folder)} {error.strerror or 'cannot be used'}")
-        yield None
-        return
-    with closing(spool):
-        after_seq, identities = spool.in_doubt
-        if identities:
-            known = [with_prefix(subject, request.prefix) for subject in subjects(FEEDS, QuoteUse.PUBLISH)]
-            stored = stored_identities(run.connection, run.stream.name, known, after_seq, run.began_after)
-            spool.leave_out({identity async for identity in stored if identity in identities})
-        if len(spool):
-            reporter.block("spool", f"{count('events', len(spool))} of an earlier run waited on disk, published first")
-        yield spool
-
-
-async def _last_ended(request: LiveRequest, run: Publishing) -> int | None:
-    # The event time that the last run came to, where anything can be missing since. A simulated market has no past.
-    if request.sim is not None or not request.feeds.equity:
-        return None
-    wanted = {"symbol": request.underlyings.text, "sim": False}
-    last = await predecessor(run.connection, "live", run.stream.name, run.run_id, wanted)
-    if last is None:
-        return None
-    equities = [with_prefix(subject, request.prefix) for subject in SUBJECTS]  # futures are never late by a plan
-    ended_ns = await came_to(run.connection, last, equities)
-    return ended_ns if stocks_trade_between(ended_ns, time.time_ns() - request.vendor.delay_ns) else None
-
-
-async def _remember_stored(request: LiveRequest, run: Publishing, session: LiveSession) -> None:
-    # What the last run stored near its end is not stored again where the hole behind it is filled.
-    trades = [with_prefix(subject_of(kind), request.prefix) for kind in (StockTrade, OptionTrade)]
-    after_seq = max(0, run.began_after - REMEMBERED)
-    async for identity in stored_identities(run.connection, run.stream.name, trades, after_seq, run.began_after):
-        session.filter.trades_seen.add(identity)
-
-
 def _session(
     request: LiveRequest, reporter: Reporter, run: Publishing, spool: Spool | None, last_ended_ns: int | None
 ) -> LiveSession:
@@ -276,21 +118,11 @@ def _session(
         spool=spool,
     )
     options = LiveOptions(
-        source=_source(request), sources={FUTURES: _futures_source(request)}, feeds=request.feeds.names,
+        source=request.source, sources={FUTURES: request.futures_source}, feeds=request.feeds.names,
         prefix=request.prefix, quotes=request.quotes, delay_ns=request.vendor.delay_ns, last_ended_ns=last_ended_ns,
     )  # fmt: skip
     windows = request.underlyings.windows(time.time_ns() - request.vendor.delay_ns)
     return LiveSession(run.publisher, windows, options, run_id=run.run_id, hooks=hooks)
-
-
-def _source(request: LiveRequest) -> EventSource:
-    if not request.feeds.equity:
-        return _futures_source(request)
-    return EventSource.SIM if request.sim is not None else EventSource.POLYGON_WS
-
-
-def _futures_source(request: LiveRequest) -> EventSource:
-    return EventSource.SIM if request.sim is not None else EventSource.DATABENTO_LIVE
 
 
 def _say(reporter: Reporter, note: Note) -> None:
@@ -299,54 +131,11 @@ def _say(reporter: Reporter, note: Note) -> None:
         (reporter.warn if note.level == "warning" else reporter.line)(note.text)
 
 
-def _silence_is_suspicious(request: LiveRequest) -> Callable[[int], bool]:
-    # A thinly traded stock may well be silent for a while, and SPY outside its session.
-    if request.sim is not None:
-        rate = request.sim.rate
-        return lambda _: rate >= STEADY_RATE
-    return in_regular_hours if request.underlyings.symbols[0] == "SPY" else lambda _: False
-
-
 async def _listed(rest: MassiveRest, underlying: str, expiry: date) -> frozenset[int] | None:
     try:
         return await asyncio.to_thread(listed_strikes, rest, underlying, expiry)
     except SpyctlError:
         return None
-
-
-@asynccontextmanager
-async def _policies(request: LiveRequest, session: LiveSession) -> AsyncIterator[Sequence[FeedPolicy]]:
-    async with AsyncExitStack() as stack:
-        policies: list[FeedPolicy] = []
-        if request.feeds.equity:
-            policies += await _equity(request, session, stack)
-        if request.feeds.futures:
-            policies.append(futures_policy(await _futures(request, session, stack), alone=not policies))
-        yield policies
-
-
-async def _equity(request: LiveRequest, session: LiveSession, stack: AsyncExitStack) -> Sequence[FeedPolicy]:
-    url, key = request.vendor.feed_url, request.vendor.api_key
-    if request.sim is not None:
-        market = _market(request.sim, request.underlyings)
-        simulator = Simulator(request.sim.rate, market, cut_every_s=request.sim.cut_s)
-        url, key = (await stack.enter_async_context(simulator.serving())).url, KEY
-    stocks, options = (Feed(market, key, url=url, source=_source(request)) for market in (STOCKS, OPTIONS))
-    policies = equity_policies(
-        stocks, options, session.windows, require_options=request.require_options,
-        suspicious=_silence_is_suspicious(request), quotes=lambda: session.uses_option_quotes,
-    )  # fmt: skip
-    return [policy for policy in policies if policy.feed.name in request.feeds.names]
-
-
-async def _futures(request: LiveRequest, session: LiveSession, stack: AsyncExitStack) -> FuturesFeed:
-    address, key = request.vendor.gateway.address, request.vendor.gateway.api_key
-    if request.sim is not None:
-        gateway = GatewaySimulator(request.sim.rate, request.sim.seed, cut_every_s=request.sim.cut_s)
-        address, key = (await stack.enter_async_context(gateway.serving())).address, GATEWAY_KEY
-    return FuturesFeed(
-        key, request.feeds.futures, address=address, source=_futures_source(request), room=session.sender.room
-    )  # fmt: skip
 
 
 async def _play(
@@ -406,11 +195,6 @@ def _show_plan(request: LiveRequest, reporter: Reporter, windows: Windows) -> No
         lines.append(f"{' and '.join(request.feeds.futures)} trades and books{closed and f'; {closed}'}")
     reporter.block("live", *lines)
     reporter.line()
-
-
-def _market(sim: SimulatedMarket, underlyings: Underlyings) -> Walk | Market:
-    walks = [Walk(sim.seed + n, symbol=symbol, trend=sim.trend) for n, symbol in enumerate(underlyings.symbols)]
-    return walks[0] if len(walks) == 1 else Market(walks)
 
 
 def _figures(

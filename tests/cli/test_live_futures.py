@@ -15,7 +15,8 @@ import pytest
 from spyctl.bus.target import Target
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.futures_options import EQUITY, FEEDS, FeedChoice
-from spyctl.cli.live_run import Gateway, LiveRequest, SimulatedMarket, Underlyings, Vendor, run_live
+from spyctl.cli.live_request import Gateway, LiveRequest, SimulatedMarket, Underlyings, Vendor
+from spyctl.cli.live_run import run_live
 from spyctl.dbn.gateway.simulator import KEY, GatewaySimulator
 from spyctl.live.aggressors import QuoteUse
 from spyctl.massive.simulator import Simulator

@@ -5,10 +5,9 @@ import io
 import json
 import os
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -18,45 +17,29 @@ from nats.js.errors import NotFoundError
 from spyctl.bus.connection import Connection, connect
 from spyctl.bus.runs import RunRecord, Runs, RunState
 from spyctl.bus.stream import ensure_stream
-from spyctl.bus.target import Target
 from spyctl.cli.framework.remedies import remedy_for
 from spyctl.cli.framework.reporter import Reporter
-from spyctl.cli.futures_options import FeedChoice
-from spyctl.cli.live_run import (
-    LiveRequest,
-    SimulatedMarket,
-    Underlyings,
-    Vendor,
-    _figures,
-    _say,
-    _show_plan,
-    _silence_is_suspicious,
-    _spool,
-    run_live,
-)
+from spyctl.cli.live_request import Underlyings, Vendor
+from spyctl.cli.live_run import _figures, _say, _show_plan, run_live
 from spyctl.errors import KeyInUseError, LeaseHeldError, OtherSourceError
-from spyctl.live.aggressors import QuoteUse
 from spyctl.live.feed_policy import equity_policies
-from spyctl.live.pending import Pending
 from spyctl.live.session import SUBJECTS
-from spyctl.live.spool import Spool, spool_folder
 from spyctl.market.events import OptionTrade, StockTrade
 from spyctl.market.feeds import FeedState
 from spyctl.market.subjects import decode
 from spyctl.massive.key_hash import key_hash
-from spyctl.massive.simulator import Peer, Script, Simulator, Walk
+from spyctl.massive.simulator import Peer, Script, Simulator
 from spyctl.timing.instants import HOUR, SECOND
 from spyctl.timing.notes import Note
 from tests.support.clock import WALL_NS
 from tests.support.connection import ScriptedConnection
 from tests.support.live import StillFeed, still_session
-from tests.support.rest import serving
+from tests.support.live_requests import request
 from tests.support.servers import NatsServer
 from tests.support.stream import read_stream
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
-SIM = SimulatedMarket(rate=2_000.0, seed=7, trend=0.0)
 KEY = "not-a-real-key-9f3a"
 NOBODY = cast(Any, SimpleNamespace(now=()))
 
@@ -65,18 +48,6 @@ NOBODY = cast(Any, SimpleNamespace(now=()))
 def stderr() -> Iterator[io.StringIO]:
     with io.StringIO() as stream:
         yield stream
-
-
-def request(url: str = "", **values: Any) -> LiveRequest:
-    fields: dict[str, Any] = {
-        "spool_limit": 0,
-        "underlyings": Underlyings(("SPY",), 2), "sim": SIM, "feeds": FeedChoice(),
-        "vendor": Vendor("", "", "http://127.0.0.1:1"),
-        "backfill": False, "quotes": QuoteUse.NONE, "require_options": False, "lasting_ns": SECOND // 2,
-        "target": Target(urls=(url,), named_by="NATS_URL"), "prefix": "", "force": False,
-        "metrics": None, "as_json": True,
-    }  # fmt: skip
-    return LiveRequest(**fields | values)
 
 
 async def newest(connection: Connection) -> RunRecord | None:
@@ -218,19 +189,6 @@ def test_notes_are_said_by_their_level(stderr: io.StringIO) -> None:
     assert stderr.getvalue().splitlines() == ["an info", "! an warning"]
 
 
-def test_silence_is_suspicious_in_the_session_of_spy_alone() -> None:
-    noon, night = WALL_NS + 3 * HOUR, WALL_NS + 15 * HOUR
-
-    def suspicious(underlying: str, sim: SimulatedMarket | None = None) -> list[bool]:
-        asked = replace(request(), sim=sim, underlyings=Underlyings((underlying,)))
-        return [_silence_is_suspicious(asked)(ns) for ns in (noon, night)]
-
-    assert suspicious("SPY") == [True, False]
-    assert suspicious("ABCD") == [False, False]
-    assert suspicious("SPY", SIM) == [True, True]
-    assert suspicious("SPY", replace(SIM, rate=1)) == [False, False]
-
-
 def test_the_live_side_is_not_ready_before_its_feeds_are_up() -> None:
     session = still_session()
     feeds = [StillFeed(name=name, state=FeedState.CONNECTING) for name in ("stocks", "options")]
@@ -240,76 +198,6 @@ def test_the_live_side_is_not_ready_before_its_feeds_are_up() -> None:
         assert figures.waiting_for == waiting_for
         next((feed for feed in feeds if feed.state is not FeedState.UP), feeds[0]).state = FeedState.UP
     assert figures.gauges == {"feed_up_stocks": 1.0, "feed_up_options": 1.0, "queued": 0, "open_gaps": 0, "spooled": 0}
-
-
-async def test_what_a_killed_run_left_on_disk_is_published_unless_the_stream_holds_it(
-    nats_server: NatsServer, stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    connection = await connect([nats_server.url])
-    stream = await ensure_stream(connection)
-    spool = Spool(spool_folder(stream.name, stream.born), 10_000, 0)
-    spool.append([Pending(b"{}", f"T.{n}", "market.stocks.trades", "stocks", n) for n in range(3)])
-    spool.acknowledge(0)
-    spool.close()
-    for n in range(2):
-        await connection.jetstream().publish("market.stocks.trades", b"{}", headers={"Nats-Msg-Id": f"T.{n}"})
-
-    run = cast(Any, SimpleNamespace(connection=connection, stream=stream, began_after=2))
-    wanted = request(spool_limit=1_000_000)
-    async with _spool(wanted, Reporter(stderr), run) as left:
-        assert left is not None
-        assert [event.identity for event in left.read()[0]] == ["T.2"]
-        async with _spool(wanted, Reporter(stderr), run) as taken:
-            assert taken is None
-    async with _spool(request(), Reporter(stderr), run) as none:
-        assert none is None
-    assert "1 event of an earlier run waited on disk" in stderr.getvalue()
-    assert "events cannot wait on disk" in stderr.getvalue()
-    await connection.close()
-
-
-class Recorded(Walk):
-    """A walk that remembers its trades as REST has them."""
-
-    rows: list[dict[str, Any]]
-
-    def step(self, count: int, ms: int, topics: Iterable[str]) -> list[dict[str, Any]]:
-        messages = super().step(count, ms, topics)
-        self.rows += [
-            {"sip_timestamp": each["t"] * 10**6, "price": each["p"], "size": each["s"], "exchange": each["x"],
-             "id": each["i"], "sequence_number": each["q"]}
-            for each in messages if each["ev"] == "T" and each["sym"] == "SPY"
-        ]  # fmt: skip
-        return messages
-
-
-async def test_the_hole_between_two_runs_is_filled_and_what_the_first_one_stored_is_not_stored_again(
-    nats_server: NatsServer, stderr: io.StringIO, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("spyctl.cli.live_run.stocks_trade_between", lambda *_: True)
-    walk = Recorded()
-    walk.rows = []
-    with serving({"/v3/trades/SPY": (200, {"results": []})}) as rest:
-        async with Simulator(400, walk).serving() as simulator:
-            vendor = Vendor(KEY, simulator.url, rest.url)
-            asked = request(nats_server.url, sim=None, vendor=vendor, backfill=True, lasting_ns=3 * SECOND // 2)
-            assert await run_live(asked, Reporter(stderr)) == 0
-            first = json.loads(capsys.readouterr().out)
-            await eventually(lambda: walk.rows[-1]["sip_timestamp"] > first["ended_ns"] + SECOND // 4)
-            simulator.rate = 0
-            rest.answers["/v3/trades/SPY"] = [(200, {"results": walk.rows})]
-            assert await run_live(asked, Reporter(stderr)) == 3
-    second = json.loads(capsys.readouterr().out)
-    trades = [
-        (seq, name) for seq, subject, _, name in await read_stream(nats_server.url) if subject.endswith("s.trades")
-    ]
-    names = [name for _, name in trades if name and name.startswith("T.SPY.")]
-    assert len(set(names)) == len(names)
-    assert second["backfilled"] == second["published"] > 10
-    assert second["duplicates"] > 10  # what REST knows of the end of the first run
-    assert (second["gaps"], second["open_gaps"], second["unfilled"]) == (2, ["options"], 0)  # no spot, no options
-    assert "gap stocks: open (restart)" in stderr.getvalue()
 
 
 async def test_several_underlyings_and_expiries_run_in_one(

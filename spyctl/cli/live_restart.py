@@ -1,0 +1,70 @@
+"""What an earlier live run left behind: events on disk, and the hole between it and this one."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+
+from spyctl.bus.predecessor import came_to, predecessor
+from spyctl.bus.publishing import Publishing
+from spyctl.bus.reconcile import stored_identities
+from spyctl.cli.framework.reporter import Reporter
+from spyctl.cli.futures_options import FEEDS
+from spyctl.cli.live_request import LiveRequest
+from spyctl.errors import path_text
+from spyctl.live.aggressors import QuoteUse
+from spyctl.live.session import SUBJECTS, LiveSession, subjects
+from spyctl.live.spool import Spool, spool_folder
+from spyctl.market.events import OptionTrade, StockTrade
+from spyctl.market.sessions import stocks_trade_between
+from spyctl.market.subjects import subject_of, with_prefix
+from spyctl.terminal.text import count
+
+REMEMBERED = 50_000  # messages of the stream: what lies around the end of the last run
+
+
+@asynccontextmanager
+async def spool_of(request: LiveRequest, reporter: Reporter, run: Publishing) -> AsyncIterator[Spool | None]:
+    """Yield where events go that memory cannot hold; what a killed run has left there is published first, each once."""
+    if not request.spool_limit:
+        yield None
+        return
+    folder = spool_folder(run.stream.name, run.stream.born)
+    try:
+        spool = Spool(folder, request.spool_limit, run.began_after)
+    except OSError as error:
+        reporter.warn(f"events cannot wait on disk: {path_text(folder)} {error.strerror or 'cannot be used'}")
+        yield None
+        return
+    with closing(spool):
+        after_seq, identities = spool.in_doubt
+        if identities:
+            known = [with_prefix(subject, request.prefix) for subject in subjects(FEEDS, QuoteUse.PUBLISH)]
+            stored = stored_identities(run.connection, run.stream.name, known, after_seq, run.began_after)
+            spool.leave_out({identity async for identity in stored if identity in identities})
+        if len(spool):
+            reporter.block("spool", f"{count('events', len(spool))} of an earlier run waited on disk, published first")
+        yield spool
+
+
+async def last_ended(request: LiveRequest, run: Publishing) -> int | None:
+    """Return the event time (Unix ns) that the last run came to, ``None`` where nothing can be missing since.
+
+    A simulated market has no past.
+    """
+    if request.sim is not None or not request.feeds.equity:
+        return None
+    wanted = {"symbol": request.underlyings.text, "sim": False}
+    last = await predecessor(run.connection, "live", run.stream.name, run.run_id, wanted)
+    if last is None:
+        return None
+    equities = [with_prefix(subject, request.prefix) for subject in SUBJECTS]  # futures are never late by a plan
+    ended_ns = await came_to(run.connection, last, equities)
+    return ended_ns if stocks_trade_between(ended_ns, time.time_ns() - request.vendor.delay_ns) else None
+
+
+async def remember_stored(request: LiveRequest, run: Publishing, session: LiveSession) -> None:
+    """Have a session know what the last run stored near its end, so that it is not stored again."""
+    trades = [with_prefix(subject_of(kind), request.prefix) for kind in (StockTrade, OptionTrade)]
+    after_seq = max(0, run.began_after - REMEMBERED)
+    async for identity in stored_identities(run.connection, run.stream.name, trades, after_seq, run.began_after):
+        session.filter.trades_seen.add(identity)
