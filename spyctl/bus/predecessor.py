@@ -34,6 +34,21 @@ async def came_to(connection: Connection, record: RunRecord, subjects: Collectio
     return record.updated_ns - min((lag for lag in lags if lag is not None), default=0)
 
 
+async def newest_events(connection: Connection, stream: str, subjects: Collection[str], source: str) -> list[int]:
+    """Return the event time (Unix ns) of the newest message on each of some subjects, where it has that source."""
+    found = [await last_on(connection, stream, subject) for subject in subjects]
+    events = [_fields(message.payload) for message in found if message is not None]
+    return [event["ts_event_ns"] for event in events if event.get("source") == source and "ts_event_ns" in event]
+
+
+def _fields(payload: bytes) -> dict[str, Any]:
+    try:
+        document = orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
 async def _lag(connection: Connection, stream: str, subject: str) -> int | None:
     message = await last_on(connection, stream, subject)
     if message is None:

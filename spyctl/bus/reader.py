@@ -14,6 +14,7 @@ from spyctl.bus.connection import ApiError, Connection
 from spyctl.errors import BusError, StreamGoneError, UnreachableError
 from spyctl.market.lines import StreamMessage
 from spyctl.market.subjects import KINDS
+from spyctl.timing.instants import utc_text
 
 SILENCE_S = 10.0
 LOOK_S = 2.0
@@ -151,17 +152,22 @@ async def read_messages(
     after_seq: int,
     last_seq: int,
     *,
+    since_ns: int | None = None,
     silence_s: float = SILENCE_S,
 ) -> AsyncIterator[list[Msg]]:
     """Yield what a stream holds on some subjects, in its order.
 
-    Only messages with ``after_seq < seq <= last_seq`` count. Raises :class:`UnreachableError` where the server
-    sends nothing for ``silence_s`` before the last one.
+    Only messages with ``after_seq < seq <= last_seq`` count, and with ``since_ns`` (Unix ns) only those that were
+    stored from then on. Raises :class:`UnreachableError` where the server sends nothing for ``silence_s`` before the
+    last one.
     """
     if after_seq >= last_seq:
         return
     wanted, seq = frozenset(subjects), 0
-    batches = follow(connection, stream, {"deliver_policy": "by_start_sequence", "opt_start_seq": after_seq + 1})
+    start: dict[str, Any] = {"deliver_policy": "by_start_sequence", "opt_start_seq": after_seq + 1}
+    if since_ns is not None:
+        start = {"deliver_policy": "by_start_time", "opt_start_time": utc_text(since_ns)}
+    batches = follow(connection, stream, start)
     try:
         while seq < last_seq:
             try:
@@ -169,11 +175,13 @@ async def read_messages(
                     batch = await anext(batches)
             except TimeoutError:
                 raise UnreachableError(f"stream {stream} at {connection.url} fell silent while it was read") from None
+            if not batch and since_ns is not None:
+                return
             seq = batch[-1].metadata.sequence.stream if batch else seq
             yield [
                 message
                 for message in batch
-                if message.subject in wanted and message.metadata.sequence.stream <= last_seq
+                if message.subject in wanted and after_seq < message.metadata.sequence.stream <= last_seq
             ]
     finally:
         await batches.aclose()

@@ -137,12 +137,18 @@ async def _fence(connection: Connection, record: RunRecord, batch: OpenBatch, cl
 
 
 async def stored_identities(
-    connection: Connection, stream: str, subjects: Collection[str], after_seq: int, last_seq: int
+    connection: Connection,
+    stream: str,
+    subjects: Collection[str],
+    after_seq: int,
+    last_seq: int,
+    *,
+    since_ns: int | None = None,
 ) -> AsyncIterator[str]:
     """Yield the identities of what a stream holds on some subjects with ``after_seq < seq <= last_seq``.
 
-    Raises :class:`UnreachableError`.
+    With ``since_ns`` (Unix ns), only of what was stored from then on. Raises :class:`UnreachableError`.
     """
-    async for batch in read_messages(connection, stream, subjects, after_seq, last_seq):
+    async for batch in read_messages(connection, stream, subjects, after_seq, last_seq, since_ns=since_ns):
         for message in batch:
             yield (message.headers or {}).get(MESSAGE_ID, "")

@@ -38,7 +38,7 @@ Expiry = Annotated[
 ]
 RequireOptions = Annotated[bool, typer.Option("--require-options", help="Exit with code 4 if the plan has no options.")]
 Backfill = Annotated[
-    bool, typer.Option("--backfill", envvar="SPYCTL_BACKFILL", help="Fetch the trades of a gap over REST.")
+    bool, typer.Option("--backfill", envvar="SPYCTL_BACKFILL", help="Fill gaps, also behind the last run.")
 ]
 Lasting = Annotated[
     str | None, typer.Option("--for", metavar="TIME", help="Stop cleanly after this long.", rich_help_panel=FEED)
@@ -210,7 +210,7 @@ def live(
                 address=gateway_address(futures.es_gateway),
             ),
         ),
-        backfill=backfill and choice.equity and (not simulator.any or feed.rest_url is not None),
+        backfill=backfill and (not simulator.any or feed.rest_url is not None),
         quotes=quotes.use() if "options" in choice.names else QuoteUse.NONE,
         require_options=require_options,
         lasting_ns=parse_duration(lasting) if lasting else None,

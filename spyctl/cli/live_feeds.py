@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from spyctl.cli.live_request import LiveRequest, SimulatedMarket, Underlyings
 from spyctl.dbn.gateway.feed import FuturesFeed
+from spyctl.dbn.gateway.hole import EarlierRun
 from spyctl.dbn.gateway.simulator import KEY as GATEWAY_KEY
 from spyctl.dbn.gateway.simulator import GatewaySimulator
 from spyctl.live.feed_policy import FeedPolicy, equity_policies, futures_policy
@@ -18,14 +19,19 @@ STEADY_RATE = 10  # simulated events a second, from which on silence is suspicio
 
 
 @asynccontextmanager
-async def serving_feeds(request: LiveRequest, session: LiveSession) -> AsyncIterator[Sequence[FeedPolicy]]:
-    """Yield the feeds that were asked for, and what the run wants of each."""
+async def serving_feeds(
+    request: LiveRequest, session: LiveSession, earlier: EarlierRun | None
+) -> AsyncIterator[Sequence[FeedPolicy]]:
+    """Yield the feeds that were asked for, and what the run wants of each.
+
+    The futures go on where an ``earlier`` run ended.
+    """
     async with AsyncExitStack() as stack:
         policies: list[FeedPolicy] = []
         if request.feeds.equity:
             policies += await _equity(request, session, stack)
         if request.feeds.futures:
-            policies.append(futures_policy(await _futures(request, session, stack), alone=not policies))
+            policies.append(futures_policy(await _futures(request, session, stack, earlier), alone=not policies))
         yield policies
 
 
@@ -43,13 +49,16 @@ async def _equity(request: LiveRequest, session: LiveSession, stack: AsyncExitSt
     return [policy for policy in policies if policy.feed.name in request.feeds.names]
 
 
-async def _futures(request: LiveRequest, session: LiveSession, stack: AsyncExitStack) -> FuturesFeed:
+async def _futures(
+    request: LiveRequest, session: LiveSession, stack: AsyncExitStack, earlier: EarlierRun | None
+) -> FuturesFeed:
     address, key = request.vendor.gateway.address, request.vendor.gateway.api_key
     if request.sim is not None:
         gateway = GatewaySimulator(request.sim.rate, request.sim.seed, cut_every_s=request.sim.cut_s)
         address, key = (await stack.enter_async_context(gateway.serving())).address, GATEWAY_KEY
     return FuturesFeed(
-        key, request.feeds.futures, address=address, source=request.futures_source, room=session.sender.room
+        key, request.feeds.futures, address=address, source=request.futures_source, room=session.sender.room,
+        earlier=earlier,
     )  # fmt: skip
 
 

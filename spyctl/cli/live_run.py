@@ -26,7 +26,7 @@ from spyctl.cli.framework.streams import write_document, written
 from spyctl.cli.framework.watch import away, watched
 from spyctl.cli.live_feeds import serving_feeds
 from spyctl.cli.live_request import LiveRequest
-from spyctl.cli.live_restart import last_ended, remember_stored, spool_of
+from spyctl.cli.live_restart import earlier_futures, last_ended, remember_stored, spool_of
 from spyctl.cli.replay_run import show_holdings, show_server
 from spyctl.cli.summary import print_live_summary
 from spyctl.dbn.gateway.feed import FUTURES
@@ -82,7 +82,8 @@ async def _with_server(request: LiveRequest, reporter: Reporter, reached: Reache
             session = _session(request, reporter, run, spool, last_ended_ns)
             if last_ended_ns is not None and request.backfill:
                 await remember_stored(request, run, session)
-            policies = await stack.enter_async_context(serving_feeds(request, session))
+            earlier = await earlier_futures(request, run)
+            policies = await stack.enter_async_context(serving_feeds(request, session, earlier))
             return await _play(request, reporter, session, policies, run, interruption, where)
 
 
@@ -112,7 +113,7 @@ def _session(
     rest = MassiveRest(request.vendor.api_key, request.vendor.rest_url)
     hooks = Hooks(
         connected=lambda: run.connection.connected,
-        backfill=Backfill(rest) if request.backfill else None,
+        backfill=Backfill(rest) if request.backfill and request.feeds.equity else None,
         listed=partial(_listed, rest) if request.sim is None and "options" in request.feeds.names else None,
         tell=partial(_say, reporter),
         spool=spool,

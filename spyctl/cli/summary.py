@@ -164,8 +164,9 @@ def _live_events(summary: RunSummary[LiveDetails]) -> Block:
 
 def _live_trouble(summary: RunSummary[LiveDetails]) -> Block:
     events, details = summary.events, summary.details
-    opened = f" (open: {', '.join(details.open_gaps)})" if details.open_gaps else ""
-    trouble = [f"{count('gaps', events.gaps)}{opened}", f"{events.rejected:,} rejected"]
+    gaps = [f"{events.gaps_filled:,} filled"] * (events.gaps_filled > 0)
+    gaps += [f"open: {', '.join(details.open_gaps)}"] * bool(details.open_gaps)
+    trouble = [count("gaps", events.gaps) + (f" ({'; '.join(gaps)})" if gaps else ""), f"{events.rejected:,} rejected"]
     trouble.append(f"{events.dropped:,} dropped")
     if events.reordered:
         trouble.append(f"{events.reordered:,} reordered")

@@ -37,11 +37,10 @@ class FeedPolicy:
     resends: bool = False
     stall: StallRule | None = None
 
-    def hole(self, from_ns: int, reason: str, ended_ns: int | None) -> tuple[int, str]:
-        """Return where what is missing begins (Unix ns), and why: with the end of the last run, where the feed was
-        never let in since."""
-        never_up = not self.resends and self.feed.liveness.up_since_ns is None
-        return (min(from_ns, ended_ns), "restart") if never_up and ended_ns is not None else (from_ns, reason)
+    @property
+    def was_never_up(self) -> bool:
+        """Whether the feed was never let in, and does not know by itself what was before this run."""
+        return not self.resends and self.feed.liveness.up_since_ns is None
 
 
 def equity_policies(

@@ -48,6 +48,7 @@ class Gaps:
 
     def __init__(self, source: EventSource, sources: Mapping[str, EventSource] | None = None) -> None:
         self.count = 0
+        self.filled = 0  # of them: nothing of it is missing
         self.open_now: dict[str, Gap] = {}
         self.recent: list[Gap] = []  # closed ones
         self.left_open: list[Gap] = []  # settled: what they lack does not come any more
@@ -73,6 +74,7 @@ class Gaps:
         gap = self.open_now.pop(feed)
         closed = replace(gap, ts_recv_ns=now_ns, to_ns=max(to_ns, gap.from_ns), events=events)
         self.recent = [*self.recent[1 - RECENT :], closed]
+        self.filled += events == 0
         return closed
 
     def leave_open(self, feed: str, now_ns: int, events: int | None) -> Gap | None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Collection, Iterable
 
-from spyctl.live.errands import Errands
+from spyctl.live.aggressors import QuoteUse
 from spyctl.live.event_times import EventTimes
 from spyctl.live.feed_policy import FeedPolicy
 from spyctl.live.filter import LiveFilter
@@ -28,7 +28,6 @@ class Intake:
         taken: LiveFilter,
         sender: Sender,
         backfill: Backfill | None,
-        errands: Errands,
         notes: NoteLog,
         clock: Clock,
         delay_ns: int = 0,
@@ -36,12 +35,16 @@ class Intake:
         self.times = EventTimes(delay_ns)
         self._filter = taken
         self._sender = sender
-        self._errands = errands
         self._clock = clock
         self.filler = None if backfill is None else Filler(
             backfill, hold=taken.trades_seen.hold, release=taken.trades_seen.release, take=self._take_backfilled,
-            info=notes.info, warn=notes.warn, clock=clock,
+            info=notes.info, warn=notes.warn, clock=clock, matters=self._matters,
         )  # fmt: skip
+
+    @property
+    def fills(self) -> bool:
+        """Whether gaps are to be filled."""
+        return self.filler is not None
 
     def take(self, arrival: Arrival | WrittenArrival, expected: Collection[str] = ()) -> None:
         """Take what a frame held; ``expected`` are option contracts that are ours although the window has left them."""
@@ -79,11 +82,16 @@ class Intake:
         if self.filler is not None:
             self.filler.wanted(feed, topics)
 
-    def fill(self, feed: str, gap: Gap) -> None:
-        """Have a closed gap of a feed filled, where that was asked for."""
-        if self.filler is not None:
-            now_ns = self._clock.time_ns() - self.times.delay_ns
-            self._errands.start(self.filler.fill(feed, gap.from_ns, max(gap.to_ns or now_ns, now_ns)))
+    async def fill(self, feed: str, gap: Gap) -> bool:
+        """Fill a closed gap of a feed, where that was asked for; returns whether nothing of it is missing any more."""
+        if self.filler is None:
+            return False
+        now_ns = self._clock.time_ns() - self.times.delay_ns
+        return await self.filler.fill(feed, gap.from_ns, max(gap.to_ns or now_ns, now_ns))
+
+    def _matters(self, topic: str) -> bool:
+        # Whether what arrives on a topic is published.
+        return not quote_topics([topic]) or self._filter.aggressors.use is QuoteUse.PUBLISH
 
     def _append(self, events: Iterable[Pending]) -> None:
         for event in events:

@@ -35,6 +35,7 @@ def summary_of(session: LiveSession, stream: str | None = None) -> RunSummary[Li
             reordered=delivery.reordered,
             dropped=ledger.dropped,
             gaps=session.gaps.count,
+            gaps_filled=session.gaps.filled,
         ),
         delivery=delivery.figures(session.sender.sink.protocol, stream),
         timing=Timing.real_time(ledger.started_ns or None, ledger.ended_ns or None, ledger.wall_ns, ledger.published),

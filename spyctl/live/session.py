@@ -22,6 +22,7 @@ from spyctl.live.gaps import Gaps
 from spyctl.live.intake import Intake
 from spyctl.live.ledger import Ledger
 from spyctl.live.listed_contracts import ListedContracts
+from spyctl.live.losses import Losses
 from spyctl.live.note_log import NoteLog
 from spyctl.live.sender import Sender
 from spyctl.live.spool import Spool
@@ -134,13 +135,12 @@ class LiveSession:
         )  # fmt: skip
         self.sender = Sender(Backlog(options.max_events, hooks.spool), sink, self.clock, options.timing.sender)
         self.ledger = Ledger(self.filter, self.sender, self.clock)
-        self._gap_records = GapRecords(options.source, self.sender, self.notes, self.clock, options.sources)
         self.policies: dict[str, FeedPolicy] = {}
         self.refused: dict[str, SpyctlError] = {}
         self._errands = Errands(self.notes.warn)
-        self.intake = Intake(
-            self.filter, self.sender, hooks.backfill, self._errands, self.notes, self.clock, options.delay_ns
-        )
+        self.intake = Intake(self.filter, self.sender, hooks.backfill, self.notes, self.clock, options.delay_ns)
+        records = GapRecords(options.source, self.sender, self.notes, self.clock, options.sources)
+        self._losses = Losses(records, self.intake, self._errands, options.last_ended_ns)
         self._watchdogs = Watchdogs(self.filter, self.sender, hooks.connected, options.timing, options.last_ended_ns)
         self._listed = [
             ListedContracts(hooks.listed, window, self.notes.info, self.clock)
@@ -166,7 +166,7 @@ class LiveSession:
     @property
     def gaps(self) -> Gaps:
         """The gaps so far."""
-        return self._gap_records.gaps
+        return self._losses.records.gaps
 
     @property
     def connected(self) -> bool:
@@ -235,21 +235,15 @@ class LiveSession:
         if waited > WAITED_FRAMES or self.filter.lateness.latest_ns > LATE_NS:
             late_s = self.filter.lateness.latest_ns / SECOND
             self.notes.warn(f"{feed}: before that {waited:,} frames waited, events came up to {late_s:.1f} s late")
-        from_ns = self.intake.lost_from(self.policies[feed], from_ns)
-        self._gap_records.open(feed, *self.policies[feed].hole(from_ns, reason, self.options.last_ended_ns))
+        self._losses.lost(self.policies[feed], from_ns, reason)
 
-    def back(self, feed: str, to_ns: int) -> None:
+    def back(self, feed: str, to_ns: int, *, filled: bool = False) -> None:
         """Close a gap, and have it filled where that was asked for."""
-        resends = self.policies[feed].resends
-        to_ns = to_ns if resends else self.intake.times.reached(feed, to_ns).to_ns
-        closed = self._gap_records.close(feed, to_ns, 0 if resends else None)
-        if closed is not None and not resends:
-            self.intake.wanted(feed, self.policies[feed].feed.desired)
-            self.intake.fill(feed, closed)
+        self._losses.back(self.policies[feed], to_ns, filled=filled)
 
     def short(self, feed: str, missing: int | None) -> None:
         """Leave a gap open: the vendor has sent again what it has."""
-        self._gap_records.leave_open(feed, missing)
+        self._losses.records.leave_open(feed, missing)
 
     def note(self, feed: str, text: str) -> None:
         """Keep a note."""
@@ -276,12 +270,11 @@ class LiveSession:
         for action in actions:
             match action:
                 case OpenGap(feed, from_ns, reason):
-                    self._gap_records.open(feed, from_ns - self.options.delay_ns, reason)
+                    self._losses.records.open(feed, from_ns - self.options.delay_ns, reason)
                 case CloseGap(feed, events):
-                    self._gap_records.close(feed, self._now().market_ns, events)
+                    self._losses.records.close(feed, self._now().market_ns, events)
                 case Restarted(feed, from_ns):
-                    self._gap_records.open(feed, from_ns, "restart")
-                    self.intake.lost(feed, self.policies[feed].feed.desired)
+                    self._losses.restarted(self.policies[feed], from_ns)
                 case Returned(feed):
                     self.back(feed, self.clock.time_ns())
                 case Reconnect(feed, reason):

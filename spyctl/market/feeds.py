@@ -107,8 +107,8 @@ class FeedListener(Protocol):
     def lost(self, feed: str, from_ns: int, reason: str, waited: int) -> None:
         """Note that nothing has arrived since ``from_ns`` (Unix ns); ``waited`` frames had not been read by then."""
 
-    def back(self, feed: str, to_ns: int) -> None:
-        """Note that what was lost arrives again."""
+    def back(self, feed: str, to_ns: int, *, filled: bool = False) -> None:
+        """Note that events arrive again; where the gap is ``filled``, all that was lost has come, too."""
 
     def short(self, feed: str, missing: int | None) -> None:
         """Note that the vendor has sent again what was lost, but not all: so many events are still missing.

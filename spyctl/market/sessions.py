@@ -148,19 +148,26 @@ def closed_stretches(start_ns: int, end_ns: int) -> list[tuple[int, int]]:
     return [(from_ns, to_ns) for from_ns, to_ns in breaks if start_ns <= from_ns and to_ns <= end_ns]
 
 
+def futures_trade_from(ns: int) -> int:
+    """Return the first instant from ``ns`` on (Unix ns) at which CME's index futures trade: that one, or an open."""
+    day = datetime.fromtimestamp(ns // SECOND, NEW_YORK).date()
+    while True:
+        if day.weekday() < SATURDAY and futures_trade(day):
+            open_ns, close_ns = trading_day(day)
+            if holiday(day):
+                close_ns = _new_york(day, EARLY_CLOSE)
+            if ns < close_ns:
+                return max(ns, open_ns)
+        day += timedelta(days=1)
+
+
 def futures_closed_text(ns: int) -> str:
     """Say that CME's index futures do not trade at an instant (Unix ns), and when they do again; empty if they do."""
-    today = datetime.fromtimestamp(ns // SECOND, NEW_YORK).date()
-    for day in (today + timedelta(days=n) for n in range(7)):
-        if day.weekday() >= SATURDAY or not futures_trade(day):
-            continue
-        open_ns, close_ns = trading_day(day)
-        if holiday(day):
-            close_ns = _new_york(day, EARLY_CLOSE)
-        if ns < close_ns:
-            opens = datetime.fromtimestamp(open_ns // SECOND, NEW_YORK)
-            return "" if ns >= open_ns else f"closed until {opens:%a} {opens:%Y-%m-%d %H:%M} New York"
-    return ""
+    open_ns = futures_trade_from(ns)
+    if open_ns == ns:
+        return ""
+    opens = datetime.fromtimestamp(open_ns // SECOND, NEW_YORK)
+    return f"closed until {opens:%a} {opens:%Y-%m-%d %H:%M} New York"
 
 
 def _new_york(day: date, clock: clock_time) -> int:

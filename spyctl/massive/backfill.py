@@ -105,7 +105,8 @@ class Filler:
     """Has the trades of gaps fetched and taken in.
 
     ``hold`` and ``release`` bracket the time in which nothing that was seen may be forgotten; ``take`` takes an arrival
-    of some tickers and returns how many of its trades were new.
+    of some tickers and returns how many of its trades were new. ``matters`` tells whether a topic's events count, also
+    where they are not trades.
     """
 
     def __init__(
@@ -118,6 +119,7 @@ class Filler:
         info: Callable[[str], None],
         warn: Callable[[str], None],
         clock: Clock,
+        matters: Callable[[str], bool] = lambda _: True,
     ) -> None:
         self.filled = 0
         self.unfilled = 0  # gaps for which something is still missing
@@ -126,6 +128,7 @@ class Filler:
         self._take = take
         self._info, self._warn = info, warn
         self._clock = clock
+        self._matters = matters
         self._topics: dict[str, set[str]] = {}  # by feed: the topics wanted while nothing arrived
         self._first_ns: dict[str, int | None] = {}  # by feed: the event time of the first trade since it came back
 
@@ -140,15 +143,17 @@ class Filler:
         if feed in self._topics:
             self._topics[feed].update(topics)
 
-    def fill(self, feed: str, from_ns: int, to_ns: int) -> Coroutine[Any, Any, None]:
-        """Return a coroutine that fetches all that was wanted of a feed between two instants (Unix ns).
+    def fill(self, feed: str, from_ns: int, to_ns: int) -> Coroutine[Any, Any, bool]:
+        """Return a coroutine that fetches all trades that were wanted of a feed between two instants (Unix ns).
 
-        Of a longer gap the last 24 h are fetched. The next gap may begin before it has run.
+        It returns whether nothing is missing any more. Of a longer gap the last 24 h are fetched. The next gap may
+        begin before it has run.
         """
         topics = self._topics.pop(feed)
         symbols = sorted(topic.removeprefix("T.") for topic in topics if topic.startswith("T."))
         self._first_ns[feed] = None
-        return self._fill(feed, symbols, from_ns, to_ns)
+        others = [topic for topic in topics if not topic.startswith("T.") and self._matters(topic)]
+        return self._fill(feed, symbols, from_ns, to_ns, others)
 
     def see(self, feed: str, events: Iterable[tuple[LiveEvent, str]]) -> None:
         """Note what arrived on a feed: the first trade after a gap tells whether REST has come that far."""
@@ -156,7 +161,7 @@ class Filler:
             trades = (event for event, _ in events if isinstance(event, StockTrade | OptionTrade))
             self._first_ns[feed] = min((trade.ts_event_ns for trade in trades), default=None)
 
-    async def _fill(self, feed: str, symbols: list[str], from_ns: int, to_ns: int) -> None:
+    async def _fill(self, feed: str, symbols: list[str], from_ns: int, to_ns: int, others: list[str]) -> bool:
         self.unfilled += 1
         whole = to_ns - from_ns <= LONGEST_NS
         if not whole:
@@ -177,10 +182,12 @@ class Filler:
                 self._warn(f"backfill: none of {symbol}: {why}" if why != NOT_REACHED else f"backfill: {symbol} {why}")
             if whole and not missing:
                 self.unfilled -= 1
+                return not others
         except SpyctlError as error:
             self._warn(f"backfill: {error.message}")
         finally:
             self._release()
+        return False
 
     async def _taken(self, feed: str, symbols: list[str], filling: Filling) -> int:
         filled = 0

@@ -31,7 +31,7 @@ class _Listener:
     def lost(self, feed: str, from_ns: int, reason: str, waited: int) -> None:
         self.reason = reason
 
-    def back(self, feed: str, to_ns: int) -> None:
+    def back(self, feed: str, to_ns: int, *, filled: bool = False) -> None:
         pass
 
     def short(self, feed: str, missing: int | None) -> None:

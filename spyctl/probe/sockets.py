@@ -53,7 +53,7 @@ class _Listener:
     def lost(self, feed: str, from_ns: int, reason: str, waited: int) -> None:
         self.complaint = self.reason = reason
 
-    def back(self, feed: str, to_ns: int) -> None:
+    def back(self, feed: str, to_ns: int, *, filled: bool = False) -> None:
         pass
 
     def short(self, feed: str, missing: int | None) -> None:

@@ -132,7 +132,8 @@ def test_as_json_it_is_the_document_on_the_stream_asked_for(capsys: pytest.Captu
 LIVE = RunSummary(
     run_id="8c41",
     events=EventCounts(
-        read=14, published=10, acked=10, duplicates=1, dropped=2, gaps=1, rejected_by_reason={"price": 1},
+        read=14, published=10, acked=10, duplicates=1, dropped=2, gaps=3, gaps_filled=1,
+        rejected_by_reason={"price": 1},
         by_subject={
             "market.stocks.trades": 1, "market.stocks.quotes": 7, "market.options.trades": 2, "market.gaps": 1,
         },
@@ -155,7 +156,7 @@ def test_a_live_run_in_lines(capsys: pytest.CaptureFixture[str]) -> None:
         "done     live --sim, SPY ±5, 1 m 07 s, run 8c41, ended by Ctrl-C",
         "events   14 received = 10 published + 1 rejected + 1 duplicate + 2 dropped; all acked",
         "         1 trade + 7 quotes + 2 option trades",
-        "trouble  1 gap (open: nats)   1 rejected   2 dropped   1 topic never acknowledged",
+        "trouble  3 gaps (1 filled; open: nats)   1 rejected   2 dropped   1 topic never acknowledged",
         "rate     mean 0 events/s   event to received p50 2.1 ms, p99 6.8 ms",
         "         received to acked p50 0.9 ms, p99 4.2 ms",
         "sides    50.0% of 2 option trades by 31 option quotes   waited p50 3.1 ms, p99 50.2 ms",

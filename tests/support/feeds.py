@@ -35,7 +35,7 @@ class Listener:
         self.losses.append(reason)
         self.lost_from_ns.append(from_ns)
 
-    def back(self, feed: str, to_ns: int) -> None:
+    def back(self, feed: str, to_ns: int, *, filled: bool = False) -> None:
         self.returns += 1
 
     def short(self, feed: str, missing: int | None) -> None:

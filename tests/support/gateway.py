@@ -84,8 +84,8 @@ class FuturesListener:
         self.told.append(f"lost: {reason}")
         self.lost_from_ns.append(from_ns)
 
-    def back(self, feed: str, to_ns: int) -> None:
-        self.told.append("back")
+    def back(self, feed: str, to_ns: int, *, filled: bool = False) -> None:
+        self.told.append("back" if filled else "back, not filled")
 
     def short(self, feed: str, missing: int | None) -> None:
         self.told.append(f"short: {missing}")

@@ -34,12 +34,14 @@ CONTRACT = keys(
     "digest resumed_at complete stopped_by"
 )
 REPLAY = CONTRACT | keys(
+    "gaps_filled "
     "held rejected_by_reason unresolved_ids rolls damaged resent refusals reconnects first_event_ns first_event_utc "
     "last_event_ns last_event_utc started_ns started_utc ended_ns ended_utc paced_s lateness_ms peak_events_per_s "
     "segments seeks resets seeds skipped played "
     "bytes stored missing differing unchecked acknowledged lost expired"
 )
 LIVE = CONTRACT | keys(
+    "gaps_filled "
     "received queued spooled recovered rejected_by_reason noted gap_records open_gaps notes backfilled unfilled resent "
     "refusals reconnects feed_reconnects refused missing started_ns started_utc ended_ns ended_utc bytes latency_ms "
     "acknowledged lost expired expiry strike_range centre windows option_quotes option_quotes_received options_quoted "
@@ -128,6 +130,7 @@ def test_rejected_is_the_sum_of_its_reasons() -> None:
         (summary(counts={"reordered": 1}), ExitCode.INCOMPLETE),
         (summary(counts={"dropped": 1}), ExitCode.INCOMPLETE),
         (summary(counts={"gaps": 1}), ExitCode.INCOMPLETE),
+        (summary(counts={"gaps": 3, "gaps_filled": 2}), ExitCode.INCOMPLETE),
         (summary(delivery={"unacknowledged": 1}), ExitCode.INCOMPLETE),
         (summary(delivery={"lost": 1}), ExitCode.INCOMPLETE),
         (summary(replay={"damaged": ["cut short"]}), ExitCode.INCOMPLETE),
@@ -138,6 +141,7 @@ def test_rejected_is_the_sum_of_its_reasons() -> None:
         # Not a fault of the run:
         (summary(counts={"unresolved": 5, "duplicates": 2}), ExitCode.OK),
         (summary(delivery={"expired": 5}), ExitCode.OK),
+        (summary(counts={"gaps": 2, "gaps_filled": 2}), ExitCode.OK),
         (summary(replay={"held": 5}, stopped_by=StopReason.COUNT), ExitCode.OK),
         (summary(replay={"verified": Verified(stored=10, missing=0, differing=0)}), ExitCode.OK),
         (

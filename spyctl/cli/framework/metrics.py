@@ -33,6 +33,7 @@ _COUNTS = {
     "reordered": "Events stored out of order.",
     "dropped": "Events discarded because the server was too slow.",
     "gaps": "Gaps in the feed.",
+    "gaps_filled": "Gaps of which nothing is missing.",
     "stalls": "Times the schedule was shifted.",
     "segments": "Stretches played without a jump.",
     "seeks": "Times a replay was told to go elsewhere.",

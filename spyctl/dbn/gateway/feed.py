@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from spyctl.dbn.gateway.connection import Address, ConnectionEnd, GatewayConnection, Room, keep
-from spyctl.dbn.gateway.hole import Hole
+from spyctl.dbn.gateway.hole import EarlierRun, Hole
 from spyctl.dbn.gateway.intake import Intake
 from spyctl.dbn.gateway.liveness import Liveness
 from spyctl.dbn.gateway.pace import Pace
@@ -55,7 +55,7 @@ class FuturesFeed:
     """The supervised session for some symbols; a :class:`~spyctl.market.feeds.LiveFeed` named ``futures``.
 
     ``refilled`` counts the events that reconnects have brought after all; before more of them is read, ``room`` is
-    awaited.
+    awaited. The hole behind an ``earlier`` run is one like those behind lost connections.
     """
 
     def __init__(
@@ -68,6 +68,7 @@ class FuturesFeed:
         timing: GatewayTiming | None = None,
         clock: Clock | None = None,
         room: Room | None = None,
+        earlier: EarlierRun | None = None,
     ) -> None:
         self.name = FUTURES
         self.reconnects = 0
@@ -78,10 +79,10 @@ class FuturesFeed:
         limits = round(timing.refusals * SECOND), round(timing.cool_down * SECOND)
         self._standing = Standing(self.liveness.clock, *limits)
         self._gateway = address or Address(), Login(api_key, heartbeat_s=max(1, round(timing.heartbeat)))
-        self._intake = Intake(self.name, source, self._note)
+        self._intake = Intake(self.name, source, self._note, earlier.identities if earlier is not None else ())
         self._ending = Ending()
         self._state = FeedState.CONNECTING
-        self._hole = Hole()
+        self._hole = Hole.behind(earlier)
         self._session: GatewaySession | None = None
         self._pace = Pace(room, self._is_refilling, self.liveness.clock)
         self._listener: FeedListener
@@ -135,6 +136,8 @@ class FuturesFeed:
         """
         self._listener = listener
         self.liveness.begin()
+        if self._hole.earlier is not None:
+            listener.lost(self.name, self._hole.earlier.ended_ns, "restart", 0)
         timing, clock = self._timing, self.liveness.clock
         backoff = Backoff(clock, timing)
         while True:

@@ -1,6 +1,6 @@
 """Records of the gateway → events to publish, by the very normalizer and encoder that files go through."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import numpy as np
 
@@ -23,18 +23,27 @@ _CHUNK = 8_192  # records made into events at once
 _LETTERS = {"trades": "FT", "mbp-10": "FB"}  # for identities
 
 
+def ts_event_of(identity: str) -> int:
+    """Return the event time (Unix ns) in the identity of a futures event."""
+    return int(identity.rsplit(".", 3)[1])
+
+
 class Intake:
     """Makes events of the records of one session after the other.
 
     What arrives together is put in the order that files have: sort time, then trades before mbp-10. ``on_front`` is
-    told of a continuous symbol that stands for another instrument than before.
+    told of a continuous symbol that stands for another instrument than before. Events with the ``stored`` identities
+    are not new; as long as the first session sends again what was, each of them is awaited.
     """
 
-    def __init__(self, feed: str, source: EventSource, on_front: Callable[[str], None]) -> None:
+    def __init__(
+        self, feed: str, source: EventSource, on_front: Callable[[str], None], stored: Collection[str] = ()
+    ) -> None:
         self.places = Places()
         self.refill: Refill | None = None
         self._feed = feed
         self._source = source
+        self._stored = set(stored)
         self._instruments = Instruments(on_front)
         self._names = Names()
         self._runs: dict[tuple[str, int], tuple[int, int]] = {}  # by schema and symbol: ts_event, events that bear it
@@ -48,6 +57,7 @@ class Intake:
         self._header = header
         self._start_ns = start_ns
         self.refill = None
+        self._stored = {each for each in self._stored if start_ns is not None and ts_event_of(each) >= start_ns}
         self.places.begin(start_ns)
         self._normalizers = {}
         self._instruments.begin()
@@ -75,7 +85,10 @@ class Intake:
                 repeated += len(records) - int(new.sum())
                 parts.append(self._rows(schema, records[new], rejects, oddities))
             batch = self._ordered(parts[0], parts[1], oddities)
-            events += self._written(batch)
+            written = self._written(batch)
+            new_events = self._not_stored(written) if self._stored else written
+            repeated += len(written) - len(new_events)
+            events += new_events
             if self.is_live:
                 late_ns += (now_ns - batch.column("ts_event_ns")).tolist()
         return WrittenArrival(self._feed, events, rejects, oddities, clock_ns, repeated, late_ns)
@@ -90,13 +103,28 @@ class Intake:
 
         With ``before_ns`` (Unix ns) a replay broke off, and the next one begins there.
         """
-        short = self.places.short + (self.places.outstanding if before_ns is None else 0)
+        short = self.places.short + (self.places.outstanding if before_ns is None else 0) + self._lacking(before_ns)
         return max(short, self.refill.unmatched(before_ns) if self.refill is not None else 0)
 
     def end_refill(self) -> None:
         """Note that from now on everything is live."""
         self.refill = self._start_ns = None
+        self._stored.clear()
         self.places.begin(None)
+
+    # --- what an earlier run has stored
+
+    def _not_stored(self, written: Sequence[WrittenEvent]) -> list[WrittenEvent]:
+        new = [event for event in written if event.identity not in self._stored]
+        if len(new) < len(written):
+            self._stored.difference_update(event.identity for event in written)
+        return new
+
+    def _lacking(self, before_ns: int | None) -> int:
+        # What is stored and did not come again, though it should have by now, is no longer awaited.
+        gone = {each for each in self._stored if before_ns is None or ts_event_of(each) < before_ns}
+        self._stored -= gone
+        return len(gone)
 
     # --- records → rows → bytes
 

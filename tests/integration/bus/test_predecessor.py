@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from spyctl.bus.connection import Connection
-from spyctl.bus.predecessor import came_to, predecessor
+from spyctl.bus.predecessor import came_to, newest_events, predecessor
 from spyctl.bus.runs import RunRecord, Runs, RunState
 from spyctl.bus.stream import ensure_stream
 from spyctl.timing.instants import SECOND
@@ -49,3 +49,18 @@ async def test_how_far_it_came_goes_by_the_lateness_of_its_last_events(connectio
     assert await came_to(connection, last, last.subjects) == last.updated_ns - 5 * SECOND
     await connection.jetstream().publish("market.stocks.quotes", b"no JSON")
     assert await came_to(connection, last, last.subjects) == last.updated_ns - 60 * SECOND
+
+
+async def test_the_newest_events_are_those_of_one_source(connection: Connection) -> None:
+    await ensure_stream(connection)
+    subjects = ["market.futures.trades", "market.futures.mbp10"]
+    assert await newest_events(connection, "MARKET_DATA", subjects, "databento_live") == []
+    for subject, document in (
+        (subjects[0], {"ts_event_ns": 4, "source": "databento_live"}),
+        (subjects[0], {"ts_event_ns": 5, "source": "databento_live"}),
+        (subjects[1], {"ts_event_ns": 6, "source": "direct_feed"}),
+    ):
+        await connection.jetstream().publish(subject, orjson.dumps(document))
+    assert await newest_events(connection, "MARKET_DATA", subjects, "databento_live") == [5]
+    await connection.jetstream().publish(subjects[0], b"no JSON")
+    assert await newest_events(connection, "MARKET_DATA", subjects, "databento_live") == []

@@ -1,14 +1,16 @@
 """Reading a real stream in order: its batches, where reading begins, and a server that falls silent."""
 
 import asyncio
+import time
 from contextlib import aclosing
 
 import pytest
 
 from spyctl.bus.connection import Connection, connect
-from spyctl.bus.reader import _MAX_GATHERED, follow, read_back
+from spyctl.bus.reader import _MAX_GATHERED, follow, read_back, read_messages
 from spyctl.bus.stream import ensure_stream
 from spyctl.errors import StreamGoneError, UnreachableError
+from spyctl.timing.instants import SECOND
 from tests.support.proxy import Proxy
 from tests.support.servers import NatsServer
 
@@ -122,3 +124,17 @@ async def test_a_stream_that_is_deleted_or_made_anew_is_named_instead_of_read_in
 async def test_a_stream_that_is_not_there_cannot_be_read(connection: Connection) -> None:
     with pytest.raises(UnreachableError, match="stream NONE at .* cannot be read"):
         await read(connection, "NONE", 0, 1)
+
+
+async def test_reading_may_begin_with_what_was_stored_from_an_instant_on(connection: Connection, stream: str) -> None:
+    async def since(ns: int) -> list[int]:
+        batches = read_messages(connection, stream, [TRADES], 0, 8, since_ns=ns)
+        return [message.metadata.sequence.stream async for batch in batches for message in batch]
+
+    await publish(connection, 3)
+    before_ns = time.time_ns()
+    assert await since(before_ns + 60 * SECOND) == []
+    await publish(connection, 2, BOOKS)
+    await publish(connection, 5)
+    assert await since(before_ns) == [6, 7, 8]
+    assert await since(before_ns - 60 * SECOND) == [1, 2, 3, 6, 7, 8]

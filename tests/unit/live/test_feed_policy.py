@@ -1,8 +1,6 @@
 """What a run wants of the feeds of an underlying."""
 
-from dataclasses import replace
-
-from spyctl.live.feed_policy import FeedPolicy, equity_policies, futures_policy, option_topics
+from spyctl.live.feed_policy import equity_policies, futures_policy, option_topics
 from spyctl.live.strike_manager import StrikeManager
 from spyctl.live.strike_window import StrikeWindow
 from spyctl.live.windows import Windows
@@ -64,14 +62,3 @@ def test_of_too_many_quotes_those_of_the_window_come_first() -> None:
     assert len(quotes) == 1_000
     assert {topic.removeprefix("T.") for topic in window.manager.held} <= quotes
     assert topics >= window.topics
-
-
-def test_the_hole_of_a_feed_that_was_never_let_in_begins_with_the_end_of_the_last_run() -> None:
-    feed = StillFeed(name="stocks", desired=frozenset({"T.SPY"}))
-    policy = FeedPolicy(feed, lambda: feed.desired)
-    feed.liveness.up_since_ns = None
-    assert policy.hole(100, "refused", 40) == (40, "restart")
-    assert policy.hole(100, "refused", None) == (100, "refused")
-    assert replace(policy, resends=True).hole(100, "refused", 40) == (100, "refused")
-    feed.liveness.up_since_ns = 50
-    assert policy.hole(100, "refused", 40) == (100, "refused")

@@ -20,6 +20,15 @@ def test_a_gap_opens_once_and_closes_under_the_same_id() -> None:
     assert gaps.count == 1
 
 
+def test_the_last_closed_ones_are_kept_and_those_that_lack_nothing_counted() -> None:
+    gaps = Gaps(EventSource.SIM)
+    for number in range(RECENT + 3):
+        gaps.open("stocks", number, number, "reset")
+        gaps.close("stocks", number, number, events=number % 2 or None if number else 0)
+    assert [gap.from_ns for gap in gaps.recent] == list(range(3, RECENT + 3))
+    assert (gaps.count, gaps.filled) == (RECENT + 3, 1)
+
+
 def test_a_gap_never_ends_before_it_began() -> None:
     gaps = Gaps(EventSource.SIM)
     gaps.open("stocks", 100, 100, "reset")

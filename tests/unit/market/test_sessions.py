@@ -11,6 +11,7 @@ from spyctl.market.sessions import (
     current_expiry,
     futures_closed_text,
     futures_trade,
+    futures_trade_from,
     in_regular_hours,
     is_trading_day,
     next_trading_day,
@@ -235,3 +236,18 @@ def test_every_instant_belongs_to_a_trading_day(text: str, day: str) -> None:
     assert ns < trading_day_end(trading_day_of(ns))
     assert trading_day_of(trading_day_end(trading_day_of(ns)) - 1) == trading_day_of(ns)
     assert trading_day_of(trading_day_end(trading_day_of(ns))) > trading_day_of(ns)
+
+
+@pytest.mark.parametrize(
+    ("when", "trades"),
+    [
+        ("2025-12-16T12:00-05:00", "2025-12-16T12:00-05:00"),
+        ("2025-12-16T16:59-05:00", "2025-12-16T16:59-05:00"),
+        ("2025-12-16T17:00-05:00", "2025-12-16T18:00-05:00"),
+        ("2025-12-19T17:00-05:00", "2025-12-21T18:00-05:00"),
+        ("2025-12-24T20:00-05:00", "2025-12-25T18:00-05:00"),
+        ("2025-11-27T13:00-05:00", "2025-11-27T18:00-05:00"),
+    ],
+)
+def test_futures_trade_at_once_or_from_the_next_open_on(when: str, trades: str) -> None:
+    assert futures_trade_from(at(when)) == at(trades)

@@ -1,6 +1,6 @@
 """From when on a lost connection is sent again, and what of it stays missing."""
 
-from spyctl.dbn.gateway.hole import REPLAY_NS, Hole
+from spyctl.dbn.gateway.hole import REPLAY_NS, EarlierRun, Hole
 from spyctl.dbn.gateway.intake import Intake
 from spyctl.dbn.gateway.protocol import Login
 from spyctl.dbn.gateway.session import GatewaySession
@@ -50,3 +50,16 @@ def test_what_replays_lacked_adds_up() -> None:
     assert end_of(Hole(open=True), last) == "back"
     last.missing = 2
     assert end_of(Hole(open=True, missing=3), last) == "short: 5"
+
+
+def test_the_hole_behind_an_earlier_run_is_sent_again_from_its_last_events_on() -> None:
+    assert not Hole.behind(None).open
+    hole = Hole.behind(EarlierRun(T0, T0 - SECOND))
+    assert hole.start_ns(intake(), None, T0 + 60 * SECOND, T0 + 61 * SECOND) == T0 - SECOND
+    assert end_of(hole, session()) == "back"
+
+
+def test_the_hole_behind_an_earlier_run_may_stay_one() -> None:
+    hole = Hole.behind(EarlierRun(T0))
+    assert hole.start_ns(intake(), None, T0 + 60 * SECOND, T0 + 61 * SECOND) is None
+    assert end_of(hole, session(None)) == "back, not filled"

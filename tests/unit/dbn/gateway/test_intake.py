@@ -149,3 +149,39 @@ def test_what_does_not_come_again_is_counted() -> None:
     assert (gateway.intake.places.short, gateway.intake.missing()) == (2, 2)
     gateway.intake.end_refill()
     assert (gateway.intake.is_live, gateway.intake.missing()) == (True, 0)
+
+
+def behind(stored: list[str]) -> Gateway:
+    gateway = Gateway()
+    gateway.intake = Intake("futures", EventSource.DATABENTO_LIVE, gateway.rolls.append, stored)
+    gateway.begin(T0)
+    return gateway
+
+
+def test_what_an_earlier_run_has_stored_is_not_handed_on_again() -> None:
+    stored = [event.identity for event in Gateway().send(trade(T0, sequence=1), book(T0), book(T0)).events]
+    gateway = behind(stored)
+    arrival = gateway.send(trade(T0, sequence=1), book(T0), book(T0), book(T0), trade(T0 + 1, sequence=2))
+    assert (len(arrival.events), arrival.repeated) == (2, 3)
+    assert not {event.identity for event in arrival.events} & set(stored)
+    assert gateway.intake._lacking(None) == 0
+
+
+def test_what_an_earlier_run_has_stored_and_does_not_come_again_is_missing() -> None:
+    stored = [event.identity for event in Gateway().send(book(T0 - 1), book(T0), book(T0 + 1), book(T0 + 2)).events]
+    gateway = behind(stored)  # asked for from T0 on
+    gateway.send(book(T0 + 1), book(T0 + 3))
+    assert gateway.intake.missing() == 2
+    assert gateway.intake.missing() == 0  # told once
+
+
+def test_a_replay_that_broke_off_still_awaits_what_the_next_one_brings() -> None:
+    stored = [event.identity for event in Gateway().send(book(T0), book(T0 + 1), book(T0 + 2)).events]
+    gateway = behind(stored)
+    gateway.send(book(T0 + 1))
+    assert gateway.intake.missing(T0 + 1) == 1
+    gateway.begin(T0 + 1)
+    arrival = gateway.send(book(T0 + 1), book(T0 + 2), book(T0 + 3))
+    assert (len(arrival.events), gateway.intake.missing()) == (1, 0)
+    gateway.intake.end_refill()
+    assert gateway.send(book(T0 + 4)).repeated == 0
