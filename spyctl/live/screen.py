@@ -24,7 +24,7 @@ from spyctl.terminal.panels import (
     latency_fields,
     note_line,
     note_rows,
-    process_rows,
+    process_fields,
 )
 from spyctl.terminal.text import latency_text
 from spyctl.timing.instants import NEW_YORK, SECOND, clock_text, duration_text
@@ -70,8 +70,9 @@ def _wide(previous: LiveSnapshot | None, current: LiveSnapshot, width: int, heig
     place = (6, [_place(current, _MAIN - 2)])
     left = _filled(height - 7, lambda strikes: [*_market(previous, current, _MAIN - 2, strikes), place])
     right = width - _MAIN
-    consumers = [*consumer_rows(current.server.consumers, right - 3, len(left) - 4), *process_rows(current.usage)]
-    body = side_by_side(box("market", left, _MAIN), box("consumers", consumers, right))
+    consumers = consumer_rows(current.server.consumers, right - 3, len(left))
+    usage = row(right, *process_fields(current.usage))
+    body = side_by_side(box("market", left, _MAIN), box("consumers", consumers, right, right=usage))
     rows = height - len(body) - 4
     warnings = row(width, figure("warnings", f"{current.warnings:,}", alarm(current.warnings)))
     notes = box("notes", note_rows(current.notes, rows, width - 2), width, right=warnings)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from spyctl.replay.ladder import book_lines
-from spyctl.replay.snapshot import Snapshot
+from spyctl.replay.snapshot import MarketNow, Snapshot
 from tests.support.replay_screen import SNAPSHOT, changed
 
 
@@ -21,13 +21,13 @@ def test_the_last_trade_stands_above_the_levels_with_its_side() -> None:
 
 
 def test_without_a_book_its_lines_stay_empty() -> None:
-    assert text(changed(book=None, trade=None), 80, 3) == ["", "", "", ""]
+    assert text(changed(market=MarketNow()), 80, 3) == ["", "", "", ""]
 
 
 def test_a_side_without_a_price_has_no_spread() -> None:
-    assert SNAPSHOT.book is not None
-    best, *rest = SNAPSHOT.book.levels
-    book = replace(SNAPSHOT.book, levels=(replace(best, bid_px=None), *rest))
-    lines = text(changed(book=book), 80, 1)
+    assert SNAPSHOT.market.book is not None
+    best, *rest = SNAPSHOT.market.book.levels
+    book = replace(SNAPSHOT.market.book, levels=(replace(best, bid_px=None), *rest))
+    lines = text(changed(market=MarketNow(book)), 80, 1)
     assert "spread ·" in lines[0]
     assert "·    6,815.25" in lines[1]

@@ -8,6 +8,7 @@ from spyctl.terminal.boxes import (
     bar_right,
     box,
     chart,
+    curve,
     line,
     progress,
     rule,
@@ -51,6 +52,12 @@ def test_sparks_keep_the_scale_they_are_given() -> None:
     assert spark([9], 2, 4) == "█"
     assert spark([0, 0], 2, 0) == "▁▁"
     assert spark([], 2, 1) == ""
+
+
+def test_a_curve_has_two_dots_to_a_cell_and_four_to_a_row() -> None:
+    assert curve([0, 1, 2, 3], 2, 1, 0, 3) == ["\u2860\u280a"]
+    assert curve([4, None, None, 0], 2, 2, 0, 4) == ["\u2801 ", " \u2880"]
+    assert curve([1, 1], 1, 1, 1, 1) == [" "]
 
 
 def test_a_chart_grows_from_below() -> None:
