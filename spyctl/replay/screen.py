@@ -9,12 +9,12 @@ from rich.text import Text
 from spyctl.replay.control import PlayState
 from spyctl.replay.delivery import delivery_lines, delivery_table, planned_width
 from spyctl.replay.keys import KEYS
-from spyctl.replay.ladder import book_lines
 from spyctl.replay.snapshot import Snapshot
 from spyctl.replay.timeline import event_time, plan_chart, plan_strip, time_of
 from spyctl.terminal.alarms import BEHIND_S, WAITING_S
 from spyctl.terminal.boxes import Lines, box, line, rule, screen, side_by_side, spark
 from spyctl.terminal.fields import Column, Field, figure, grid, row, spare, stack, word
+from spyctl.terminal.ladder import book_lines
 from spyctl.terminal.panels import alarm, consumer_rows, note_rows, process_fields, waiting_text
 from spyctl.terminal.prints import print_rows
 from spyctl.terminal.text import size_text
@@ -71,7 +71,7 @@ def _narrow(current: Snapshot, width: int, height: int) -> Lines:
     ]
     room = height - sum(len(lines) for _, lines in blocks)
     levels = max(0, min(10, room - 1, 5 if room < 13 else 10))
-    blocks[9] = (6, book_lines(current, width, levels))
+    blocks[9] = (6, _book(current, width, levels))
     if (more := height - sum(len(lines) for _, lines in blocks)) > 0:
         blocks[14] = (3, _notes(current, more + 1, width))
     return stack(height, *blocks)
@@ -108,12 +108,17 @@ def _panels(current: Snapshot, width: int, *, has_book: bool) -> Lines:
     book = width - delivery - tape
     symbol = current.market.book.symbol if current.market.book is not None else "ES"
     blocks = {
-        f"{symbol} book": (book, book_lines(current, book - 2, 10, headings=True) if has_book else []),
+        f"{symbol} book": (book, _book(current, book - 2, 10, headings=True) if has_book else []),
         "last trades": (tape, print_rows(current.market.tape, _PANEL_ROWS, tape - 2) if tape else []),
         "delivery": (delivery, delivery_table(current, delivery - 2)),
     }
     panels = [box(title, rows, cells, height=_PANEL_ROWS) for title, (cells, rows) in blocks.items() if cells]
     return side_by_side(*panels)
+
+
+def _book(current: Snapshot, width: int, levels: int, *, headings: bool = False) -> Lines:
+    market = current.market
+    return book_lines(market.trade, market.book, width, levels, largest=market.largest_size, headings=headings)
 
 
 def _news_panels(current: Snapshot, width: int, rows: int) -> Lines:

@@ -1,11 +1,10 @@
-"""The book of a replay: the last trade, and the ladder of bids and asks."""
+"""The book of a future: the last trade, and the ladder of bids and asks."""
 
 from itertools import accumulate
 
 from rich.text import Text
 
 from spyctl.market.events import MBP10, FuturesTrade
-from spyctl.replay.snapshot import Snapshot
 from spyctl.terminal.boxes import Lines, bar_left, bar_right, line
 from spyctl.terminal.event_lines import SIDES
 from spyctl.terminal.fields import Column, Field, figure, grid, row, spare, word
@@ -15,9 +14,19 @@ _DEEP = 70  # columns from which on the depth of the book is added up
 _SUMS = 40
 
 
-def book_lines(current: Snapshot, width: int, levels: int, *, headings: bool = False) -> Lines:
-    """Write the last trade, and as many levels of the book, with ``headings`` over their columns."""
-    trade, book = current.market.trade, current.market.book
+def book_lines(
+    trade: FuturesTrade | None,
+    book: MBP10 | None,
+    width: int,
+    levels: int,
+    *,
+    largest: int = 1,
+    headings: bool = False,
+) -> Lines:
+    """Write the last trade, and as many levels of the book, with ``headings`` over their columns.
+
+    ``largest`` is the size whose bar is full, as long as no larger one is shown.
+    """
     if levels < 1:
         return []
     spread = "·"
@@ -26,7 +35,7 @@ def book_lines(current: Snapshot, width: int, levels: int, *, headings: bool = F
     head = row(width, *_last_trade(trade), right=[figure("spread", spread, rank=2)] if book is not None else [])
     if book is None:
         return [head, *(Text() for _ in range(levels))]
-    ladder = _ladder(book, width, levels, current.market.largest_size)
+    ladder = _ladder(book, width, levels, largest)
     sums = [_sums(book, width)] if levels == 10 and width >= _SUMS else []
     return [head, *(ladder if headings else ladder[1:]), *sums]
 
