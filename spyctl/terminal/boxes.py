@@ -84,9 +84,10 @@ def box(
     A title that does not fit is left out.
     """
     title = safe_line(title)
-    tail = right.copy() if right is not None and right.cell_len + len(title) + 6 <= width else Text()
+    tail = right.copy() if right is not None else Text()
     tail.rstrip()
     tail.append(" " * bool(tail.plain))
+    tail = tail if tail.cell_len + len(title) + 6 <= width else Text()
     dashes = width - len(title) - tail.cell_len - 5 - bool(tail.plain)
     head = line(("╭─ ", "dim"), title, (f" {'─' * dashes}", "dim"), tail, ("─╮" if tail.plain else "╮", "dim"))
     shown = list(lines)

@@ -12,15 +12,21 @@ Print = FuturesTrade | OptionTrade | StockTrade
 SIDE_STYLES = {Aggressor.BUY: "green", Aggressor.SELL: "red", Aggressor.MID: ""}
 
 
-def print_rows(trades: Sequence[Print], rows: int, width: int) -> Lines:
-    """Write a heading and the first trades, in at most ``rows`` lines; their names where there are several."""
+def print_rows(
+    trades: Sequence[Print], rows: int, width: int, *, nearest: tuple[str, str] = ("", ""), digits: int = 3
+) -> Lines:
+    """Write a heading and the first trades, in at most ``rows`` lines; their names where there are several.
+
+    Of the options of one underlying and expiry (``nearest``) only strike and right are named; ``digits`` are those of
+    the seconds.
+    """
     shown = trades[: rows - 1]
     if not shown:
         return []
-    sides, names = [side_of(trade) for trade in shown], [_name(trade) for trade in shown]
-    several = len({_name(trade) for trade in trades}) > 1
+    sides, names = [side_of(trade) for trade in shown], [_name(trade, nearest) for trade in shown]
+    several = len({_name(trade, nearest) for trade in trades}) > 1
     columns = [
-        Column("New York", [clock_text(trade.ts_event_ns, NEW_YORK) for trade in shown], 3, width=12, flush="<"),
+        Column("New York", [clock_text(trade.ts_event_ns, NEW_YORK, digits) for trade in shown], 3, flush="<"),
         *([Column("", names, 2, flush="<")] if several else []),
         Column("price", [f"{trade.price:,.2f}" for trade in shown], width=8),
         Column("size", [f"{trade.size:,}" for trade in shown], 0, width=5),
@@ -43,7 +49,9 @@ def quote_text(trade: Print) -> str:
     return f"{trade.opt_bid:,.2f} × {trade.opt_ask:,.2f}"
 
 
-def _name(trade: Print) -> str:
+def _name(trade: Print, nearest: tuple[str, str]) -> str:
     if isinstance(trade, OptionTrade):
+        if (trade.underlying, trade.exp_date) == nearest:
+            return f"{trade.strike:g} {trade.right}"
         return f"{trade.underlying} {day_text(trade.exp_date)} {trade.strike:g} {trade.right}"
     return trade.symbol

@@ -36,6 +36,13 @@ def test_a_title_that_does_not_fit_is_left_out() -> None:
     assert box("market", [], 16, right=line(" a long title "))[0].plain == "╭─ market ─────╮"
 
 
+@pytest.mark.parametrize("width", range(16, 24))
+def test_a_box_has_its_width_whatever_its_titles(width: int) -> None:
+    lines = box("market", [], width, right=line(" 1234567  "))
+    assert {text.cell_len for text in lines} == {width}
+    assert ("1234567" in lines[0].plain) == (width >= 21)
+
+
 def test_blocks_stand_side_by_side() -> None:
     left, right = [line("a"), line("b")], [line("1"), line("2")]
     assert [text.plain for text in side_by_side(left, right)] == ["a1", "b2"]

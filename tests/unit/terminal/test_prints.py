@@ -8,7 +8,7 @@ from spyctl.terminal.prints import Print, print_rows
 from tests.support.events import option_trade, trade
 from tests.support.replay_screen import SNAPSHOT
 
-FUTURES = [trade for trade in SNAPSHOT.tape if isinstance(trade, FuturesTrade)]
+FUTURES = [trade for trade in SNAPSHOT.market.tape if isinstance(trade, FuturesTrade)]
 
 
 def lines(trades: list[Print], rows: int = 5, width: int = 80) -> list[str]:
