@@ -67,6 +67,11 @@ class Contract:
         self.newest_ns = max(self.newest_ns, quote.ts_event_ns)
         self._quotes.append(_Quote(quote.ts_event_ns, order, quote.bid_px, quote.ask_px))
 
+    @property
+    def newest(self) -> tuple[float, float] | None:
+        """Bid and ask of the quote that arrived last."""
+        return (self._quotes[-1].bid, self._quotes[-1].ask) if self._quotes else None
+
     def in_force(self, ts_ns: int, order: int) -> _Quote | None:
         """Return the quote in force at an instant (Unix ns).
 
@@ -135,6 +140,11 @@ class Aggressors:
         self._order += 1
         self._contract(quote.option_symbol).add(quote, self._order)
         self._reach(quote, clock_ns)
+
+    def newest(self, symbol: str) -> tuple[float, float] | None:
+        """Return bid and ask of the newest quote of a contract, ``None`` where there is none."""
+        contract = self._contracts.get(symbol)
+        return contract.newest if contract is not None else None
 
     def hold(self, accepted: Accepted) -> None:
         """Take a trade, or a quote that is to be published, which wait their turn."""

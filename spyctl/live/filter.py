@@ -157,7 +157,7 @@ class LiveFilter:
         for late_ns in arrival.late_ns:
             self.lateness.add(late_ns)
         for event in arrival.events:
-            self.tape.written[event.subject] = event.payload
+            self.tape.see_written(event.subject, event.payload)
             yield Pending(
                 event.payload, event.identity, event.subject, arrival.feed, arrival.clock_ns, event.conflates
             )  # fmt: skip

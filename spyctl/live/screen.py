@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 from rich.text import Text
 
 from spyctl.live.backlog import MAX_EVENTS
-from spyctl.live.snapshot import FeedNow, FuturesNow, LiveSnapshot, WindowNow
-from spyctl.market.events import Aggressor
-from spyctl.market.feeds import FeedState
-from spyctl.market.option_tickers import OptionTicker
+from spyctl.live.market_lines import feed_line, futures_line, spot_chart, spot_line
+from spyctl.live.snapshot import LiveSnapshot
+from spyctl.live.strike_table import strike_table, window_line
 from spyctl.summary import OptionQuotes
 from spyctl.terminal.alarms import ACK_MS, ARRIVAL_MS, BACKLOG, WAITING_S
-from spyctl.terminal.boxes import Lines, box, line, rule, screen, side_by_side, spark
-from spyctl.terminal.fields import Column, Field, figure, grid, row, stack, word
+from spyctl.terminal.boxes import Lines, box, line, rule, screen, side_by_side
+from spyctl.terminal.fields import Field, figure, row, stack, word
+from spyctl.terminal.ladder import book_lines
 from spyctl.terminal.panels import (
     alarm,
     consumer_rows,
@@ -24,29 +24,21 @@ from spyctl.terminal.panels import (
     latency_fields,
     note_line,
     note_rows,
-    process_rows,
+    process_fields,
 )
+from spyctl.terminal.prints import print_rows
 from spyctl.terminal.text import latency_text
 from spyctl.timing.instants import NEW_YORK, SECOND, clock_text, duration_text
 
 WIDE, TALL = 130, 30
-STALE_S = 15.0
-LINE_LENGTH = 48
-_GLYPHS = {
-    FeedState.CONNECTING: ("◌", "yellow"),
-    FeedState.UP: ("●", "green"),
-    FeedState.RECONNECTING: ("◌", "yellow"),
-    FeedState.REFUSED: ("✗", "red"),
-    FeedState.STOPPED: ("■", "dim"),
-}
 _RATES = {
     "stocks.trades": ("trades", 7, 1), "stocks.quotes": ("quotes", 9, 0), "options.trades": ("option trades", 7, 2),
     "futures.trades": ("futures", 7, 3), "futures.mbp10": ("books", 9, 4),
 }  # fmt: skip
-_MAIN = 92
+_SIDE, _BROAD = (40, 60), 170  # of the column beside the market; the second from so many columns on
+_CONSUMERS, _LEAST_TAPE, _LEAST_BOTTOM, _PANEL = 5, 4, 4, 56
 _LEAST_STRIKES = 2
 _RECENT_NS = 10 * SECOND
-_NEW_S = 30.0
 _FOOTER = ("Ctrl-C ends it after what is in flight", "Ctrl-Z suspends it")
 
 
@@ -67,20 +59,48 @@ def _narrow(previous: LiveSnapshot | None, current: LiveSnapshot, width: int, he
 
 
 def _wide(previous: LiveSnapshot | None, current: LiveSnapshot, width: int, height: int) -> Lines:
-    place = (6, [_place(current, _MAIN - 2)])
-    left = _filled(height - 7, lambda strikes: [*_market(previous, current, _MAIN - 2, strikes), place])
-    right = width - _MAIN
-    consumers = [*consumer_rows(current.server.consumers, right - 3, len(left) - 4), *process_rows(current.usage)]
-    body = side_by_side(box("market", left, _MAIN), box("consumers", consumers, right))
-    rows = height - len(body) - 4
-    warnings = row(width, figure("warnings", f"{current.warnings:,}", alarm(current.warnings)))
-    notes = box("notes", note_rows(current.notes, rows, width - 2), width, right=warnings)
+    side = _SIDE[width >= _BROAD]
+    main = width - side
+    place = (6, [_place(current, main - 2)])
+    most = height - _LEAST_BOTTOM - 6
+    market = _filled(most, lambda strikes: [*_market(previous, current, main - 2, strikes), place])
     return [
         _title(current, width),
-        *body,
-        *notes,
+        *side_by_side(box("market", market, main), _side(current, side, len(market) + 2)),
+        *_bottom(current, width, height - len(market) - 6),
         row(width, *(word(text, "dim", rank=i) for i, text in enumerate(_FOOTER))),
     ]
+
+
+def _side(current: LiveSnapshot, width: int, height: int) -> Lines:
+    # The tape above the consumers, or the consumers alone; boxes of so many lines altogether.
+    usage = row(width, *process_fields(current.usage))
+    tape = height - _CONSUMERS - 4
+    rows = _CONSUMERS if tape >= _LEAST_TAPE else height - 2
+    consumers = box("consumers", consumer_rows(current.server.consumers, width - 3, rows), width, right=usage)
+    if tape < _LEAST_TAPE:
+        return consumers
+    nearest = current.spot.symbol, f"{current.window.expiry:%Y-%m-%d}"
+    prints = print_rows(current.traded.tape, tape, width - 2, nearest=nearest, digits=0 if width < _SIDE[1] else 3)
+    return [*box("last trades", prints, width, height=tape), *consumers]
+
+
+def _bottom(current: LiveSnapshot, width: int, rows: int) -> Lines:
+    # Notes, and beside them the book of the futures and the spot, as far as they are known and have room.
+    panels: list[Lines] = []
+    futures = next((feed.futures for feed in current.feeds if feed.futures is not None), None)
+    if futures is not None and futures.book is not None:
+        levels = max(1, min(10, rows - 2))
+        ladder = book_lines(futures.trade, futures.book, _PANEL - 2, levels, headings=True)
+        panels.append(box(f"{futures.book.symbol} book", ladder, _PANEL, height=rows))
+    spot = current.spot
+    if spot.history and (not panels or width >= _BROAD):
+        minutes = line(f" last {duration_text(len(spot.history) * SECOND)} ")
+        panels.insert(0, box(spot.symbol, spot_chart(spot, _PANEL - 2, rows), _PANEL, right=minutes, height=rows))
+    left = width - _PANEL * len(panels)
+    warnings = row(left, figure("warnings", f"{current.warnings:,}", alarm(current.warnings)))
+    notes = box("notes", note_rows(current.notes, rows, left - 2), left, right=warnings)
+    return side_by_side(notes, *panels)
 
 
 def _filled(height: int, blocks: Callable[[int], list[tuple[int, Lines]]]) -> Lines:
@@ -93,19 +113,19 @@ def _market(previous: LiveSnapshot | None, current: LiveSnapshot, width: int, st
     # The middle of the screen, with so many strikes.
     counts, trouble, latencies = _figures(current, width)
     names = {feed.name for feed in current.feeds} or {"stocks", "options"}
-    stocks: list[tuple[int, Lines]] = [(1, [_spot_line(current, width)])] if "stocks" in names else []
+    stocks: list[tuple[int, Lines]] = [(1, [spot_line(current, width)])] if "stocks" in names else []
     options: list[tuple[int, Lines]] = []
     if "options" in names:
         others = current.window.others
         options = [
-            (4, [_window_line(current.window, width)]),
+            (4, [window_line(current.window, width)]),
             (4, [row(width, word("also    ", "dim"), word(others))] if others else []),
-            (5, _strikes_table(current, width, strikes)),
+            (5, strike_table(current, width, strikes)),
         ]
     return [
-        (2, [_feed_line(feed, width) for feed in current.feeds]),
+        (2, [feed_line(feed, width) for feed in current.feeds]),
         *stocks,
-        (1, [_futures_line(feed.futures, width) for feed in current.feeds if feed.futures is not None]),
+        (1, [futures_line(feed.futures, width) for feed in current.feeds if feed.futures is not None]),
         *options,
         (7, [_rates(previous, current, width)]),
         (1, [counts]),
@@ -130,139 +150,6 @@ def _title(current: LiveSnapshot, width: int) -> Text:
         word(f"{clock_text(current.now_ns, None, 0)} UTC", rank=5),
         right=[word(f"run {current.summary.run_id}", "dim", rank=4)],
     )
-
-
-def _feed_line(feed: FeedNow, width: int) -> Text:
-    glyph, colour = _GLYPHS[feed.state]
-    what = f"up {duration_text(int(feed.up_s) * SECOND)}" if feed.state is FeedState.UP else feed.state
-    ago = f"{_short(feed.quiet_s)} ago" if feed.quiet_s is not None else "·"
-    enough = "" if feed.held == feed.desired else "yellow"
-    return row(
-        width,
-        Field(line(f"{feed.name:<8} ", (glyph, colour), f" {what:<12}")),
-        word(feed.topics, rank=3),
-        right=[word(f"{feed.held} of {feed.desired} subscribed", enough, rank=1), word(f"{ago:>10}", rank=2)],
-    )
-
-
-def _short(seconds: float) -> str:
-    return f"{seconds * 1000:.0f} ms" if seconds < 1 else duration_text(int(seconds) * SECOND)
-
-
-def _spot_line(current: LiveSnapshot, width: int) -> Text:
-    spot, window = current.spot, current.window
-    if spot.price is None:
-        return row(width, word(spot.symbol), word("waiting for the first quote", "yellow"))
-    bars = 12 if width < WIDE - _MAIN + 48 else 28
-    chart = spark([price - spot.lowest for price in spot.history], bars, spot.highest - spot.lowest)
-    quote = word("")
-    if spot.age_s >= STALE_S:
-        quote = word(f"{duration_text(int(spot.age_s) * SECOND)} old, no sound quote since", "yellow", rank=1)
-    elif (last := spot.quote) is not None:
-        quote = word(f"{last.bid_px:,.2f} × {last.bid_sz:<6,} {last.ask_px:,.2f} × {last.ask_sz:<5,}", rank=1)
-    day = window.expiry
-    when = f"{'0DTE' if window.is_0dte else 'next'} {day:%a} {day.day} {day:%b}"
-    return row(
-        width,
-        Field(line(f"{spot.symbol}  ", (f"{spot.price:,.2f}", "bold"))),
-        word(f"{chart:<{bars}}", "cyan", rank=3),
-        quote,
-        word(when, "" if window.is_0dte else "yellow", rank=2),
-    )
-
-
-def _futures_line(futures: FuturesNow, width: int) -> Text:
-    trade, book = futures.trade, futures.book
-    if book is None:
-        return row(width, word("futures"), word("waiting for the first book", "yellow"))
-    glyph = {Aggressor.BUY: "▲", Aggressor.SELL: "▼"}.get(trade.aggressor, "·") if trade is not None else "·"
-    last = f"{trade.price:,.2f}" if trade is not None else "·"
-    top = book.levels[0]
-    bid, ask = (f"{price:,.2f}" if price is not None else "·" for price in (top.bid_px, top.ask_px))
-    again = [figure("sent again", f"{futures.refilled:,}", rank=2)] if futures.refilled else []
-    return row(
-        width,
-        Field(line(f"{book.symbol}   ", (last, "bold"), f" {glyph}")),
-        word(f"{bid} × {top.bid_sz:<6,} {ask} × {top.ask_sz:<5,}", rank=1),
-        *again,
-    )
-
-
-def _window_line(window: WindowNow, width: int) -> Text:
-    if not window.strikes:
-        return row(width, word("window  opens with the first spot", "dim"))
-    first, last = window.strikes[0], window.strikes[-1]
-    fields = [
-        Field(
-            line(("window  ", "dim"), (f"{first} to {last}", "bold"), f", ±{window.strike_range} of {window.centre}.00")
-        )
-    ]
-    recent = {strike: age for strike, age in window.added.items() if age < _NEW_S and len(window.strikes) > 1}
-    if recent and len(recent) < len(window.strikes):
-        strike = min(recent, key=recent.__getitem__)
-        fields.append(word(f"+ {strike} added {recent[strike]:2.0f} s ago", "green", rank=2))
-    if window.leaving:
-        strike = min(window.leaving, key=window.leaving.__getitem__)
-        fields.append(word(f"− {strike} leaves in {max(0.0, window.leaving[strike]):2.0f} s", "yellow", rank=1))
-    return row(width, *fields)
-
-
-def _strikes_table(current: LiveSnapshot, width: int, most: int) -> Lines:
-    # A head, at most so many strikes around the centre, and the sums of all.
-    window = current.window
-    strikes = sorted(window.strikes, reverse=True)
-    shown = strikes
-    if len(shown) > most and window.centre is not None:
-        first = max(0, min(shown.index(window.centre) - most // 2, len(shown) - most))
-        shown = shown[first : first + most]
-    traded = {strike: _traded(current, strike) for strike in strikes}
-    sums = [f"{sum(counts[i] for counts in traded.values()):,}" for i in range(4)]
-    prices = [_prices(current, strike) for strike in shown]
-    what = "in the window" if len(shown) == len(strikes) else f"all {len(strikes)} strikes"
-    cells = [[f"{traded[strike][i]:,}" for strike in shown] + [sums[i]] for i in range(4)]
-    return grid(
-        width,
-        Column("volume", cells[0], 2, width=9),
-        Column("trades", cells[1], 3, width=8),
-        Column("call", [call for call, _ in prices] + [""], 1, width=8),
-        Column("strike", [_mark(window, strike) for strike in shown] + [what], width=13, flush="^", gap=3),
-        Column("put", [put for _, put in prices] + [""], 1, width=8, gap=3),
-        Column("trades", cells[3], 3, width=8),
-        Column("volume", cells[2], 2, width=9),
-        styles=[_strike_style(window, strike) for strike in shown] + ["dim"],
-    )
-
-
-def _mark(window: WindowNow, strike: int) -> str:
-    if strike == window.centre:
-        return f"► {strike} ◄"
-    return f"+ {strike}  " if _is_new(window, strike) else f"{strike}"
-
-
-def _is_new(window: WindowNow, strike: int) -> bool:
-    return window.added.get(strike, 2 * _NEW_S) < _NEW_S and len(window.added) < len(window.strikes)
-
-
-def _strike_style(window: WindowNow, strike: int) -> str:
-    return "bold" if strike == window.centre else "green" if _is_new(window, strike) else ""
-
-
-def _tickers(current: LiveSnapshot, strike: int) -> tuple[str, str]:
-    symbol, expiry = current.spot.symbol, current.window.expiry
-    call, put = (str(OptionTicker(symbol, expiry, right, 1000 * strike)) for right in "CP")
-    return call, put
-
-
-def _traded(current: LiveSnapshot, strike: int) -> list[int]:
-    # Contracts and prints, of the call and of the put.
-    options = current.options
-    return [count.get(side, 0) for side in _tickers(current, strike) for count in (options.volumes, options.counts)]
-
-
-def _prices(current: LiveSnapshot, strike: int) -> tuple[str, str]:
-    prints = (current.options.prints.get(side) for side in _tickers(current, strike))
-    call, put = (f"{last.price:,.2f}" if last is not None else "·" for last in prints)
-    return call, put
 
 
 def _rates(previous: LiveSnapshot | None, current: LiveSnapshot, width: int) -> Text:

@@ -8,6 +8,7 @@ from spyctl.market.events import MBP10, FuturesTrade, OptionTrade, StockQuote
 from spyctl.market.feeds import FeedState
 from spyctl.summary import LiveDetails, RunSummary
 from spyctl.terminal.panels import ServerNow
+from spyctl.terminal.prints import Print
 from spyctl.terminal.process import Usage
 from spyctl.timing.notes import Note
 
@@ -37,8 +38,8 @@ class FeedNow:
 
 @dataclass(frozen=True, slots=True)
 class SpotNow:
-    """The underlying: its spot, how old that is, the spots of the last minute, the lowest and the highest spot of the
-    run, and the last quote."""
+    """The underlying: its spot, how old that is, the spots of the last minutes, one a second, the lowest and the
+    highest spot of the run, and the last quote."""
 
     symbol: str
     price: float | None
@@ -67,12 +68,15 @@ class WindowNow:
 
 
 @dataclass(frozen=True, slots=True)
-class OptionsNow:
-    """What the option contracts have traded, by ticker: the last print, prints and contracts."""
+class TradedNow:
+    """What was traded: the last trades of all feeds, the newest first; by option ticker the last print, prints,
+    contracts, and bid and ask now."""
 
+    tape: Sequence[Print]
     prints: Mapping[str, OptionTrade]
     counts: Mapping[str, int]
     volumes: Mapping[str, int]
+    quotes: Mapping[str, tuple[float, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +101,7 @@ class LiveSnapshot:
     feeds: Sequence[FeedNow]
     spot: SpotNow
     window: WindowNow
-    options: OptionsNow
+    traded: TradedNow
     summary: RunSummary[LiveDetails]
     last_gap: str
     notes: Sequence[Note]

@@ -9,18 +9,23 @@ from rich.text import Text
 
 from spyctl.bus.consumers import Consumer
 from spyctl.live.result import summary_of
-from spyctl.live.screen import LINE_LENGTH, progress_line, render
+from spyctl.live.screen import progress_line, render
 from spyctl.live.session import LiveSession
-from spyctl.live.snapshot import FeedNow, FuturesNow, LiveScene, LiveSnapshot, OptionsNow, SpotNow, WindowNow
+from spyctl.live.snapshot import FeedNow, FuturesNow, LiveScene, LiveSnapshot, SpotNow, TradedNow, WindowNow
 from spyctl.live.strike_window import StrikeWindow
-from spyctl.market.events import MBP10, FuturesTrade
+from spyctl.live.tape import Tape
+from spyctl.live.window_watch import WindowWatch
+from spyctl.market.events import MBP10, FuturesTrade, OptionTrade, StockTrade
 from spyctl.market.feeds import FeedState, LiveFeed
 from spyctl.market.subjects import decode, subject_of
 from spyctl.terminal.panels import ServerNow, waiting_text
+from spyctl.terminal.prints import Print
 from spyctl.terminal.process import Usage
 from spyctl.timing.histogram import Recent
 from spyctl.timing.instants import NEW_YORK, SECOND, clock_text
 from spyctl.timing.notes import Note
+
+_SPOTS = 600  # one a second
 
 
 class LiveView:
@@ -45,7 +50,8 @@ class LiveView:
         self._usage = Usage.now()
         self._scene, self._stream = scene, stream
         self._history: deque[LiveSnapshot] = deque()
-        self._spots: deque[float] = deque(maxlen=LINE_LENGTH)
+        self._spots: deque[float] = deque(maxlen=_SPOTS)
+        self._watch = WindowWatch()
         self._spot_at_ns: int | None = None
         self._range: tuple[float, float] | None = None  # of the spots so far
 
@@ -67,7 +73,8 @@ class LiveView:
     def snapshot(self, said: Sequence[Note] = ()) -> LiveSnapshot:
         """Copy the counters; ``said`` is what the program has said since it has the screen."""
         session, clock_ns, now_ns = self._session, self._session.clock.now_ns(), self._session.clock.time_ns()
-        tape = session.filter.tape
+        tape, window = session.filter.tape, self._window(clock_ns)
+        self._watch.look(window, now_ns)
         return LiveSnapshot(
             clock_ns=clock_ns,
             now_ns=now_ns,
@@ -75,11 +82,11 @@ class LiveView:
             state=_state(session, self._waiting()),
             feeds=[self._feed(feed, clock_ns) for feed in session.feeds.values()],
             spot=self._spot(clock_ns),
-            window=self._window(clock_ns),
-            options=OptionsNow(dict(tape.last_prints), dict(tape.prints), dict(tape.volumes)),
+            window=window,
+            traded=self._traded(tape),
             summary=summary_of(session, self._stream),
             last_gap=_last_gap(session, now_ns),
-            notes=sorted([*session.notes.recent, *said], key=lambda note: note.ns),
+            notes=sorted([*session.notes.recent, *self._watch.notes, *said], key=lambda note: note.ns),
             warnings=session.notes.warnings,
             server=ServerNow(self._consumers(), session.connected, self._waiting(), self._recent_acks.p99_ms(clock_ns)),
             usage=self._usage.since(),
@@ -98,6 +105,17 @@ class LiveView:
         quote = self._session.filter.tape.last_quotes.get(window.manager.underlying)
         low, high = self._range or (0.0, 0.0)
         return SpotNow(window.manager.underlying, spot.price, age_s, tuple(self._spots), low, high, quote)
+
+    def _quotes(self) -> dict[str, tuple[float, float]]:
+        manager, aggressors = self._session.windows.first.manager, self._session.filter.aggressors
+        tickers = [topic.removeprefix("T.") for topic in manager.held]
+        quotes = {ticker: aggressors.newest(ticker) for ticker in tickers}
+        return {ticker: quote for ticker, quote in quotes.items() if quote is not None}
+
+    def _traded(self, tape: Tape) -> TradedNow:
+        trades = (decode(*trade) if isinstance(trade, tuple) else trade for trade in reversed(tape.recent))
+        prints: list[Print] = [trade for trade in trades if isinstance(trade, FuturesTrade | OptionTrade | StockTrade)]
+        return TradedNow(prints, dict(tape.last_prints), dict(tape.prints), dict(tape.volumes), self._quotes())
 
     def _futures(self, feed: LiveFeed) -> FuturesNow:
         last = {subject: decode(subject, payload) for subject, payload in self._session.filter.tape.written.items()}

@@ -84,8 +84,11 @@ class EncodedBatch:
 
     def last_payload(self, rank: int) -> bytes:
         """Return the payload of the last event with a rank; there must be one."""
-        row = self.rows[int(np.flatnonzero(self.ranks == rank)[-1])]
-        return bytes(row.tobytes()).replace(b"\0", b"")
+        return self.payload(int(np.flatnonzero(self.ranks == rank)[-1]))
+
+    def payload(self, i: int) -> bytes:
+        """Return the payload of one event."""
+        return bytes(self.rows[i].tobytes()).replace(b"\0", b"")
 
     def payloads(self) -> list[bytes]:
         """Return the payloads one by one."""

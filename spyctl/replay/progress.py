@@ -1,13 +1,16 @@
 """Counters of what a replay has published, for its display and its summary."""
 
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spyctl.market.encode import EncodedBatch
 from spyctl.timing.rolling import RollingSecond
+
+TAPE = 40  # trades
 
 
 @dataclass(slots=True)
@@ -15,7 +18,8 @@ class Progress:
     """Counters by subject, written by the one that publishes; ``subjects`` is the table that ranks index.
 
     ``newest`` is, for each subject, a piece that its last event is in; ``seconds`` is how busy each was, and ``second``
-    all of them. ``started_ns`` and ``ended_ns`` are Unix ns, 0 before they are known.
+    all of them. ``tape`` holds the last trades, each with its subject. ``started_ns`` and ``ended_ns`` are Unix ns, 0
+    before they are known.
     """
 
     subjects: Sequence[str]
@@ -24,8 +28,13 @@ class Progress:
     newest: dict[str, EncodedBatch] = field(default_factory=dict)
     second: RollingSecond = field(default_factory=RollingSecond)
     seconds: dict[str, RollingSecond] = field(default_factory=lambda: defaultdict(RollingSecond))
+    tape: deque[tuple[str, bytes]] = field(default_factory=lambda: deque(maxlen=TAPE))
     started_ns: int = 0
     ended_ns: int = 0
+    _is_trade: NDArray[np.bool_] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._is_trade = np.array([subject.endswith(".trades") for subject in self.subjects])
 
     def counts(self, piece: EncodedBatch) -> list[tuple[str, int]]:
         """Count the events of a piece by subject."""
@@ -40,6 +49,11 @@ class Progress:
             self.seconds[subject].add(now_ns, count)
         self.second.add(now_ns, len(piece))
         self.late += int(piece.late.sum())
+        self._record(piece)
+
+    def _record(self, piece: EncodedBatch) -> None:
+        for i in np.flatnonzero(self._is_trade[piece.ranks])[-TAPE:].tolist():
+            self.tape.append((self.subjects[piece.ranks[i]], piece.payload(i)))
 
     def show(self, piece: EncodedBatch) -> None:
         """Take a reset and seeds as the newest of their subjects; they are counted elsewhere."""

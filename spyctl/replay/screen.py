@@ -9,19 +9,24 @@ from rich.text import Text
 from spyctl.replay.control import PlayState
 from spyctl.replay.delivery import delivery_lines, delivery_table, planned_width
 from spyctl.replay.keys import KEYS
-from spyctl.replay.ladder import book_lines
 from spyctl.replay.snapshot import Snapshot
 from spyctl.replay.timeline import event_time, plan_chart, plan_strip, time_of
 from spyctl.terminal.alarms import BEHIND_S, WAITING_S
 from spyctl.terminal.boxes import Lines, box, line, rule, screen, side_by_side, spark
 from spyctl.terminal.fields import Column, Field, figure, grid, row, spare, stack, word
-from spyctl.terminal.panels import alarm, consumer_rows, note_rows, process_rows, waiting_text
+from spyctl.terminal.ladder import book_lines
+from spyctl.terminal.panels import alarm, consumer_rows, note_rows, process_fields, waiting_text
+from spyctl.terminal.prints import print_rows
 from spyctl.terminal.text import size_text
 from spyctl.timing.clock import MAX_SPEED, achieved_text
 from spyctl.timing.instants import MS, SECOND, duration_text
 
 WIDE, TALL = 120, 35
 SPARK_S = 60
+_THREE = 136  # columns from which on three panels have room
+_TAPE, _DELIVERY, _PANEL_ROWS = 38, 48, 13
+_LEAST_CHART, _MOST_CHARTS, _LEAST_NOTES = 2, 14, 2
+_TABLES = 1 + (3 + 2) + 2 + (_PANEL_ROWS + 2) + (_LEAST_NOTES + 2) + 1  # lines of a wide screen without charts
 _LEAST_SPARK = 10
 _STATES = {
     PlayState.PLAYING: ("▶ playing", "green"),
@@ -66,35 +71,65 @@ def _narrow(current: Snapshot, width: int, height: int) -> Lines:
     ]
     room = height - sum(len(lines) for _, lines in blocks)
     levels = max(0, min(10, room - 1, 5 if room < 13 else 10))
-    blocks[9] = (6, book_lines(current, width, levels))
+    blocks[9] = (6, _book(current, width, levels))
     if (more := height - sum(len(lines) for _, lines in blocks)) > 0:
         blocks[14] = (3, _notes(current, more + 1, width))
     return stack(height, *blocks)
 
 
 def _wide(current: Snapshot, width: int, height: int) -> Lines:
-    middle, right = 46, 36 + (width - WIDE) // 5
-    left = width - middle - right
-    asked = row(width, *_speeds(current))
-    top = [
-        _title(current, width),
-        *box("where we are", [event_time(current, width - 2, share=True), *plan_chart(current, width - 2)], width,
-             right=line(" events per second of event time ")),
-        *box("events", _subjects(current, width - 2, sizes=True), width, right=asked),
-        *side_by_side(
-            box("ES book" if current.book is None else f"{current.book.symbol} book",
-                book_lines(current, left - 2, 10), left, height=13),
-            box("delivery", delivery_table(current, middle - 2), middle, height=13),
-            box("consumers", _consumer_table(current, right - 2), right, height=13),
-        ),
-    ]  # fmt: skip
-    rows = max(1, height - len(top) - 3)
-    notes = note_rows(current.notes, rows, width - 2)
+    # Charts take two thirds of the lines that are left beside the tables, notes and consumers the rest.
+    subjects = _subjects(current, width - 2, sizes=True)
+    spare_rows = height - len(subjects) - _TABLES
+    charts = min(_MOST_CHARTS, spare_rows * 2 // 3)
+    if charts < _LEAST_CHART:
+        return _narrow(current, width, height)
+    has_book = any(subject.name == "futures.mbp10" for subject in current.subjects)
+    price_rows = (charts + 1) // 2 if has_book and charts >= 2 * _LEAST_CHART else 0
+    where = [
+        event_time(current, width - 2, share=True),
+        *plan_chart(current, width - 2, charts - price_rows, price_rows),
+    ]
+    unit = " events per second of event time "
     return [
-        *top,
-        *box("notes", notes, width, right=row(width, _warnings(current)), height=rows),
+        _title(current, width),
+        *box("where we are", where, width, right=line(f" mid price, and{unit}" if price_rows else unit)),
+        *box("events", subjects, width, right=row(width, *_speeds(current))),
+        *_panels(current, width, has_book=has_book),
+        *_news_panels(current, width, _LEAST_NOTES + spare_rows - charts),
         _footer(current, width),
     ]
+
+
+def _panels(current: Snapshot, width: int, *, has_book: bool) -> Lines:
+    # Book, tape and delivery beside each other, as far as there is something in them and room for it.
+    delivery = _DELIVERY if width >= _THREE else width // 2
+    tape = 0 if has_book and width < _THREE else _TAPE if has_book else width - delivery
+    book = width - delivery - tape
+    symbol = current.market.book.symbol if current.market.book is not None else "ES"
+    blocks = {
+        f"{symbol} book": (book, _book(current, book - 2, 10, headings=True) if has_book else []),
+        "last trades": (tape, print_rows(current.market.tape, _PANEL_ROWS, tape - 2) if tape else []),
+        "delivery": (delivery, delivery_table(current, delivery - 2)),
+    }
+    panels = [box(title, rows, cells, height=_PANEL_ROWS) for title, (cells, rows) in blocks.items() if cells]
+    return side_by_side(*panels)
+
+
+def _book(current: Snapshot, width: int, levels: int, *, headings: bool = False) -> Lines:
+    market = current.market
+    return book_lines(market.trade, market.book, width, levels, largest=market.largest_size, headings=headings)
+
+
+def _news_panels(current: Snapshot, width: int, rows: int) -> Lines:
+    right = max(width // 2 - 10, WIDE // 2)
+    left = width - right
+    usage = row(right, *process_fields(current.usage))
+    consumers = consumer_rows(current.server.consumers, right - 3, rows)
+    return side_by_side(
+        box("notes", note_rows(current.notes, rows, left - 2), left, right=row(left, _warnings(current))),
+        box("consumers", consumers, right, right=usage),
+    )
 
 
 def _footer(current: Snapshot, width: int) -> Text:
@@ -190,10 +225,6 @@ def _subjects(current: Snapshot, width: int, *, sizes: bool) -> Lines:
         seconds = min(cells, max(1, len(current.total.rates)))
         figures.append(Column(f"last {seconds} s", sparks, 3, width=cells, flush="<", gap=3))
     return grid(width, *figures)
-
-
-def _consumer_table(current: Snapshot, width: int) -> Lines:
-    return consumer_rows(current.server.consumers, width - 1, 8) + process_rows(current.usage)
 
 
 def _warnings(current: Snapshot) -> Field:

@@ -8,6 +8,7 @@ from spyctl.replay.control import PlayState
 from spyctl.replay.schedule import Schedule
 from spyctl.summary import ReplayDetails, RunSummary
 from spyctl.terminal.panels import ServerNow
+from spyctl.terminal.prints import Print
 from spyctl.terminal.process import Usage
 from spyctl.timing.clock import Speed
 from spyctl.timing.notes import Note
@@ -87,12 +88,23 @@ class ControlNow:
 
 
 @dataclass(frozen=True, slots=True)
+class MarketNow:
+    """The market: the last futures trade and book, the middle of the book over the plan in :data:`BINS` columns, the
+    last trades of all subjects, the newest first, and the largest size that a book has shown so far."""
+
+    book: MBP10 | None = None
+    trade: FuturesTrade | None = None
+    prices: Sequence[float | None] = ()
+    tape: Sequence[Print] = ()
+    largest_size: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """A replay at one moment.
 
     ``total`` is the sum of the subjects; ``density`` holds events per second of event time over the plan, in
-    :data:`BINS` columns; ``notes`` are the newest last. ``largest_size`` is the largest size that a book has shown so
-    far.
+    :data:`BINS` columns; ``notes`` are the newest last.
     """
 
     scene: Scene
@@ -101,12 +113,10 @@ class Snapshot:
     speed: SpeedNow
     subjects: Sequence[Subject]
     total: Subject
-    book: MBP10 | None
-    trade: FuturesTrade | None
+    market: MarketNow
     server: ServerNow
     density: Sequence[float]
     notes: Sequence[Note]
     warnings: int
     usage: Usage
-    largest_size: int = 1
     control: ControlNow = ControlNow()

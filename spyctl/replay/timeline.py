@@ -9,13 +9,13 @@ from rich.text import Text
 from spyctl.market.sessions import session_place
 from spyctl.replay.search import session_times
 from spyctl.replay.snapshot import BINS, Snapshot
-from spyctl.terminal.axis import round_ceiling, time_axis
-from spyctl.terminal.boxes import Lines, chart, line, progress
+from spyctl.terminal.axis import round_bounds, round_ceiling, time_axis
+from spyctl.terminal.boxes import Lines, chart, curve, line, progress
 from spyctl.terminal.fields import Field, row, word
 from spyctl.timing.instants import NEW_YORK, SECOND, clock_text, duration_text, span_text, whole_seconds
 
 _LEAST_BAR = 8
-_CHART_ROWS = 4
+_MARGIN = 12
 _PLACE = 25
 
 
@@ -78,20 +78,34 @@ def _strip(current: Snapshot, share: float, cells: int) -> Text:
     return strip
 
 
-def plan_chart(current: Snapshot, width: int) -> Lines:
-    """Draw how busy each part of the plan was, as far as it has been played, over the strip and its times."""
-    margin = 12
-    cells = min(BINS, width - margin - 1)
+def plan_chart(current: Snapshot, width: int, busy_rows: int, price_rows: int) -> Lines:
+    """Draw the plan over the strip and its times, as far as it has been played: the middle of the book in
+    ``price_rows`` lines, and how busy each part was in ``busy_rows``."""
+    cells = min(BINS, width - _MARGIN - 1)
     values = [sum(part) / len(part) for part in _parts(current.density, cells)]
     largest = round_ceiling(max(values))
-    rows = [
-        line((f"{f'{largest:,.0f}/s' if not i else '':>{margin - 1}} ", "dim"), (bars, "cyan"))
-        for i, bars in enumerate(chart(values, _CHART_ROWS, largest))
-    ]
     axis = time_axis(*_span(current), cells)
     event_ns = current.position.event_ns
     place = current.scene.schedule.place(event_ns) if event_ns is not None else 0.0
-    return [*rows, line(" " * margin, _strip(current, place, cells)), line((" " * margin + axis, "dim"))]
+    return [
+        *_price_chart(current, cells, price_rows),
+        *_labelled(chart(values, busy_rows, largest), "cyan", f"{largest:,.0f}/s"),
+        line(" " * _MARGIN, _strip(current, place, cells)),
+        line((" " * _MARGIN + axis, "dim")),
+    ]
+
+
+def _price_chart(current: Snapshot, cells: int, rows: int) -> Lines:
+    prices = [price for price in current.market.prices if price is not None]
+    if not prices or not rows:
+        return [Text() for _ in range(rows)]
+    low, high = round_bounds(min(prices), max(prices))
+    return _labelled(curve(current.market.prices, cells, rows, low, high), "yellow", f"{high:,.2f}", f"{low:,.2f}")
+
+
+def _labelled(rows: Sequence[str], style: str, top: str, bottom: str = "") -> Lines:
+    labels = [top, *("" for _ in rows[2:]), bottom]
+    return [line((f"{label:>{_MARGIN - 1}} ", "dim"), (text, style)) for label, text in zip(labels, rows, strict=False)]
 
 
 def _parts(values: Sequence[float], count: int) -> list[Sequence[float]]:

@@ -12,12 +12,10 @@ from rich.text import Text
 
 from spyctl.bus.consumers import Consumer
 from spyctl.bus.publisher import MAX_IN_FLIGHT
-from spyctl.market.events import MBP10, FuturesTrade
 from spyctl.market.sessions import is_trading_day, regular_session
-from spyctl.market.subjects import decode, with_prefix
 from spyctl.replay.density import Density
 from spyctl.replay.keys import KeyPad
-from spyctl.replay.pieces import REPLAYED_SUBJECTS
+from spyctl.replay.market_watch import MarketWatch
 from spyctl.replay.result import summary_of
 from spyctl.replay.schedule import Schedule
 from spyctl.replay.screen import SPARK_S, progress_line, render
@@ -74,10 +72,10 @@ class ReplayView:
         self._seconds: deque[_Second] = deque(maxlen=SPARK_S + 1)
         self._rates: tuple[deque[float], ...] = tuple(deque(maxlen=SPARK_S) for _ in replay.subjects)
         self._density = Density(scene.schedule.first_ns, scene.schedule.last_ns)
+        self._market = MarketWatch(replay, scene.schedule)
         self._notes: deque[Note] = deque(maxlen=_NOTES)
         self._session_at: int | None = None
         self._segment = replay.track.current.segment.number
-        self._largest_size = 1
         self._recent_acks = Recent(replay.delivery.ack_ns)
 
     def draw(self, width: int, height: int, said: Sequence[Note] = ()) -> Text:
@@ -110,9 +108,6 @@ class ReplayView:
         self._density.note(now.event_ns, sum(now.counts))
         self._note_session(now.event_ns)
         then = self._seconds[-2] if len(self._seconds) > 1 else self._seconds[-1]
-        trade, book = (self._last_event(with_prefix(name, replay.options.prefix)) for name in REPLAYED_SUBJECTS)
-        if isinstance(book, MBP10):
-            self._largest_size = max(self._largest_size, *(max(one.bid_sz, one.ask_sz) for one in book.levels))
         return Snapshot(
             scene=self._scene,
             summary=summary_of(replay, self._scene.stream),
@@ -120,8 +115,7 @@ class ReplayView:
             speed=self._speed(now, then),
             subjects=self._subjects(now),
             total=self._total(now),
-            book=book if isinstance(book, MBP10) else None,
-            trade=trade if isinstance(trade, FuturesTrade) else None,
+            market=self._market.look(now.event_ns),
             server=ServerNow(
                 self._consumers() if self._consumers is not None else None,
                 waiting_ns=self._waiting(),
@@ -131,7 +125,6 @@ class ReplayView:
             notes=[*self._notes, *said],
             warnings=sum(note.level == "warning" for note in said),
             usage=self._usage.since(),
-            largest_size=self._largest_size,
             control=control_now(replay, self._pad),
         )
 
@@ -199,16 +192,13 @@ class ReplayView:
         second, rates = self._replay.progress.second, zip(*self._rates, strict=True)
         return Subject("all", sum(now.counts), second.at(now.clock_ns), second.peak, tuple(map(sum, rates)))
 
-    def _last_event(self, subject: str) -> object:
-        payload = self._replay.last_payload(subject)
-        return decode(subject, payload) if payload is not None else None
-
     def _note_jump(self, now: _Second) -> None:
         # What was counted before a jump has nothing to do with what comes behind it.
         if not self._seconds or now.segment == self._segment:
             return
         self._segment = now.segment
         self._density.move(now.event_ns, sum(now.counts))
+        self._market.move()
         self._session_at = now.event_ns
         segment = self._replay.track.current.segment
         if segment.reason is not None:

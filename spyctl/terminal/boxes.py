@@ -8,6 +8,7 @@ from spyctl.terminal.outgoing import safe_line
 
 Lines = list[Text]
 _SPARKS = "▁▂▃▄▅▆▇█"
+_BRAILLE, _DOTS = 0x2800, ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))  # the dots of a column, from above
 _LEFT, _RIGHT = "▐", "▏▎▍▌▋▊▉"
 
 
@@ -44,6 +45,18 @@ def chart(values: Sequence[float], height: int, largest: float) -> list[str]:
     ]
 
 
+def curve(values: Sequence[float | None], cells: int, height: int, low: float, high: float) -> list[str]:
+    """Draw values as a line of dots, two of them to a cell and four to a row; ``None`` is drawn as nothing."""
+    dots = [[0] * cells for _ in range(height)]
+    for i in range(2 * cells):
+        value = values[i * len(values) // (2 * cells)]
+        if value is None or high <= low:
+            continue
+        level = min(4 * height - 1, max(0, round((high - value) / (high - low) * (4 * height - 1))))
+        dots[level // 4][i // 2] |= _DOTS[i % 2][level % 4]
+    return ["".join(chr(_BRAILLE + cell) if cell else " " for cell in row) for row in dots]
+
+
 def bar_left(value: float, largest: float, cells: int) -> str:
     """Draw a bar that grows to the left."""
     halves = round(2 * cells * value / largest) if largest else 0
@@ -71,9 +84,10 @@ def box(
     A title that does not fit is left out.
     """
     title = safe_line(title)
-    tail = right.copy() if right is not None and right.cell_len + len(title) + 6 <= width else Text()
+    tail = right.copy() if right is not None else Text()
     tail.rstrip()
     tail.append(" " * bool(tail.plain))
+    tail = tail if tail.cell_len + len(title) + 6 <= width else Text()
     dashes = width - len(title) - tail.cell_len - 5 - bool(tail.plain)
     head = line(("╭─ ", "dim"), title, (f" {'─' * dashes}", "dim"), tail, ("─╮" if tail.plain else "╮", "dim"))
     shown = list(lines)

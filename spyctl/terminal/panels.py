@@ -55,13 +55,12 @@ def consumer_rows(consumers: Sequence[Consumer] | None, width: int, most: int) -
     return [*rows, *(Text() for _ in range(most - len(rows)))]
 
 
-def process_rows(usage: Usage) -> Lines:
-    """Write what the process itself uses, in four lines."""
+def process_fields(usage: Usage) -> list[Field]:
+    """Write what the process itself uses."""
     return [
-        Text(),
-        line((" this process  memory ", "dim"), f"{size_text(usage.memory):>9}"),
-        line(("               cpu    ", "dim"), f"{usage.cpu * 100:>7.0f} %"),
-        line(("               drawing", "dim"), f"{usage.drawing * 100:>7.1f} %"),
+        figure("memory", size_text(usage.memory)),
+        figure("cpu", f"{usage.cpu * 100:.0f} %", rank=1),
+        figure("drawing", f"{usage.drawing * 100:.1f} %", rank=2),
     ]
 
 

@@ -39,7 +39,7 @@ def fits(terminal: Terminal) -> list[str]:
     assert "Ctrl-C ends" in footer or footer.startswith(" space pause   ")
     for line in lines:
         assert line.count("╭") == line.count("╮")
-        assert not line.startswith("│") or line.endswith("│")
+        assert not line.startswith("│") or line.endswith(("│", "╯", "╮"))
     return lines
 
 
@@ -56,7 +56,7 @@ def test_a_replay_fits_every_terminal(
     if size[0] >= 140:
         assert any("╭─ where we are" in line for line in lines)
         assert "╭─ consumers" in screen
-        assert re.search(r"this process +memory +\d", screen)
+        assert re.search(r"memory \d", screen)
         assert "in 10 bids" in screen
         assert sum("█" in line for line in lines) > 5
     terminal.type(b"\x03")

@@ -4,16 +4,16 @@ from dataclasses import replace
 from typing import Any
 
 from spyctl.bus.consumers import Consumer
-from spyctl.market.events import MBP10, Aggressor, BidAskLevel, EventSource, FuturesTrade
+from spyctl.market.events import MBP10, Aggressor, BidAskLevel, EventSource, FuturesTrade, OptionTrade
 from spyctl.replay.schedule import Schedule
 from spyctl.replay.screen import render
-from spyctl.replay.snapshot import BINS, Position, Scene, Snapshot, SpeedNow, Subject
+from spyctl.replay.snapshot import BINS, MarketNow, Position, Scene, Snapshot, SpeedNow, Subject
 from spyctl.summary import DeliveryFigures, EventCounts, ReplayDetails, RunSummary, Timing
 from spyctl.terminal.panels import ServerNow
 from spyctl.terminal.process import Usage
 from spyctl.timing.clock import Speed
 from spyctl.timing.histogram import Percentiles
-from spyctl.timing.instants import HOUR, MINUTE, SECOND
+from spyctl.timing.instants import HOUR, MINUTE, MS, SECOND
 from spyctl.timing.notes import Note
 from tests.support.frames import lines_of
 from tests.support.records import T0
@@ -38,9 +38,24 @@ SNAPSHOT = Snapshot(
         Subject("futures.mbp10", 900, 90, 400, (80.0, 90.0)),
         Subject("futures.trades", 100, 10, 60, (20.0, 10.0)),
     ],
+    market=MarketNow(
+        book=MBP10(T0, T0, EventSource.DIRECT_FEED, "ES", LEVELS),
+        trade=FuturesTrade(T0, T0, EventSource.DIRECT_FEED, "ES", 6_815.25, 3, Aggressor.BUY),
+        prices=(6_815.125,) * (BINS // 8) + (6_816.5,) * (BINS // 8) + (None,) * (BINS - 2 * (BINS // 8)),
+        tape=[
+            FuturesTrade(
+                T0 + i * MS,
+                T0,
+                EventSource.DIRECT_FEED,
+                "ES",
+                6_815.25 - i / 4,
+                3 + i,
+                (Aggressor.BUY, Aggressor.SELL, Aggressor.MID)[i % 3],
+            )
+            for i in range(40)
+        ],
+    ),
     total=Subject("all", 1_000, 100, 430, (100.0, 100.0)),
-    book=MBP10(T0, T0, EventSource.DIRECT_FEED, "ES", LEVELS),
-    trade=FuturesTrade(T0, T0, EventSource.DIRECT_FEED, "ES", 6_815.25, 3, Aggressor.BUY),
     server=ServerNow([Consumer("lake", 1_204, 0.7, 128)], ack_now_ms=1.5),
     density=(5.0,) * BINS,
     notes=[Note(T0, "the regular session opened", of_event=True)],
@@ -76,15 +91,23 @@ EXTREME = replace(
         Subject("futures.trades", 1_111_111_011, 345_678, 456_789, (400_000.0, 456_789.0)),
     ],
     total=Subject("all", 8_765_432_109, 1_580_245, 2_802_467, (2_300_000.0, 2_802_467.0)),
-    book=MBP10(T0, T0, EventSource.DIRECT_FEED, "ESZ5-ESH6",
-               tuple(BidAskLevel(-123_456.75 - i, 876_543 + i, 123_457.25 + i, 765_432 + i) for i in range(10))),
-    trade=FuturesTrade(T0, T0, EventSource.DIRECT_FEED, "ESZ5-ESH6", 123_456.75, 654_321, Aggressor.SELL),
     server=ServerNow(
         [Consumer("a-consumer-with-a-long-name", 9_876_543_210, 86_399.9, 1_234_567)] * 30, ack_now_ms=59_999.0
     ),
     density=(12_345_678.0,) * BINS,
     notes=[Note(T0, "stopping: 8,192 acks to come (Ctrl-C again leaves at once), and more than fits", "warning")] * 9,
     warnings=4_567,
+    market=MarketNow(
+    book=MBP10(T0, T0, EventSource.DIRECT_FEED, "ESZ5-ESH6",
+               tuple(BidAskLevel(-123_456.75 - i, 876_543 + i, 123_457.25 + i, 765_432 + i) for i in range(10))),
+    trade=FuturesTrade(T0, T0, EventSource.DIRECT_FEED, "ESZ5-ESH6", 123_456.75, 654_321, Aggressor.SELL),
+    prices=(-123_456.75, 123_457.25) * (BINS // 2),
+    tape=[
+        OptionTrade(T0, T0, EventSource.POLYGON_WS, "SPXW", "O:SPXW251216C12345500", "2025-12-16", 12_345.5, "C",
+                    123_456.75, 654_321, 98_765.25, 123_456.75, Aggressor.SELL),
+        FuturesTrade(T0, T0, EventSource.DIRECT_FEED, "ESZ5-ESH6", -123_456.75, 654_321, Aggressor.BUY),
+    ] * 20,
+    ),
     usage=Usage(memory=12_345_678_901, cpu=123.4, drawing=0.987),
 )  # fmt: skip
 

@@ -5,66 +5,16 @@ from functools import partial
 
 import pytest
 
-from spyctl.bus.consumers import Consumer
-from spyctl.live.feed_policy import equity_policies
 from spyctl.live.screen import progress_line, render
-from spyctl.live.snapshot import LiveScene, LiveSnapshot
+from spyctl.live.snapshot import FuturesNow, LiveScene
 from spyctl.live.view import LiveView
-from spyctl.market.feeds import Arrival, FeedState
 from spyctl.summary import Waiting
 from spyctl.terminal.panels import ServerNow
-from spyctl.timing.histogram import Percentiles
 from spyctl.timing.instants import SECOND
-from tests.support.clock import FakeClock
-from tests.support.events import option_trade, quote, trade
 from tests.support.frames import SIZES, assert_whole
-from tests.support.live import StillFeed, still_session
-
-
-def busy() -> LiveSnapshot:
-    clock = FakeClock()
-    session = still_session(clock)
-    feeds = StillFeed(), StillFeed(name="options", state=FeedState.RECONNECTING)
-    session.policies = {policy.feed.name: policy for policy in equity_policies(*feeds, session.windows)}
-    session.arrived(Arrival("stocks", [(quote(seq=1), "Q"), (trade(seq=2), "T")], (), (), clock.now_ns()))
-    session.windows.first.tick(clock.time_ns(), clock.now_ns())
-    prints = [(option_trade(strike, size=123_456, seq=strike), f"{strike}") for strike in range(675, 686)]
-    session.arrived(Arrival("options", prints, (), (), clock.now_ns()))
-    session.lost("options", clock.time_ns() - 90 * SECOND, "connection lost (ConnectionResetError)", 0)
-    scene = LiveScene("live", "nats://a-server-with-a-long-name:4222")
-    return LiveView(session, scene, "MARKET_DATA", lambda: ()).snapshot()
-
-
-def extreme() -> LiveSnapshot:
-    """A long day with many strikes, everything wrong, and names that are long."""
-    snapshot = busy()
-    summary, strikes = snapshot.summary, range(660, 701)
-    events = replace(
-        summary.events, read=9_876_543_210, published=8_765_432_109, acked=8_765_423_917, duplicates=1_234_567,
-        rejected_by_reason={"price": 2_345_678}, dropped=3_456_789, gaps=4_567,
-        by_subject=dict.fromkeys(summary.events.by_subject, 7_654_321_098),
-    )  # fmt: skip
-    delivery = replace(summary.delivery, last_seq=16_419_745_015, ack_ms=Percentiles(987.6, 11_383.7))
-    details = replace(
-        summary.details,
-        received=9_876_543_210,
-        waiting=Waiting(7_949_999, 7_900_000),
-        latency_ms=Percentiles(876.5, 3_599_000.0),
-    )
-    return replace(
-        snapshot,
-        summary=replace(summary, events=events, delivery=delivery, details=details),
-        spot=replace(snapshot.spot, price=123_456.78, history=(123_400.0, 123_456.78)),
-        window=replace(snapshot.window, strikes=list(strikes), strike_range=20, added={685: 1.0}, leaving={674: 12.0}),
-        options=replace(
-            snapshot.options,
-            volumes=dict.fromkeys(snapshot.options.volumes, 987_654_321),
-            counts=dict.fromkeys(snapshot.options.counts, 87_654_321),
-        ),
-        last_gap="options 86399.9 s at 09:28:30, closed",
-        server=ServerNow([Consumer("a-consumer-with-a-long-name", 9_876_543_210, 86_399.9, 1_234_567)] * 30),
-        warnings=4_567,
-    )
+from tests.support.live import still_session
+from tests.support.live_screen import busy, extreme
+from tests.support.replay_screen import SNAPSHOT
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
@@ -148,3 +98,27 @@ def test_other_windows_have_a_line_of_their_own() -> None:
     assert "also " not in str(render(None, snapshot))
     several = replace(snapshot, window=replace(snapshot.window, others="QQQ 505.20 500 to 510 of 16 Dec"))
     assert "QQQ 505.20 500 to 510 of 16 Dec" in str(render(None, several))
+
+
+@pytest.mark.parametrize("size", [(130, 30), (140, 40), (200, 50), (240, 70)], ids=str)
+def test_a_wide_screen_uses_every_column_and_line(size: tuple[int, int]) -> None:
+    lines = render(None, busy(), *size).plain.split("\n")
+    assert len(lines) == size[1]
+    assert {len(line) for line in lines[1:-1]} == {size[0]}
+
+
+def test_a_wide_screen_has_tape_quotes_and_the_spot_over_time() -> None:
+    snapshot = busy()
+    drawn = render(None, snapshot, 140, 40).plain
+    assert "1.95 × 2.05" in drawn
+    assert "680 C" in drawn[drawn.index("last trades") :]
+    assert "╭─ SPY ─" in drawn
+    assert "bid × ask" not in render(None, snapshot, 80, 24).plain
+
+
+def test_a_wide_screen_shows_the_book_of_the_futures() -> None:
+    book = SNAPSHOT.market.book
+    feed = replace(busy().feeds[0], name="futures", futures=FuturesNow(SNAPSHOT.market.trade, book, 0))
+    drawn = render(None, replace(busy(), feeds=[*busy().feeds, feed]), 140, 40).plain
+    assert "╭─ ES book" in drawn
+    assert "size       bid         ask  size" in drawn

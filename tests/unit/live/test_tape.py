@@ -1,6 +1,6 @@
 """What the display and the watchdogs read off the last events."""
 
-from spyctl.live.tape import Tape
+from spyctl.live.tape import RECENT, Tape
 from spyctl.market.events import EventSource
 from tests.support.events import option_trade, quote, trade
 
@@ -34,3 +34,16 @@ def test_prints_are_forgotten_and_the_quote_is_not() -> None:
     assert not tape.volumes
     assert not tape.prints
     assert "SPY" in tape.last_quotes
+
+
+def test_the_last_trades_of_all_feeds_are_kept_in_order() -> None:
+    tape = Tape()
+    for seq in range(2 * RECENT):
+        tape.see(trade(seq=seq), seq)
+    tape.see(quote(), 1)
+    tape.see_written("market.futures.mbp10", b"book")
+    tape.see_written("market.futures.trades", b"future")
+    tape.see(trade(source=EventSource.POLYGON_REST), 1)
+    assert len(tape.recent) == RECENT
+    assert list(tape.recent)[-2:] == [trade(seq=2 * RECENT - 1), ("market.futures.trades", b"future")]
+    assert tape.written == {"market.futures.mbp10": b"book", "market.futures.trades": b"future"}

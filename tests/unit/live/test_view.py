@@ -2,6 +2,7 @@
 
 import pytest
 
+from spyctl.live.aggressors import QuoteUse
 from spyctl.live.feed_policy import equity_policies, futures_policy
 from spyctl.live.snapshot import LiveScene
 from spyctl.live.view import LiveView
@@ -10,7 +11,7 @@ from spyctl.market.subjects import encode, subject_of
 from spyctl.summary import StopReason
 from spyctl.timing.instants import SECOND
 from tests.support.clock import FakeClock
-from tests.support.events import book, futures_trade, option_trade, quote
+from tests.support.events import book, futures_trade, option_quote, option_trade, quote, trade
 from tests.support.live import StillFeed, still_session
 
 
@@ -116,3 +117,29 @@ def test_futures_show_their_last_trade_and_book_and_no_window() -> None:
     assert "SPY" not in drawn
     assert "window" not in drawn
     assert "ES 6815.25" in view.line()
+
+
+def test_trades_of_all_feeds_are_on_the_tape_and_contracts_have_their_newest_quote() -> None:
+    view, _, clock = make()
+    session = view._session
+    session.filter.aggressors.use = QuoteUse.CLASSIFY
+    session.arrived(Arrival("stocks", [(quote(seq=1), "Q"), (trade(seq=2), "T")], (), (), clock.now_ns()))
+    session.windows.first.tick(clock.time_ns(), clock.now_ns())
+    quotes = [(option_quote(680, bid_px=bid, ask_px=bid + 0.1), f"q{bid}") for bid in (1.8, 1.9)]
+    session.arrived(Arrival("options", quotes, (), (), clock.now_ns()))
+    traded = view.snapshot().traded
+    assert traded.tape == [trade(seq=2)]
+    assert traded.quotes == {option_quote(680).option_symbol: (1.9, 2.0)}
+
+
+def test_what_the_window_does_is_noted() -> None:
+    view, _, clock = make()
+    window = view._session.windows.first
+    for price in (680.0, 681.0):
+        window.spot.quote(price - 0.01, price + 0.01, clock.now_ns())
+        window.tick(clock.time_ns(), clock.now_ns())
+        view.snapshot()
+        clock.advance(2 * SECOND)
+    assert [note.text for note in view.snapshot().notes] == [
+        "window moved to 676 to 686: 686 added, 675 leaving in 30 s"
+    ]  # fmt: skip

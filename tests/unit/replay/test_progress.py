@@ -1,7 +1,7 @@
 """Counters by subject."""
 
 from spyctl.market.subjects import SUBJECTS
-from spyctl.replay.progress import Progress
+from spyctl.replay.progress import TAPE, Progress
 from tests.support.batches import batch_of, numbered
 from tests.support.records import SECOND
 
@@ -24,6 +24,14 @@ def test_resets_and_seeds_are_the_newest_but_do_not_count() -> None:
     progress.show(batch_of([b"reset", b"book"], [6, 4]))
     assert progress.newest[SUBJECTS[4]].last_payload(4) == b"book"
     assert (progress.by_subject, progress.second.peak, progress.late) == ({}, 0, 0)
+
+
+def test_the_tape_keeps_the_last_trades_of_every_subject_in_order() -> None:
+    progress = Progress(SUBJECTS)
+    progress.add(numbered(range(100), rank=3), SECOND)
+    progress.add(batch_of([b"stock", b"book", b"future"], [0, 4, 3]), SECOND)
+    assert len(progress.tape) == TAPE
+    assert list(progress.tape)[-3:] == [(SUBJECTS[3], b"event 99"), (SUBJECTS[0], b"stock"), (SUBJECTS[3], b"future")]
 
 
 def test_a_piece_without_events_counts_nothing() -> None:

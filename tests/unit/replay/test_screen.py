@@ -8,7 +8,7 @@ import pytest
 from spyctl.bus.consumers import Consumer
 from spyctl.replay.control import PlayState
 from spyctl.replay.screen import progress_line, render
-from spyctl.replay.snapshot import ControlNow, Position, Snapshot, SpeedNow
+from spyctl.replay.snapshot import ControlNow, MarketNow, Position, Snapshot, SpeedNow, Subject
 from spyctl.terminal.panels import ServerNow
 from spyctl.timing.clock import MAX_SPEED, Speed
 from spyctl.timing.instants import SECOND
@@ -21,7 +21,7 @@ from tests.support.replay_screen import EXTREME, SNAPSHOT, changed, lines
     "snapshot",
     [
         SNAPSHOT,
-        changed(book=None, trade=None, server=ServerNow(), notes=[]),
+        changed(market=MarketNow(), server=ServerNow(), notes=[]),
         changed(position=Position(None), subjects=[]),
         changed(speed=SpeedNow(MAX_SPEED, None, 0)),
     ],
@@ -74,10 +74,50 @@ def test_the_wide_screen_names_its_parts() -> None:
         "╭─ delivery",
         "╭─ consumers",
         "warnings 0",
-        "this process",
+        "memory",
         "in 10 bids",
     ):
         assert text in drawn
+
+
+@pytest.mark.parametrize(("size", "tape"), [((120, 40), False), ((140, 40), True), ((200, 50), True)], ids=str)
+def test_a_wide_screen_has_a_price_line_a_ladder_with_headings_and_a_tape(size: tuple[int, int], *, tape: bool) -> None:
+    drawn = lines(SNAPSHOT, *size)
+    text = "\n".join(drawn)
+    assert "mid price, and events per second of event time" in drawn[1]
+    assert "   6,816.50 " in drawn[3]
+    assert any(row.split() == ["size", "bid", "ask", "size"] for row in text.replace("│", "\n").split("\n")) or (
+        "depth  size       bid         ask  size   depth" in text
+    )
+    assert ("09:30:00.000 6,815.25     3 ▲ buy" in text) == tape
+    assert "stored by NATS" in text
+    assert "sorted, not yet due" in text
+
+
+def test_a_wide_screen_uses_every_column_and_line() -> None:
+    for size in ((120, 35), (140, 40), (200, 50), (240, 70)):
+        drawn = lines(SNAPSHOT, *size)
+        assert len(drawn) == size[1]
+        assert {len(row) for row in drawn[1:-1]} == {size[0]}
+
+
+def test_names_of_consumers_are_whole_where_there_is_room() -> None:
+    names = [Consumer("strategy-engine-of-risk-desk", 5, 0.1, 0)]
+    assert names[0].name in "\n".join(lines(changed(server=ServerNow(names)), 140, 40))
+
+
+def test_what_has_no_book_gives_its_room_to_the_tape() -> None:
+    stocks = [Subject("stocks.trades", 5, 1, 2, ())]
+    text = "\n".join(lines(changed(subjects=stocks, market=MarketNow()), 140, 40))
+    assert "book" not in text
+    assert "last trades" in text
+
+
+def test_many_subjects_on_a_low_screen_are_drawn_without_boxes() -> None:
+    many = [Subject(f"subject.{i}", 5, 1, 2, ()) for i in range(9)]
+    drawn = lines(changed(subjects=many), 120, 35)
+    assert len(drawn) <= 35
+    assert "╭" not in "".join(drawn)
 
 
 @pytest.mark.parametrize("size", [(80, 24), (140, 40)], ids=str)

@@ -60,7 +60,7 @@ def test_before_the_first_event_there_is_no_position_and_no_speed(looked: Looked
     snapshot = looked.view.snapshot()
     assert (snapshot.position.event_ns, snapshot.position.wall_ns, snapshot.speed.now) == (None, None, None)
     assert (snapshot.position.share, snapshot.control.state) == (0.0, PlayState.PLAYING)
-    assert (snapshot.trade, snapshot.book) == (None, None)
+    assert (snapshot.market.trade, snapshot.market.book) == (None, None)
     assert looked.view.line() == "waiting for the first event"
 
 
@@ -205,8 +205,8 @@ async def test_the_last_trade_and_book_are_those_published_under_any_prefix(look
     consumer = Consumer("lake", 0, None, 0)
     await replay.run()
     snapshot = ReplayView(replay, looked.scene, lambda: [consumer], clock=looked.clock).snapshot()
-    assert snapshot.trade is not None
-    assert snapshot.book is not None
-    assert (snapshot.trade.ts_event_ns, snapshot.book.ts_event_ns) == (T0 + 80 * MS, T0 + 99 * MS)
+    assert snapshot.market.trade is not None
+    assert snapshot.market.book is not None
+    assert (snapshot.market.trade.ts_event_ns, snapshot.market.book.ts_event_ns) == (T0 + 80 * MS, T0 + 99 * MS)
     assert [subject.name for subject in snapshot.subjects] == ["futures.mbp10", "futures.trades"]
     assert snapshot.server.consumers == [consumer]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from spyctl.terminal.axis import round_ceiling, time_axis
+from spyctl.terminal.axis import round_bounds, round_ceiling, time_axis
 from spyctl.timing.instants import DAY, HOUR, MINUTE, SECOND
 from tests.support.records import T0  # 2025-12-16 09:30 New York
 
@@ -17,6 +17,14 @@ def test_a_scale_ends_at_a_round_number(value: float, ceiling: float) -> None:
 
 def test_a_scale_is_never_too_small() -> None:
     assert all(round_ceiling(n) >= n for n in range(1, 20_000))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "bounds"),
+    [(6_814.1, 6_819.3, (6_814.0, 6_820.0)), (100.0, 100.0, (100.0, 100.1)), (-3.0, 2.0, (-4.0, 2.0))],
+)
+def test_a_scale_of_prices_has_round_ends(low: float, high: float, bounds: tuple[float, float]) -> None:
+    assert round_bounds(low, high) == pytest.approx(bounds)
 
 
 def test_round_times_stand_in_the_columns_they_fall_into() -> None:

@@ -8,6 +8,7 @@ from spyctl.terminal.boxes import (
     bar_right,
     box,
     chart,
+    curve,
     line,
     progress,
     rule,
@@ -35,6 +36,13 @@ def test_a_title_that_does_not_fit_is_left_out() -> None:
     assert box("market", [], 16, right=line(" a long title "))[0].plain == "╭─ market ─────╮"
 
 
+@pytest.mark.parametrize("width", range(16, 24))
+def test_a_box_has_its_width_whatever_its_titles(width: int) -> None:
+    lines = box("market", [], width, right=line(" 1234567  "))
+    assert {text.cell_len for text in lines} == {width}
+    assert ("1234567" in lines[0].plain) == (width >= 21)
+
+
 def test_blocks_stand_side_by_side() -> None:
     left, right = [line("a"), line("b")], [line("1"), line("2")]
     assert [text.plain for text in side_by_side(left, right)] == ["a1", "b2"]
@@ -51,6 +59,12 @@ def test_sparks_keep_the_scale_they_are_given() -> None:
     assert spark([9], 2, 4) == "█"
     assert spark([0, 0], 2, 0) == "▁▁"
     assert spark([], 2, 1) == ""
+
+
+def test_a_curve_has_two_dots_to_a_cell_and_four_to_a_row() -> None:
+    assert curve([0, 1, 2, 3], 2, 1, 0, 3) == ["\u2860\u280a"]
+    assert curve([4, None, None, 0], 2, 2, 0, 4) == ["\u2801 ", " \u2880"]
+    assert curve([1, 1], 1, 1, 1, 1) == [" "]
 
 
 def test_a_chart_grows_from_below() -> None:

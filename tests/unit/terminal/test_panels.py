@@ -10,7 +10,7 @@ from spyctl.terminal.panels import (
     latency_fields,
     note_line,
     note_rows,
-    process_rows,
+    process_fields,
     waiting_text,
 )
 from spyctl.terminal.process import Usage
@@ -52,10 +52,10 @@ def test_a_stream_that_nobody_reads_says_so() -> None:
     assert len(consumer_rows(None, 40, 3)) == 3
 
 
-def test_what_the_process_uses_takes_four_lines() -> None:
-    rows = process_rows(Usage(memory=76_000_000, cpu=0.5, drawing=0.012))
-    assert [row.plain.split()[-2:] for row in rows[1:]] == [["76.0", "MB"], ["50", "%"], ["1.2", "%"]]
-    assert len(rows) == 4
+def test_what_the_process_uses_stands_in_a_row() -> None:
+    fields = process_fields(Usage(memory=76_000_000, cpu=0.5, drawing=0.012))
+    assert row(60, *fields).plain == " memory 76.0 MB   cpu 50 %   drawing 1.2 %"
+    assert row(30, *fields).plain == " memory 76.0 MB   cpu 50 %"
 
 
 def test_notes_of_the_market_are_in_utc_and_others_in_new_york() -> None:

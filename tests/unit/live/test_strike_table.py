@@ -1,0 +1,48 @@
+"""The strikes of the window, as the screen shows them."""
+
+from dataclasses import replace
+
+from spyctl.live.snapshot import LiveSnapshot
+from spyctl.live.strike_table import strike_table, window_line
+from tests.support.live_screen import busy
+
+
+def rows(current: LiveSnapshot, width: int, most: int = 11) -> list[str]:
+    return [line.plain for line in strike_table(current, width, most)]
+
+
+def test_quotes_stand_beside_the_last_prints_where_there_is_room() -> None:
+    heads, *strikes, sums = rows(busy(), 98)
+    assert " ".join(heads.split()) == ("volume trades bid × ask call strike put bid × ask trades volume")
+    centre = next(strike for strike in strikes if "► 680 ◄" in strike)
+    assert centre.split() == ["123,456", "1", "1.95", "×", "2.05", "2.00", "►", "680", "◄", "·", "·", "0", "0"]
+    assert sums.split() == [f"{11 * 123_456:,}", "11", "in", "the", "window", "0", "0"]
+    assert "bid × ask" not in rows(busy(), 90)[0]
+
+
+def test_no_quotes_no_column_for_them() -> None:
+    snapshot = busy()
+    assert "bid" not in rows(replace(snapshot, traded=replace(snapshot.traded, quotes={})), 130)[0]
+
+
+def test_volumes_are_bars_too_where_there_is_room() -> None:
+    assert "█" not in "".join(rows(busy(), 98))
+    bars = [row.split()[0] for row in rows(busy(), 140)[1:-1]]
+    assert len(set(bars)) == 1
+    assert set(bars[0]) == {"█"}
+
+
+def test_where_lines_are_few_the_strikes_around_the_centre_stay() -> None:
+    few = rows(busy(), 80, 3)
+    assert [next(word for word in row.split() if len(word) == 3 and word.startswith("6")) for row in few[1:-1]] == [
+        "681", "680", "679",
+    ]  # fmt: skip
+    assert "all 11 strikes" in few[-1]
+
+
+def test_a_strike_that_comes_or_goes_is_named() -> None:
+    window = replace(busy().window, added={685: 2.0}, leaving={674: 12.0})
+    assert window_line(window, 80).plain == (
+        " window  675 to 685, ±5 of 680.00   + 685 added  2 s ago   − 674 leaves in 12 s"
+    )
+    assert "opens with the first spot" in window_line(replace(window, strikes=[]), 80).plain
