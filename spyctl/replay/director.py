@@ -66,7 +66,7 @@ class Director:
         self.steps: Steps | None = None
         self.seeks = 0
         self._pacer = pacer
-        self._finder = Finder(source, span, quiet)
+        self.finder = Finder(source, span, quiet)
         self._loops = loops
         self._boundaries = Boundaries(ways, span.begin_ns, warm_up_ns, loops)
 
@@ -84,11 +84,6 @@ class Director:
         if (self.state, event) not in TRANSITIONS:
             raise ControlError(f"the replay is {self.state}: {event} is not possible now", "wait for it to end")
         self.state = TRANSITIONS[self.state, event]
-
-    @property
-    def searched(self) -> float | None:
-        """How much of a search is done, 0 to 1; ``None`` where there is none."""
-        return self._finder.searched
 
     @property
     def arrived(self) -> bool:
@@ -125,7 +120,7 @@ class Director:
                 return self._jump(self.ways.back(), answer)
             case Find():
                 with self._searching():
-                    place = await self._finder.find(
+                    place = await self.finder.find(
                         command, self.place, self.ways.marks.values(), turn, behind=self.arrived
                     )
                 return self._seek(place, answer)
@@ -156,7 +151,7 @@ class Director:
             self.steps = Steps(count, unit, self.event_ns + count * SECOND, answer)
             return None
         with self._searching():
-            place = await self._finder.so_many_back(self._here, -count, unit, turn)
+            place = await self.finder.so_many_back(self._here, -count, unit, turn)
         return Jump(place, ResetReason.STEP, answer)
 
     @contextmanager

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
+from functools import cached_property
 
 from spyctl.errors import ControlError
 from spyctl.replay.commands import Find, Sight, Unit
@@ -22,6 +23,11 @@ class Finder:
         self._source = source
         self._span = span
         self._ends = [to_ns for _, to_ns in quiet]
+
+    @cached_property
+    def rolls(self) -> list[int]:
+        """The rolls in the plan."""
+        return self._source.rolls(self._span.first_ns, self._span.last_ns)
 
     async def find(self, wanted: Find, place: Cursor, marks: Collection[int], turn: Turn, *, behind: bool) -> Cursor:
         """Return the place of what is wanted that is nearest to another place.
@@ -71,7 +77,7 @@ class Finder:
         if sight is Sight.QUIET:
             return self._ends
         if sight is Sight.ROLL:
-            return self._source.rolls(first_ns, last_ns)
+            return self.rolls
         if sight is Sight.MARK:
             return marks
         times = session_times(first_ns, last_ns)

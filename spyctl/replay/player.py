@@ -17,6 +17,7 @@ from spyctl.replay.pieces import in_turns
 from spyctl.replay.progress import Progress
 from spyctl.replay.script import Script
 from spyctl.replay.segments import Journal, Segment
+from spyctl.replay.sightings import Trouble
 from spyctl.replay.track import Track
 from spyctl.summary import StopReason
 from spyctl.timing.instants import MAX_INSTANT, MS
@@ -186,7 +187,11 @@ class Player:
             elif steps is not None and steps.done:
                 self._director.end_step(self._control.status)
             return end
-        return await self._pacer.due(piece[:limit] if limit < len(piece) else piece, start)
+        stalls = self._pacer.pace.stalls
+        end = await self._pacer.due(piece[:limit] if limit < len(piece) else piece, start)
+        if self._pacer.pace.stalls > stalls:
+            self.progress.sightings.note(Trouble.STALL, [int(piece.sort_ns[start])])
+        return end
 
     async def _publish(self, piece: EncodedBatch) -> None:
         with self._track.sending(piece):

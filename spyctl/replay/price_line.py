@@ -1,6 +1,6 @@
 """The price over a plan, as far as it has been played."""
 
-from spyctl.replay.snapshot import BINS
+from spyctl.replay.bins import BINS, Bins
 
 
 class PriceLine:
@@ -11,13 +11,12 @@ class PriceLine:
 
     def __init__(self, first_ns: int, last_ns: int) -> None:
         self.values: list[float | None] = [None] * BINS
-        self._first_ns = first_ns
-        self._span_ns = max(1, last_ns - first_ns + 1)
+        self._bins = Bins(first_ns, last_ns)
         self._last: tuple[int, float] | None = None
 
     def note(self, event_ns: int, price: float) -> None:
         """Take the price at an event time."""
-        column = min(BINS - 1, max(0, (event_ns - self._first_ns) * BINS // self._span_ns))
+        column = self._bins.at(event_ns)
         from_column, from_price = self._last or (column, price)
         for i in range(from_column + 1, column):
             self.values[i] = from_price + (price - from_price) * (i - from_column) / (column - from_column)

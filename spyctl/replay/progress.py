@@ -8,21 +8,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spyctl.market.encode import EncodedBatch
+from spyctl.market.events import Gap
+from spyctl.market.subjects import rank_of, subject_of
+from spyctl.replay.sightings import Sightings, Trouble
 from spyctl.timing.rolling import RollingSecond
 
 TAPE = 40  # trades
+_GAP = rank_of(subject_of(Gap))
 
 
 @dataclass(slots=True)
 class Progress:
     """Counters by subject, written by the one that publishes; ``subjects`` is the table that ranks index.
 
-    ``newest`` is, for each subject, a piece that its last event is in; ``seconds`` is how busy each was, and ``second``
-    all of them. ``tape`` holds the last trades, each with its subject. ``started_ns`` and ``ended_ns`` are Unix ns, 0
-    before they are known.
+    ``sightings`` are the places of trouble in the plan. ``newest`` is, for each subject, a piece that its last event is
+    in; ``seconds`` is how busy each was, and ``second`` all of them. ``tape`` holds the last trades, each with its
+    subject. ``started_ns`` and ``ended_ns`` are Unix ns, 0 before they are known.
     """
 
     subjects: Sequence[str]
+    sightings: Sightings
     by_subject: Counter[str] = field(default_factory=Counter)
     late: int = 0
     newest: dict[str, EncodedBatch] = field(default_factory=dict)
@@ -48,8 +53,12 @@ class Progress:
             self.newest[subject] = piece
             self.seconds[subject].add(now_ns, count)
         self.second.add(now_ns, len(piece))
-        self.late += int(piece.late.sum())
         self._record(piece)
+        if late := int(piece.late.sum()):
+            self.late += late
+            self.sightings.note(Trouble.LATE, piece.sort_ns[piece.late].tolist())
+        if (gaps := piece.ranks == _GAP).any():
+            self.sightings.note(Trouble.GAP, piece.sort_ns[gaps].tolist())
 
     def _record(self, piece: EncodedBatch) -> None:
         for i in np.flatnonzero(self._is_trade[piece.ranks])[-TAPE:].tolist():

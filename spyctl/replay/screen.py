@@ -10,7 +10,7 @@ from spyctl.replay.control import PlayState
 from spyctl.replay.delivery import delivery_lines, delivery_table, planned_width
 from spyctl.replay.keys import KEYS
 from spyctl.replay.snapshot import Snapshot
-from spyctl.replay.timeline import event_time, plan_chart, plan_strip, time_of
+from spyctl.replay.timeline import event_time, plan_chart, plan_strip, strip_legend, time_of
 from spyctl.terminal.alarms import BEHIND_S, WAITING_S
 from spyctl.terminal.boxes import Lines, box, line, rule, screen, side_by_side, spark
 from spyctl.terminal.fields import Column, Field, figure, grid, row, spare, stack, word
@@ -156,7 +156,8 @@ def _key_page(width: int, height: int) -> Lines:
             both.append_text(cell)
         both.truncate(width)
         lines.append(both)
-    return [line(("  keys", "bold"), ("   any key goes back", "dim")), Text(), *lines][:height]
+    head = line(("  keys", "bold"), ("   any key goes back", "dim"))
+    return [head, Text(), *lines, Text(), strip_legend(width)][:height]
 
 
 def _title(current: Snapshot, width: int) -> Text:

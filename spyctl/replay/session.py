@@ -22,6 +22,7 @@ from spyctl.replay.player import ALONE, Player, Surroundings
 from spyctl.replay.progress import Progress
 from spyctl.replay.script import Script
 from spyctl.replay.segments import Journal
+from spyctl.replay.sightings import Sightings
 from spyctl.replay.source import Reading
 from spyctl.replay.status import clock_of, status_of
 from spyctl.replay.targets import Span
@@ -98,13 +99,14 @@ class Replay:
         self._pacer = Pacer(options.speed, self._clock, max_quiet_ns=options.max_quiet_ns)
         journal = replace(journal or Journal(), run_id=run_id)
         self.track = Track(Reading(options.strict), sink.delivery, journal, options.skip, with_digest=options.digest)
+        span = options.span or source.span()
         self.director = Director(
-            source, self._pacer, options.span or source.span(), Waypoints(journal.marks, journal.loop),
+            source, self._pacer, span, Waypoints(journal.marks, journal.loop),
             quiet=options.quiet, warm_up_ns=options.warm_up_ns, loops=options.loops,
         )  # fmt: skip
         self._player = Player(
             Script(source, options.count), sink, self.director, self._pacer, self.track, self.control,
-            Progress(self._subject_table), around,
+            Progress(self._subject_table, Sightings(span.first_ns, span.last_ns)), around,
         )  # fmt: skip
 
     # --- figures
@@ -148,6 +150,11 @@ class Replay:
     def reading(self) -> Reading:
         """What was read, and what was wrong with it."""
         return self.track.reading
+
+    @property
+    def rolls(self) -> list[int]:
+        """The event times at which a continuous symbol becomes another instrument, as far as they are known."""
+        return sorted({*self.director.finder.rolls, *(roll.ts_ns for roll in self.reading.rolls)})
 
     @property
     def held(self) -> int:

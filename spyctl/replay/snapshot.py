@@ -1,19 +1,18 @@
 """A replay at one moment, as its screen shows it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from spyctl.market.events import MBP10, FuturesTrade
 from spyctl.replay.control import PlayState
 from spyctl.replay.schedule import Schedule
+from spyctl.replay.sightings import Trouble
 from spyctl.summary import ReplayDetails, RunSummary
 from spyctl.terminal.panels import ServerNow
 from spyctl.terminal.prints import Print
 from spyctl.terminal.process import Usage
 from spyctl.timing.clock import Speed
 from spyctl.timing.notes import Note
-
-BINS = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +88,7 @@ class ControlNow:
 
 @dataclass(frozen=True, slots=True)
 class MarketNow:
-    """The market: the last futures trade and book, the middle of the book over the plan in :data:`BINS` columns, the
+    """The market: the last futures trade and book, the middle of the book in the parts of the plan, the
     last trades of all subjects, the newest first, and the largest size that a book has shown so far."""
 
     book: MBP10 | None = None
@@ -103,8 +102,8 @@ class MarketNow:
 class Snapshot:
     """A replay at one moment.
 
-    ``total`` is the sum of the subjects; ``density`` holds events per second of event time over the plan, in
-    :data:`BINS` columns; ``notes`` are the newest last.
+    ``total`` is the sum of the subjects; ``density`` holds events per second of event time in the parts of the plan;
+    ``notes`` are the newest last. ``rolls`` and ``troubles`` are event times.
     """
 
     scene: Scene
@@ -120,3 +119,5 @@ class Snapshot:
     warnings: int
     usage: Usage
     control: ControlNow = ControlNow()
+    rolls: Sequence[int] = ()
+    troubles: Mapping[Trouble, Sequence[int]] = field(default_factory=dict)

@@ -31,7 +31,7 @@ def status_of(
         "speed_achieved": pacer.achieved(),
         "behind_s": pacer.pace.behind_ns / SECOND,
         "waiting_for": waiting_for or None,
-        "searched": director.searched,
+        "searched": director.finder.searched,
         "published": track.published,
         "acked": track.acked,
         "seeks": director.seeks,

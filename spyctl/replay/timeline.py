@@ -1,14 +1,17 @@
 """Where in event time a replay is: the time, how far it has come, and the strip of the plan with what happens on it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import pairwise
+from math import ceil
 
 from rich.text import Text
 
 from spyctl.market.sessions import session_place
+from spyctl.replay.bins import BINS
 from spyctl.replay.search import session_times
-from spyctl.replay.snapshot import BINS, Snapshot
+from spyctl.replay.sightings import Trouble
+from spyctl.replay.snapshot import Snapshot
 from spyctl.terminal.axis import round_bounds, round_ceiling, time_axis
 from spyctl.terminal.boxes import Lines, chart, curve, line, progress
 from spyctl.terminal.fields import Field, row, word
@@ -17,6 +20,17 @@ from spyctl.timing.instants import NEW_YORK, SECOND, clock_text, duration_text, 
 _LEAST_BAR = 8
 _MARGIN = 12
 _PLACE = 25
+_SIGNS = {
+    "session time": ("┊", "dim"),
+    "quiet": ("┄", "dim"),
+    "roll": ("↻", "cyan"),
+    Trouble.GAP: ("╳", "red"),
+    Trouble.LATE: ("!", "yellow"),
+    Trouble.STALL: ("▪", "red"),
+    "mark": ("◆", "yellow"),
+    "loop A": ("A", "bold yellow"),
+    "loop B": ("B", "bold yellow"),
+}
 
 
 def time_of(current: Snapshot, ns: int, digits: int = 0) -> str:
@@ -59,23 +73,48 @@ def plan_strip(current: Snapshot, width: int) -> Text:
     how_far = _how_far(current)
     tail = row(width - _LEAST_BAR - len(start) - 2, word(end, rank=3), *how_far)
     cells = max(0, width - len(start) - 2 - tail.cell_len)
-    return line(f" {start} ", _strip(current, current.position.share, cells), tail)
+    return line(f" {start} ", _strip(current, cells), tail)
 
 
-def _strip(current: Snapshot, share: float, cells: int) -> Text:
-    # How far it is, with session times, marks and the ends of a loop at their places.
-    strip = progress(share, cells)
-    if not current.control.keys or cells < _LEAST_BAR:
+def _place(current: Snapshot) -> float:
+    event_ns = current.position.event_ns
+    return current.scene.schedule.place(event_ns) if event_ns is not None else 0.0
+
+
+def _strip(current: Snapshot, cells: int) -> Text:
+    # How far it is in event time, and what lies, or was seen, on the way.
+    strip = progress(_place(current), cells)
+    if cells < _LEAST_BAR:
         return strip
-    control, schedule = current.control, current.scene.schedule
-    signs = dict.fromkeys(session_times(schedule.first_ns + 1, schedule.last_ns - 1), ("┊", "dim"))
-    signs |= dict.fromkeys(control.marks, ("◆", "yellow"))
-    ends = control.loop or ((control.loop_start_ns,) if control.loop_start_ns is not None else ())
-    signs |= {ns: (sign, "bold yellow") for ns, sign in zip(ends, "AB", strict=False)}
-    for ns, (sign, style) in signs.items():
-        column = min(cells - 1, int(schedule.place(ns) * cells))
-        strip = Text.assemble(strip[:column], (sign, style), strip[column + 1 :])
+    schedule = current.scene.schedule
+    for from_ns, to_ns in schedule.quiet:
+        first, end = (schedule.place(ns) * cells for ns in (from_ns, to_ns))
+        strip = _over(strip, ceil(first), _SIGNS["quiet"], max(0, int(end) - ceil(first)))
+    for name, instants in _signs(current):
+        for ns in instants:
+            strip = _over(strip, min(cells - 1, int(schedule.place(ns) * cells)), _SIGNS[name])
     return strip
+
+
+def _over(strip: Text, column: int, sign: tuple[str, str], count: int = 1) -> Text:
+    return Text.assemble(strip[:column], (sign[0] * count, sign[1]), strip[column + count :]) if count else strip
+
+
+def _signs(current: Snapshot) -> Iterator[tuple[str, Iterable[int]]]:
+    # What is drawn last is seen where several lie in one cell.
+    control, (first_ns, last_ns) = current.control, _span(current)
+    yield "session time", session_times(first_ns + 1, last_ns - 1)
+    yield "roll", current.rolls
+    for trouble in Trouble:
+        yield trouble, current.troubles.get(trouble, ())
+    yield "mark", control.marks
+    ends = control.loop or ((control.loop_start_ns,) if control.loop_start_ns is not None else ())
+    yield from zip(("loop A", "loop B"), ([ns] for ns in ends), strict=False)
+
+
+def strip_legend(width: int) -> Text:
+    """Say what the signs of the strip are, as far as there is room."""
+    return row(width, *(Field(line(sign, f" {name}"), rank) for rank, (name, sign) in enumerate(_SIGNS.items())))
 
 
 def plan_chart(current: Snapshot, width: int, busy_rows: int, price_rows: int) -> Lines:
@@ -85,12 +124,10 @@ def plan_chart(current: Snapshot, width: int, busy_rows: int, price_rows: int) -
     values = [sum(part) / len(part) for part in _parts(current.density, cells)]
     largest = round_ceiling(max(values))
     axis = time_axis(*_span(current), cells)
-    event_ns = current.position.event_ns
-    place = current.scene.schedule.place(event_ns) if event_ns is not None else 0.0
     return [
         *_price_chart(current, cells, price_rows),
         *_labelled(chart(values, busy_rows, largest), "cyan", f"{largest:,.0f}/s"),
-        line(" " * _MARGIN, _strip(current, place, cells)),
+        line(" " * _MARGIN, _strip(current, cells)),
         line((" " * _MARGIN + axis, "dim")),
     ]
 

@@ -20,6 +20,7 @@ from spyctl.replay.result import summary_of
 from spyctl.replay.schedule import Schedule
 from spyctl.replay.screen import SPARK_S, progress_line, render
 from spyctl.replay.session import Replay
+from spyctl.replay.sightings import Trouble
 from spyctl.replay.snapshot import ControlNow, Position, Scene, Snapshot, SpeedNow, Subject
 from spyctl.terminal.panels import ServerNow
 from spyctl.terminal.process import Usage
@@ -126,6 +127,8 @@ class ReplayView:
             warnings=sum(note.level == "warning" for note in said),
             usage=self._usage.since(),
             control=control_now(replay, self._pad),
+            rolls=replay.rolls,
+            troubles={trouble: replay.progress.sightings.places(trouble) for trouble in Trouble},
         )
 
     @property
@@ -245,5 +248,5 @@ def control_now(replay: Replay, pad: KeyPad | None) -> ControlNow:
         loop=ways.loop,
         loop_start_ns=ways.loop_start_ns,
         waiting_for=replay.waiting_for,
-        searched=replay.director.searched,
+        searched=replay.director.finder.searched,
     )

@@ -5,9 +5,10 @@ from typing import Any
 
 from spyctl.bus.consumers import Consumer
 from spyctl.market.events import MBP10, Aggressor, BidAskLevel, EventSource, FuturesTrade, OptionTrade
+from spyctl.replay.bins import BINS
 from spyctl.replay.schedule import Schedule
 from spyctl.replay.screen import render
-from spyctl.replay.snapshot import BINS, MarketNow, Position, Scene, Snapshot, SpeedNow, Subject
+from spyctl.replay.snapshot import MarketNow, Position, Scene, Snapshot, SpeedNow, Subject
 from spyctl.summary import DeliveryFigures, EventCounts, ReplayDetails, RunSummary, Timing
 from spyctl.terminal.panels import ServerNow
 from spyctl.terminal.process import Usage

@@ -1,7 +1,7 @@
 """Where in a plan the events were."""
 
+from spyctl.replay.bins import BINS
 from spyctl.replay.density import Density
-from spyctl.replay.snapshot import BINS
 from spyctl.timing.instants import SECOND
 from tests.support.records import T0
 

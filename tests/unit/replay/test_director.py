@@ -170,13 +170,13 @@ async def test_a_search_that_fails_ends_as_it_began(source: FileSource) -> None:
 
     async def ended(_: float) -> None:
         assert director.state is PlayState.SEEKING
-        assert director.searched is not None
+        assert director.finder.searched is not None
         raise ControlError("ended", "")
 
     answer = asyncio.get_running_loop().create_future()
     with pytest.raises(ControlError, match="ended"):
         await director.obey(parse_command(["next", "trade"]), answer, ended)
-    assert (director.state, director.searched) == (PlayState.PLAYING, None)
+    assert (director.state, director.finder.searched) == (PlayState.PLAYING, None)
     director.state = PlayState.FINISHING
     with pytest.raises(ControlError, match="is not possible now"):
         director.on(PlayEvent.PAUSE)

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+from spyctl.replay.bins import BINS
 from spyctl.replay.market_watch import MarketWatch
 from spyctl.replay.schedule import Schedule
 from spyctl.replay.session import Replay, ReplayOptions
-from spyctl.replay.snapshot import BINS, MarketNow
+from spyctl.replay.snapshot import MarketNow
 from spyctl.replay.source import DBNIngestor
 from spyctl.timing.clock import MAX_SPEED
 from tests.support.clock import FakeClock

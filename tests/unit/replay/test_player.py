@@ -20,6 +20,7 @@ from spyctl.replay.commands import Step, parse_command
 from spyctl.replay.control import PlayState
 from spyctl.replay.result import summary_of
 from spyctl.replay.segments import Journal
+from spyctl.replay.sightings import Trouble
 from spyctl.summary import StopReason, Verified
 from spyctl.timing.clock import MAX_SPEED, REAL_TIME, Speed
 from tests.support.records import MS, SECOND, T0, book, trade, write_file
@@ -354,6 +355,24 @@ async def test_a_run_of_more_jumps_than_are_kept_is_verified_as_far_as_they_go(
     await replay.replay.verify(stored())
     kept = 3 * (1 + 1 + 10)  # a reset, a seed, ten events
     assert replay.replay.verified == Verified(kept, unchecked=len(replay.events) - kept)
+
+
+async def test_a_stall_is_remembered_where_it_was(root: Path) -> None:
+    async with Controlled(root, speed=REAL_TIME) as replay:
+        publish = replay.sink.publish
+
+        async def slow(batch: Any) -> None:
+            before = len(replay.events)
+            await publish(batch)
+            if before < 500 <= len(replay.events):
+                replay.clock.advance(3 * SECOND)
+
+        replay.sink.publish = slow  # type: ignore[method-assign]
+        await replay.do("resume")
+        await replay.end()
+    (stall_ns,) = replay.replay.progress.sightings.places(Trouble.STALL)
+    assert replay.replay.pace.stalls == 1
+    assert 4 * SECOND < stall_ns - T0 < 6 * SECOND
 
 
 async def test_a_warm_up_may_begin_before_the_plan(root: Path, straight: Straight) -> None:

@@ -1,7 +1,7 @@
 """The price over a plan."""
 
+from spyctl.replay.bins import BINS
 from spyctl.replay.price_line import PriceLine
-from spyctl.replay.snapshot import BINS
 from spyctl.timing.instants import SECOND
 from tests.support.records import T0
 

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from spyctl.bus.consumers import Consumer
+from spyctl.replay.bins import BINS
 from spyctl.replay.control import PlayState
 from spyctl.replay.result import summary_of
 from spyctl.replay.schedule import Schedule
 from spyctl.replay.session import REPLAYED_SUBJECTS, Replay, ReplayOptions
-from spyctl.replay.snapshot import BINS, Scene
+from spyctl.replay.snapshot import Scene
 from spyctl.replay.source import DBNIngestor
 from spyctl.replay.view import ReplayView
 from spyctl.summary import StopReason
@@ -79,7 +80,7 @@ def test_rates_and_speed_are_those_of_the_last_second(looked: Looked) -> None:
 
 async def test_screen_notes_and_summary_give_the_same_figures(looked: Looked) -> None:
     replay = Replay(
-        looked.replay.director._finder._source.infos,
+        looked.replay.director.finder._source.infos,
         RecordingSink(),
         ReplayOptions(Speed(0.05)),
         run_id="r",
@@ -200,7 +201,7 @@ def test_a_replay_that_was_stopped_is_finishing(looked: Looked) -> None:
 async def test_the_last_trade_and_book_are_those_published_under_any_prefix(looked: Looked) -> None:
     options = ReplayOptions(MAX_SPEED, prefix="DRILL")
     replay = Replay(
-        looked.replay.director._finder._source.infos, RecordingSink(), options, run_id="r", clock=looked.clock
+        looked.replay.director.finder._source.infos, RecordingSink(), options, run_id="r", clock=looked.clock
     )
     consumer = Consumer("lake", 0, None, 0)
     await replay.run()
