@@ -50,8 +50,8 @@ class Kept:
     async def refuse_receded(self) -> None:
         """Raise :class:`LostTrackError` where an event got a sequence that an earlier one had."""
         if self._in_flight.receded:
-            self._in_flight.receded = False
             await refuse_loss(self._connection, self._stream)
+            self._in_flight.receded = False
 
 
 def marked(in_flight: InFlight, subjects: Sequence[str], *, at_anchor: bool = False) -> Checkpoint:
