@@ -12,9 +12,10 @@ from typing import Any
 
 from spyctl.bus.checkpoint import BEGINNING, Checkpoint
 from spyctl.bus.connection import ApiError, Connection
+from spyctl.bus.contents import STABLE_S, count_after, stream_info
 from spyctl.bus.in_flight import Delivery
 from spyctl.bus.mark import keeps
-from spyctl.bus.stream import STABLE_S, Limits, Stream, captures, count_after
+from spyctl.bus.stream import Limits, Stream, captures
 from spyctl.errors import BusError, UnreachableError
 from spyctl.timing.clock import Clock, SystemClock
 from spyctl.timing.instants import SECOND
@@ -22,7 +23,6 @@ from spyctl.timing.instants import SECOND
 LOOK_S = 2.0
 _PATIENCE_S = 30.0  # for a server that restarts just when it is to be asked
 _ONE_MESSAGE = 1 << 16  # bytes; a stream that is full may have room for less than one
-_GONE = 404
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +132,10 @@ class Custody:
             self._stream.born, self._stream.subjects, self._stream.limits, self._stream.first_seq
         )
         try:
-            now = _Sight.of(await self._connection.api(f"STREAM.INFO.{self._stream.name}"))
+            info = await stream_info(self._connection, self._stream.name)
         except ApiError as error:
-            if error.code != _GONE:
-                raise UnreachableError(f"stream {self._stream.name} cannot be read: {error.description}") from None
-            now = _Sight()
+            raise UnreachableError(f"stream {self._stream.name} cannot be read: {error.description}") from None
+        now = _Sight.of(info) if info is not None else _Sight()
         self._seen = now
         if now.born != seen.born:
             what = "was deleted" if not now.born else "was deleted and made anew"

@@ -15,7 +15,7 @@ from spyctl.bus.acks.writer import Writer
 from spyctl.bus.checkpoint import Checkpoint
 from spyctl.bus.connection import Connection
 from spyctl.bus.in_flight import Chunk, InFlight
-from spyctl.bus.runs import Run
+from spyctl.bus.run import Run
 from spyctl.bus.stream import Stream
 from spyctl.errors import RefusedError, UnreachableError
 from spyctl.timing.clock import Clock

@@ -31,7 +31,8 @@ from spyctl.bus.connection import Connection
 from spyctl.bus.frames import hpub_frame, pub_frames
 from spyctl.bus.in_flight import Chunk
 from spyctl.bus.recognition import EventsAfter
-from spyctl.bus.runs import BUCKET, Run
+from spyctl.bus.run import Run
+from spyctl.bus.runs import BUCKET
 from spyctl.bus.stream import Stream
 from spyctl.errors import BusError, LostTrackError, RefusedError, StreamBusyError
 from spyctl.timing.instants import SECOND

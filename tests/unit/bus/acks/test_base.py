@@ -12,7 +12,8 @@ from spyctl.bus.acks.per_message import PerMessage
 from spyctl.bus.fence import FENCED, fence_header
 from spyctl.bus.in_flight import Chunk, Delivery, InFlight
 from spyctl.bus.leases import LEASE_NS
-from spyctl.bus.runs import Run, RunRecord, Runs
+from spyctl.bus.run import Run
+from spyctl.bus.runs import RunRecord, Runs
 from spyctl.errors import LeaseLostError, RefusedError, UnreachableError
 from spyctl.timing.instants import SECOND
 from tests.support.batches import numbered
