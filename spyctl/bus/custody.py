@@ -5,6 +5,7 @@ server may lose at a restart what it has acknowledged. So a run looks at its str
 for the count of its events. What fell out by the limits that the stream stated when the run began is no loss.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -76,8 +77,7 @@ class Custody:
     """Looks after the events of one run in its stream.
 
     ``subjects`` are indexed by the ranks of the events; those of the run lie behind the sequence ``began_after``.
-    ``checkpoint`` returns how far they are stored, ``hindrance`` says why nothing is acknowledged, nothing where all is
-    well.
+    ``checkpoint`` returns how far they are stored, ``trouble`` says what is wrong now, nothing where all is well.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Custody:
         began_after: int,
         *,
         checkpoint: Callable[[], Checkpoint] = lambda: BEGINNING,
-        hindrance: Callable[[], str] = str,
+        trouble: Callable[[], str] = str,
         clock: Clock | None = None,
     ) -> None:
         self.changes: list[str] = []
@@ -103,18 +103,27 @@ class Custody:
         self._seen: _Sight | None = None
         self._fell_short = False
         self._checkpoint = checkpoint
-        self._hindrance = hindrance
+        self._trouble = trouble
 
     async def keep_looking(self, tell: Callable[[str], None]) -> None:
-        """Look every two seconds, until cancelled, and tell what has changed and what keeps events from being stored.
+        """Look every two seconds, until cancelled, and tell what has changed and what is wrong.
 
         A server that is away is asked again.
         """
-        hindrance = ""
+        async with asyncio.TaskGroup() as group:  # a server that does not answer a look has nobody kept waiting
+            group.create_task(self._keep_telling(tell))
+            group.create_task(self._keep_comparing(tell))
+
+    async def _keep_telling(self, tell: Callable[[str], None]) -> None:
+        trouble = ""
         while True:
-            before, hindrance = hindrance, self._hindrance()
-            if hindrance and hindrance != before:
-                tell(f"nothing is stored now: {hindrance}")
+            before, trouble = trouble, self._trouble()
+            if trouble and trouble != before:
+                tell(trouble)
+            await self._clock.wait_until(self._clock.now_ns() + round(LOOK_S * SECOND))
+
+    async def _keep_comparing(self, tell: Callable[[str], None]) -> None:
+        while True:
             told = len(self.changes)
             with suppress(BusError):
                 await self.look()

@@ -211,7 +211,7 @@ async def publishing(
     began_after = run.record.checkpoint.seq
     custody = Custody(
         connection, stream, subject_table(request.prefix), publisher.delivery, began_after,
-        checkpoint=publisher.checkpoint, hindrance=lambda: publisher.hindrance, clock=clock,
+        checkpoint=publisher.checkpoint, trouble=lambda: _trouble(publisher, run), clock=clock,
     )  # fmt: skip
     published = Publishing(
         connection, stream, run, publisher, custody, request.events, patience=request.patience, clock=clock
@@ -223,6 +223,11 @@ async def publishing(
         state = RunState.ENDED
     finally:
         await published.end(state)
+
+
+def _trouble(publisher: Publisher, run: Run) -> str:
+    hindrance = publisher.hindrance
+    return f"nothing is stored now: {hindrance}" if hindrance else run.trouble
 
 
 def _events_of(run: Run, request: RunRequest) -> EventsAfter | None:

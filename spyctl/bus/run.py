@@ -14,12 +14,14 @@ from spyctl.bus.checkpoint import Checkpoint, OpenBatch
 from spyctl.bus.fence import fence_subject
 from spyctl.bus.leases import Lease, Leases
 from spyctl.bus.machine import here
-from spyctl.bus.runs import RunRecord, Runs, RunState
+from spyctl.bus.runs import BUCKET, RunRecord, Runs, RunState
 from spyctl.bus.stream import NO_SPACE
 from spyctl.errors import LeaseLostError, RefusedError, StreamBusyError
-from spyctl.timing.clock import Clock
+from spyctl.timing.clock import Clock, SystemClock
+from spyctl.timing.instants import SECOND
 
 RENEW_S = 1.0
+_AWAY_NS = 2 * SECOND  # so long a bucket may be away and nobody has to hear of it
 _ATTEMPTS = 10
 _FAILURES = (nats.errors.Error, nats.js.errors.Error, OSError)
 
@@ -46,6 +48,8 @@ class Run:
         self._saving = asyncio.Lock()
         self._noted = False  # whether the record tells of a batch as the bucket holds it
         self._away_at = -1  # how much doubt there was when the bucket did not answer, though the server was there
+        self._away_since_ns: int | None = None
+        self._clock = clock or SystemClock()
 
     async def begin_at(self, checkpoint: Checkpoint) -> None:
         """Note that what the stream holds up to a checkpoint is not what this process publishes.
@@ -136,10 +140,20 @@ class Run:
         try:
             await work
         except _FAILURES:
-            self._away_at = doubts if self._runs.connected else -1
+            away = self._runs.connected
+            self._away_at = doubts if away else -1
+            self._away_since_ns = (self._away_since_ns or self._clock.now_ns()) if away else None
             return False
-        self._away_at = -1
+        self._away_at, self._away_since_ns = -1, None
         return True
+
+    @property
+    def trouble(self) -> str:
+        """What to say of a bucket that has not answered for some seconds though the server is there, else nothing."""
+        since_ns = self._away_since_ns
+        if since_ns is None or self._clock.now_ns() - since_ns < _AWAY_NS:
+            return ""
+        return f"the bucket {BUCKET} does not answer: the run goes on, and could not be resumed after a crash"
 
     @property
     def _bucket_away(self) -> bool:

@@ -202,9 +202,11 @@ class FastIngest(AckProtocol):
     async def _noted(self, batch: Batch) -> bool:
         if self._run is None:
             return True
+        # Said where it takes long enough to be a hindrance.
+        self._refusals.stuck = f"the bucket {BUCKET} does not take the record of the run; the server's log tells more"
         try:
             noted = await self._run.note_batch(OpenBatch(batch.name, batch.first), self.checkpoint())
-            self._refusals.stuck = "" if noted else f"the record of the run cannot be written to the bucket {BUCKET}"
+            self._refusals.stuck = "" if noted else self._refusals.stuck
             return noted
         except RefusedError as error:
             self._refused({"description": error.message})

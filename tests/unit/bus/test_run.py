@@ -12,6 +12,7 @@ from spyctl.bus.leases import watch_lease
 from spyctl.bus.run import Run
 from spyctl.bus.runs import RunRecord, Runs, RunState
 from spyctl.errors import LeaseLostError, RefusedError, StreamBusyError
+from spyctl.timing.instants import SECOND
 from spyctl.timing.tasks import end_task
 from tests.support.bucket import MemoryBucket
 from tests.support.clock import JumpingClock
@@ -73,6 +74,9 @@ async def test_a_run_goes_on_while_its_bucket_is_away_and_its_record_follows() -
     assert await run.note_batch(OpenBatch("aaaa-1", 1), Checkpoint())
     bucket.away = True
     assert await run.note_batch(OpenBatch("aaaa-2", 1), Checkpoint())
+    assert run.trouble == ""
+    clock.advance(3 * SECOND)
+    assert run.trouble.startswith("the bucket SPYCTL does not answer: the run goes on")
     run.leases.doubt()
     assert not await run.prove(fenced=False)
     assert await run.prove(fenced=True)
@@ -88,6 +92,7 @@ async def test_a_run_goes_on_while_its_bucket_is_away_and_its_record_follows() -
     keeping = asyncio.create_task(run.keep(lambda: Checkpoint(5, 9)))
     await eventually(lambda: not run.leases.in_doubt)
     await end_task(keeping)
+    assert run.trouble == ""
     stored = RunRecord.from_json((await bucket.get("run.aaaa")).value)
     assert stored.batch == OpenBatch("aaaa-2", 1)
 
