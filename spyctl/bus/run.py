@@ -19,6 +19,7 @@ from spyctl.bus.stream import NO_SPACE
 from spyctl.errors import LeaseLostError, RefusedError, StreamBusyError
 from spyctl.timing.clock import Clock, SystemClock
 from spyctl.timing.instants import SECOND
+from spyctl.timing.tasks import end_task
 
 RENEW_S = 1.0
 _AWAY_NS = 2 * SECOND  # so long a bucket may be away and nobody has to hear of it
@@ -89,16 +90,29 @@ class Run:
             return True
         if fenced and self._bucket_away and not anew:
             return True  # the keeper goes on asking
-        return await self.hold() or (fenced and self._bucket_away)
+        while await self.hold():
+            if not self.leases.in_doubt:
+                return True  # or this process slept while the answer waited for it: asked again
+        return fenced and self._bucket_away
 
     async def keep(self, checkpoint: Callable[[], Checkpoint]) -> None:
         """Renew leases and checkpoint every second, until cancelled.
 
         Raises :class:`LeaseLostError` where another run has taken a lease from us.
         """
+        looking = asyncio.create_task(self._keep_looking())
+        try:
+            while True:
+                await asyncio.sleep(RENEW_S)
+                await self._reached(self._renew(checkpoint))
+        finally:
+            await end_task(looking)
+
+    async def _keep_looking(self) -> None:
+        # Whatever is waited for: who slept meanwhile is in doubt, whether or not an answer came.
         while True:
             await asyncio.sleep(RENEW_S)
-            await self._reached(self._renew(checkpoint))
+            self.leases.look()
 
     async def note_batch(self, batch: OpenBatch, checkpoint: Checkpoint) -> bool:
         """Write down that a batch begins, before its first event is sent; returns whether it may be sent.
@@ -140,6 +154,7 @@ class Run:
         try:
             await work
         except _FAILURES:
+            self.leases.look()  # what failed to come may have failed because this process slept
             away = self._runs.connected
             self._away_at = doubts if away else -1
             self._away_since_ns = (self._away_since_ns or self._clock.now_ns()) if away else None

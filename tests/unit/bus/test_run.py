@@ -2,7 +2,9 @@
 
 import asyncio
 from typing import Any
+from unittest.mock import patch
 
+import nats.errors
 import nats.js.errors
 import orjson
 import pytest
@@ -130,3 +132,50 @@ async def test_a_run_that_another_process_went_on_with_before_it_began_stands_ba
     found = await runs.find("aaaa")
     assert found is not None
     assert found.state is RunState.COMPLETE  # and not refused
+
+
+@pytest.mark.parametrize("answers", [True, False], ids=["answered", "timed out"])
+async def test_who_slept_while_it_asked_has_proved_nothing(answers: bool) -> None:
+    # Another process may have taken over meanwhile, and its fence may have fallen out of the stream.
+    class Sleeping(MemoryBucket):
+        async def update(self, key: str, value: bytes, last: int | None = None) -> int:
+            revision = await super().update(key, value, last)
+            if not slept and key == "lease.a":
+                slept.append(True)
+                clock.advance(95 * SECOND)
+                await taker.leases.take("a", force=True)
+                if not answers:
+                    raise nats.errors.TimeoutError
+            return revision
+
+    clock = JumpingClock()
+    slept: list[bool] = [True]
+    bucket = Sleeping()
+    run, taker = run_of(bucket, clock), run_of(bucket, clock)
+    await run.leases.take("a")
+    slept.clear()
+    if answers:
+        with pytest.raises(LeaseLostError):
+            await run.prove(fenced=True)
+    else:
+        assert not await run.prove(fenced=True)
+        with pytest.raises(LeaseLostError):
+            await run.prove(fenced=True)
+
+
+async def test_a_sleep_is_noticed_though_an_answer_is_waited_for() -> None:
+    class Hung(MemoryBucket):
+        async def update(self, key: str, value: bytes, last: int | None = None) -> int:
+            asked.set()
+            await asyncio.Event().wait()
+            return 0
+
+    bucket, clock, asked = Hung(), JumpingClock(), asyncio.Event()
+    run = run_of(bucket, clock)
+    with patch("spyctl.bus.run.RENEW_S", 0.01):
+        keeping = asyncio.create_task(run.keep(Checkpoint))
+        await asked.wait()
+        doubts = run.leases.doubts
+        clock.advance(95 * SECOND)
+        await eventually(lambda: run.leases.doubts > doubts)
+        await end_task(keeping)
