@@ -314,9 +314,7 @@ class FastIngest(AckProtocol):
         elif reply.get("type") == "gap":
             self._line.break_off()  # nothing more is stored of this batch; its count follows
         elif "count" in reply:
-            if batch.state not in ENDS:
-                batch.stored = (reply["count"], reply["seq"])
-            self._end(batch, BatchEvent.COUNT)
+            self._end(batch, BatchEvent.COUNT, (reply["count"], reply["seq"]))
         elif (error := reply.get("error")) is not None and error.get("err_code") == UNKNOWN_BATCH:
             self._end(batch, BatchEvent.UNKNOWN)
         elif error is not None:
@@ -324,10 +322,14 @@ class FastIngest(AckProtocol):
             if reply.get("type") != "err":
                 self._end(batch, BatchEvent.UNKNOWN)  # it never began
 
-    def _end(self, batch: Batch, event: BatchEvent) -> None:
+    def _end(self, batch: Batch, event: BatchEvent, stored: tuple[int, int] | None = None) -> None:
+        before = batch.state
         batch.on(event)
-        if batch.stored is None or batch.stored[0] < batch.sent:
-            self._line.break_off()  # closed by the server, not by our commit
+        if before in ENDS:
+            return
+        batch.stored = stored
+        if before is not BatchState.COMMITTING or stored is None or stored[0] < batch.sent:
+            self._line.break_off()  # closed by the server, not by our commit: it takes nothing more
 
     def _on_disconnect(self) -> None:
         super()._on_disconnect()
