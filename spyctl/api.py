@@ -49,6 +49,7 @@ from spyctl.replay.file_source import FileSource
 from spyctl.replay.pacing import MAX_QUIET_NS
 from spyctl.replay.pieces import Source
 from spyctl.replay.player import Surroundings
+from spyctl.replay.result import end_state
 from spyctl.replay.session import Replay, ReplayOptions, leased_for
 from spyctl.replay.source import Day, DBNIngestor, as_date
 from spyctl.replay.tape_plan import make_tape_plan
@@ -435,5 +436,5 @@ class ReplayPublisher:
                 self.control = Control()
             if replay.reading.damage:
                 raise replay.reading.damage[0]
-            run.state = RunState.COMPLETE if replay.complete else RunState.STOPPED
+            run.state = end_state(replay.stopped_by)
         return self.stats

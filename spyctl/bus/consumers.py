@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from spyctl.bus.connection import ApiError, Connection
-from spyctl.bus.stream import StoredMessage
+from spyctl.bus.contents import StoredMessage
 from spyctl.errors import SpyctlError, UsageError
 from spyctl.timing.clock import Clock, SystemClock
 from spyctl.timing.instants import MS, SECOND
@@ -14,7 +14,7 @@ from spyctl.timing.instants import MS, SECOND
 LOOK_S = 1.0
 _ASK_NS = 100 * MS
 _MAX_AGES = 8  # consumers whose oldest undelivered message is asked for
-_OWN = "count-"  # what stream.count_after makes for a moment
+_OWN = "count-"  # what contents.count_after makes for a moment
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ server may lose at a restart what it has acknowledged. So a run looks at its str
 for the count of its events. What fell out by the limits that the stream stated when the run began is no loss.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -12,9 +13,10 @@ from typing import Any
 
 from spyctl.bus.checkpoint import BEGINNING, Checkpoint
 from spyctl.bus.connection import ApiError, Connection
+from spyctl.bus.contents import STABLE_S, count_after, stream_info
 from spyctl.bus.in_flight import Delivery
 from spyctl.bus.mark import keeps
-from spyctl.bus.stream import STABLE_S, Limits, Stream, captures, count_after
+from spyctl.bus.stream import Limits, Stream, captures
 from spyctl.errors import BusError, UnreachableError
 from spyctl.timing.clock import Clock, SystemClock
 from spyctl.timing.instants import SECOND
@@ -22,7 +24,6 @@ from spyctl.timing.instants import SECOND
 LOOK_S = 2.0
 _PATIENCE_S = 30.0  # for a server that restarts just when it is to be asked
 _ONE_MESSAGE = 1 << 16  # bytes; a stream that is full may have room for less than one
-_GONE = 404
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +77,7 @@ class Custody:
     """Looks after the events of one run in its stream.
 
     ``subjects`` are indexed by the ranks of the events; those of the run lie behind the sequence ``began_after``.
-    ``checkpoint`` returns how far they are stored, ``hindrance`` says why nothing is acknowledged, nothing where all is
-    well.
+    ``checkpoint`` returns how far they are stored, ``trouble`` says what is wrong now, nothing where all is well.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Custody:
         began_after: int,
         *,
         checkpoint: Callable[[], Checkpoint] = lambda: BEGINNING,
-        hindrance: Callable[[], str] = str,
+        trouble: Callable[[], str] = str,
         clock: Clock | None = None,
     ) -> None:
         self.changes: list[str] = []
@@ -103,18 +103,27 @@ class Custody:
         self._seen: _Sight | None = None
         self._fell_short = False
         self._checkpoint = checkpoint
-        self._hindrance = hindrance
+        self._trouble = trouble
 
     async def keep_looking(self, tell: Callable[[str], None]) -> None:
-        """Look every two seconds, until cancelled, and tell what has changed and what keeps events from being stored.
+        """Look every two seconds, until cancelled, and tell what has changed and what is wrong.
 
         A server that is away is asked again.
         """
-        hindrance = ""
+        async with asyncio.TaskGroup() as group:  # a server that does not answer a look has nobody kept waiting
+            group.create_task(self._keep_telling(tell))
+            group.create_task(self._keep_comparing(tell))
+
+    async def _keep_telling(self, tell: Callable[[str], None]) -> None:
+        trouble = ""
         while True:
-            before, hindrance = hindrance, self._hindrance()
-            if hindrance and hindrance != before:
-                tell(f"nothing is stored now: {hindrance}")
+            before, trouble = trouble, self._trouble()
+            if trouble and trouble != before:
+                tell(trouble)
+            await self._clock.wait_until(self._clock.now_ns() + round(LOOK_S * SECOND))
+
+    async def _keep_comparing(self, tell: Callable[[str], None]) -> None:
+        while True:
             told = len(self.changes)
             with suppress(BusError):
                 await self.look()
@@ -132,11 +141,10 @@ class Custody:
             self._stream.born, self._stream.subjects, self._stream.limits, self._stream.first_seq
         )
         try:
-            now = _Sight.of(await self._connection.api(f"STREAM.INFO.{self._stream.name}"))
+            info = await stream_info(self._connection, self._stream.name)
         except ApiError as error:
-            if error.code != _GONE:
-                raise UnreachableError(f"stream {self._stream.name} cannot be read: {error.description}") from None
-            now = _Sight()
+            raise UnreachableError(f"stream {self._stream.name} cannot be read: {error.description}") from None
+        now = _Sight.of(info) if info is not None else _Sight()
         self._seen = now
         if now.born != seen.born:
             what = "was deleted" if not now.born else "was deleted and made anew"

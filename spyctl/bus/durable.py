@@ -13,6 +13,7 @@ import orjson
 from nats.aio.msg import Msg
 
 from spyctl.bus.connection import ApiError, Connection
+from spyctl.bus.contents import same_info
 from spyctl.bus.reader import parse_reply, subject_filter
 from spyctl.errors import AccessDeniedError, BusError, StreamGoneError, UnreachableError
 from spyctl.market.lines import StreamMessage
@@ -26,7 +27,6 @@ _HEARTBEAT_NS = 5 * SECOND
 _SILENCE_S = 15.0
 _TICK_S = 0.1
 _RETRY_S = 0.2
-_NOT_FOUND = 404
 _HEARTBEAT = "100"
 
 
@@ -109,16 +109,7 @@ class DurableReader:
         await self._session.end()
 
     async def _stream_info(self) -> dict[str, Any]:
-        where = f"stream {self._stream} at {self._connection.url}"
-        try:
-            info = await self._connection.api(f"STREAM.INFO.{self._stream}")
-        except ApiError as error:
-            if error.code == _NOT_FOUND:
-                raise StreamGoneError(f"{where} was deleted") from None
-            raise
-        if info.get("created") != self._born:
-            raise StreamGoneError(f"{where} was deleted and made anew")
-        return info
+        return await same_info(self._connection, self._stream, self._born)
 
     async def _restart(self) -> None:
         # Makes the consumer, so that it goes on with the next message; where the server is away, the next time.

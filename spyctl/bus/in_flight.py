@@ -111,7 +111,7 @@ class InFlight:
     """The events that were sent and not yet acknowledged, oldest first; bounded in number and bytes.
 
     ``anchor`` is the checkpoint up to which every event is known to be stored. ``receded`` says that an event got a
-    sequence that an earlier one had: the server has lost what it acknowledged.
+    sequence that an earlier one had: the server has lost what it acknowledged, and the anchor stays where it is.
     """
 
     def __init__(
@@ -228,8 +228,11 @@ class InFlight:
         if position > newest.position:
             self.receded = self.receded or seq <= newest.seq
             self._newest = Checkpoint(position, seq)
-            self._ends.last, self._ends.placed = (position, chunk), (self._newest, chunk)
         self.delivery.stored(seq, seq)
+        if self.receded:
+            return
+        if position > newest.position:
+            self._ends.last, self._ends.placed = (position, chunk), (self._newest, chunk)
         if self.anchor.position == position - 1 == newest.position:
             self.anchor = self._newest  # nearly always: in order, nothing missing before it
         elif self.oldest is None or self.oldest > self._newest.position:

@@ -9,11 +9,8 @@ from hashlib import blake2b
 
 from spyctl.bus.checkpoint import Checkpoint
 from spyctl.bus.connection import ApiError, Connection
-from spyctl.bus.stream import StoredMessage
+from spyctl.bus.contents import message_at, stream_info
 from spyctl.errors import UnreachableError
-
-_NO_MESSAGE = 10037
-_GONE = 404
 
 
 def mark_of(subject: str, payload: bytes) -> str:
@@ -26,12 +23,10 @@ async def mark_at(connection: Connection, stream: str, seq: int) -> str:
     if not seq:
         return ""
     try:
-        stored = StoredMessage.of((await connection.api(f"STREAM.MSG.GET.{stream}", {"seq": seq}))["message"])
+        stored = await message_at(connection, stream, {"seq": seq})
     except ApiError as error:
-        if error.err_code == _NO_MESSAGE or error.code == _GONE:
-            return ""
         raise UnreachableError(f"stream {stream} at {connection.url} cannot be read: {error}") from None
-    return mark_of(stored.subject, stored.payload)
+    return mark_of(stored.subject, stored.payload) if stored is not None else ""
 
 
 async def keeps(connection: Connection, stream: str, checkpoint: Checkpoint) -> bool:
@@ -44,11 +39,11 @@ async def keeps(connection: Connection, stream: str, checkpoint: Checkpoint) -> 
     if mark := await mark_at(connection, stream, checkpoint.seq):
         return mark == checkpoint.mark
     try:
-        info = await connection.api(f"STREAM.INFO.{stream}")
+        info = await stream_info(connection, stream)
     except ApiError as error:
-        if error.code == _GONE:
-            return True  # which is told by its name
         raise UnreachableError(f"stream {stream} at {connection.url} cannot be read: {error}") from None
+    if info is None:
+        return True  # which is told by its name
     if info["state"]["last_seq"] >= checkpoint.seq:
         return await mark_at(connection, stream, checkpoint.seq) in ("", checkpoint.mark)  # if not published just now
     if info["config"].get("num_replicas", 1) > 1:

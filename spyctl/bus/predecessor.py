@@ -6,8 +6,8 @@ from typing import Any
 import orjson
 
 from spyctl.bus.connection import Connection
+from spyctl.bus.contents import last_on
 from spyctl.bus.runs import RunRecord, RunState, stored_runs
-from spyctl.bus.stream import last_on
 
 
 async def predecessor(

@@ -20,6 +20,7 @@ from spyctl.bus.acks.choice import choose_protocol, uses_batches
 from spyctl.bus.acks.mode import AckMode
 from spyctl.bus.checkpoint import Checkpoint
 from spyctl.bus.connection import ApiError, Connection
+from spyctl.bus.contents import present_info
 from spyctl.bus.custody import Custody, Holdings
 from spyctl.bus.fence import can_fence, close_fence, fence_subject
 from spyctl.bus.mark import mark_at
@@ -28,9 +29,10 @@ from spyctl.bus.reader import read_back
 from spyctl.bus.recognition import Events, EventsAfter
 from spyctl.bus.reconcile import reconcile, refuse_broken
 from spyctl.bus.resume import refuse_uncounted, run_to_resume
-from spyctl.bus.runs import Run, RunRecord, Runs, RunState, new_run_id, unusable
+from spyctl.bus.run import Run
+from spyctl.bus.runs import RunRecord, Runs, RunState, new_run_id, unusable
 from spyctl.bus.stream import Stream, ensure_stream, refuse_busy
-from spyctl.errors import BusError, SpyctlError, UnreachableError
+from spyctl.errors import SpyctlError, UnreachableError
 from spyctl.market.subjects import subject_table
 from spyctl.timing.clock import Clock, SystemClock
 from spyctl.timing.instants import MS, SECOND
@@ -209,7 +211,7 @@ async def publishing(
     began_after = run.record.checkpoint.seq
     custody = Custody(
         connection, stream, subject_table(request.prefix), publisher.delivery, began_after,
-        checkpoint=publisher.checkpoint, hindrance=lambda: publisher.hindrance, clock=clock,
+        checkpoint=publisher.checkpoint, trouble=lambda: _trouble(publisher, run), clock=clock,
     )  # fmt: skip
     published = Publishing(
         connection, stream, run, publisher, custody, request.events, patience=request.patience, clock=clock
@@ -221,6 +223,11 @@ async def publishing(
         state = RunState.ENDED
     finally:
         await published.end(state)
+
+
+def _trouble(publisher: Publisher, run: Run) -> str:
+    hindrance = publisher.hindrance
+    return f"nothing is stored now: {hindrance}" if hindrance else run.trouble
 
 
 def _events_of(run: Run, request: RunRequest) -> EventsAfter | None:
@@ -291,8 +298,5 @@ async def _reconcile_former(connection: Connection, runs: Runs, run_id: str, clo
 
 
 async def _end_of(connection: Connection, stream: str) -> Checkpoint:
-    try:
-        seq = int((await connection.api(f"STREAM.INFO.{stream}"))["state"]["last_seq"])
-    except ApiError as error:
-        raise BusError(f"stream {stream} cannot be read: {error}") from None
+    seq = int((await present_info(connection, stream))["state"]["last_seq"])
     return Checkpoint(0, seq, await mark_at(connection, stream, seq))

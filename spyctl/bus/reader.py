@@ -11,6 +11,7 @@ from nats.aio.msg import Msg
 from nats.js.api import ConsumerConfig
 
 from spyctl.bus.connection import ApiError, Connection
+from spyctl.bus.contents import present_info, same_info
 from spyctl.errors import BusError, StreamGoneError, UnreachableError
 from spyctl.market.lines import StreamMessage
 from spyctl.market.subjects import KINDS
@@ -18,7 +19,6 @@ from spyctl.timing.instants import utc_text
 
 SILENCE_S = 10.0
 LOOK_S = 2.0
-_GONE = 404
 _SHORT_REPLY = 8  # dots of a reply subject without domain, account and random token
 _MAX_GATHERED = 16_000  # messages that may wait for a slow reader
 
@@ -46,7 +46,7 @@ async def follow(
             await taken.wait()
 
     try:
-        born = await _born(connection, stream)
+        born = str((await present_info(connection, stream)).get("created"))
         subscription = await connection.jetstream().subscribe(
             ">", stream=stream, ordered_consumer=True, cb=on_message, config=ConsumerConfig(**start)
         )
@@ -116,19 +116,13 @@ def subject_filter(connection: Connection, subjects: Collection[str]) -> dict[st
     return {"filter_subjects": sorted(subjects)}
 
 
-async def _born(connection: Connection, stream: str) -> str:
-    return str((await connection.api(f"STREAM.INFO.{stream}")).get("created"))
-
-
 async def _refuse_other(connection: Connection, stream: str, born: str) -> None:
     try:
-        same, now = await _born(connection, stream) == born, "was deleted and made anew"
-    except ApiError as error:
-        same, now = error.code != _GONE, "was deleted"
-    except BusError:
+        await same_info(connection, stream, born)
+    except StreamGoneError:
+        raise
+    except (ApiError, BusError):
         return  # an outage, after which it is looked for again
-    if not same:
-        raise StreamGoneError(f"stream {stream} at {connection.url} {now}")
 
 
 async def read_back(

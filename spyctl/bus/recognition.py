@@ -5,8 +5,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Se
 from typing import Any
 
 from spyctl.bus.connection import Connection
+from spyctl.bus.contents import count_after
 from spyctl.bus.reader import read_back
-from spyctl.bus.stream import count_after
 from spyctl.market.encode import EncodedBatch
 
 _AHEAD = 100_000  # events behind the last one found: far more than a server can lose

@@ -11,11 +11,11 @@ from nats.aio.msg import Msg
 from spyctl.bus.acks.fast_ingest import UNKNOWN_BATCH, Op, batch_reply
 from spyctl.bus.checkpoint import Checkpoint, OpenBatch
 from spyctl.bus.connection import ApiError, Connection
+from spyctl.bus.contents import stable_count, stream_info
 from spyctl.bus.mark import keeps, mark_at
 from spyctl.bus.reader import read_messages
 from spyctl.bus.recognition import Events, count_identified, count_own
 from spyctl.bus.runs import RunRecord
-from spyctl.bus.stream import stable_count
 from spyctl.errors import LostTrackError, ResumeError, UnreachableError
 from spyctl.timing.clock import Clock, SystemClock
 from spyctl.timing.instants import SECOND
@@ -55,9 +55,11 @@ async def refuse_broken(connection: Connection, record: RunRecord) -> dict[str, 
     :class:`ResumeError`, and :class:`UnreachableError` where a new leader may not have stored it yet.
     """
     try:
-        info = await connection.api(f"STREAM.INFO.{record.stream}")
+        info = await stream_info(connection, record.stream)
     except ApiError as error:
-        raise _refusal(record, f"stream {record.stream} is gone ({error.description})") from None
+        raise UnreachableError(f"stream {record.stream} cannot be read: {error.description}", "try again") from None
+    if info is None:
+        raise _refusal(record, f"stream {record.stream} is gone")
     if record.stream_born and info.get("created") != record.stream_born:
         raise _refusal(record, f"stream {record.stream} was recreated since")
     last_seq, known = info["state"]["last_seq"], record.checkpoint

@@ -1,26 +1,21 @@
 """The stream: make it, or say why the existing one does not fit."""
 
 import asyncio
-from base64 import b64decode
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
-from uuid import uuid4
 
 import orjson
 
 from spyctl.bus.connection import ApiError, Connection
+from spyctl.bus.contents import last_on, stream_info
 from spyctl.errors import (
-    LostTrackError,
     NoSpaceError,
     OtherSourceError,
     OverlappingStreamError,
     UnfitStreamError,
-    UnreachableError,
 )
 from spyctl.market.subjects import STREAM_SUBJECTS, stream_name, with_prefix
-from spyctl.timing.clock import Clock
 from spyctl.timing.instants import DAY, MINUTE, SECOND
 
 OWNER_KEY = "spyctl"  # a stream with this metadata key is ours to update
@@ -28,11 +23,7 @@ OWNER_VALUE = "1"
 MAX_AGE_NS = DAY
 DUPLICATE_WINDOW_NS = 2 * MINUTE
 BUSY_NS = 60 * SECOND
-STABLE_S = 0.5
 LARGEST_MESSAGE = 2_048  # bytes of an event with its headers: ten levels of a book take 1.5 kB
-_HEARD_NS = 3 * SECOND  # followers answer every second
-_NOT_FOUND = 10059
-_NO_MESSAGE = 10037
 _OVERLAP = 10065
 NO_SPACE = (10023, 10047)  # error codes of a server that has none
 FREE_SPACE = "free some: spyctl server reset, or nats stream purge"
@@ -119,10 +110,10 @@ async def ensure_stream(connection: Connection, prefix: str = "") -> Stream:
     name = wanted["name"]
     created = False
     try:
-        info = await connection.api(f"STREAM.INFO.{name}")
+        info = await stream_info(connection, name)
     except ApiError as error:
-        if error.err_code != _NOT_FOUND:
-            raise _unfit(connection, name, f"cannot be read: {error}") from None
+        raise _unfit(connection, name, f"cannot be read: {error}") from None
+    if info is None:
         info = await _create(connection, wanted)
         created = True
     config = info["config"]
@@ -253,135 +244,3 @@ async def refuse_busy(
         raise OtherSourceError(
             f"stream {stream.name} at {connection.url} received events of {other} within the last minute"
         )
-
-
-async def last_on(connection: Connection, name: str, subject: str) -> "StoredMessage | None":
-    """Return the newest message on a subject of a stream, ``None`` where there is none."""
-    try:
-        reply = await connection.api(f"STREAM.MSG.GET.{name}", {"last_by_subj": subject})
-    except ApiError as error:
-        if error.err_code == _NO_MESSAGE:
-            return None
-        raise
-    return StoredMessage.of(reply["message"])
-
-
-async def stored_after(connection: Connection, name: str, subjects: Sequence[str], seq: int) -> tuple[int, int]:
-    """Ask how many messages on some subjects were stored after a sequence, all of which must still be there.
-
-    Returns the count and the sequence of the last message of the stream. Raises :class:`UnreachableError`, also where
-    the leader of a replicated stream hears no majority, and :class:`LostTrackError` where messages have expired or were
-    deleted meanwhile.
-    """
-    counted = await count_after(connection, name, subjects, seq)
-    try:
-        info = await connection.api(f"STREAM.INFO.{name}")
-    except ApiError as error:
-        raise UnreachableError(f"stream {name} at {connection.url} cannot be counted: {error}") from None
-    if not _hears_majority(info):  # what it has proposed may be stored once it does
-        raise UnreachableError(f"stream {name} at {connection.url} has no quorum")
-    state = info["state"]
-    if state["first_seq"] > seq + 1:
-        raise LostTrackError(
-            f"messages after seq {seq:,} of stream {name} have expired", "play it again from the start"
-        )
-    if state.get("num_deleted"):
-        raise LostTrackError(f"messages were deleted from stream {name}", "play it again from the start")
-    return counted
-
-
-def _hears_majority(info: dict[str, Any]) -> bool:
-    followers = (info.get("cluster") or {}).get("replicas") or []
-    heard = [each for each in followers if each.get("current") and each.get("active", 0) < _HEARD_NS]
-    return 2 * (len(heard) + 1) > len(followers) + 1
-
-
-async def stable_count(
-    connection: Connection, name: str, subjects: Sequence[str], seq: int, clock: Clock
-) -> tuple[int, int]:
-    """Ask like :func:`stored_after` until nothing more is stored for half a second.
-
-    What a dead connection still had in the server's buffers, or a new leader in its log, is stored within moments.
-    """
-    counted = await stored_after(connection, name, subjects, seq)
-    while True:
-        await clock.wait_until(clock.now_ns() + round(STABLE_S * SECOND))
-        again = await stored_after(connection, name, subjects, seq)
-        if again == counted:
-            return counted
-        counted = again
-
-
-async def final_count(
-    connection: Connection, stream: Stream, subjects: Sequence[str], seq: int, clock: Clock
-) -> tuple[int, int]:
-    """Ask like :func:`stored_after`; a new leader may not have stored yet what was agreed upon, and is asked again."""
-    if stream.replicas > 1:
-        return await stable_count(connection, stream.name, subjects, seq, clock)
-    return await stored_after(connection, stream.name, subjects, seq)
-
-
-async def count_after(connection: Connection, name: str, subjects: Sequence[str], seq: int) -> tuple[int, int]:
-    """Ask the stream's leader how many messages on some subjects it holds after a sequence.
-
-    Returns the count and the sequence of the last message of the stream. Raises :class:`UnreachableError`.
-    """
-    if len(subjects) > 1 and not connection.server_at_least(2, 10):  # such a server filters by one subject
-        counts = [await count_after(connection, name, [subject], seq) for subject in subjects]
-        return sum(count for count, _ in counts), counts[-1][1]
-    consumer = f"count-{uuid4().hex}"
-    config = {
-        "name": consumer,
-        "deliver_policy": "by_start_sequence",
-        "opt_start_seq": seq + 1,
-        "ack_policy": "none",
-        "mem_storage": True,
-        "inactive_threshold": 5 * SECOND,
-        **({"filter_subjects": list(subjects)} if len(subjects) > 1 else {"filter_subject": subjects[0]}),
-    }
-    try:
-        request = {"stream_name": name, "config": config}
-        consumer_info = await connection.api(f"CONSUMER.CREATE.{name}.{consumer}", request)
-        await connection.api(f"CONSUMER.DELETE.{name}.{consumer}")
-        info = await connection.api(f"STREAM.INFO.{name}")
-    except ApiError as error:
-        raise UnreachableError(f"stream {name} at {connection.url} cannot be counted: {error}") from None
-    return consumer_info["num_pending"], info["state"]["last_seq"]
-
-
-@dataclass(frozen=True, slots=True)
-class StoredMessage:
-    """A message as the stream holds it."""
-
-    seq: int
-    subject: str
-    payload: bytes
-    headers: bytes
-    stored_ns: int
-
-    @classmethod
-    def of(cls, message: dict[str, Any]) -> "StoredMessage":
-        """Read the answer of ``STREAM.MSG.GET``."""
-        return cls(
-            seq=message["seq"],
-            subject=message["subject"],
-            payload=b64decode(message.get("data") or ""),
-            headers=b64decode(message.get("hdrs") or ""),
-            stored_ns=_rfc3339_ns(message["time"]),
-        )
-
-    def header(self, name: str) -> str | None:
-        """Return a header's value."""
-        prefix = name.encode() + b":"
-        for line in self.headers.split(b"\r\n"):
-            if line.startswith(prefix):
-                return line[len(prefix) :].strip().decode()
-        return None
-
-
-def _rfc3339_ns(text: str) -> int:
-    # Go writes up to nine decimals and drops trailing zeros.
-    whole, _, rest = text.partition(".")
-    fraction = rest.rstrip("Z") if rest else ""
-    moment = datetime.fromisoformat(whole.rstrip("Z") + "+00:00")
-    return int(moment.timestamp()) * SECOND + int(fraction.ljust(9, "0") or 0)

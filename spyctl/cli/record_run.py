@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from platform import node
-from typing import Any
 
-from spyctl.bus.connection import ApiError, Connection
+from spyctl.bus.connection import Connection
 from spyctl.bus.durable import DurableReader
 from spyctl.bus.target import Target, reach
 from spyctl.cli.framework.reporter import Reporter
@@ -17,7 +16,8 @@ from spyctl.cli.framework.screen import Show, show_progress
 from spyctl.cli.framework.signals import Interruption
 from spyctl.cli.record_view import Recorded, RecordView, print_record_summary
 from spyctl.cli.replay_run import show_server
-from spyctl.errors import ExitCode, NoDataError, SpyctlError
+from spyctl.cli.source_stream import source_stream
+from spyctl.errors import ExitCode, SpyctlError
 from spyctl.market.lines import StreamMessage
 from spyctl.market.subjects import KINDS, STREAM_SUBJECTS, stream_name, with_prefix
 from spyctl.replay.tapes.contents import Missing, Origin
@@ -30,8 +30,6 @@ FLUSH_S = 1.0
 FLUSH_BYTES = 4_000_000
 LOOK_S = 2.0
 _READ_S = 0.25
-_POLL_S = 0.25
-_NOT_FOUND = 404
 _GONE = "they were no longer in the stream when they were to be read"
 
 
@@ -64,7 +62,9 @@ async def run_record(request: RecordRequest, reporter: Reporter) -> int:
 async def _record(
     request: RecordRequest, reporter: Reporter, connection: Connection, interruption: Interruption
 ) -> int:
-    info = await _stream_info(request, reporter, connection)
+    waits = None if request.until_end else reporter
+    remedy = "spyctl live, or spyctl live --sim"
+    info = await source_stream(connection, stream_name(request.prefix), waits, remedy=remedy)
     stream, born, state = info["config"]["name"], info["created"], info["state"]
     origin = Origin(stream, born, request.prefix, _recorded_subjects(request))
     recording = await asyncio.to_thread(Recording, request.folder, origin)  # may read a tape of hours
@@ -109,23 +109,6 @@ async def _until_ended(request: RecordRequest, reporter: Reporter, recorder: "Re
         await recorder.reader.close()
         await end_task(display)
     return None
-
-
-async def _stream_info(request: RecordRequest, reporter: Reporter, connection: Connection) -> dict[str, Any]:
-    # Waits for the stream where it is not there yet.
-    name, announced = stream_name(request.prefix), False
-    while True:
-        try:
-            return await connection.api(f"STREAM.INFO.{name}")
-        except ApiError as error:
-            if error.code != _NOT_FOUND:
-                raise NoDataError(f"stream {name} at {connection.url} cannot be read: {error}") from None
-        if request.until_end:
-            raise NoDataError(f"there is no stream {name} at {connection.url}", "spyctl live, or spyctl live --sim")
-        if not announced:
-            reporter.line(f"waiting for stream {name} at {connection.url}")
-            announced = True
-        await asyncio.sleep(_POLL_S)
 
 
 def _recorded_subjects(request: RecordRequest) -> tuple[str, ...]:

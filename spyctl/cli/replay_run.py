@@ -16,7 +16,7 @@ from spyctl.bus.control_service import controlled
 from spyctl.bus.in_flight import Sink
 from spyctl.bus.publishing import Publishing, RunRequest, publishing
 from spyctl.bus.recognition import Message
-from spyctl.bus.runs import RunState, new_run_id
+from spyctl.bus.runs import new_run_id
 from spyctl.bus.target import Reached, Target, reach
 from spyctl.cli.framework.ack_watch import AckWatch
 from spyctl.cli.framework.remedies import remedy_for
@@ -45,7 +45,7 @@ from spyctl.replay.control import PlayState
 from spyctl.replay.keys import KeyPad
 from spyctl.replay.plan import Plan
 from spyctl.replay.player import Surroundings, keep_nothing
-from spyctl.replay.result import summary_of
+from spyctl.replay.result import end_state, summary_of
 from spyctl.replay.schedule import Schedule
 from spyctl.replay.script import Script
 from spyctl.replay.segments import Journal
@@ -64,10 +64,6 @@ if TYPE_CHECKING:
 
 AnyPlan = Plan | TapePlan
 _LOOK_S = 0.1
-_END_STATES: dict[StopReason | None, RunState] = {
-    StopReason.STOP: RunState.STOPPED,
-    StopReason.STOP_KEEP: RunState.ENDED,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,8 +228,8 @@ async def _play(
         drop(sys.stdout)
         return ExitCode.OK  # whoever read our lines has had enough
     summary = summary_of(replay, destination.stream)
-    if run is not None and failure is None and summary.exit_code in (ExitCode.OK, ExitCode.INCOMPLETE):
-        run.state = _END_STATES.get(replay.stopped_by, RunState.COMPLETE)  # whether or not anybody reads the summary
+    if run is not None and failure is None and not summary.details.nothing_read:
+        run.state = end_state(replay.stopped_by)  # whether or not anybody reads the summary
     print_summary(summary, plan.dates, as_json=request.as_json, to_stderr=request.sink is SinkKind.STDOUT)
     for damage in replay.reading.damage:
         if failure is not damage:

@@ -11,11 +11,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from spyctl.bus.connection import ApiError, Connection
 from spyctl.bus.reader import read_messages, stored_messages
 from spyctl.bus.target import reach
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.replay_plan import Request, free_bytes, range_lines
+from spyctl.cli.source_stream import source_stream
 from spyctl.cli.tail_options import Place, PlaceKind
 from spyctl.dbn.choice import parse_days
 from spyctl.errors import MissingDaysError, NoDataError, NoDataFolderError, UsageError, path_text
@@ -32,7 +32,6 @@ from spyctl.terminal.text import count, size_text
 from spyctl.timing.instants import NEW_YORK, days_text, parse_date, parse_duration, parse_zone, utc_text
 
 STREAM = "stream"
-_NOT_FOUND = 404
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +79,10 @@ async def _copy_stream(request: Request, source: SourceRequest, name: str, folde
         raise UsageError(message, "--prefix NAME, or --force to have them there twice")
     async with reach(request.target, tell=reporter.line) as reached:
         connection = reached.connection
-        info = await _stream_info(connection, name)
+        info = await source_stream(connection, name, remedy="spyctl live --sim makes one")
+        if not info["state"]["messages"]:
+            where = f"stream {name} at {connection.url}"
+            raise NoDataError(f"{where} holds no messages", "spyctl live, or spyctl replay")
         state, prefix = info["state"], prefix_of(name)
         after_seq, stored_ns = _beginning(source.place, state)
         kinds = source.subjects if source.subjects is not None else SUBJECTS
@@ -94,18 +96,6 @@ async def _copy_stream(request: Request, source: SourceRequest, name: str, folde
                     await asyncio.to_thread(recording.write, messages, messages[-1].seq)
         finally:
             recording.close()
-
-
-async def _stream_info(connection: Connection, name: str) -> dict[str, Any]:
-    try:
-        info = await connection.api(f"STREAM.INFO.{name}")
-    except ApiError as error:
-        if error.code != _NOT_FOUND:
-            raise NoDataError(f"stream {name} at {connection.url} cannot be read: {error}") from None
-        raise NoDataError(f"there is no stream {name} at {connection.url}", "spyctl live --sim makes one") from None
-    if not info["state"]["messages"]:
-        raise NoDataError(f"stream {name} at {connection.url} holds no messages", "spyctl live, or spyctl replay")
-    return info
 
 
 def _beginning(place: Place, state: dict[str, Any]) -> tuple[int, int]:

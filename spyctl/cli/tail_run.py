@@ -15,15 +15,16 @@ import orjson
 from rich.console import Console
 
 from spyctl.bus.checkpoint import LAST_RUN
-from spyctl.bus.connection import ApiError, Connection
+from spyctl.bus.connection import Connection
+from spyctl.bus.contents import count_after
 from spyctl.bus.reader import follow, stored_messages, subject_filter
 from spyctl.bus.runs import RunState, stored_runs
-from spyctl.bus.stream import count_after
 from spyctl.bus.target import Target, reach
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.framework.screen import Show, show_progress
 from spyctl.cli.framework.signals import Interruption
 from spyctl.cli.framework.streams import drop, unguarded, write_document
+from spyctl.cli.source_stream import source_stream
 from spyctl.cli.tail_options import Place, PlaceKind, TailForm
 from spyctl.errors import ExitCode, NoDataError, StreamGoneError
 from spyctl.market.events import Gap
@@ -35,7 +36,6 @@ from spyctl.terminal.text import count
 from spyctl.timing.instants import SECOND
 from spyctl.timing.tasks import end_task
 
-_POLL_S = 0.25
 _PIPE_BYTES = 1 << 20
 
 
@@ -131,7 +131,8 @@ class _Follower:
 
     async def _follow(self) -> None:
         request = self.request
-        info = await self._stream_info()
+        waits, remedy = None if self.request.until_end else self.reporter, "spyctl replay, or spyctl live --sim"
+        info = await source_stream(self.connection, stream_name(self.request.prefix), waits, remedy=remedy)
         name, state = info["config"]["name"], info["state"]
         last_seq, until_end = state["last_seq"], request.until_end
         if request.last_seq is not None:
@@ -169,25 +170,6 @@ class _Follower:
         if not self.writer.any_written:
             matching = " that match" if wanted.looks_inside else ""
             self.reporter.line(f"no {wanted.what}{matching} stored{'' if self.request.until_end else ' yet'}")
-
-    async def _stream_info(self) -> dict[str, Any]:
-        # Waits for the stream where it is not there yet.
-        connection = self.connection
-        name, announced = stream_name(self.request.prefix), False
-        while True:
-            try:
-                return await connection.api(f"STREAM.INFO.{name}")
-            except ApiError as error:
-                if error.code != 404:
-                    raise NoDataError(f"stream {name} at {connection.url} cannot be read: {error}") from None
-            if self.request.until_end:
-                raise NoDataError(
-                    f"there is no stream {name} at {connection.url}", "spyctl replay, or spyctl live --sim"
-                )
-            if not announced:
-                self.reporter.line(f"waiting for stream {name} at {connection.url}")
-                announced = True
-            await asyncio.sleep(_POLL_S)
 
     async def _start(self, name: str, state: dict[str, Any]) -> dict[str, Any] | None:
         # Where the consumer begins; None where nothing that is stored is wanted.

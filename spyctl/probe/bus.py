@@ -8,6 +8,7 @@ from typing import Any
 
 from spyctl.bus.account import Account, not_permitted
 from spyctl.bus.connection import ApiError, Connection
+from spyctl.bus.contents import stream_info
 from spyctl.bus.runs import BUCKET, living_runs
 from spyctl.bus.stream import misfits, overlap
 from spyctl.bus.target import Reached, reach, would_start
@@ -69,10 +70,8 @@ async def _account_check(reached: Reached, prefix: str) -> CheckResult:
 
 async def _stream_info(connection: Connection, name: str) -> dict[str, Any] | None:
     try:
-        return await connection.api(f"STREAM.INFO.{name}")
+        return await stream_info(connection, name)
     except ApiError as error:
-        if error.code == 404:
-            return None
         raise UnfitStreamError(f"{name} cannot be read: {error.description}") from None
 
 

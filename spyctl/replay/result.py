@@ -1,9 +1,19 @@
 """The result of a replay as a :class:`RunSummary`."""
 
+from spyctl.bus.runs import RunState
 from spyctl.replay.session import Replay
-from spyctl.summary import EventCounts, Jumps, ReplayDetails, RunSummary, Timing
+from spyctl.summary import EventCounts, Jumps, ReplayDetails, RunSummary, StopReason, Timing
 from spyctl.timing.histogram import Percentiles
 from spyctl.timing.instants import SECOND
+
+_WHOLE = (None, StopReason.COUNT)  # it came to the end that was asked for
+
+
+def end_state(stopped_by: StopReason | None) -> RunState:
+    """Return how a replay that ended without an error ended; ``stopped_by`` is its own, ``None`` at its end."""
+    if stopped_by in _WHOLE:
+        return RunState.COMPLETE
+    return RunState.STOPPED if stopped_by is StopReason.STOP else RunState.ENDED
 
 
 def summary_of(replay: Replay, stream: str | None = None) -> RunSummary[ReplayDetails]:

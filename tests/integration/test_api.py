@@ -242,6 +242,19 @@ async def test_the_statistics_move_and_begin_anew_with_each_call(bus: NATSBus, d
     assert (await publisher.replay_continuous()).events == COUNT
 
 
+@pytest.mark.parametrize(("keep", "state"), [(True, RunState.ENDED), (False, RunState.STOPPED)])
+async def test_a_replay_that_is_stopped_ends_as_on_the_command_line(
+    bus: NATSBus, data: Path, keep: bool, state: RunState
+) -> None:
+    publisher = ReplayPublisher(bus, DBNIngestor(data), replay_speed=1.0)
+    playing = asyncio.create_task(publisher.replay_date(DAY.isoformat()))
+    await eventually(lambda: publisher.stats.events > 0)
+    await publisher.control.stop(keep=keep)
+    await playing
+    (record,) = await records(bus.connection)
+    assert record.state is state
+
+
 async def test_live_ingest_may_run_again_and_not_twice_at_once(bus: NATSBus) -> None:
     async with Simulator(500).serving() as simulator:
         ingestor = StreamIngestor("k", bus, StrikeManager(1), feed_url=simulator.url)

@@ -65,7 +65,7 @@ def _surroundings(world: World, rng: random.Random) -> Iterator[None]:
 
     ids = rng.randbytes
     with (
-        patch("spyctl.bus.runs.here", here),
+        patch("spyctl.bus.run.here", here),
         patch("spyctl.bus.leases.here", here),
         patch("spyctl.bus.leases.is_dead", is_dead),
         patch("os.getpid", pid),

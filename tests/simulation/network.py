@@ -18,6 +18,7 @@ import nats.js.errors
 import orjson
 
 from spyctl.bus.connection import REQUEST_TIMEOUT_S, ApiError, Connection
+from spyctl.bus.standing import Standing
 from spyctl.errors import UnreachableError
 from spyctl.timing.tasks import end_task
 from tests.simulation.jetstream import JetStream
@@ -63,7 +64,7 @@ class Line:
                 self._process.call(happen)
 
         def send() -> None:
-            if epoch == self._epoch and not self.deaf and not self.swallows:
+            if self.up and epoch == self._epoch and not self.deaf and not self.swallows:
                 self._due_back_ns = max(self._due_back_ns, self._world.now_ns + self._delay())
                 self._world.at(self._due_back_ns, arrived)
 
@@ -135,7 +136,10 @@ class SimulatedConnection:
         self._handlers: dict[str, Handler] = {}
         self._inboxes = 0
         self._waiting: list[Happen] = []  # what nats-py sends once the line is up again
+        self._standing = Standing(lambda: self.url)
+        line.on_break.append(self._broken)
         line.on_mend.append(self._mended)
+        process.call(self._mended)
 
     def as_connection(self) -> Connection:
         return cast(Connection, self)
@@ -146,7 +150,7 @@ class SimulatedConnection:
 
     @property
     def absence(self) -> str:
-        return f"{self.url} is away"
+        return self._standing.trouble or f"{self.url} is away"
 
     def server_at_least(self, major: int, minor: int) -> bool:
         return self._server.config.version >= (major, minor)
@@ -156,21 +160,10 @@ class SimulatedConnection:
         return f"_INBOX.{self._process.name}{self._inboxes}"
 
     def on_disconnect(self, callback: Callable[[], None]) -> Callable[[], None]:
-        self._line.on_break.append(callback)
-        return lambda: self._line.on_break.remove(callback)
+        return self._standing.on_disconnect(callback)
 
     async def wait_connected(self, timeout_s: float) -> None:
-        if self.connected:
-            return
-        up = asyncio.Event()
-        self._line.on_mend.append(up.set)
-        try:
-            async with asyncio.timeout(timeout_s):
-                await up.wait()
-        except TimeoutError:
-            raise UnreachableError(f"{self.url} went away and did not come back within {timeout_s:g} s") from None
-        finally:
-            self._line.on_mend.remove(up.set)
+        await self._standing.wait(timeout_s)
 
     async def subscribe(self, subject: str, handler: Handler) -> Callable[[], Awaitable[None]]:
         inbox = subject.rstrip(".*>")
@@ -220,7 +213,11 @@ class SimulatedConnection:
     def jetstream(self) -> Any:
         return SimulatedJetStream(self, self._server, self._process.name)
 
+    def _broken(self) -> None:
+        asyncio.get_running_loop().create_task(self._standing.disconnected())
+
     def _mended(self) -> None:
+        asyncio.get_running_loop().create_task(self._standing.reconnected())
         waiting, self._waiting = self._waiting, []
         for happen in waiting:
             self._line.send(happen)

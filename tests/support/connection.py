@@ -83,6 +83,8 @@ class ScriptedConnection:
         return cast(dict[str, Any], answer)
 
     def _message(self, request: Any) -> dict[str, Any]:
+        if request is None:
+            return {"config": {}}
         held = self.held()
         if not 0 < request["seq"] <= len(held):
             raise ApiError(404, 10037, "no message found")

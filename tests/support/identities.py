@@ -4,11 +4,14 @@ import base64
 import hashlib
 import json
 import os
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import nkeys
+
+from tests.support.servers import NatsServer
 
 
 def new_seed(kind: int) -> bytes:
@@ -96,3 +99,21 @@ def operator(**jetstream: Any) -> Operator:
         f"operator: {top}\nsystem_account: {public(system)}\nresolver: MEMORY\nresolver_preload {{\n{preload}\n}}\n"
     )
     return Operator(config, user_jwt(), user.decode(), user_jwt)
+
+
+def user(password: str = "pw", *, publish: str = "", subscribe: str = "") -> str:
+    """Return the configuration of a server that lets one user in, ``ann``, who may not do some things."""
+    rights = (f'publish: {{ deny: "{publish}" }} ' if publish else "") + (
+        f'subscribe: {{ deny: "{subscribe}" }}' if subscribe else ""
+    )
+    permissions = f", permissions: {{ {rights} }}" if rights else ""
+    return f"authorization {{ users: [ {{ user: ann, password: {password}{permissions} }} ] }}"
+
+
+def reload(server: NatsServer, extra: str) -> None:
+    """Have a server that runs take another configuration instead of its ``extra``."""
+    config = server.folder / "server.conf"
+    config.write_text(config.read_text().replace(server.extra, extra))
+    server.extra = extra
+    assert server.process is not None
+    os.kill(server.process.pid, signal.SIGHUP)

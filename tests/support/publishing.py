@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from spyctl.bus.access import Access
 from spyctl.bus.acks.fast_ingest import FastIngest
 from spyctl.bus.acks.per_message import PerMessage
 from spyctl.bus.connection import connect
@@ -23,10 +24,16 @@ each_protocol = pytest.mark.parametrize("protocol", [PerMessage, FastIngest], id
 
 @asynccontextmanager
 async def opened(
-    url: str, protocol: Protocol, *, limits: dict[str, Any] | None = None, stream: Stream | None = None, **options: Any
+    url: str,
+    protocol: Protocol,
+    *,
+    limits: dict[str, Any] | None = None,
+    stream: Stream | None = None,
+    access: Access | None = None,
+    **options: Any,
 ) -> AsyncIterator[Publisher]:
     """Open a publisher; ``options`` are the protocol's."""
-    connection = await connect([url])
+    connection = await connect([url], access=access)
     try:
         stream = stream or await ensure_stream(connection)
         publisher = Publisher(protocol(connection, stream, [SUBJECT], **options), "run1", **(limits or {}))

@@ -10,12 +10,12 @@ from typing import Any
 from spyctl.bus.acks.kept import Kept, marked
 from spyctl.bus.acks.line import Line
 from spyctl.bus.acks.refusals import TAKEN_OVER, Refusals
-from spyctl.bus.acks.silence import Silence
+from spyctl.bus.acks.silence import Silence, no_answer
 from spyctl.bus.acks.writer import Writer
 from spyctl.bus.checkpoint import Checkpoint
 from spyctl.bus.connection import Connection
 from spyctl.bus.in_flight import Chunk, InFlight
-from spyctl.bus.runs import Run
+from spyctl.bus.run import Run
 from spyctl.bus.stream import Stream
 from spyctl.errors import RefusedError, UnreachableError
 from spyctl.timing.clock import Clock
@@ -23,8 +23,7 @@ from spyctl.timing.instants import SECOND
 
 _TEND_S = 0.5
 _HINDERED_S = 3.0
-_SILENT_S = 7.0
-_ITS_LOG = "as where its disk is full; its log tells more"
+_MUTE_S = 7.0
 _REFUSAL_PAUSE_S = 0.25
 _RETRY_PAUSE_S = 0.02
 _ROUND_TRIPS = 6  # to begin a batch, to send and to be answered takes no more
@@ -121,12 +120,14 @@ class AckProtocol(ABC):
         """Why nothing has been acknowledged for some seconds, as far as can be told; nothing where all is well."""
         if not self._silence.longer_than(_HINDERED_S, since_attempt=False):
             return ""
-        silent = self._silence.longer_than(_SILENT_S, since_attempt=False)
-        return self._cause or (f"{self._connection.url} is up and answers nothing, {_ITS_LOG}" if silent else "")
+        mute = self._silence.longer_than(_MUTE_S, since_attempt=False)  # it was asked before that
+        return self._cause or (no_answer(self._connection) if mute else "")
 
     @property
     def _cause(self) -> str:
-        return self._refusals.sentence if self._connection.connected else self._connection.absence
+        if not self._connection.connected:
+            return self._connection.absence
+        return self._refusals.sentence or self._silence.why
 
     async def trouble(self) -> None:
         """Return when :meth:`repair` has something to do, and now and then."""
@@ -166,6 +167,8 @@ class AckProtocol(ABC):
                 f"nats stream info {self._stream.name} tells more",
             )
         self._silence.attempt()
+        if self._silence.longer_than(_HINDERED_S, since_attempt=False):
+            await self._silence.ask(self._connection, self._stream.name)
         settled = await self._kept.proved() and await self._settle()
         refusals, patience = self._refusals, self._patience
         if refusals.reason:

@@ -8,7 +8,7 @@ from spyctl.bus.acks.mode import AckMode
 from spyctl.bus.acks.per_message import PerMessage
 from spyctl.bus.connection import Connection
 from spyctl.bus.recognition import EventsAfter
-from spyctl.bus.runs import Run
+from spyctl.bus.run import Run
 from spyctl.bus.stream import Stream
 from spyctl.errors import FastIngestUnavailableError
 

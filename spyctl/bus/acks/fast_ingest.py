@@ -31,7 +31,8 @@ from spyctl.bus.connection import Connection
 from spyctl.bus.frames import hpub_frame, pub_frames
 from spyctl.bus.in_flight import Chunk
 from spyctl.bus.recognition import EventsAfter
-from spyctl.bus.runs import BUCKET, Run
+from spyctl.bus.run import Run
+from spyctl.bus.runs import BUCKET
 from spyctl.bus.stream import Stream
 from spyctl.errors import BusError, LostTrackError, RefusedError, StreamBusyError
 from spyctl.timing.instants import SECOND
@@ -201,9 +202,11 @@ class FastIngest(AckProtocol):
     async def _noted(self, batch: Batch) -> bool:
         if self._run is None:
             return True
+        # Said where it takes long enough to be a hindrance.
+        self._refusals.stuck = f"the bucket {BUCKET} does not take the record of the run; the server's log tells more"
         try:
             noted = await self._run.note_batch(OpenBatch(batch.name, batch.first), self.checkpoint())
-            self._refusals.stuck = "" if noted else f"the record of the run cannot be written to the bucket {BUCKET}"
+            self._refusals.stuck = "" if noted else self._refusals.stuck
             return noted
         except RefusedError as error:
             self._refused({"description": error.message})
@@ -311,9 +314,7 @@ class FastIngest(AckProtocol):
         elif reply.get("type") == "gap":
             self._line.break_off()  # nothing more is stored of this batch; its count follows
         elif "count" in reply:
-            if batch.state not in ENDS:
-                batch.stored = (reply["count"], reply["seq"])
-            self._end(batch, BatchEvent.COUNT)
+            self._end(batch, BatchEvent.COUNT, (reply["count"], reply["seq"]))
         elif (error := reply.get("error")) is not None and error.get("err_code") == UNKNOWN_BATCH:
             self._end(batch, BatchEvent.UNKNOWN)
         elif error is not None:
@@ -321,10 +322,14 @@ class FastIngest(AckProtocol):
             if reply.get("type") != "err":
                 self._end(batch, BatchEvent.UNKNOWN)  # it never began
 
-    def _end(self, batch: Batch, event: BatchEvent) -> None:
+    def _end(self, batch: Batch, event: BatchEvent, stored: tuple[int, int] | None = None) -> None:
+        before = batch.state
         batch.on(event)
-        if batch.stored is None or batch.stored[0] < batch.sent:
-            self._line.break_off()  # closed by the server, not by our commit
+        if before in ENDS:
+            return
+        batch.stored = stored
+        if before is not BatchState.COMMITTING or stored is None or stored[0] < batch.sent:
+            self._line.break_off()  # closed by the server, not by our commit: it takes nothing more
 
     def _on_disconnect(self) -> None:
         super()._on_disconnect()

@@ -5,10 +5,11 @@ from contextlib import aclosing
 
 from spyctl.bus.checkpoint import Checkpoint
 from spyctl.bus.connection import Connection
+from spyctl.bus.contents import stable_count, stored_after
 from spyctl.bus.in_flight import InFlight
 from spyctl.bus.mark import mark_at
 from spyctl.bus.recognition import EventsAfter, Message, count_own, first, last_messages, messages_of
-from spyctl.bus.stream import Stream, final_count
+from spyctl.bus.stream import Stream
 from spyctl.errors import LostTrackError, StreamBusyError, UnreachableError
 
 
@@ -41,7 +42,9 @@ class ForgottenBatches:
         the server is not ready to tell.
         """
         known, clock = self._in_flight.anchor, self._in_flight.clock
-        count, seq = await final_count(self._connection, self._stream, self._counted, known.seq, clock)
+        asked = self._connection, self._stream.name, self._counted, known.seq
+        # A new leader may not have stored yet what was agreed upon, and is asked again.
+        count, seq = await (stable_count(*asked, clock) if self._stream.replicas > 1 else stored_after(*asked))
         own = await self._own(end, count, seq)
         self._in_part = self._in_part or known.position + own < end - 1
         return Checkpoint(known.position + own, seq, await mark_at(self._connection, self._stream.name, seq))

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from spyctl.bus.checkpoint import Checkpoint
 from spyctl.bus.connection import ApiError, Connection
+from spyctl.bus.contents import stream_info
 from spyctl.bus.in_flight import InFlight
 from spyctl.bus.mark import keeps, mark_of
 from spyctl.bus.recognition import messages_of
@@ -50,8 +51,8 @@ class Kept:
     async def refuse_receded(self) -> None:
         """Raise :class:`LostTrackError` where an event got a sequence that an earlier one had."""
         if self._in_flight.receded:
-            self._in_flight.receded = False
             await refuse_loss(self._connection, self._stream)
+            self._in_flight.receded = False
 
 
 def marked(in_flight: InFlight, subjects: Sequence[str], *, at_anchor: bool = False) -> Checkpoint:
@@ -68,9 +69,10 @@ async def refuse_loss(connection: Connection, stream: Stream) -> None:
     What an administrator did to it is told by name at the end of the run.
     """
     with suppress(ApiError, BusError):
-        info = await connection.api(f"STREAM.INFO.{stream.name}")
-        same = info.get("created", "") == stream.born
-        if not same or tuple(info.get("config", {}).get("subjects") or ()) != stream.subjects:
+        info = await stream_info(connection, stream.name)
+        if info is None or info.get("created", "") != stream.born:
+            return
+        if tuple(info.get("config", {}).get("subjects") or ()) != stream.subjects:
             return
     what = "has lost events that the server had acknowledged"
     raise LostTrackError(f"stream {stream.name} {what}", "play it again from the start")

@@ -14,16 +14,15 @@ from nats.aio.msg import Msg
 
 from spyctl.bus.acks.base import AckProtocol
 from spyctl.bus.connection import ApiError
+from spyctl.bus.contents import message_at
 from spyctl.bus.frames import hpub_frames
 from spyctl.bus.in_flight import Chunk
-from spyctl.bus.stream import StoredMessage
 from spyctl.errors import BusError
 from spyctl.timing.instants import SECOND
 
 # A stream takes 10,000 messages that wait to be stored, and drops what comes behind them.
 MAX_UNANSWERED = 4_096
 SETTLE_S = 1.0
-_NO_MESSAGE = 10037
 # How much of the duplicate window is left unused: clocks and queues are not exact.
 _WINDOW_MARGIN_NS = 10 * SECOND
 
@@ -94,15 +93,11 @@ class PerMessage(AckProtocol):
         seq = self._in_flight.anchor.seq + 1
         while True:
             try:
-                reply = await self._connection.api(
-                    f"STREAM.MSG.GET.{self._stream.name}", {"seq": seq, "next_by_subj": ">"}
-                )
-            except ApiError as error:
-                # Anything else than its end: not ready yet; the outage has a limit of its own.
-                return error.err_code == _NO_MESSAGE or error.code == 404
-            except BusError:
-                return False
-            stored = StoredMessage.of(reply["message"])
+                stored = await message_at(self._connection, self._stream.name, {"seq": seq, "next_by_subj": ">"})
+            except (ApiError, BusError):
+                return False  # not ready yet; the outage has a limit of its own
+            if stored is None:
+                return True
             seq = stored.seq + 1
             position = positions.get(stored.header("Nats-Msg-Id") or "")
             if position is not None:

@@ -1,7 +1,15 @@
-"""For how long nothing has been acknowledged."""
+"""For how long nothing has been acknowledged, and what the server says of it when it is asked."""
 
+from spyctl.bus.connection import ApiError, Connection
+from spyctl.bus.contents import stream_info
 from spyctl.bus.in_flight import InFlight
+from spyctl.errors import BusError
 from spyctl.timing.instants import SECOND
+
+
+def no_answer(connection: Connection) -> str:
+    """Say that a server answers nothing."""
+    return f"{connection.url} is connected and answers nothing"
 
 
 class Silence:
@@ -11,6 +19,30 @@ class Silence:
         self._in_flight = in_flight
         self.attempt_ns = 0  # when it was last tried anew
         self._awake_ns = 0
+        self._why = (0, "")  # when an event had been acknowledged last, and what the server said then
+
+    @property
+    def why(self) -> str:
+        """What the server said in this silence when it was asked, nothing where it was not asked yet."""
+        progress_ns, why = self._why
+        return why if progress_ns == self._in_flight.progress_ns else ""
+
+    async def ask(self, connection: Connection, stream: str) -> None:
+        """Ask the server for a stream, and note what that says of the silence.
+
+        A server whose disk is full answers every question, and no message.
+        """
+        progress_ns = self._in_flight.progress_ns
+        try:
+            info = await stream_info(connection, stream)
+        except ApiError as error:
+            why = f"{connection.url} says of stream {stream}: {error.description}"
+        except BusError:
+            why = no_answer(connection)
+        else:
+            stores_nothing = f"{connection.url} answers, and stores nothing: its disk may be full; its log tells more"
+            why = stores_nothing if info is not None else f"stream {stream} was deleted"
+        self._why = progress_ns, why
 
     def attempt(self) -> None:
         """Note that it is tried anew."""

@@ -2,7 +2,7 @@
 
 from spyctl.bus.connection import Connection
 from spyctl.bus.fence import FENCED, can_fence, fence_header
-from spyctl.bus.runs import Run
+from spyctl.bus.run import Run
 
 
 class Writer:

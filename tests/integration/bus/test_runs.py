@@ -8,7 +8,8 @@ import pytest
 from spyctl.bus.access import Access
 from spyctl.bus.checkpoint import Checkpoint, OpenBatch
 from spyctl.bus.connection import Connection
-from spyctl.bus.runs import Run, RunRecord, Runs, RunState, known_runs, living_runs, run_ids
+from spyctl.bus.run import Run
+from spyctl.bus.runs import RunRecord, Runs, RunState, known_runs, living_runs, run_ids
 from spyctl.errors import BusError, LeaseLostError
 from tests.support.servers import NatsServer
 from tests.support.waiting import eventually

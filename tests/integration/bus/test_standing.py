@@ -1,7 +1,5 @@
 """What a server no longer permits, or refuses for a while: told at once, in its words, and mended where it can be."""
 
-import os
-import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,28 +11,12 @@ from spyctl.bus.access import Access
 from spyctl.bus.client import DeniedError
 from spyctl.bus.connection import Connection, connect
 from spyctl.errors import AccessDeniedError, UnreachableError
-from tests.support.identities import creds, operator
+from tests.support.identities import creds, operator, reload, user
 from tests.support.servers import NatsServer
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 AT_ONCE_S = 3.0  # less than any timeout of a request
-
-
-def user(password: str = "pw", *, publish: str = "", subscribe: str = "") -> str:
-    rights = (f'publish: {{ deny: "{publish}" }} ' if publish else "") + (
-        f'subscribe: {{ deny: "{subscribe}" }}' if subscribe else ""
-    )
-    permissions = f", permissions: {{ {rights} }}" if rights else ""
-    return f"authorization {{ users: [ {{ user: ann, password: {password}{permissions} }} ] }}"
-
-
-def reload(server: NatsServer, extra: str) -> None:
-    config = server.folder / "server.conf"
-    config.write_text(config.read_text().replace(server.extra, extra))
-    server.extra = extra
-    assert server.process is not None
-    os.kill(server.process.pid, signal.SIGHUP)
 
 
 @pytest.fixture

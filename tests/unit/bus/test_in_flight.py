@@ -190,6 +190,15 @@ def test_a_later_event_under_a_sequence_that_was_given_before_says_that_the_serv
     assert in_flight.receded is receded
 
 
+def test_what_is_known_to_be_stored_goes_no_further_once_the_server_has_lost_some() -> None:
+    in_flight = window(4)
+    for position, seq in ((1, 8), (2, 9), (3, 5), (4, 12)):  # others publish too, so that a later one looks right
+        in_flight.acknowledge(position, seq)
+    assert in_flight.anchor == Checkpoint(2, 9)
+    assert in_flight.placed is not None
+    assert in_flight.placed[0] == Checkpoint(2, 9)
+
+
 def test_a_checkpoint_may_follow_another_only_where_each_event_has_a_sequence_of_its_own() -> None:
     assert Checkpoint(7, 20).may_follow(Checkpoint(5, 9))
     assert Checkpoint(5, 11).may_follow(Checkpoint(5, 9))  # others publish too

@@ -189,7 +189,10 @@ async def test_a_stream_that_was_recreated_or_is_gone_is_refused() -> None:
     with pytest.raises(ResumeError, match="stream S was recreated since"):
         await reconciled(connection, record())
     connection.answers["STREAM.INFO.S"] = ApiError(404, 10059, "stream not found")
-    with pytest.raises(ResumeError, match=r"stream S is gone \(stream not found\)"):
+    with pytest.raises(ResumeError, match="stream S is gone"):
+        await reconciled(connection, record())
+    connection.answers["STREAM.INFO.S"] = ApiError(503, 10118, "stream is offline")
+    with pytest.raises(UnreachableError, match="stream S cannot be read: stream is offline"):
         await reconciled(connection, record())
 
 

@@ -2,9 +2,13 @@
 
 from pathlib import Path
 
-from spyctl.replay.result import summary_of
+import pytest
+
+from spyctl.bus.runs import RunState
+from spyctl.replay.result import end_state, summary_of
 from spyctl.replay.session import Replay, ReplayOptions
 from spyctl.replay.source import DBNIngestor, Roll
+from spyctl.summary import StopReason
 from spyctl.timing.clock import MAX_SPEED
 from tests.support.clock import WALL_NS, JumpingClock
 from tests.support.records import MS, T0, trade, write_file
@@ -47,3 +51,20 @@ def test_a_replay_that_has_not_begun_has_a_summary_too(tmp_path: Path) -> None:
     assert (summary.timing.started_ns, summary.timing.speed_achieved, summary.timing.events_per_s) == (None,) * 3
     assert summary.delivery.ack_ms is None
     assert not summary.complete
+
+
+@pytest.mark.parametrize(
+    ("stopped_by", "state"),
+    [
+        (None, RunState.COMPLETE),
+        (StopReason.COUNT, RunState.COMPLETE),  # to the end that was asked for
+        (StopReason.STOP, RunState.STOPPED),
+        (StopReason.STOP_KEEP, RunState.ENDED),
+        (StopReason.CTRL_C, RunState.ENDED),
+        (StopReason.SIGTERM, RunState.ENDED),
+    ],
+)
+def test_a_replay_that_is_to_be_resumed_ends_otherwise_than_one_that_is_not(
+    stopped_by: StopReason | None, state: RunState
+) -> None:
+    assert end_state(stopped_by) is state

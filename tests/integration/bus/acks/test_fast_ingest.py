@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from spyctl.bus.access import Access
 from spyctl.bus.acks.fast_ingest import FastIngest
 from tests.support.proxy import Proxy
 from tests.support.publishing import assert_stored, opened, publish, wait_stored
@@ -51,3 +52,12 @@ async def test_a_quiet_batch_is_kept_alive(tmp_path: Path) -> None:
         await assert_stored(server.url, 10, FastIngest)
     finally:
         server.stop()
+
+
+async def test_the_name_of_a_batch_is_found_behind_an_inbox_of_many_tokens(nats_server: NatsServer) -> None:
+    access = Access(inbox_prefix="_MINE.of.many.tokens")
+    async with opened(nats_server.url, FastIngest, flow=7, access=access) as publisher:
+        await publish(publisher, range(300))
+        await publisher.drain()
+        assert publisher.delivery.acked == 300
+    await assert_stored(nats_server.url, 300, FastIngest)

@@ -9,10 +9,12 @@ from nats.aio.msg import Msg
 from spyctl.bus.acks.base import AckProtocol, Patience
 from spyctl.bus.acks.fast_ingest import FastIngest, Op
 from spyctl.bus.acks.per_message import PerMessage
+from spyctl.bus.connection import ApiError
 from spyctl.bus.fence import FENCED, fence_header
 from spyctl.bus.in_flight import Chunk, Delivery, InFlight
 from spyctl.bus.leases import LEASE_NS
-from spyctl.bus.runs import Run, RunRecord, Runs
+from spyctl.bus.run import Run
+from spyctl.bus.runs import RunRecord, Runs
 from spyctl.errors import LeaseLostError, RefusedError, UnreachableError
 from spyctl.timing.instants import SECOND
 from tests.support.batches import numbered
@@ -243,13 +245,48 @@ async def test_why_nothing_is_acknowledged_is_said_after_some_seconds() -> None:
     assert protocol.hindrance == ""
 
 
-async def test_a_server_that_answers_nothing_is_named_too() -> None:
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (UnreachableError("away"), "nats://scripted:4222 is connected and answers nothing"),
+        (ApiError(503, 10118, "stream is offline"), "nats://scripted:4222 says of stream S: stream is offline"),
+        (ApiError(404, 10059, "stream not found"), "stream S was deleted"),
+        ({"config": {}}, "nats://scripted:4222 answers, and stores nothing: its disk may be full"),
+    ],
+)
+async def test_a_server_that_acknowledges_nothing_is_asked_why(answer: Any, why: str) -> None:
+    sending = Sending()
+    protocol = await sending.send()
+    sending.connection.answers["STREAM.INFO.S"] = answer
+    for seconds in (4.9, 0.2):
+        assert protocol.hindrance == ""
+        sending.advance(seconds)
+        await protocol.repair()
+    assert protocol.hindrance.startswith(why)
+    sending.advance(120)
+    with pytest.raises(UnreachableError, match=f"acknowledged nothing for 120 s: {why}"):
+        await protocol.repair()
+
+
+async def test_a_server_that_does_not_even_answer_a_question_is_named_in_time() -> None:
     sending = Sending()
     protocol = await sending.send()
     sending.advance(6.9)
     assert protocol.hindrance == ""
     sending.advance(0.2)
-    assert protocol.hindrance.startswith("nats://scripted:4222 is up and answers nothing, as where its disk is full")
+    assert protocol.hindrance == "nats://scripted:4222 is connected and answers nothing"
+
+
+async def test_what_a_server_said_in_one_silence_says_nothing_of_the_next() -> None:
+    sending = Sending()
+    protocol = await sending.send()
+    sending.connection.answers["STREAM.INFO.S"] = {"config": {}}
+    sending.advance(5.1)
+    await protocol.repair()
+    assert protocol.hindrance
+    sending.in_flight.acknowledge(1, 1)
+    sending.advance(3.1)
+    assert protocol.hindrance == ""
 
 
 async def test_the_last_word_names_the_cause() -> None:

@@ -408,7 +408,7 @@ async def test_a_bucket_that_takes_no_record_of_a_batch_is_named() -> None:
     sending = Sending(BatchServer().connection(), run)
     await sending.send(2)
     sending.clock.advance(4 * SECOND)
-    assert sending.protocol.hindrance == "the record of the run cannot be written to the bucket SPYCTL"
+    assert sending.protocol.hindrance.startswith("the bucket SPYCTL does not take the record of the run")
     run.notes = True
     await sending.protocol.repair()
     assert sending.protocol.hindrance == ""
@@ -581,3 +581,125 @@ async def test_a_batch_that_ends_before_the_last_fence_says_that_the_server_lost
     await sending.send(3)
     with pytest.raises(LostTrackError, match="stream S has lost events that the server had acknowledged"):
         await sending.protocol.finish()
+
+
+# --- where the clients of batch publishing differ, and the decision record leaves it open
+
+
+async def test_no_message_of_a_batch_carries_an_identity_or_ends_it() -> None:
+    server = BatchServer()
+    connection = server.connection()
+    sending = Sending(connection)
+    for count in (1, 3, 1):  # a batch of one event, too, ends with a commit of its own, which is no event
+        await sending.send(count)
+        await sending.protocol.finish()
+    assert Op.LAST not in server.ops
+    assert (server.stored, sending.in_flight.delivery.published) == (events(5), 0)
+    assert all(b"Nats-Msg-Id" not in message.headers for message in connection.written)
+    assert [message.payload for message in connection.written if ".3.$FI" in message.reply] == [b""] * 3
+
+
+async def test_a_gap_acknowledges_nothing_and_the_count_that_follows_is_believed() -> None:
+    server = BatchServer(None, [], {"type": "gap", "last_seq": 3, "seq": 5})
+    connection = server.connection()
+    sending = Sending(connection)
+    await sending.send(3)
+    assert sending.in_flight.count == 2  # whatever sequences the gap names
+    await connection.deliver(connection.written[-1].reply, {"count": 2, "seq": 2})
+    await sending.protocol.repair()
+    assert sending.in_flight.anchor == Checkpoint(2, 2)
+    await sending.protocol.finish()
+    assert server.stored == events(3)
+
+
+async def test_a_batch_that_the_server_ended_while_nothing_was_sent_takes_nothing_more() -> None:
+    server = BatchServer()
+    connection = server.connection()
+    sending = Sending(connection)
+    await sending.send(2)
+    await connection.deliver(connection.written[-1].reply, {"count": 2, "seq": 2})
+    await sending.send(2, look=False)
+    assert server.ops == [Op.START, Op.ADD]
+    await sending.protocol.repair()
+    assert server.ops == [Op.START, Op.ADD, Op.START, Op.ADD]
+    await sending.protocol.finish()
+    assert server.stored == events(4)
+
+
+async def test_the_error_of_one_message_is_counted_and_its_batch_fenced() -> None:
+    failed = {"code": 400, "err_code": 10077, "description": "maximum messages exceeded"}
+    server = BatchServer(None, {"type": "err", "seq": 2, "error": failed})
+    sending = Sending(server.connection())
+    await sending.send(2)
+    assert sending.in_flight.count == 1
+    await sending.protocol.repair()
+    assert server.ops[2] is Op.COMMIT  # whose count alone says what is stored
+    await sending.protocol.finish()
+    assert sending.in_flight.delivery.refusals == {"maximum messages exceeded": 1}
+    assert server.stored == events(2)
+
+
+@pytest.mark.parametrize("msgs", [0, 1, 65_535])
+async def test_how_often_the_server_acknowledges_changes_nothing_and_one_answer_stands_for_those_before_it(
+    msgs: int,
+) -> None:
+    server = BatchServer(None, [], [], [{"type": "ack", "seq": 4, "msgs": msgs}])
+    sending = Sending(server.connection())
+    await sending.send(4)
+    assert (sending.in_flight.count, sending.in_flight.delivery.acked) == (0, 4)
+
+
+async def test_an_acknowledgement_of_more_than_was_sent_acknowledges_what_was() -> None:
+    server = BatchServer(None, {"type": "ack", "seq": 9, "msgs": 1})
+    sending = Sending(server.connection())
+    await sending.send(2)
+    assert sending.in_flight.delivery.acked == 2
+
+
+async def test_a_ping_goes_where_the_commit_goes_under_the_number_of_the_last_message() -> None:
+    server = BatchServer(None, [], [])
+    connection = server.connection()
+    sending = Sending(connection)
+    await sending.send(3)
+    sending.protocol._committed_ns = sending.clock.now_ns() + round(PING_S * SECOND)
+    sending.clock.advance(round(PING_S * SECOND))
+    await sending.protocol.repair()
+    ping = connection.written[-1]
+    assert (ping.subject, ping.reply.split(".")[-3:], ping.payload) == ("a", ["3", "4", "$FI"], b"")
+    assert sending.in_flight.count == 0  # it repeats what was lost
+    await sending.protocol.finish()
+    assert connection.written[-1].subject == "a"
+
+
+async def test_a_ping_to_a_batch_that_is_forgotten_has_its_messages_counted() -> None:
+    server = BatchServer(None, [], [])
+    connection = server.connection()
+    sending = Sending(connection)
+    await sending.send(3)
+    server.known = False
+    connection.respond = lambda message: [UNKNOWN] if ".4.$FI" in message.reply else server.answer(message)
+    sending.protocol._committed_ns = sending.clock.now_ns() + round(PING_S * SECOND)
+    sending.clock.advance(round(PING_S * SECOND))
+    await sending.protocol.repair()
+    await sending.protocol.repair()
+    assert sending.result == (0, Checkpoint(3, 3), 0)
+
+
+async def test_a_commit_that_is_not_answered_is_asked_again() -> None:
+    class Deaf(BatchServer):
+        lost = 2
+
+        def answer(self, message: Published) -> Iterable[Any]:
+            answers = super().answer(message)
+            if self.ops[-1] is Op.COMMIT and self.lost:
+                self.lost -= 1
+                return []
+            return answers
+
+    server = Deaf(None, [])
+    sending = Sending(server.connection())
+    await sending.send(2)
+    for _ in range(3):
+        await sending.protocol.repair() if sending.protocol._line.broken else await sending.protocol.finish()
+    assert server.ops == [Op.START, Op.ADD, Op.COMMIT, Op.COMMIT, Op.COMMIT]
+    assert sending.result == (0, Checkpoint(2, 2), 0)

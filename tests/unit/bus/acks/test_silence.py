@@ -1,4 +1,4 @@
-"""For how long nothing has been acknowledged, and what does not count."""
+"""For how long nothing has been acknowledged, what does not count, and what the server says of it."""
 
 from spyctl.bus.acks.silence import Silence
 from spyctl.bus.in_flight import Chunk, Delivery, InFlight
