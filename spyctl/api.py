@@ -28,7 +28,7 @@ from spyctl.dbn.choice import files_for_days
 from spyctl.dbn.sort_times import Selection
 from spyctl.errors import LostEventsError, NoDataError, UsageError
 from spyctl.live.aggressors import QuoteUse
-from spyctl.live.feed_policy import equity_policies
+from spyctl.live.feed_policy import equity_policies, index_policy
 from spyctl.live.queue_sink import QueueSink
 from spyctl.live.result import summary_of
 from spyctl.live.session import SUBJECTS as LIVE_SUBJECTS
@@ -38,12 +38,12 @@ from spyctl.live.strike_window import StrikeWindow
 from spyctl.live.windows import Windows
 from spyctl.market.encode import encoded_events
 from spyctl.market.events import MBP10, Event, EventSource, FuturesTrade
-from spyctl.market.feeds import Arrival, LiveEvent
+from spyctl.market.feeds import LiveEvent
 from spyctl.market.sessions import in_regular_hours
 from spyctl.market.subjects import SUBJECTS, encode, rank_of, subject_of, subject_table, with_prefix
 from spyctl.massive.feed import FEED_URL, Feed
 from spyctl.massive.key_hash import key_hash
-from spyctl.massive.normalize import OPTIONS, STOCKS, from_model, normalize
+from spyctl.massive.normalize import INDICES, OPTIONS, STOCKS, from_model, normalize
 from spyctl.replay.control import Control
 from spyctl.replay.file_source import FileSource
 from spyctl.replay.pacing import MAX_QUIET_NS
@@ -223,10 +223,12 @@ class StreamIngestor:
         run, session = await self._begin()
         if self._stopping:
             session.stop(StopReason.STOP_CALL)
-        policies = equity_policies(
+        policies = [*equity_policies(
             self._feed(STOCKS), self._feed(OPTIONS), self._windows, suspicious=in_regular_hours,
             quotes=lambda: session.uses_option_quotes,
-        )  # fmt: skip
+        )]  # fmt: skip
+        if self._windows.indices:
+            policies.append(index_policy(self._feed(INDICES), self._windows))
         try:
             await run.watch(session.run(policies), partial(session.stop, StopReason.LEASE_LOST))
             _refuse_loss(run)
@@ -293,7 +295,7 @@ class StreamIngestor:
         _, session = await self._begin()
         messages = [from_model(message) for message in msgs]
         parsed = normalize(messages, market, time.time_ns(), EventSource.POLYGON_WS)
-        session.arrived(Arrival(market, parsed.events, parsed.rejects, parsed.notes, time.monotonic_ns()))
+        session.arrived(parsed.arrival(market, time.monotonic_ns()))
         if not self._running:
             session.intake.flush()  # nobody looks later
             await session.sender.send_waiting()

@@ -1,6 +1,7 @@
 """The options of commands that use the vendor's live feed."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -26,6 +27,31 @@ def stock_symbols(texts: list[str]) -> list[str]:
     """Read the symbols of several stocks, each once; raises :class:`UsageError`."""
     names = [_stock_symbol(name) for text in texts for name in text.replace(",", " ").split()]
     return list(dict.fromkeys(names))
+
+
+def spot_sources(texts: list[str], symbols: list[str], futures: Sequence[str]) -> dict[str, str]:
+    """Read where the spots of underlyings come from, by underlying; raises :class:`UsageError`.
+
+    ``SPX=ES`` is of one of them, ``ES`` of the indices among them, or of all where there is none. A source is an index
+    (``I:SPX``), or what is taken in: one of the ``symbols``, or of the ``futures``, under the name of its events.
+    """
+    from spyctl.market.index_options import INDEX_PREFIX, index_of
+
+    roots = {symbol.removesuffix(end) for symbol in futures for end in (".c.0", ".v.0", ".n.0") if symbol.endswith(end)}
+    taken = {*(symbol for symbol in symbols if index_of(symbol) is None), *futures, *roots}
+    spots: dict[str, str] = {}
+    for text in texts:
+        name, _, source = text.strip().rpartition("=")
+        name, source = name.upper(), source if source in futures else source.upper()
+        if name and name not in symbols:
+            raise UsageError(f"--spot-from {text}: {name} is not among the symbols", f"--symbol {name}")
+        if source not in taken and not source.removeprefix(INDEX_PREFIX).isalnum():
+            raise UsageError(f"--spot-from {text!r} is not a source", "--spot-from ES, or SPX=I:SPX")
+        if source not in taken and not source.startswith(INDEX_PREFIX):
+            raise UsageError(f"--spot-from {text}: {source} is not taken in", "--es, --futures or --symbol")
+        indices = [symbol for symbol in symbols if index_of(symbol) is not None]
+        spots |= dict.fromkeys([name] if name else indices or symbols, source)
+    return spots
 
 
 # Named as the setting is: `symbol` in a file, and SPYCTL_SYMBOL, mean the instruments of a replay.
@@ -92,7 +118,7 @@ Underlyings = Annotated[
         "--underlying",
         envvar="SPYCTL_UNDERLYING",
         metavar="NAME",
-        help="The stocks whose options are traded.",
+        help="Stocks or indices whose options are traded.",
         show_default="SPY",
         callback=stock_symbols,
     ),

@@ -51,6 +51,10 @@ class FeedChoice:
         """Whether any of them is the stock vendor's."""
         return any(name in EQUITY for name in self.names)
 
+    def without_stocks(self) -> "FeedChoice":
+        """Return the same without the stock feed."""
+        return FeedChoice(tuple(name for name in self.names if name != "stocks"), self.futures)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FuturesOptions:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spyctl.cli.feed_options import FEED, FeedOptions, Underlyings
+from spyctl.cli.feed_options import FEED, FeedOptions, Underlyings, spot_sources
 from spyctl.cli.framework.origin import is_flag
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.futures_options import FeedChoice, FuturesOptions, gateway_address
@@ -37,6 +37,16 @@ Expiry = Annotated[
     typer.Option("--expiry", metavar="DAY,…", help="0dte (default: today, else the next), next, or days."),
 ]
 RequireOptions = Annotated[bool, typer.Option("--require-options", help="Exit with code 4 if the plan has no options.")]
+SpotFrom = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--spot-from",
+        envvar="SPYCTL_SPOT_FROM",
+        metavar="NAME",
+        help="Of index options; default: the index. ES, SPX=ES.",
+        rich_help_panel=FEED.seldom,
+    ),
+]
 Backfill = Annotated[
     bool, typer.Option("--backfill", envvar="SPYCTL_BACKFILL", help="Fill gaps, also behind the last run.")
 ]
@@ -157,6 +167,7 @@ def live(
     symbol: Underlyings = ["SPY"],  # noqa: B006 - Typer copies it
     strike_range: StrikeRange = 5,
     expiry: Expiry = None,
+    spot_from: SpotFrom = None,
     require_options: RequireOptions = False,
     backfill: Backfill = False,
     quotes: QuoteOptions,
@@ -193,7 +204,9 @@ def live(
     _refuse_idle_options(context, simulator, feed)
     choice = futures.choice(sim_es=simulator.sim_es)
     _refuse_options_of_absent_feeds(context, choice)
-    asked = UnderlyingsAsked(symbol, strike_range, expiries(expiry) if expiry else [0])
+    choice = _without_idle_feeds(choice, symbol)
+    spots = spot_sources(spot_from or [], symbol, choice.futures)
+    asked = UnderlyingsAsked(symbol, strike_range, expiries(expiry) if expiry else [0], spots)
     if "options" in choice.names:
         _refuse_too_many(asked, quotes)
     request = LiveRequest(
@@ -246,10 +259,22 @@ def _refuse_options_of_absent_feeds(context: typer.Context, choice: FeedChoice) 
     for parameter, option, feed in (
         ("require_options", "--require-options", "options"),
         ("expiry", "--expiry", "options"),
+        ("spot_from", "--spot-from", "options"),
         ("delayed", "--delayed", "stocks"),
     ):
         if feed not in choice.names and is_flag(context, parameter):
             raise UsageError(f"{option} is for the {feed} feed, which --feeds leaves out", f"--feeds stocks,{feed}")
+
+
+def _without_idle_feeds(choice: FeedChoice, symbols: list[str]) -> FeedChoice:
+    # An index has no trades and quotes of its own.
+    from spyctl.market.index_options import index_of
+
+    if not choice.equity or any(index_of(symbol) is None for symbol in symbols):
+        return choice
+    if "options" not in choice.names:
+        raise UsageError(f"{symbols[0]} is an index: it has options alone", "--feeds stocks,options")
+    return choice.without_stocks()
 
 
 def _refuse_too_many(asked: "UnderlyingsAsked", quotes: QuoteOptions) -> None:

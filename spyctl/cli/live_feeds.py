@@ -8,11 +8,13 @@ from spyctl.dbn.gateway.feed import FuturesFeed
 from spyctl.dbn.gateway.hole import EarlierRun
 from spyctl.dbn.gateway.simulator import KEY as GATEWAY_KEY
 from spyctl.dbn.gateway.simulator import GatewaySimulator
-from spyctl.live.feed_policy import FeedPolicy, equity_policies, futures_policy
+from spyctl.live.feed_policy import FeedPolicy, equity_policies, futures_policy, index_policy
 from spyctl.live.session import LiveSession
+from spyctl.market.index_options import index_of
 from spyctl.market.sessions import in_regular_hours
 from spyctl.massive.feed import Feed
-from spyctl.massive.normalize import OPTIONS, STOCKS
+from spyctl.massive.normalize import INDICES, OPTIONS, STOCKS
+from spyctl.massive.simulated_index import IndexWalk
 from spyctl.massive.simulator import KEY, Market, Simulator, Walk
 
 STEADY_RATE = 10  # simulated events a second, from which on silence is suspicious
@@ -41,12 +43,15 @@ async def _equity(request: LiveRequest, session: LiveSession, stack: AsyncExitSt
         market = _market(request.sim, request.underlyings)
         simulator = Simulator(request.sim.rate, market, cut_every_s=request.sim.cut_s)
         url, key = (await stack.enter_async_context(simulator.serving())).url, KEY
-    stocks, options = (Feed(market, key, url=url, source=request.source) for market in (STOCKS, OPTIONS))
+    stocks, options, indices = (
+        Feed(market, key, url=url, source=request.source) for market in (STOCKS, OPTIONS, INDICES)
+    )
     policies = equity_policies(
         stocks, options, session.windows, require_options=request.require_options,
         suspicious=silence_is_suspicious(request), quotes=lambda: session.uses_option_quotes,
     )  # fmt: skip
-    return [policy for policy in policies if policy.feed.name in request.feeds.names]
+    followed = [index_policy(indices, session.windows)] if session.windows.indices else []
+    return [*(policy for policy in policies if policy.feed.name in request.feeds.names), *followed]
 
 
 async def _futures(
@@ -74,5 +79,10 @@ def silence_is_suspicious(request: LiveRequest) -> Callable[[int], bool]:
 
 
 def _market(sim: SimulatedMarket, underlyings: Underlyings) -> Walk | Market:
-    walks = [Walk(sim.seed + n, symbol=symbol, trend=sim.trend) for n, symbol in enumerate(underlyings.symbols)]
+    walks = [
+        Walk(sim.seed + n, symbol=symbol, trend=sim.trend)
+        if index_of(symbol) is None
+        else IndexWalk(sim.seed + n, symbol, trend=sim.trend)
+        for n, symbol in enumerate(underlyings.symbols)
+    ]
     return walks[0] if len(walks) == 1 else Market(walks)

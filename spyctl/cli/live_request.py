@@ -1,6 +1,6 @@
 """What ``spyctl live`` was asked for, as typed values."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -57,14 +57,16 @@ class Vendor:
 
 @dataclass(frozen=True, slots=True)
 class Underlyings:
-    """Which stocks, and which of their options: within so many dollars, of some expiries.
+    """Which stocks and indices, and which of their options: within so many dollars, of some expiries.
 
-    An expiry is a date, or so many trading days after the current one.
+    An expiry is a date, or so many trading days after the current one. ``spots`` say where a spot comes from, where
+    that is not the underlying itself.
     """
 
     symbols: Sequence[str] = ("SPY",)
     strike_range: int = 5
     expiries: Sequence[date | int] = (0,)
+    spots: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
@@ -73,15 +75,13 @@ class Underlyings:
 
     def windows(self, now_ns: int) -> Windows:
         """Return their windows at an instant (Unix ns)."""
-        return Windows(
-            [
-                StrikeWindow(StrikeManager(self.strike_range, symbol), now_ns, expiry)
-                if isinstance(expiry, date)
-                else StrikeWindow(StrikeManager(self.strike_range, symbol), now_ns, later=expiry)
-                for symbol in self.symbols
-                for expiry in self.expiries
-            ]
-        )
+        windows = []
+        for symbol in self.symbols:
+            for expiry in self.expiries:
+                day, later = (expiry, 0) if isinstance(expiry, date) else (None, expiry)
+                manager, spot_from = StrikeManager(self.strike_range, symbol), self.spots.get(symbol, "")
+                windows.append(StrikeWindow(manager, now_ns, day, later=later, spot_from=spot_from))
+        return Windows(windows)
 
 
 @dataclass(frozen=True, slots=True)

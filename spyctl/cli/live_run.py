@@ -44,7 +44,7 @@ from spyctl.market.sessions import futures_closed_text
 from spyctl.market.subjects import with_prefix
 from spyctl.massive.backfill import Backfill
 from spyctl.massive.key_hash import key_hash
-from spyctl.massive.rest import MassiveRest, listed_strikes
+from spyctl.massive.rest import Listing, MassiveRest, listing
 from spyctl.summary import StopReason
 from spyctl.timing.instants import SECOND
 from spyctl.timing.notes import Note
@@ -132,9 +132,9 @@ def _say(reporter: Reporter, note: Note) -> None:
         (reporter.warn if note.level == "warning" else reporter.line)(note.text)
 
 
-async def _listed(rest: MassiveRest, underlying: str, expiry: date) -> frozenset[int] | None:
+async def _listed(rest: MassiveRest, underlying: str, expiry: date) -> Listing | None:
     try:
-        return await asyncio.to_thread(listed_strikes, rest, underlying, expiry)
+        return await asyncio.to_thread(listing, rest, underlying, expiry)
     except SpyctlError:
         return None
 
@@ -188,7 +188,9 @@ def _show_plan(request: LiveRequest, reporter: Reporter, windows: Windows) -> No
             manager, when = window.manager, "0DTE" if window.is_0dte else "the next there is"
             when = "as asked" if not window.is_0dte and list(request.underlyings.expiries) != [0] else when
             options = f"options ±{manager.strike_range} of {manager.expiry}, {when}"
-            lines.append(f"{manager.underlying} trades and quotes, {options}")
+            stock = f"{manager.underlying} trades and quotes, " if manager.underlying in windows.symbols else ""
+            spot = f"; spot from {window.spot_from}" if window.spot_from != manager.underlying else ""
+            lines.append(f"{stock or f'{manager.underlying} '}{options}{spot}")
     elif "stocks" in request.feeds.names:
         lines += [f"{symbol} trades and quotes" for symbol in request.underlyings.symbols]
     if request.feeds.futures:

@@ -27,6 +27,7 @@ class FeedPolicy:
     A ``required`` feed that is refused ends the run; so does one that never had a topic acknowledged, where that is
     ``entitled``. A feed with a key of its own (``own_key``) says nothing about the others when it is refused. What a
     gap left out comes again from the feed itself where it ``resends``. ``stall`` is ``None`` where silence is normal.
+    Nothing is missing while a feed is away of which nothing is ``published``.
     """
 
     feed: LiveFeed
@@ -36,6 +37,7 @@ class FeedPolicy:
     own_key: bool = False
     resends: bool = False
     stall: StallRule | None = None
+    published: bool = True
 
     @property
     def was_never_up(self) -> bool:
@@ -58,12 +60,19 @@ def equity_policies(
     contracts are wanted too.
     """
     topics = frozenset(f"{kind}.{symbol}" for kind in "TQ" for symbol in windows.symbols)
+    stall = StallRule(f"Q.{windows.symbols[0]}", suspicious) if windows.symbols else None
     return (
-        FeedPolicy(stocks, lambda: topics, stall=StallRule(f"Q.{windows.symbols[0]}", suspicious)),
+        FeedPolicy(stocks, lambda: topics, stall=stall),
         FeedPolicy(
             options, lambda: option_topics(windows, quotes=quotes()), required=require_options, entitled=require_options
         ),
     )
+
+
+def index_policy(indices: LiveFeed, windows: Windows) -> FeedPolicy:
+    """Return the policy of the index feed, which the windows of index options follow."""
+    topics = frozenset(f"V.{symbol}" for symbol in windows.indices)
+    return FeedPolicy(indices, lambda: topics, required=False, published=False)
 
 
 def option_topics(windows: Windows, *, quotes: bool) -> frozenset[str]:

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
+import orjson
+
 from spyctl.live.aggressors import Accepted, Aggressors, QuoteUse
 from spyctl.live.lateness import Lateness
 from spyctl.live.pending import Pending
@@ -12,9 +14,11 @@ from spyctl.live.rejects import Rejects
 from spyctl.live.seen import Seen
 from spyctl.live.tape import Tape
 from spyctl.live.windows import Windows
-from spyctl.market.events import EventSource, OptionQuote, OptionTrade, StockQuote, StockTrade
+from spyctl.market.events import EventSource, FuturesTrade, OptionQuote, OptionTrade, StockQuote, StockTrade
 from spyctl.market.feeds import Arrival, LiveEvent, WrittenArrival
 from spyctl.market.subjects import encode, subject_of
+
+_FUTURES_TRADES = subject_of(FuturesTrade)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,8 @@ class LiveFilter:
         self.oddities.update(arrival.oddities)
         for reject in arrival.rejects:
             self._rejects.add(reject.reason, reject.sample)
+        for value in arrival.values:
+            self.windows.see_price(value.symbol, value.value, arrival.clock_ns)
         for event, identity in arrival.events:
             if isinstance(event, OptionTrade) and event.source != EventSource.POLYGON_REST:
                 identity = self._prints.name(identity, event.seq)
@@ -156,11 +162,18 @@ class LiveFilter:
             self._rejects.add(reject.reason, reject.sample)
         for late_ns in arrival.late_ns:
             self.lateness.add(late_ns)
+        follows = self.windows.futures and arrival.late_ns  # what is sent again says nothing about now
         for event in arrival.events:
             self.tape.see_written(event.subject, event.payload)
+            if follows and event.subject == _FUTURES_TRADES:
+                self._follow(event.payload, arrival.clock_ns)
             yield Pending(
                 event.payload, event.identity, event.subject, arrival.feed, arrival.clock_ns, event.conflates
             )  # fmt: skip
+
+    def _follow(self, trade: bytes, clock_ns: int) -> None:
+        fields = orjson.loads(trade)
+        self.windows.see_price(fields["symbol"], fields["price"], clock_ns)
 
     def _is_ours(self, event: LiveEvent, clock_ns: int, expected: Collection[str]) -> bool:
         if isinstance(event, OptionTrade | OptionQuote):

@@ -23,6 +23,8 @@ class Losses:
 
     def lost(self, policy: FeedPolicy, at_ns: int, reason: str) -> None:
         """Note that nothing has arrived on a feed since an instant."""
+        if not policy.published:
+            return
         from_ns = self._intake.lost_from(policy, at_ns)
         if self._ended_ns is not None and policy.was_never_up:
             from_ns, reason = min(from_ns, self._ended_ns), RESTART

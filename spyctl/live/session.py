@@ -46,6 +46,7 @@ from spyctl.market.events import MBP10, EventSource, FuturesTrade, Gap, OptionQu
 from spyctl.market.feeds import Arrival, FeedState, LiveEvent, LiveFeed, WrittenArrival
 from spyctl.market.subjects import encode, subject_of
 from spyctl.massive.backfill import Backfill
+from spyctl.massive.rest import Listing
 from spyctl.summary import StopReason
 from spyctl.timing.clock import Clock, SystemClock
 from spyctl.timing.instants import SECOND
@@ -97,14 +98,14 @@ class LiveOptions:
 class Hooks:
     """What a session asks and tells.
 
-    ``connected`` tells whether the NATS connection is up; ``listed`` which strikes (in thousandths) of an underlying
-    exist for an expiry, ``None`` where that is unavailable; ``observer`` is shown each event, ``tell`` each note. What
-    memory cannot hold goes to ``spool``.
+    ``connected`` tells whether the NATS connection is up; ``listed`` what is listed of an underlying for an expiry,
+    ``None`` where that is unavailable; ``observer`` is shown each event, ``tell`` each note. What memory cannot hold
+    goes to ``spool``.
     """
 
     connected: Callable[[], bool] = lambda: True
     backfill: Backfill | None = None
-    listed: Callable[[str, date], Awaitable[frozenset[int] | None]] | None = None
+    listed: Callable[[str, date], Awaitable[Listing | None]] | None = None
     observer: Callable[[LiveEvent], None] | None = None
     tell: Callable[[Note], None] = lambda _: None
     spool: Spool | None = None
@@ -255,6 +256,7 @@ class LiveSession:
             self.intake.look(now.clock_ns)
             self._follow_window(now)
             for listed in self._listed:
+                listed.tell_left_out()
                 if listed.due():
                     self._errands.start(listed.refresh())
             self._act(self._watchdogs.look(list(self.policies.values()), now))

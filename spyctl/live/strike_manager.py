@@ -50,6 +50,12 @@ class StrikeManager:
             return []
         return [s for s in range(self.centre - self.strike_range, self.centre + self.strike_range + 1) if s > 0]
 
+    def spans(self, strike_milli: int) -> bool:
+        """Tell whether a strike (in thousandths) lies within the window; none does before the first spot."""
+        if self.centre is None:
+            return False
+        return strike_milli > 0 and abs(strike_milli - 1000 * self.centre) <= 1000 * self.strike_range
+
     def get_target_strikes(self, price: float) -> tuple[list[str], list[str]]:
         """Recentre on a spot; returns the topics (``T.O:SPY…``) to add and those to remove.
 
@@ -78,7 +84,6 @@ class StrikeManager:
 
     def _strikes_milli(self) -> list[int]:
         # Whatever is listed within the range, in whatever steps; else every whole dollar.
-        if self.listed is None or self.centre is None:
+        if self.listed is None:
             return [1000 * strike for strike in self.strikes()]
-        low, high = 1000 * (self.centre - self.strike_range), 1000 * (self.centre + self.strike_range)
-        return [strike for strike in self.listed if max(1, low) <= strike <= high]
+        return list(filter(self.spans, self.listed))

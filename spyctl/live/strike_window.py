@@ -6,6 +6,7 @@ from datetime import date
 
 from spyctl.live.spot import Spot
 from spyctl.live.strike_manager import StrikeManager
+from spyctl.market.index_options import index_of
 from spyctl.market.option_tickers import parse_option_ticker
 from spyctl.market.sessions import current_expiry, next_trading_day
 from spyctl.timing.instants import SECOND
@@ -27,7 +28,8 @@ USUAL = WindowTiming()
 class StrikeWindow:
     """Which option topics to hold now; ``expiry`` fixes the date instead of the trading calendar.
 
-    Without one it is the current expiry, or one so many trading days ``later``.
+    Without one it is the current expiry, or one so many trading days ``later``. The spot is that of ``spot_from``: a
+    stock, an index (``I:SPX``) or the root of a future; by default the underlying itself, or the index of its options.
 
     All times come from outside: ``now_ns`` is Unix ns and drives the calendar, ``clock_ns`` is monotonic and drives the
     rest.
@@ -40,9 +42,11 @@ class StrikeWindow:
         expiry: date | None = None,
         *,
         later: int = 0,
+        spot_from: str = "",
         timing: WindowTiming = USUAL,
     ) -> None:
         self.manager = manager
+        self.spot_from = spot_from or index_of(manager.underlying) or manager.underlying
         self._timing = timing
         self.spot = Spot()
         self.is_0dte = True

@@ -13,7 +13,8 @@ from spyctl.live.feed_policy import FeedPolicy
 from spyctl.live.filter import LiveFilter
 from spyctl.live.sender import Sender, SenderTiming
 from spyctl.market.feeds import FeedState, LiveFeed
-from spyctl.massive.subscriptions import quote_topics
+from spyctl.massive.subscriptions import MAX_OPTION_QUOTES, quote_topics
+from spyctl.terminal.text import count
 from spyctl.timing.instants import SECOND
 
 NATS, OVERFLOW = "nats", "overflow"  # gaps that are no feed's
@@ -196,6 +197,29 @@ def quotes_refused(policies: Sequence[FeedPolicy]) -> list[Action]:
 
 
 @dataclass(slots=True)
+class QuoteLimitWatch:
+    """Tells of contracts whose quotes a connection has no room for."""
+
+    _left: bool = False
+
+    def look(self, policies: Sequence[FeedPolicy]) -> list[Action]:
+        """Return what to do."""
+        for policy in policies:
+            quotes = quote_topics(policy.feed.desired)
+            if len(quotes) < MAX_OPTION_QUOTES:
+                continue
+            quoted = {topic.removeprefix("Q.") for topic in quotes}
+            contracts = {topic.removeprefix("T.") for topic in policy.feed.desired - quotes}
+            was_left, left = self._left, sorted(contracts - quoted)
+            self._left = bool(left)
+            if left and not was_left:
+                names = ", ".join(left[:3]) + ", …" * (len(left) > 3)
+                text = f"no quotes of {count('contracts', len(left))}: a connection has {MAX_OPTION_QUOTES:,}"
+                return [Warn(f"{policy.feed.name}: {text}; their trades come without a side: {names}")]
+        return []
+
+
+@dataclass(slots=True)
 class RestartWatch:
     """Tells of the hole between two runs, feed by feed, once each is let in and once it holds what it should.
 
@@ -211,7 +235,7 @@ class RestartWatch:
         actions: list[Action] = []
         if self.ended_ns is None:
             return actions
-        for feed in (policy.feed for policy in policies if not policy.resends):
+        for feed in (policy.feed for policy in policies if policy.published and not policy.resends):
             if feed.state is not FeedState.UP or feed.name in self._closed:
                 continue
             if feed.name not in self._open:
@@ -227,7 +251,7 @@ def never_up(policies: Sequence[FeedPolicy], begun_ns: int, now: Moment) -> list
     """Open a gap for each feed that has not let us in since the run began (Unix ns), where there was time for it."""
     if now.unix_ns - begun_ns < TIME_TO_CONNECT_NS:
         return []
-    feeds = [policy.feed for policy in policies if policy.feed.liveness.up_since_ns is None]
+    feeds = [policy.feed for policy in policies if policy.published and policy.feed.liveness.up_since_ns is None]
     return [OpenGap(feed.name, begun_ns, "never up") for feed in feeds if feed.state is not FeedState.REFUSED]
 
 
@@ -301,6 +325,7 @@ class Watchdogs:
         self._server = ServerWatch()
         self._stalls = StallWatch(timing)
         self._restart = RestartWatch(last_ended_ns)
+        self._quote_limit = QuoteLimitWatch()
         self._overflow = OverflowWatch(round(timing.overflow_clear * SECOND), sender.backlog.max_events)
         self._spooling = sender.backlog.spooled > 0
         self._next_skew_ns: int | None = None
@@ -311,6 +336,7 @@ class Watchdogs:
         yield from self._stalls.look(policies, self._filter.tape.last_quote_ns, now)
         yield from not_entitled(policies)
         yield from quotes_refused(policies)
+        yield from self._quote_limit.look(policies)
         yield from self.look_at_server(now)
         yield from self._look_at_backlog(now)
         if self._next_skew_ns is None or now.clock_ns >= self._next_skew_ns:

@@ -4,14 +4,22 @@ from collections.abc import Collection, Sequence
 
 from spyctl.live.strike_window import StrikeWindow
 from spyctl.market.events import StockQuote, StockTrade
+from spyctl.market.index_options import INDEX_PREFIX, index_of
 
 
 class Windows:
-    """Several windows as one; there is at least one, and the first is what a display shows in full."""
+    """Several windows as one; there is at least one, and the first is what a display shows in full.
+
+    ``symbols`` are the stocks among their underlyings; ``indices`` and ``futures`` are what else the spots come from.
+    """
 
     def __init__(self, windows: Sequence[StrikeWindow]) -> None:
         self.all = tuple(windows)
-        self.symbols = tuple(dict.fromkeys(window.manager.underlying for window in windows))
+        underlyings = dict.fromkeys(window.manager.underlying for window in windows)
+        self.symbols = tuple(symbol for symbol in underlyings if index_of(symbol) is None)
+        spots = dict.fromkeys(window.spot_from for window in windows)
+        self.indices = tuple(spot for spot in spots if spot.startswith(INDEX_PREFIX))
+        self.futures = tuple(spot for spot in spots if spot not in self.symbols + self.indices)
 
     @property
     def first(self) -> StrikeWindow:
@@ -35,11 +43,17 @@ class Windows:
     def see(self, event: StockQuote | StockTrade, clock_ns: int) -> None:
         """Have the windows of a stock follow its quote or trade."""
         for window in self.all:
-            if window.manager.underlying == event.symbol:
+            if window.spot_from == event.symbol:
                 if isinstance(event, StockQuote):
                     window.spot.quote(event.bid_px, event.ask_px, clock_ns)
                 else:
                     window.spot.trade(event.price, event.conditions, clock_ns)
+
+    def see_price(self, source: str, price: float, clock_ns: int) -> None:
+        """Have the windows whose spot comes from an index or a future follow its price."""
+        for window in self.all:
+            if window.spot_from == source:
+                window.spot.trade(price, None, clock_ns)
 
     def tick(self, now_ns: int, clock_ns: int) -> list[StrikeWindow]:
         """Follow spots and calendar; returns the windows that have another expiry now."""

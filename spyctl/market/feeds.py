@@ -57,11 +57,20 @@ class Reject:
 
 
 @dataclass(frozen=True, slots=True)
+class IndexValue:
+    """The value of an index (``I:SPX``) at an instant (Unix ns); it is followed, not published."""
+
+    symbol: str
+    value: float
+    ts_event_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Arrival:
     """What one frame of a feed held.
 
     ``events`` come with the vendor's identities; ``oddities`` name what is odd about some of them. ``clock_ns`` is when
-    the frame arrived (monotonic).
+    the frame arrived (monotonic). ``values`` are those of indices.
     """
 
     feed: str
@@ -69,6 +78,7 @@ class Arrival:
     rejects: Sequence[Reject]
     oddities: Sequence[str]
     clock_ns: int
+    values: Sequence[IndexValue] = ()
 
 
 @dataclass(frozen=True, slots=True)

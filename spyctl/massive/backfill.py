@@ -194,8 +194,7 @@ class Filler:
         for start in range(0, len(filling.messages), PIECE):
             messages = filling.messages[start : start + PIECE]
             parsed = normalize(messages, feed, self._clock.time_ns(), EventSource.POLYGON_REST)
-            arrival = Arrival(feed, parsed.events, parsed.rejects, parsed.notes, self._clock.now_ns())
-            filled += await self._take(arrival, symbols)
+            filled += await self._take(parsed.arrival(feed, self._clock.now_ns()), symbols)
         return filled
 
     def _not_reached(self, feed: str, filling: Filling, to_ns: int) -> dict[str, str]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from spyctl.market.events import EventSource
-from spyctl.market.feeds import TRANSITIONS, Arrival, FeedEvent, FeedListener, FeedState
+from spyctl.market.feeds import TRANSITIONS, FeedEvent, FeedListener, FeedState
 from spyctl.massive.connection import run_connection
 from spyctl.massive.inbox import Frame, Inbox
 from spyctl.massive.key_standing import KeyStanding
@@ -52,7 +52,7 @@ class Timing:
 
 
 class Feed:
-    """The supervised connection of one market, ``stocks`` or ``options``; a :class:`~spyctl.market.feeds.LiveFeed`."""
+    """The supervised connection of ``stocks``, ``options`` or ``indices``; a :class:`~spyctl.market.feeds.LiveFeed`."""
 
     def __init__(
         self,
@@ -238,8 +238,8 @@ class Feed:
         for status in parsed.statuses:
             self._statuses.take(status)
         self._check_complete()
-        if parsed.events or parsed.rejects:
-            self._listener.arrived(Arrival(self.name, parsed.events, parsed.rejects, parsed.notes, frame.clock_ns))
+        if parsed.events or parsed.rejects or parsed.values:
+            self._listener.arrived(parsed.arrival(self.name, frame.clock_ns))
 
     def _lose(self, reason: str, noticed_ns: int, waited: int) -> None:
         self._on(FeedEvent.LOST)

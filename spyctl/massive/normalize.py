@@ -33,11 +33,11 @@ import orjson
 
 from spyctl.errors import PayloadError
 from spyctl.market.events import EventSource, OptionQuote, OptionTrade, StockQuote, StockTrade
-from spyctl.market.feeds import LiveEvent, Reject
+from spyctl.market.feeds import Arrival, IndexValue, LiveEvent, Reject
 from spyctl.market.option_tickers import OptionTicker, parse_option_ticker
 from spyctl.timing.instants import DAY
 
-STOCKS, OPTIONS = "stocks", "options"
+STOCKS, OPTIONS, INDICES = "stocks", "options", "indices"
 SAMPLE_BYTES = 200
 # (below, factor to ns): seconds, milliseconds, microseconds, nanoseconds up to the year 2100.
 _UNITS = ((10**11, 10**9), (10**14, 10**6), (10**17, 10**3), (1 << 63, 1))
@@ -69,12 +69,20 @@ class Status:
 
 @dataclass(slots=True)
 class Parsed:
-    """What one frame held; ``events`` come with their identities, ``notes`` name what is odd about an event."""
+    """What one frame held; ``events`` come with their identities, ``notes`` name what is odd about an event.
+
+    ``values`` are those of indices, in messages ``V`` with ``T``, ``val`` and ``t``.
+    """
 
     events: list[tuple[LiveEvent, str]] = field(default_factory=list)
     statuses: list[Status] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    values: list[IndexValue] = field(default_factory=list)
+
+    def arrival(self, feed: str, clock_ns: int) -> Arrival:
+        """Return what of it a feed hands on, which arrived at ``clock_ns`` (monotonic)."""
+        return Arrival(feed, self.events, self.rejects, self.notes, clock_ns, self.values)
 
 
 class _RejectedError(Exception):
@@ -117,6 +125,8 @@ def normalize(messages: Iterable[object], market: str, ts_recv_ns: int, source: 
             elif kind == "Q":
                 quote = _option_quote if market == OPTIONS else _stock_quote
                 parsed.events.append(quote(message, ts_recv_ns, source, parsed.notes))
+            elif kind == "V" and market == INDICES:
+                parsed.values.append(_index_value(message, parsed.notes))
             else:
                 parsed.rejects.append(Reject("no_ev" if kind is None else _unknown(kind), _sample(message)))
         except _RejectedError as reason:
@@ -233,6 +243,13 @@ def _option_quote(
     if seq is None:
         return event, f"Q.{symbol}.{ts_event_ns // _MS}.{bid_px}.{bid_sz}.{ask_px}.{ask_sz}"
     return event, f"Q.{symbol}.{seq}.{ts_event_ns // DAY}"
+
+
+def _index_value(message: dict[str, Any], notes: list[str]) -> IndexValue:
+    symbol = message.get("T")
+    if not isinstance(symbol, str):
+        raise _RejectedError("no_T")
+    return IndexValue(symbol, _price(message, "val", above_zero=True), _time(message, notes))
 
 
 # --- the fields

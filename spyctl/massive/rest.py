@@ -6,9 +6,9 @@ https://massive.com/docs/rest/quickstart for the paths.
 
 import re
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 from urllib.parse import unquote, urlencode, urlsplit
@@ -19,6 +19,7 @@ import orjson
 import urllib3
 
 from spyctl.errors import PayloadError, UnreachableRestError, UsageError
+from spyctl.market.index_options import listed_under
 from spyctl.market.option_tickers import parse_option_ticker
 
 REST_URL = "https://api.massive.com"
@@ -149,17 +150,28 @@ def listed_contracts(rest: MassiveRest, underlying: str, expiry: date) -> tuple[
     return answers[-1], [ticker for ticker in tickers if isinstance(ticker, str)]
 
 
-def listed_strikes(rest: MassiveRest, underlying: str, expiry: date) -> frozenset[int] | None:
-    """Return the strikes (in thousandths) listed for an underlying's expiry, ``None`` where the vendor does not say.
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The strikes (in thousandths) listed for an expiry; ``others`` are those of other roots, by root.
 
-    The list may be empty. Contracts of another root (adjusted ones) do not count. Raises :class:`UnreachableRestError`.
+    Other roots are those of adjusted contracts, and the second one of an index.
     """
-    answer, tickers = listed_contracts(rest, underlying, expiry)
-    strikes = set()
+
+    strikes: frozenset[int]
+    others: Mapping[str, Sequence[int]] = field(default_factory=dict)
+
+
+def listing(rest: MassiveRest, underlying: str, expiry: date) -> Listing | None:
+    """Return what is listed for an underlying's expiry, ``None`` where the vendor does not say; it may be nothing.
+
+    Raises :class:`UnreachableRestError`.
+    """
+    answer, tickers = listed_contracts(rest, listed_under(underlying), expiry)
+    by_root: dict[str, list[int]] = {}
     for ticker in tickers:
         with suppress(PayloadError):
             option = parse_option_ticker(ticker)
-            if option.root == underlying.replace(".", ""):
-                strikes.add(option.strike_milli)
-    says = answer.code == 200 and (strikes or (answer.document.get("results") == [] and not tickers))
-    return frozenset(strikes) if says else None
+            by_root.setdefault(option.root, []).append(option.strike_milli)
+    strikes = frozenset(by_root.pop(underlying.replace(".", ""), ()))
+    says = answer.code == 200 and (strikes or by_root or (answer.document.get("results") == [] and not tickers))
+    return Listing(strikes, by_root) if says else None

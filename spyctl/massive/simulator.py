@@ -159,6 +159,10 @@ class Peer:
         self.socket.transport.abort()
 
 
+def _topic(message: Message) -> str:
+    return f"{message['ev']}.{message['sym'] if 'sym' in message else message['T']}"
+
+
 def _status(status: str, message: str) -> Message:
     return {"ev": "status", "status": status, "message": message}
 
@@ -280,7 +284,7 @@ class Simulator:
             topics = {topic for peer in self.peers for topic in peer.topics}
             messages = self.walk.step(count, time.time_ns() // 1_000_000, topics)
             for peer in list(self.peers):
-                theirs = [message for message in messages if f"{message['ev']}.{message['sym']}" in peer.topics]
+                theirs = [message for message in messages if _topic(message) in peer.topics]
                 if theirs:
                     self.sent += len(theirs)
                     with suppress(ConnectionClosed):

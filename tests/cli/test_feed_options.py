@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from spyctl.cli.feed_options import FeedOptions
+from spyctl.cli.feed_options import FeedOptions, spot_sources
 from spyctl.errors import UsageError
 from tests.conftest import Cli
 from tests.support.records import T0, trade, write_file
@@ -33,6 +33,36 @@ def test_a_url_with_a_secret_is_refused_without_showing_it(options: dict[str, An
     with pytest.raises(UsageError, match=r"holds (a user or password|more than an address)") as error:
         (feed.websocket_url if "feed_url" in options else feed.api_url)()
     assert "pw" not in error.value.message + error.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("texts", "spots"),
+    [
+        ([], {}),
+        (["ES"], {"SPX": "ES"}),
+        (["es"], {"SPX": "ES"}),
+        (["SPX=I:SPX"], {"SPX": "I:SPX"}),
+        (["SPX=ES", "SPY=NQH6"], {"SPX": "ES", "SPY": "NQH6"}),
+        (["SPY"], {"SPX": "SPY"}),
+    ],
+)
+def test_the_spot_of_an_index_may_come_from_elsewhere(texts: list[str], spots: dict[str, str]) -> None:
+    assert spot_sources(texts, ["SPY", "SPX"], ("ES.c.0", "NQH6")) == spots
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("NQ", "NQ is not taken in"),
+        ("NDX=ES", "NDX is not among the symbols"),
+        ("I:", "is not a source"),
+        ("a b", "is not a source"),
+        ("SPX=", "is not a source"),
+    ],
+)
+def test_a_spot_that_nothing_brings_is_refused(text: str, says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        spot_sources([text], ["SPX"], ("ES.c.0",))
 
 
 def settings_of(cli: Cli, **environment: str) -> dict[tuple[str, str], tuple[str, str]]:

@@ -19,6 +19,7 @@ from spyctl.bus.runs import RunRecord, Runs, RunState
 from spyctl.bus.stream import ensure_stream
 from spyctl.cli.framework.remedies import remedy_for
 from spyctl.cli.framework.reporter import Reporter
+from spyctl.cli.futures_options import FeedChoice
 from spyctl.cli.live_request import Underlyings, Vendor
 from spyctl.cli.live_run import _figures, _say, _show_plan, run_live
 from spyctl.errors import KeyInUseError, LeaseHeldError, OtherSourceError
@@ -36,7 +37,7 @@ from tests.support.connection import ScriptedConnection
 from tests.support.live import StillFeed, still_session
 from tests.support.live_requests import request
 from tests.support.servers import NatsServer
-from tests.support.stream import read_stream
+from tests.support.stream import read_stream, stored_by_subject
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
@@ -225,3 +226,35 @@ async def test_several_underlyings_and_expiries_run_in_one(
         ("SPY", 6), ("SPY", 6), ("BRK.B", 6), ("BRK.B", 6)
     ]  # fmt: skip
     assert "BRK.B trades and quotes, options ±1 of " in stderr.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("spots", "futures", "spot"), [({}, (), "I:SPX"), ({"SPXW": "ES"}, ("ES.c.0",), "ES")], ids=["index", "ES"]
+)
+async def test_options_of_an_index_run_without_its_stock(
+    nats_server: NatsServer,
+    stderr: io.StringIO,
+    capsys: pytest.CaptureFixture[str],
+    spots: dict[str, str],
+    futures: tuple[str, ...],
+    spot: str,
+) -> None:
+    feeds = FeedChoice(("options", *(["futures"] if futures else [])), futures)
+    asked = request(nats_server.url, underlyings=Underlyings(("SPXW",), 5, spots=spots), feeds=feeds, lasting_ns=None)
+    running = asyncio.create_task(run_live(asked, Reporter(stderr)))
+
+    async def trades() -> bool:
+        return (await stored_by_subject(nats_server.url)).get("market.options.trades", 0) > 10
+
+    await eventually(trades)
+    os.kill(os.getpid(), signal.SIGINT)
+    assert await running == 130
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["rejected"], summary["gaps"], summary["missing"]) == (0, 0, [])
+    assert abs(summary["centre"] - 6_810) < 50
+    assert not any(subject.startswith("market.stocks") for subject in summary["by_subject"])
+    names = {json.loads(data)["underlying"] for _, subject, data, _ in await read_stream(nats_server.url)
+             if "options" in subject}  # fmt: skip
+    assert names == {"SPXW"}
+    assert f"SPXW options ±5 of {summary['expiry']}" in stderr.getvalue()
+    assert f"; spot from {spot}" in stderr.getvalue()

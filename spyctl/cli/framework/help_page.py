@@ -117,7 +117,8 @@ def _option_row(param: Any, *, brief: bool) -> Row:
 
 def _setting(param: Any, *, brief: bool) -> str:
     default = param.default() if callable(param.default) else param.default
-    value = "" if default is None or default is False or default == () else str(default)
+    default = ",".join(map(str, default)) if isinstance(default, list | tuple) else default
+    value = "" if default is None or default is False else str(default)
     if param.envvar and not brief:
         return f"{param.envvar}={value}" if value else param.envvar
     return f"[{value}]" if value else ""

@@ -38,7 +38,7 @@ from spyctl.market.subjects import decode, encode, subject_of, subject_table
 from spyctl.massive.backfill import Backfill
 from spyctl.massive.feed import Feed
 from spyctl.massive.normalize import normalize
-from spyctl.massive.rest import MassiveRest
+from spyctl.massive.rest import Listing, MassiveRest
 from spyctl.massive.simulator import Peer, Script, Simulator
 from spyctl.summary import StopReason
 from spyctl.timing.instants import MINUTE, SECOND
@@ -629,9 +629,9 @@ async def test_a_plan_without_rest_trades_is_told_and_does_no_harm(nats_server: 
 async def test_only_listed_contracts_are_held(nats_server: NatsServer) -> None:
     asked: list[tuple[str, date]] = []
 
-    async def listed(underlying: str, expiry: date) -> frozenset[int] | None:
+    async def listed(underlying: str, expiry: date) -> Listing | None:
         asked.append((underlying, expiry))
-        return frozenset({679_000, 680_000})
+        return Listing(frozenset({679_000, 680_000}))
 
     async with running(nats_server.url, hooks=Hooks(listed=listed)) as run:
         await eventually(lambda: run.is_up("stocks"))

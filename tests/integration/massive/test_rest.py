@@ -12,7 +12,7 @@ import pytest
 import trustme
 
 from spyctl.errors import UnreachableRestError, UsageError
-from spyctl.massive.rest import Answer, MassiveRest, following, listed_contracts, listed_strikes, proxy_of
+from spyctl.massive.rest import Answer, MassiveRest, following, listed_contracts, listing, proxy_of
 from tests.support.rest import BAD_KEY, NO_PLAN, serving
 
 PATH = "/v1/marketstatus/now"
@@ -148,7 +148,17 @@ def test_contracts_of_all_pages_are_listed_with_the_last_answer() -> None:
 )  # fmt: skip
 def test_listed_strikes_are_those_of_the_root_or_unknown(answer: Any, strikes: set[int] | None) -> None:
     with serving({CONTRACTS: answer}) as server:
-        assert listed_strikes(MassiveRest("k", server.url), "SPY", DAY) == strikes
+        found = listing(MassiveRest("k", server.url), "SPY", DAY)
+    assert (found and found.strikes) == strikes
+
+
+def test_both_roots_of_an_index_are_listed_under_it_and_the_other_one_is_told_apart() -> None:
+    rows = [ticker(6_800_000, "SPXW"), ticker(6_805_000, "SPXW"), ticker(6_800_000, "SPX")]
+    with serving({CONTRACTS: (200, {"results": rows})}) as server:
+        found = listing(MassiveRest("k", server.url), "SPXW", DAY)
+    assert server.asked[0][1]["underlying_ticker"] == ["SPX"]
+    assert found is not None
+    assert (found.strikes, found.others) == ({6_800_000, 6_805_000}, {"SPX": [6_800_000]})
 
 
 @pytest.fixture

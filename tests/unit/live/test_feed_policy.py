@@ -1,6 +1,6 @@
 """What a run wants of the feeds of an underlying."""
 
-from spyctl.live.feed_policy import equity_policies, futures_policy, option_topics
+from spyctl.live.feed_policy import equity_policies, futures_policy, index_policy, option_topics
 from spyctl.live.strike_manager import StrikeManager
 from spyctl.live.strike_window import StrikeWindow
 from spyctl.live.windows import Windows
@@ -62,3 +62,12 @@ def test_of_too_many_quotes_those_of_the_window_come_first() -> None:
     assert len(quotes) == 1_000
     assert {topic.removeprefix("T.") for topic in window.manager.held} <= quotes
     assert topics >= window.topics
+
+
+def test_the_index_feed_holds_what_windows_follow_and_nothing_of_it_is_published() -> None:
+    windows = Windows([StrikeWindow(StrikeManager(5, name), WALL_NS) for name in ("SPX", "SPXW", "NDX")])
+    policy = index_policy(StillFeed(name="indices"), windows)
+    assert policy.topics() == {"V.I:SPX", "V.I:NDX"}
+    assert (policy.required, policy.published, policy.stall) == (False, False, None)
+    stocks, _ = equity_policies(StillFeed(), StillFeed(name="options"), windows)
+    assert (stocks.topics(), stocks.stall) == (frozenset(), None)

@@ -1,6 +1,7 @@
 """What the filter passes on: ours, new, and counted, whatever arrives."""
 
 import tracemalloc
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -13,11 +14,12 @@ from spyctl.live.strike_manager import StrikeManager
 from spyctl.live.strike_window import StrikeWindow
 from spyctl.live.windows import Windows
 from spyctl.market.events import EventSource, OptionTrade, StockQuote, StockTrade
-from spyctl.market.feeds import Arrival, LiveEvent, Reject, WrittenArrival, WrittenEvent
+from spyctl.market.feeds import Arrival, IndexValue, LiveEvent, Reject, WrittenArrival, WrittenEvent
 from spyctl.market.sessions import current_expiry
 from spyctl.market.subjects import encode
+from spyctl.timing.instants import SECOND
 from tests.support.clock import WALL_NS
-from tests.support.events import option_trade, quote, trade
+from tests.support.events import futures_trade, option_trade, quote, trade
 
 
 def make(**options: Any) -> tuple[LiveFilter, list[str]]:
@@ -143,3 +145,46 @@ def test_an_event_that_waits_takes_no_more_memory_than_its_bytes() -> None:
     tracemalloc.stop()
     assert sum(len(pending.payload) for pending in waiting) > 30_000
     assert size / len(waiting) < 1_500
+
+
+# --- the spot
+
+
+def following(*windows: StrikeWindow) -> LiveFilter:
+    return LiveFilter(Windows(windows), lambda _: None)
+
+
+def es_trade(price: float, late_ns: Sequence[int]) -> WrittenArrival:
+    event = WrittenEvent(encode(futures_trade(price=price)), f"FT.{price}", "market.futures.trades")
+    return WrittenArrival("futures", [event], [], [], 10 * SECOND, late_ns=late_ns)
+
+
+def test_what_a_backfill_brings_moves_no_window() -> None:
+    taken, _ = make()
+    old = EventSource.POLYGON_REST
+    assert len(list(taken.take(arrival(trade(source=old, price=600.0), clock_ns=10 * SECOND)))) == 1
+    assert taken.windows.first.spot.price is None
+    list(taken.take(arrival(trade(seq=1, price=680.0), clock_ns=10 * SECOND)))
+    list(taken.take(arrival(*(trade(source=old, seq=n, price=600.0) for n in range(2, 9)), clock_ns=20 * SECOND)))
+    assert taken.windows.first.spot.price == 680.0
+
+
+def test_a_value_of_an_index_moves_its_window_and_is_no_event() -> None:
+    taken = following(StrikeWindow(StrikeManager(5, "SPX"), WALL_NS))
+    values = [IndexValue("I:SPX", 6_800.5, WALL_NS), IndexValue("I:NDX", 25_000.0, WALL_NS)]
+    assert list(taken.take(Arrival("indices", [], [], [], 10 * SECOND, values))) == []
+    assert (taken.windows.first.spot.price, taken.received) == (6_800.5, 0)
+
+
+def test_a_live_trade_of_a_future_moves_a_window_that_follows_it_and_one_that_was_sent_again_does_not() -> None:
+    taken = following(StrikeWindow(StrikeManager(5, "SPX"), WALL_NS, spot_from="ES"))
+    assert len(list(taken.take(es_trade(6_700.0, ())))) == 1
+    assert taken.windows.first.spot.price is None
+    assert len(list(taken.take(es_trade(6_815.25, (5,))))) == 1
+    assert taken.windows.first.spot.price == 6_815.25
+
+
+def test_a_window_that_follows_its_stock_has_no_eyes_for_futures() -> None:
+    taken, _ = make()
+    list(taken.take(es_trade(6_815.25, (5,))))
+    assert taken.windows.first.spot.price is None

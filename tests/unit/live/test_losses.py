@@ -89,3 +89,9 @@ async def test_a_feed_that_sends_again_what_was_missed_has_filled_its_gap(filled
     losses.back(FUTURES, 100, filled=filled)
     (gap,) = losses.records.gaps.recent
     assert (gap.events, losses.records.gaps.filled, intake.filled, len(errands)) == (events, int(filled), [], 0)
+
+
+async def test_nothing_is_missing_of_a_feed_of_which_nothing_is_published() -> None:
+    losses, _ = make(Refilling())
+    losses.lost(replace(POLICY, published=False), 50, "reset")
+    assert (losses.records.gaps.count, losses.records.gaps.open_now) == (0, {})

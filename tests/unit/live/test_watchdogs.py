@@ -1,5 +1,7 @@
 """State and time in, actions out."""
 
+from dataclasses import replace
+
 import pytest
 
 from spyctl.errors import KeyRefusedError
@@ -18,6 +20,7 @@ from spyctl.live.watchdogs import (
     Moment,
     OpenGap,
     OverflowWatch,
+    QuoteLimitWatch,
     Reconnect,
     Restarted,
     RestartWatch,
@@ -224,3 +227,26 @@ def test_whether_silence_is_suspicious_goes_by_the_markets_time() -> None:
     late = Moment(at(60).unix_ns, at(60).clock_ns, 900 * SECOND)
     assert StallWatch(LiveTiming()).look([policy], None, late) == [Reconnect(feed, "no quote for 60 s")]
     assert StallWatch(LiveTiming()).look([policy], None, at(60)) == []
+
+
+def test_contracts_whose_quotes_a_connection_has_no_room_for_are_told_once() -> None:
+    contracts = [f"O:SPY251216C{1_000 * n:08d}" for n in range(1, 1_003)]
+    feed = StillFeed(name="options")
+    feed.desired = frozenset(f"T.{ticker}" for ticker in contracts) | {f"Q.{ticker}" for ticker in contracts[:1_000]}
+    watch = QuoteLimitWatch()
+    (told,) = watch.look(watched(feed))
+    assert told == Warn(
+        "options: no quotes of 2 contracts: a connection has 1,000; their trades come without a side: "
+        "O:SPY251216C01001000, O:SPY251216C01002000"
+    )
+    assert watch.look(watched(feed)) == []
+    feed.desired -= {f"T.{ticker}" for ticker in contracts[1_000:]}
+    assert watch.look(watched(feed)) == []
+
+
+def test_a_feed_of_which_nothing_is_published_has_no_gap() -> None:
+    policy = replace(watched(StillFeed(name="indices"))[0], published=False)
+    policy.feed.liveness.up_since_ns = None  # type: ignore[misc]
+    assert never_up([policy], at(0).unix_ns, at(60)) == []
+    policy.feed.liveness.up_since_ns = 0  # type: ignore[misc]
+    assert RestartWatch(5).look([policy]) == []

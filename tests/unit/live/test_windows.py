@@ -63,3 +63,22 @@ def test_pinned_topics_are_held_once_and_let_go_from_any_window() -> None:
     windows.pin([], [topic, gone], 0)
     windows.tick(WALL_NS, 31 * SECOND)
     assert not {topic, gone} & windows.topics
+
+
+def test_index_options_follow_their_index_or_what_they_are_told_to() -> None:
+    windows = Windows(
+        [
+            StrikeWindow(StrikeManager(5, "SPXW"), WALL_NS),
+            StrikeWindow(StrikeManager(5, "SPX"), WALL_NS, spot_from="ES"),
+            StrikeWindow(StrikeManager(1), WALL_NS),
+            StrikeWindow(StrikeManager(1, "XSP"), WALL_NS, spot_from="SPY"),
+        ]
+    )
+    assert (windows.symbols, windows.indices, windows.futures) == (("SPY",), ("I:SPX",), ("ES",))
+    windows.see_price("I:SPX", 6_800.2, 10 * SECOND)
+    windows.see_price("ES", 6_815.25, 10 * SECOND)
+    windows.see(quote(bid_px=680.0, ask_px=680.02), 10 * SECOND)
+    windows.tick(WALL_NS, 10 * SECOND)
+    assert [window.manager.centre for window in windows.all] == [6_800, 6_815, 680, 680]
+    assert "T.O:SPXW251216C06800000" in windows.topics
+    assert "T.O:XSP251216P00680000" in windows.topics

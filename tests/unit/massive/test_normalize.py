@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spyctl.market.events import EventSource, OptionQuote, OptionTrade, StockQuote, StockTrade
+from spyctl.market.feeds import IndexValue
 from spyctl.market.subjects import decode, encode, subject_of
 from spyctl.massive.normalize import Parsed, Reject, Status, count_equal, from_model, from_rest, normalize, parse_frame
 
@@ -361,3 +362,12 @@ def test_equal_option_prints_of_rest_are_counted() -> None:
     first = identity(OPTION, "options")
     assert [name for _, name in events] == [first, f"{first}.2", first.replace(str(MS), str(RECV // 10**6))]
     assert parsed(OPTION | {"equal": 2}, market="options").events[0][1] == first  # over the socket it means nothing
+
+
+def test_the_value_of_an_index_is_followed_and_no_event() -> None:
+    value = {"ev": "V", "val": 6_800.25, "T": "I:SPX", "t": MS}
+    odd = [value | {"val": 0}, value | {"val": None}, value | {"T": 5}, value | {"t": "x"}]
+    found = parsed(value, *odd, market="indices")
+    assert found.values == [IndexValue("I:SPX", 6_800.25, MS * 10**6)]
+    assert (found.events, [reject.reason for reject in found.rejects]) == ([], ["bad_price", "no_val", "no_T", "bad_t"])
+    assert [reject.reason for reject in parsed(value).rejects] == ["unknown_ev V"]
