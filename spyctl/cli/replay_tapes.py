@@ -205,7 +205,8 @@ def show_tape_plan(reporter: Reporter, plan: TapePlan, request: Request) -> None
     """Say what would be played, before anything is."""
     lines = range_lines(plan, request)
     if plan.source.choice.order is TapeOrder.STORED:
-        lines.append("in stored order")
+        jumped = f", since it was recorded from a replay that jumped {plan.jumps:,} times" if plan.jumps else ""
+        lines.append(f"in stored order{jumped}")
     reporter.block("plan", *lines)
     for info in plan.tapes:
         reporter.detail(f"tape {path_text(info.path)}: {size_text(info.size)}")

@@ -10,17 +10,19 @@ import numpy as np
 
 from spyctl.dbn.sort_times import Selection
 from spyctl.errors import DamagedFileError
-from spyctl.market.subjects import SUBJECTS
+from spyctl.market.events import Reset
+from spyctl.market.subjects import SUBJECTS, rank_of, subject_of
 from spyctl.replay.plan import MESSAGE_OVERHEAD
 from spyctl.replay.tape_source import TapeSource, subject_ranks
 from spyctl.replay.tapes.catalog import TapeInfo, grouped
-from spyctl.replay.tapes.order import Choice, in_order
+from spyctl.replay.tapes.order import Choice, TapeOrder, in_order
 from spyctl.replay.tapes.playlist import Playlist
 from spyctl.replay.targets import Span
 from spyctl.replay.volume import Pace, Volume
 from spyctl.timing.instants import NEW_YORK, SECOND
 
 _COUNTED = 20_000_000  # bytes of tapes that are read to count what is on them
+_RESET = rank_of(subject_of(Reset))
 _PAYLOAD_BYTES = 400  # of an event, where nobody has counted
 
 
@@ -92,6 +94,11 @@ class TapePlan:
         ]
 
     @property
+    def jumps(self) -> int:
+        """How often the replay jumped that was recorded."""
+        return _held(self.tapes).get(short_name(SUBJECTS[_RESET]), 0)
+
+    @property
     def content(self) -> dict[str, Any]:
         """What decides, beside the tapes, which events are played."""
         choice = self.source.choice
@@ -122,8 +129,13 @@ def make_tape_plan(
     count: int | None = None,
     zone: ZoneInfo = NEW_YORK,
 ) -> TapePlan:
-    """Count what is chosen of some tapes; large ones are estimated by what their ``.json`` says."""
+    """Count what is chosen of some tapes; large ones are estimated by what their ``.json`` says.
+
+    Those of a replay that jumped, whose times go back, are played in stored order.
+    """
     playlist = Playlist(grouped(tapes))
+    if _held(tapes).get(short_name(SUBJECTS[_RESET])):
+        choice = replace(choice, order=TapeOrder.STORED)
     if sum(info.size for info in tapes) <= _COUNTED:
         volume = _counted(playlist, choice, pace, count)
     else:
@@ -195,6 +207,7 @@ def _by_name(counts: Mapping[str, int]) -> dict[str, int]:
 def _held(tapes: Sequence[TapeInfo]) -> dict[str, int]:
     # How many events of each subject tapes hold, whatever range is chosen; where nobody has counted, there may be all.
     counts = dict.fromkeys(map(short_name, SUBJECTS), int(not all(info.contents for info in tapes)))
+    counts[short_name(SUBJECTS[_RESET])] = 0
     for info in tapes:
         for subject, tally in (info.contents.get("by_subject") or {}).items():
             counts[short_name(subject)] = counts.get(short_name(subject), 0) + int(tally["events"])

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import zstandard
@@ -46,16 +46,28 @@ class Findings:
             self.places.append(place)
 
 
+class Place(NamedTuple):
+    """A place in a tape at which reading can begin: its byte, how many lines are before it, and the newest sequence and
+    stored time of these."""
+
+    offset: int = 0
+    lines: int = 0
+    seq: int = UNKNOWN
+    stored_ns: int = UNKNOWN
+
+
 class TapeReader:
     """Reads one tape, or what comes through a pipe; ``prefix`` is known once the first line is read.
 
-    ``last_seq`` is the highest sequence so far, also of lines that hold no event.
+    ``last_seq`` is the highest sequence so far, also of lines that hold no event. ``place`` is behind the lines that
+    were given last, ``None`` where reading cannot begin there.
     """
 
     def __init__(self, source: Path | BinaryIO, findings: Findings | None = None, *, name: str = "") -> None:
         self.name = name or str(source)
         self.findings = findings if findings is not None else Findings()
         self.prefix = ""
+        self.place: Place | None = None
         self._source = source
         self._subjects: tuple[str, ...] = ()
         self._line = 0
@@ -67,9 +79,14 @@ class TapeReader:
         """The table of subjects under the prefix of this tape."""
         return self._subjects or subject_table(self.prefix)
 
-    def lines(self) -> Iterator[Lines]:
-        """Yield the messages in order, about :data:`PIECE` bytes at a time; damage goes to ``findings``."""
-        for text in self._whole_lines():
+    def lines(self, start: Place | None = None) -> Iterator[Lines]:
+        """Yield the messages in order, from a place of a file on, about :data:`PIECE` bytes at a time.
+
+        Damage goes to ``findings``.
+        """
+        start = start or Place()
+        self._line, self.last_seq, self._newest = start.lines, start.seq, (start.seq, start.stored_ns)
+        for text, end in self._whole_lines(start.offset):
             if not self._subjects and (found := _PREFIX.search(text)) is not None:
                 self.prefix = (found[1] or b"").decode()
                 self._subjects = subject_table(self.prefix)
@@ -84,6 +101,7 @@ class TapeReader:
             self.findings.lines += count
             if len(lines):
                 self.last_seq = max(self.last_seq, self._newest[0])
+                self.place = Place(end, self._line, *self._newest) if end is not None else None
                 yield lines
 
     def _in_order(self, lines: Lines) -> Lines:
@@ -108,42 +126,46 @@ class TapeReader:
         self._newest = newest_seq, newest_ns
         return lines if kept.all() else lines[kept]
 
-    def _whole_lines(self) -> Iterator[bytes]:
+    def _whole_lines(self, offset: int) -> "Iterator[tuple[bytes, int | None]]":
+        # Each with its end in the file, where a line begins there that can be read without what is before.
         rest = b""
-        for piece in self._pieces():
+        for piece, end_at in self._pieces(offset):
             if not piece:
                 rest = b""  # what follows damage does not continue what was before
                 continue
             end = piece.rfind(b"\n") + 1
             if end:
-                yield rest + piece[:end]
-                rest = piece[end:]
+                text, rest = rest + piece[:end], piece[end:]
+                yield text, end_at if not rest else None
             else:
                 rest += piece
             if len(rest) > LONGEST_LINE:
                 self._note("a line that does not end", 0)
                 return
         if rest:
-            yield rest + b"\n"
+            yield rest + b"\n", None
 
     def _note(self, reason: str, offset: int) -> None:
         self.findings.damage.append(DamagedFileError(self.name, reason, offset=offset, remedy=AGAIN))
 
-    def _pieces(self) -> Iterator[bytes]:
-        # Text as it comes; an empty piece where some is missing.
+    def _pieces(self, offset: int) -> "Iterator[tuple[bytes, int | None]]":
+        # Text as it comes, with its end in the file where that is known; an empty piece where some is missing.
         if isinstance(self._source, Path):
             try:
                 with self._source.open("rb") as file:
                     if is_zstd(file.read(4)):
                         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                            yield from self._frames(data)
+                            yield from self._frames(data, offset)
                         return
-                    file.seek(0)
-                    yield from iter(lambda: file.read(PIECE), b"")
+                    file.seek(offset)
+                    while lines := file.read(PIECE):
+                        lines += file.readline(LONGEST_LINE)
+                        yield lines, file.tell()
             except OSError as error:
                 self._note(f"cannot be read ({error.strerror})", 0)
             return
-        yield from self._stream(self._source)
+        for piece in self._stream(self._source):
+            yield piece, None
 
     def _stream(self, stream: BinaryIO) -> Iterator[bytes]:
         read = getattr(stream, "read1", stream.read)  # what is there, without waiting for more
@@ -160,21 +182,22 @@ class TapeReader:
                 self._note(error.reason, error.offset)
                 raise
 
-    def _frames(self, data: mmap.mmap) -> Iterator[bytes]:
-        at, size = 0, len(data)
+    def _frames(self, data: mmap.mmap, at: int) -> "Iterator[tuple[bytes, int | None]]":
+        size = len(data)
         while at < size:
             frame = frame_at(data, at)
             whole = frame is not None
             if frame is not None:
                 try:
-                    yield from _unpacked(data[frame.start : frame.end])
+                    for piece, last in _unpacked(data[frame.start : frame.end]):
+                        yield piece, frame.end if last else None
                     at = frame.end
                     continue
                 except zstandard.ZstdError:
                     pass
             behind = frame_behind(data, at)
             self._note("corrupt zstd data" if whole or behind is not None else "cut short", at)
-            yield b""
+            yield b"", None
             at = behind.start if behind is not None else size
 
 
@@ -189,8 +212,12 @@ class _Joined:
         return head or self._stream.read(size)
 
 
-def _unpacked(frame: bytes) -> Iterator[bytes]:
-    # A frame may unpack to any size, and is checked as a whole: what was given before its end counts.
+def _unpacked(frame: bytes) -> Iterator[tuple[bytes, bool]]:
+    # Pieces, and whether that is the last one. A frame may unpack to any size, and is checked as a whole: what was
+    # given before its end counts.
     with zstandard.ZstdDecompressor().stream_reader(frame) as reader:
-        while piece := reader.read(PIECE):
-            yield piece
+        piece = reader.read(PIECE)
+        while piece:
+            following = reader.read(PIECE)
+            yield piece, not following
+            piece = following

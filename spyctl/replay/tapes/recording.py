@@ -14,6 +14,7 @@ from spyctl.errors import DamagedFileError, UsageError, path_text
 from spyctl.market.lines import StreamMessage
 from spyctl.market.sessions import trading_day_end, trading_day_of
 from spyctl.replay.tapes.contents import Contents, Missing, Origin, Sidecar, read_sidecar
+from spyctl.replay.tapes.milestones import Milestone, Milestones
 from spyctl.replay.tapes.names import TapeName
 from spyctl.replay.tapes.reader import TapeReader
 from spyctl.replay.tapes.writer import TapeWriter, cut_to_whole_frames
@@ -119,9 +120,11 @@ class Recording:
         sidecar = Sidecar(self.origin, self._name.day, (self.next_seq or 1) - 1, gaps)
         return self._open(self._name, sidecar, Contents())
 
-    def _open(self, name: TapeName, sidecar: Sidecar, contents: Contents) -> TapeWriter:
+    def _open(
+        self, name: TapeName, sidecar: Sidecar, contents: Contents, milestones: Sequence[Milestone] = ()
+    ) -> TapeWriter:
         path = self.folder / name.text
-        writer = TapeWriter(path, sidecar, contents, self._clock)
+        writer = TapeWriter(path, sidecar, contents, self._clock, milestones)
         self._end_ns = trading_day_end(name.day)
         self.written.append((path, contents))
         return writer
@@ -150,15 +153,20 @@ class Recording:
             self._name = self._name._replace(part=self._name.part + 1)
             return
         reader, contents = TapeReader(path), Contents()
+        summed, set_so_far = Milestones(), list[Milestone]()
         for lines in reader.lines():
             contents.add(lines.messages(reader.subjects))
+            if (milestone := summed.add(lines, reader.place)) is not None:
+                set_so_far.append(milestone)
+        if (milestone := summed.end()) is not None:
+            set_so_far.append(milestone)
         contents.undecoded = reader.findings.rejected["no_event"]
         self.notes += [f"{damage.message}: that part is missing" for damage in reader.findings.damage]
         if reader.last_seq < last_seq:  # what was promised to be there is not: it is recorded again
             sidecar.read_to_seq = 0
         sidecar.read_to_seq = max(sidecar.read_to_seq, reader.last_seq)
         self.next_seq = sidecar.read_to_seq + 1
-        self._tape = self._open(self._name, sidecar, contents)
+        self._tape = self._open(self._name, sidecar, contents, set_so_far)
 
     def _sidecar_of(self, path: Path) -> tuple[Sidecar, int]:
         # What stands beside a tape, and the last sequence that should be on it.

@@ -13,7 +13,11 @@ import zstandard
 from spyctl.dbn.zstd import frame_at, frame_behind
 from spyctl.errors import FullDiskError, path_text
 from spyctl.market.lines import StreamMessage, holds_object, json_lines
+from spyctl.market.subjects import subject_table
 from spyctl.replay.tapes.contents import Contents, Missing, Sidecar, sidecar_path, sync_folder, write_whole
+from spyctl.replay.tapes.lines import read_lines
+from spyctl.replay.tapes.milestones import Milestone, Milestones, beside
+from spyctl.replay.tapes.reader import Place
 from spyctl.timing.clock import Clock
 from spyctl.timing.instants import SECOND
 
@@ -27,10 +31,12 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 class TapeWriter:
     """A tape that is appended to, and the ``.json`` beside it; ``contents`` are those it has already.
 
-    Raises :class:`OSError`.
+    The milestones beside it are those of ``milestones``, which were set so far. Raises :class:`OSError`.
     """
 
-    def __init__(self, path: Path, sidecar: Sidecar, contents: Contents, clock: Clock) -> None:
+    def __init__(
+        self, path: Path, sidecar: Sidecar, contents: Contents, clock: Clock, milestones: Sequence[Milestone] = ()
+    ) -> None:
         self.path = path
         self.contents = contents
         self.size = path.stat().st_size if path.exists() else 0
@@ -42,6 +48,11 @@ class TapeWriter:
         self._write_sidecar()  # before the tape: without it nobody knows of which stream that is
         self._file = path.open("ab", buffering=0)
         sync_folder(path.parent)
+        self._subjects = subject_table(sidecar.origin.prefix)
+        self._milestones = Milestones(milestones[-1] if milestones else None)
+        self._place = milestones[-1].place if milestones else Place()
+        self._milestone_file = beside(path)
+        self._milestone_file.begin(milestones)
 
     def append(self, messages: Sequence[StreamMessage]) -> None:
         """Append messages of the stream; they are on disk when this returns.
@@ -49,10 +60,12 @@ class TapeWriter:
         Raises :class:`FullDiskError` or :class:`OSError`, after which the tape ends where it did before.
         """
         parts = _frames(messages)
+        ends: list[int] = []
         try:
             texts = [json_lines(part) for part in parts]
             for text in texts:
                 frame = memoryview(self._compressor.compress(text))
+                ends.append((ends[-1] if ends else self.size) + len(frame))
                 while frame:
                     frame = frame[self._file.write(frame) :]
             os.fsync(self._file.fileno())
@@ -63,7 +76,8 @@ class TapeWriter:
                 raise FullDiskError(path_text(self.path), self.contents.all.last_seq) from None
             raise
         self.size = os.fstat(self._file.fileno()).st_size
-        for part, text in zip(parts, texts, strict=True):
+        for part, text, end in zip(parts, texts, ends, strict=True):
+            self._set_milestone(text, end)
             events = part
             if b'"undecoded":' in text:
                 events = [message for message in part if holds_object(message.payload)]
@@ -83,9 +97,19 @@ class TapeWriter:
     def close(self, *, in_order: bool = True) -> None:
         """Close the tape; its ``.json`` says that it was ended ``in_order``."""
         self._file.close()
+        if in_order and (milestone := self._milestones.end()) is not None:
+            self._milestone_file.add(milestone)
         if in_order:
             self._sidecar.whole = True
             self._write_sidecar()
+
+    def _set_milestone(self, text: bytes, end: int) -> None:
+        lines = read_lines(text, self._subjects)
+        number = self._place.lines + len(lines) + len(lines.bad)
+        newest = (int(lines.seq[-1]), int(lines.stored_ns.max())) if len(lines) else self._place[2:]
+        self._place = Place(end, number, *newest)
+        if (milestone := self._milestones.add(lines, self._place)) is not None:
+            self._milestone_file.add(milestone)
 
     def _write_sidecar(self) -> None:
         document = self._sidecar.document(self.contents, self.size)

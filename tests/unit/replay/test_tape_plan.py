@@ -5,6 +5,10 @@ from typing import Any
 
 import pytest
 
+from spyctl.market.columns import SOURCE
+from spyctl.market.events import Reset, ResetReason
+from spyctl.market.lines import StreamMessage
+from spyctl.market.subjects import encode
 from spyctl.replay import tape_plan as module
 from spyctl.replay.segments import BEGINNING
 from spyctl.replay.source import Reading
@@ -93,6 +97,19 @@ def test_a_tape_of_one_feed_is_read_once(tmp_path: Path, monkeypatch: pytest.Mon
     plan = plan_of(tmp_path)
     readings: list[int] = []
     lines = Playlist.lines
-    monkeypatch.setattr(Playlist, "lines", lambda self: (readings.append(1), lines(self))[1])
+    monkeypatch.setattr(Playlist, "lines", lambda self, *given: (readings.append(1), lines(self, *given))[1])
     assert sum(len(batch) for batch in plan.source.batches(BEGINNING, Reading())) == 20
     assert len(readings) == 1
+
+
+def test_a_replay_that_jumped_is_played_in_stored_order(tmp_path: Path) -> None:
+    books = [one for one in messages(1, 60) if one.subject == "market.futures.mbp10"]
+    reset = encode(Reset(STORED_NS, STORED_NS, SOURCE, "r", ResetReason.LOOP, STORED_NS, STORED_NS, 1))
+    jumped = StreamMessage(books[-1].seq + 1, "market.resets", books[-1].stored_ns + 1, reset, 0)
+    again = [StreamMessage(one.seq + 60, one.subject, one.stored_ns + SECOND, one.payload, 0) for one in books]
+    record(tmp_path, [*books, jumped, *again])
+    plan = plan_of(tmp_path)
+    assert (plan.jumps, plan.source.choice.order, plan.volume.events["resets"]) == (1, TapeOrder.STORED, 1)
+    rows = [payload for batch in plan.source.batches(BEGINNING, Reading()) for payload in batch.payloads()]
+    assert rows == [one.payload for one in (*books, jumped, *again)]
+    assert plan_of(tmp_path, ranks=plan.source.choice.ranks).content == plan.content

@@ -142,8 +142,11 @@ async def test_a_replay_of_a_tape_is_controlled_like_any_other(folder: Path) -> 
     assert subjects == ["market.resets", "market.futures.mbp10", STORED[199].subject]
     assert sink.messages[-1][1] == STORED[199].payload
     await replay.control.send("step -1")
-    with pytest.raises(ControlError, match="a tape is not searched for"):
-        await replay.control.send("next trade")
+    await replay.control.send("next trade 3")
+    await replay.control.send("step")
+    assert sink.messages[-1][1] == STORED[200].payload  # where it stands does not count
+    with pytest.raises(ControlError, match="there is no roll after"):
+        await replay.control.send("next roll")
     await replay.control.send("resume")
     await running
     assert sink.messages[-1][1] == STORED[-1].payload

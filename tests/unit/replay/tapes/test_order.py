@@ -10,11 +10,14 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spyctl.market.events import MBP10
+from spyctl.market.columns import SOURCE
+from spyctl.market.events import MBP10, Reset, ResetReason
 from spyctl.market.lines import StreamMessage, json_lines
 from spyctl.market.subjects import SUBJECTS, encode, subject_of
 from spyctl.replay.tapes.lines import Lines, read_lines
 from spyctl.replay.tapes.order import Choice, TapeOrder, in_order
+from spyctl.replay.tapes.playlist import BEGINNING, Start
+from spyctl.replay.tapes.reader import Findings
 from tests.support.events import quote, trade
 from tests.support.tapes import STORED_NS, event, messages
 
@@ -29,9 +32,13 @@ class Recorded:
     messages: Sequence[StreamMessage]
     size: int = 7
 
-    def lines(self) -> Iterator[Lines]:
-        for start in range(0, len(self.messages), self.size):
-            yield read_lines(json_lines(self.messages[start : start + self.size]), SUBJECTS)
+    def lines(self, start: Start = BEGINNING, findings: Findings | None = None) -> Iterator[Lines]:
+        assert start == BEGINNING
+        for start_at in range(0, len(self.messages), self.size):
+            yield read_lines(json_lines(self.messages[start_at : start_at + self.size]), SUBJECTS)
+
+    def start_before(self, ns: int, classes: Sequence[Sequence[int]], reorder_ns: int) -> Start:
+        return BEGINNING
 
 
 def stored(*events: Any) -> list[StreamMessage]:
@@ -134,3 +141,39 @@ def test_payload_times_are_those_of_the_columns() -> None:
     (batch,) = in_order(Recorded(messages(1, 6)), STORED)
     assert batch.sort_ns.tolist() == [orjson.loads(payload)["ts_event_ns"] for payload in batch.payloads()]
     assert np.all(batch.sort_ns[1:] >= batch.sort_ns[:-1])
+
+
+def jump(to_ns: int) -> Any:
+    """What a replay says where it jumps: its own clock is of another year."""
+    ns = STORED_NS + to_ns
+    return Reset(ns, STORED_NS + 365 * 24 * HOUR, SOURCE, "run", ResetReason.SEEK, 0, ns, 1)
+
+
+def test_a_jump_back_goes_on_from_where_it_jumped_and_nothing_is_late() -> None:
+    made = [future(0), future(60_000), jump(10_000), future(9_000), future(12_000), jump(70_000), future(70_500)]
+    wanted = stored(*made)
+    for size in (1, 2, 100):
+        rows = played(wanted, replace(STORED, reorder_ns=5_000), size)
+        assert payloads(rows) == [message.payload for message in wanted]
+        assert [sort_ns - STORED_NS for _, _, sort_ns, _ in rows] == [0, 60_000, 60_000, 60_000, 62_000, 70_000, 70_500]
+        assert not any(late for *_, late in rows)
+    unseen = played(wanted, replace(STORED, reorder_ns=5_000, ranks=frozenset({SUBJECTS.index(subject_of(MBP10))})))
+    assert [row[1:] for row in unseen] == [row[1:] for row in rows if row[0] != "market.resets"]
+
+
+def test_a_recording_may_begin_with_a_jump() -> None:
+    rows = played(stored(jump(5_000), future(4_000), future(5_500)), STORED)
+    assert [sort_ns - STORED_NS for _, _, sort_ns, _ in rows] == [5_000, 5_000, 5_500]
+
+
+def test_in_stored_order_futures_of_another_day_are_not_late_beside_stocks() -> None:
+    made = [equity(0), future(-24 * HOUR), equity(5_000), future(-24 * HOUR + 9)]
+    rows = played(stored(*made), STORED)
+    assert payloads(rows) == [message.payload for message in stored(*made)]
+    assert not any(late for *_, late in rows)
+
+
+def test_a_gap_is_told_afterwards_and_never_late() -> None:
+    gap = replace(event(5), ts_event_ns=STORED_NS - HOUR, ts_recv_ns=STORED_NS + 95)
+    rows = played(stored(equity(0), gap, equity(500)), Choice())
+    assert [(sort_ns - STORED_NS, late) for _, _, sort_ns, late in rows] == [(0, False), (95, False), (500, False)]

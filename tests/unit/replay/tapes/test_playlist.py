@@ -9,7 +9,8 @@ from spyctl.market.lines import StreamMessage, json_lines
 from spyctl.market.subjects import SUBJECTS
 from spyctl.replay.tapes import reader as module
 from spyctl.replay.tapes.catalog import grouped, scan_tapes
-from spyctl.replay.tapes.playlist import Playlist
+from spyctl.replay.tapes.playlist import BEGINNING, Playlist
+from spyctl.replay.tapes.reader import Findings
 from spyctl.timing.instants import DAY
 from tests.support.tapes import STORED_NS, message, messages, record
 
@@ -50,16 +51,17 @@ def test_tapes_of_different_subjects_are_interleaved(tmp_path: Path) -> None:
     assert played(of(tmp_path)) == every
 
 
-def test_damage_is_found_by_the_newest_reading(tmp_path: Path) -> None:
+def test_each_reading_has_its_own_findings(tmp_path: Path) -> None:
     path = record(tmp_path, messages(1, 100))
     path.write_bytes(path.read_bytes()[:-1])
     playlist = of(tmp_path)
     for _ in range(2):
-        assert len(played(playlist)) == 50
-        assert len(playlist.findings.damage) == 1
+        findings = Findings()
+        assert sum(map(len, playlist.lines(findings=findings))) == 50
+        assert len(findings.damage) == 1
 
 
 def test_a_pipe_is_an_input_too() -> None:
     playlist = Playlist([[io.BytesIO(json_lines(messages(1, 30)))]], name="-")
+    assert playlist.start_before(STORED_NS, [[0]], 0) == BEGINNING
     assert played(playlist) == messages(1, 30)
-    assert playlist.findings.lines == 30
