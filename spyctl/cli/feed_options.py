@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from spyctl.cli.framework import complete
 from spyctl.cli.framework.help_page import Panel
 from spyctl.cli.options import checked_url
 from spyctl.errors import UsageError
@@ -38,6 +39,7 @@ Underlying = Annotated[
         metavar="NAME",
         help="The stock whose options are traded.",
         callback=_stock_symbol,
+        autocompletion=complete.stocks,
     ),
 ]
 
@@ -95,5 +97,6 @@ Underlyings = Annotated[
         help="The stocks whose options are traded.",
         show_default="SPY",
         callback=stock_symbols,
+        autocompletion=complete.stocks,
     ),
 ]
