@@ -6,24 +6,29 @@ from spyctl.bus.checkpoint import LAST_RUN
 from spyctl.bus.leases import read_lease
 from spyctl.bus.runs import RunRecord, Runs, RunState
 from spyctl.errors import NoRunError, OtherRunError, ResumeError, RunCompleteError
+from spyctl.timing.instants import MAX_INSTANT, utc_text
 
 
 async def run_to_resume(runs: Runs, asked: str, now: RunRecord) -> RunRecord:
     """Return the record of the run that is to go on: the one asked for, or with ``LAST_RUN`` the newest.
 
-    ``now`` describes the run as it would be without resuming. Raises :class:`ResumeError` where there is no such run,
-    where it is complete, and where files, options or stream have changed since.
+    ``now`` describes the run as it would be without resuming. Raises :class:`ResumeError` where there is no such run
+    and where files, options or stream have changed since, and :class:`RunCompleteError` where it is complete: of a run
+    that is named, whatever else is asked for.
     """
     record = await (runs.newest(now.command, now.stream) if asked == LAST_RUN else runs.find(asked))
     if record is None:
         raise NoRunError(f"there is no run to resume in {now.stream}")
+    if asked != LAST_RUN and record.state is RunState.COMPLETE:
+        raise RunCompleteError(record.run_id, record.position)
     for what, former, present in (
         ("files", record.inputs, now.inputs),
         ("options", record.options, now.options),
         ("stream", [record.stream, record.subjects], [now.stream, now.subjects]),
     ):
         if former != present:
-            raise OtherRunError(f"run {record.run_id} had other {what}: {_difference(former, present)}")
+            ended = "is complete, and " if record.state is RunState.COMPLETE else ""
+            raise OtherRunError(f"run {record.run_id} {ended}had other {what}: {_difference(former, present)}")
     if record.state is RunState.COMPLETE:  # of the very events that are asked for
         raise RunCompleteError(record.run_id, record.position)
     return record
@@ -50,10 +55,17 @@ async def refuse_uncounted(runs: Runs, record: RunRecord) -> None:
 def _difference(former: Any, present: Any) -> str:
     if isinstance(former, dict):
         key = next(key for key in present if former.get(key) != present[key])
-        return f"{key} was {former.get(key)}, is {present[key]}"
+        return f"{key.removesuffix('_ns')} was {_option(key, former.get(key))}, is {_option(key, present[key])}"
     if list(map(_name, former)) != list(map(_name, present)):
         return f"{len(former)} then, {len(present)} now, or other names"
     return next(f"{old['path']} has changed" for old, new in zip(former, present, strict=True) if old != new)
+
+
+def _option(key: str, value: Any) -> str:
+    # The ends of a range as times; what does not end anything is none.
+    if key in ("start_ns", "end_ns") and isinstance(value, int):
+        return utc_text(value) if 0 < value < MAX_INSTANT else "none"
+    return "none" if value is None else str(value)
 
 
 def _name(entry: Any) -> Any:

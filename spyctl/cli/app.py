@@ -152,7 +152,7 @@ def run(arguments: list[str] | None = None) -> int:
     except SpyctlError as error:
         return _fail(reporter, arguments, error.exit_code, error.message, remedy_for(error))
     except TyperException as error:
-        return _fail(reporter, arguments, ExitCode.USAGE, *_usage(error))
+        return _fail(reporter, arguments, ExitCode.USAGE, *_usage(error, arguments))
     except (typer.Abort, KeyboardInterrupt):
         reporter.line()
         return ExitCode.INTERRUPTED
@@ -226,7 +226,7 @@ def _with_negatives(arguments: list[str], command: str) -> list[str]:
     return ["−" + each[1:] if len(each) > 1 and each[0] == "-" and each[1].isdigit() else each for each in arguments]
 
 
-def _usage(error: Any) -> tuple[str, str]:
+def _usage(error: Any, arguments: list[str]) -> tuple[str, str]:
     # What is wrong with the command line, and what was probably meant.
     context: Any = getattr(error, "ctx", None)
     where = context.command_path if context is not None else "spyctl"
@@ -237,7 +237,8 @@ def _usage(error: Any) -> tuple[str, str]:
         close = get_close_matches(option, known, 1)
         behind = [name for name, command in _commands(context) if any(option in param.opts for param in command.params)]
         if behind:
-            return f"{where} has no option {option}", f"behind the command: {where} {behind[0]} {option}"
+            meant = next((word for word in arguments if word in behind), behind[0])
+            return f"{where} has no option {option}", f"behind the command: {where} {meant} {option}"
         return f"{where} has no option {option}", f"{where} {close[0]}" if close else f"{where} --help"
     if context is not None and message.startswith("No such command"):
         word = message.split("'")[1]
@@ -249,7 +250,7 @@ def _usage(error: Any) -> tuple[str, str]:
             return f"{where} takes no argument: {extra}", f"{where} --date {extra}"
     param = getattr(error, "param", None)
     if context is not None and param is not None and getattr(error, "message", None):
-        return _wrong_value(context, param, error.message)
+        return _wrong_value(context, param, _problem(error))
     return _sentence(message), f"{where} --help"
 
 
@@ -263,9 +264,28 @@ def _wrong_value(context: Any, param: Any, problem: str) -> tuple[str, str]:
     given = setting_of(context, param) or option
     first_choice = problem.partition("is not one of ")[2].partition(",")[0].strip("'")
     return (
-        f"{given}: {_sentence(problem)}",
+        f"{given}: {problem}",
         f"{option} {first_choice}" if first_choice else f"{context.command_path} --help",
     )
+
+
+def _problem(error: Any) -> str:
+    # What is wrong with a value, with the value itself, which Typer's validator leaves out.
+    details: list[dict[str, Any]] = getattr(error.__cause__, "errors", list)()
+    if not details:
+        return _sentence(error.message)
+    value, limits = str(details[0]["input"]), details[0].get("ctx", {})
+    match details[0]["type"]:
+        case "float_parsing" | "float_type" | "finite_number":
+            return f"{value!r} is not a number"
+        case "int_parsing" | "int_type" | "int_from_float" | "int_parsing_size":
+            return f"{value!r} is not a whole number"
+        case "greater_than_equal":
+            return f"{value} is less than {limits['ge']:g}"
+        case "less_than_equal":
+            return f"{value} is more than {limits['le']:g}"
+        case _:
+            return _sentence(error.message)
 
 
 def _sentence(text: str) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from spyctl.cli.framework import complete
 from spyctl.cli.framework.help_page import Panel
 from spyctl.cli.options import checked_url
 from spyctl.errors import UsageError
@@ -64,6 +65,7 @@ Underlying = Annotated[
         metavar="NAME",
         help="The stock whose options are traded.",
         callback=_stock_symbol,
+        autocompletion=complete.stocks,
     ),
 ]
 
@@ -121,5 +123,6 @@ Underlyings = Annotated[
         help="Stocks or indices whose options are traded.",
         show_default="SPY",
         callback=stock_symbols,
+        autocompletion=complete.stocks,
     ),
 ]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from spyctl.cli.framework import complete
 from spyctl.cli.framework.reporter import Reporter, progress_bar
 from spyctl.cli.framework.streams import write, write_document
 from spyctl.cli.keys import DATABENTO_KEY, databento_key
@@ -29,12 +30,22 @@ def fetch(
     *,
     date: Annotated[
         list[str],
-        typer.Option("--date", metavar="DAY", help="UTC day, or D..D; repeatable. Days you already have are skipped."),
+        typer.Option(
+            "--date",
+            metavar="DAY",
+            help="UTC day, or D..D; repeatable. Days you already have are skipped.",
+            autocompletion=complete.days,
+        ),
     ],
     schema: Schema = None,
     symbol: Annotated[
         list[str] | None,
-        typer.Option("--symbol", metavar="NAME", help="ES.c.0 (the default), ESZ5, ES.FUT, ALL_SYMBOLS; repeatable."),
+        typer.Option(
+            "--symbol",
+            metavar="NAME",
+            help="ES.c.0 (the default), ESZ5, ES.FUT, ALL_SYMBOLS; repeatable.",
+            autocompletion=complete.futures,
+        ),
     ] = None,
     dataset: Annotated[
         str, typer.Option("--dataset", envvar="SPYCTL_DATASET", metavar="NAME", help="Dataset to download from.")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spyctl.cli.feed_options import FEED
+from spyctl.cli.framework import complete
 from spyctl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ class FuturesOptions:
             "--futures",
             envvar="SPYCTL_FUTURES",
             metavar="NAME",
-            help="Others than ES.c.0: NQ.c.0, ESZ6.",
+            help="Futures other than ES.c.0: NQ.c.0, ESZ6.",
+            autocompletion=complete.live_futures,
             rich_help_panel=FEED.seldom,
         ),
     ] = None
@@ -79,7 +81,8 @@ class FuturesOptions:
             "--feeds",
             envvar="SPYCTL_FEEDS",
             metavar="LIST",
-            help="Of stocks,options,futures.",
+            help="Only these: stocks,options,futures.",
+            autocompletion=complete.feeds,
             rich_help_panel=FEED.seldom,
         ),
     ] = None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spyctl.cli.feed_options import FEED, FeedOptions, Underlyings, spot_sources
+from spyctl.cli.framework import complete
 from spyctl.cli.framework.origin import is_flag
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.futures_options import FeedChoice, FuturesOptions, gateway_address
@@ -34,7 +35,12 @@ StrikeRange = Annotated[
 ]
 Expiry = Annotated[
     str | None,
-    typer.Option("--expiry", metavar="DAY,…", help="0dte (default: today, else the next), next, or days."),
+    typer.Option(
+        "--expiry",
+        metavar="DAY,…",
+        help="0dte (default: today, else the next), next, or days.",
+        autocompletion=complete.expiries,
+    ),
 ]
 RequireOptions = Annotated[bool, typer.Option("--require-options", help="Exit with code 4 if the plan has no options.")]
 SpotFrom = Annotated[

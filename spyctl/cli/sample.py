@@ -26,7 +26,13 @@ def sample(
     *,
     data_dir: DataDir = Path("dbn-data"),
     date: Annotated[
-        list[str] | None, typer.Option("--date", metavar="DAY", help=f"UTC day, or D..D; repeatable; default: {_DAY}.")
+        list[str] | None,
+        typer.Option(
+            "--date",
+            metavar="DAY",
+            help=f"UTC day, or D..D; repeatable; default: {_DAY}.",
+            autocompletion=complete.days,
+        ),
     ] = None,
     start: Annotated[
         str,

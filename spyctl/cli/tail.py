@@ -21,7 +21,12 @@ class SelectionOptions:
 
     place: Annotated[
         str | None,
-        typer.Option("--from", metavar="PLACE", help="start, new, a sequence, -N (the last N), -5m, a stored time."),
+        typer.Option(
+            "--from",
+            metavar="PLACE",
+            help="start, new, a sequence, -N (the last N), -5m, a stored time.",
+            autocompletion=complete.places,
+        ),
     ] = None
     run: Annotated[
         str | None,
@@ -32,7 +37,13 @@ class SelectionOptions:
     until_end: Annotated[bool, typer.Option("--until-end", help="Stop at the end of what is stored now.")] = False
     count: Annotated[int | None, typer.Option("--count", min=1, metavar="N", help="Stop after N events.")] = None
     symbol: Annotated[
-        str | None, typer.Option("--symbol", metavar="NAME", help="Only this symbol, underlying or option.")
+        str | None,
+        typer.Option(
+            "--symbol",
+            metavar="NAME",
+            help="Only this symbol, underlying or option.",
+            autocompletion=complete.stream_symbols,
+        ),
     ] = None
     start: Annotated[
         str | None,

@@ -23,7 +23,7 @@ from spyctl.bus.target import Target, reach
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.framework.screen import Show, show_progress
 from spyctl.cli.framework.signals import Interruption
-from spyctl.cli.framework.streams import drop, unguarded, write_document
+from spyctl.cli.framework.streams import colours, drop, unguarded, write_document
 from spyctl.cli.source_stream import source_stream
 from spyctl.cli.tail_options import Place, PlaceKind, TailForm
 from spyctl.errors import ExitCode, NoDataError, StreamGoneError
@@ -61,7 +61,7 @@ class TailRequest:
 async def run_tail(request: TailRequest, reporter: Reporter) -> int:
     """Show events until told to stop; returns the exit code. Raises :class:`SpyctlError`."""
     interruption = Interruption(reporter)
-    writer = _EventWriter(request)
+    writer = _EventWriter(request, colour=colours(sys.stdout) and not reporter.plain)
     try:
         async with reach(request.target, tell=reporter.line) as reached:
             if request.run is not None:
@@ -220,12 +220,12 @@ def _matches(wanted: EventFilter, payload: bytes) -> bool:
 
 class _EventWriter:
     # Writes events to stdout in the form that is asked for; notices a reader of the pipe that leaves.
-    def __init__(self, request: TailRequest) -> None:
+    def __init__(self, request: TailRequest, *, colour: bool = False) -> None:
         self.stats = StreamStats()
         self.reader_left = self.any_written = False
         self._form = request.form
         self._as_json = request.as_json
-        self._lines = TextLines()
+        self._lines = TextLines(colour=colour)
         descriptor = sys.stdout.fileno()
         if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
             _widen(descriptor)

@@ -1,5 +1,6 @@
 """A stored message as one line for a person, and which messages are wanted."""
 
+import re
 from dataclasses import dataclass
 from datetime import date
 
@@ -19,12 +20,19 @@ from spyctl.market.events import (
 from spyctl.market.lines import StreamMessage
 from spyctl.market.subjects import KINDS, decode, with_prefix
 from spyctl.terminal.boxes import bar_left, bar_right
-from spyctl.terminal.text import count
+from spyctl.terminal.outgoing import Mark, safe_line
+from spyctl.terminal.text import count, marked
 from spyctl.timing.instants import MAX_INSTANT, NEW_YORK, SECOND, clock_text
 
 HEADING = "      seq New York     subject        event"
 _CELLS = 4
 _MOST_WORDS = 200  # of what is wrong with a message, which may quote it
+_SIZE, _SIDED = 4, 11
+_COLOURS = (
+    (re.compile("▲ buy|[▐█]+(?=│)"), Mark.GREEN),
+    (re.compile("▼ sell|(?<=│)[█▉▊▋▌▍▎▏]+|: open .*"), Mark.RED),
+    (re.compile("^! .*|: closed$"), Mark.YELLOW),
+)
 SIDES = {Aggressor.BUY: " ▲ buy", Aggressor.SELL: " ▼ sell", Aggressor.MID: ""}
 
 
@@ -79,9 +87,13 @@ def subjects_of(names: list[str], prefix: str = "") -> list[str]:
 
 
 class TextLines:
-    """Aligned lines for a person; the bars of sizes share a scale for each subject."""
+    """Aligned lines for a person; the bars of sizes share a scale for each subject.
 
-    def __init__(self) -> None:
+    With ``colour`` sides, bars, gaps and what cannot be read stand out.
+    """
+
+    def __init__(self, *, colour: bool = False) -> None:
+        self._colour = colour
         self._largest: dict[str, int] = {}
         self.undecoded = 0
 
@@ -94,12 +106,15 @@ class TextLines:
         except PayloadError as error:
             self.undecoded += 1
             ns, text = message.stored_ns, f"! {error.message[:_MOST_WORDS]}"
-        return f"{message.seq:>9,} {clock_text(ns, NEW_YORK)} {short:<14} {text}"
+        if not self._colour:
+            return f"{message.seq:>9,} {clock_text(ns, NEW_YORK)} {short:<14} {text}"
+        when, shown = marked(Mark.DIM, clock_text(ns, NEW_YORK)), _coloured(safe_line(text))
+        return f"{message.seq:>9,} {when} {safe_line(short):<14} {shown}"
 
     def _text(self, event: Event, subject: str) -> str:
         match event:
             case FuturesTrade():
-                return f"{event.symbol} {event.price:,.2f} × {event.size:,}{SIDES[event.aggressor]}"
+                return f"{event.symbol} {event.price:,.2f} × {_sided(event)}"
             case MBP10():
                 best = event.levels[0]
                 bid, ask = (f"{px:,.2f}" if px is not None else "·" for px in (best.bid_px, best.ask_px))
@@ -112,11 +127,14 @@ class TextLines:
                 sizes = f"{event.bid_sz:<6,} {bars} {event.ask_sz:>6,}"
                 return f"{event.symbol:<5} {event.bid_px:,.2f} × {sizes} × {event.ask_px:,.2f}"
             case OptionTrade():
-                return f"{_contract(event)}   {event.price:,.2f} × {event.size:,}{SIDES[event.aggressor]}"
+                quote = ""
+                if event.opt_bid is not None and event.opt_ask is not None:
+                    quote = f"{event.opt_bid:,.2f} × {event.opt_ask:,.2f}"
+                return f"{_contract(event)} {event.price:>8,.2f} × {_sided(event):<{_SIDED}} {quote}".rstrip()
             case OptionQuote():
                 bars = self._bars(subject, event.bid_sz, event.ask_sz)
                 sizes = f"{event.bid_sz:<5,} {bars} {event.ask_sz:>5,}"
-                return f"{_contract(event)}   {event.bid_px:,.2f} × {sizes} × {event.ask_px:,.2f}"
+                return f"{_contract(event)} {event.bid_px:>8,.2f} × {sizes} × {event.ask_px:,.2f}"
             case Gap():
                 if event.to_ns is None:
                     return f"{event.feed} missing from now on: open ({event.reason})"
@@ -129,6 +147,16 @@ class TextLines:
     def _bars(self, subject: str, bid: int, ask: int) -> str:
         largest = self._largest[subject] = max(1, bid, ask, self._largest.get(subject, 1))
         return f"{bar_left(bid, largest, _CELLS)}│{bar_right(ask, largest, _CELLS)}"
+
+
+def _sided(event: FuturesTrade | OptionTrade) -> str:
+    return f"{event.size:<{_SIZE},}{SIDES[event.aggressor]}".rstrip()
+
+
+def _coloured(text: str) -> str:
+    for pattern, mark in _COLOURS:
+        text = pattern.sub(rf"{mark}\g<0>{Mark.END}", text)
+    return text
 
 
 def _contract(event: OptionTrade | OptionQuote) -> str:

@@ -311,7 +311,7 @@ def test_glyphs_are_ascii_where_the_output_is_not_utf8(cli: Cli, data: Path) -> 
         (["repaly"], "spyctl has no command 'repaly'", "spyctl replay"),
         (["server", "rnu"], "spyctl server has no command 'rnu'", "spyctl server run"),
         (["tail", "--untl-end"], "spyctl tail has no option --untl-end", "spyctl tail --until-end"),
-        (["tail", "--count", "many"], "--count: input should be", "spyctl tail --help"),
+        (["tail", "--count", "many"], "--count: 'many' is not a whole number", "spyctl tail --help"),
         (["time-range"], "missing option '--date'", "spyctl time-range --help"),
         (["sample", "extra"], "unexpected extra argument", "spyctl sample --help"),
     ],
@@ -432,7 +432,11 @@ def test_a_command_loads_only_the_heavy_modules_it_needs(
         (["replay"], {"REPLAY_ORDER": "fast"}, "REPLAY_ORDER: 'fast' is not one of", "--order event"),
         (["replay", "--speed", "fast"], {}, "error: 'fast' is not a speed", "write 1, 10x"),
         (["replay", "2025-12-16"], {}, "takes no argument: 2025-12-16", "spyctl replay --date 2025-12-16"),
-        (["--json", "replay"], {}, "spyctl has no option --json", "behind the command: spyctl live --json"),
+        (["--json", "replay"], {}, "spyctl has no option --json", "behind the command: spyctl replay --json"),
+        (["live", "--sim-rate", "abc"], {}, "--sim-rate: 'abc' is not a number", "spyctl live --help"),
+        (["replay", "--count", "1.5"], {}, "--count: '1.5' is not a whole number", "spyctl replay --help"),
+        (["replay", "--count", "0"], {}, "--count: 0 is less than 1", "spyctl replay --help"),
+        (["tail"], {"SPYCTL_PORT": "99999"}, "SPYCTL_PORT: 99999 is more than 65535", "spyctl tail --help"),
     ],
 )  # fmt: skip
 def test_an_error_says_where_a_value_comes_from_and_what_was_meant(

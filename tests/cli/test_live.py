@@ -178,7 +178,7 @@ def test_the_real_feed_starts_the_embedded_server_only_on_request(cli: Cli) -> N
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--sim", "--strike-range", "500"), "--strike-range: input should be less than or equal to 100"),
+        (("--sim", "--strike-range", "500"), "--strike-range: 500 is more than 100"),
         (("--sim", "--expiry", "2020-01-03"), "the options of 2020-01-03 have expired"),
         (("--sim", "--expiry", "2031-12-25"), "no options expire on Thursday 2031-12-25"),
         (("--sim", "--expiry", "tomorrow"), "'tomorrow' is not a date"),

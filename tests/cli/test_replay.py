@@ -186,8 +186,11 @@ def test_resuming_a_run_that_is_complete_is_fine_and_says_so(cli: Cli, data: Pat
     assert (again.returncode, again.stdout) == (0, "")
     assert f"resume   run {run_id} is complete: nothing is left of its 1,050 events" in again.stderr
     assert json.loads(cli(*played, "--resume", run_id, "--json").stdout)["complete"] is True
-    other = cli(*played, "--resume", "--schema", "trades")  # these events are not those of the run
-    assert (other.returncode, "had other" in other.stderr) == (1, True)
+    named = cli(*played, "--resume", run_id, "--schema", "trades")  # nothing is left of it, whatever else is asked
+    assert (named.returncode, f"run {run_id} is complete" in named.stderr) == (0, True)
+    other = cli(*played, "--resume", "--start", "09:30")  # these events are not those of the newest run
+    assert other.returncode == 1
+    assert "is complete, and had other options: start was none, is 2025-12-16T14:30" in other.stderr
 
 
 def test_raw_payloads_go_to_stdout_alone(cli: Cli, data: Path) -> None:

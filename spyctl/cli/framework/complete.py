@@ -17,6 +17,11 @@ SUBJECTS = (
 )  # fmt: skip
 EVENT_TYPES = ("StockTrade", "StockQuote", "OptionTrade", "OptionQuote", "FuturesTrade", "MBP10", "Gap", "Reset")
 SPEEDS = ("1", "10", "100", "max")
+PLACES = ("start", "new", "-100", "-5m", "09:30")
+STOCKS = ("SPY", "QQQ", "IWM", "SPX")
+FUTURES = ("ES.c.0", "NQ.c.0", "ES.v.0")
+FEEDS = ("stocks", "options", "futures")
+EXPIRIES = ("0dte", "next")
 TIMES = ("open", "open-5m", "open+30m", "close", "close-5m", "09:30")
 _SYMBOL_WORDS = ("ES", "outright", "spread")
 _DAY = re.compile(r"(?<!\d)(20\d\d)-?(\d\d)-?(\d\d)(?!\d)")
@@ -43,6 +48,43 @@ def speeds(incomplete: str) -> list[str]:
     return [speed for speed in SPEEDS if speed.startswith(incomplete)]
 
 
+def places(incomplete: str) -> list[str]:
+    """Offer places in the stream."""
+    return [place for place in PLACES if place.startswith(incomplete)]
+
+
+def stocks(incomplete: str) -> list[str]:
+    """Offer usual underlyings."""
+    return [name for name in STOCKS if name.startswith(incomplete)]
+
+
+def futures(incomplete: str) -> list[str]:
+    """Offer usual futures, and what the vendor calls all of them."""
+    return [name for name in (*FUTURES, "ES.FUT", "ALL_SYMBOLS") if name.startswith(incomplete)]
+
+
+def live_futures(incomplete: str) -> list[str]:
+    """Offer usual futures."""
+    return [name for name in FUTURES if name.startswith(incomplete)]
+
+
+def feeds(incomplete: str) -> list[str]:
+    """Offer the feeds that a list of feeds does not have yet."""
+    head, comma, rest = incomplete.rpartition(",")
+    return [f"{head}{comma}{feed}" for feed in FEEDS if feed.startswith(rest) and feed not in head.split(",")]
+
+
+def expiries(incomplete: str) -> list[str]:
+    """Offer words for expiries."""
+    return [word for word in EXPIRIES if word.startswith(incomplete)]
+
+
+def days(incomplete: str) -> list[str]:
+    """Offer words for days."""
+    head, dots, rest = incomplete.rpartition("..")
+    return [f"{head}{dots}{word}" for word in ("today", "yesterday") if word.startswith(rest)]
+
+
 def times(incomplete: str) -> list[str]:
     """Offer usual times of a day."""
     return [time for time in TIMES if time.startswith(incomplete)]
@@ -53,6 +95,11 @@ def symbols(ctx: Any, incomplete: str) -> list[str]:
     folder = _data_folder(ctx)
     names = [name for path in (folder, *folder.glob("*/")) for name in _symbols_in(path / "symbology.json")]
     return [name for name in dict.fromkeys([*sorted(names), *_SYMBOL_WORDS]) if name.startswith(incomplete)]
+
+
+def stream_symbols(ctx: Any, incomplete: str) -> list[str]:
+    """Offer the symbols that a stream may hold: usual ones, and those of the data folder."""
+    return [name for name in dict.fromkeys(["ES", "SPY", *symbols(ctx, "")]) if name.startswith(incomplete)]
 
 
 def _symbols_in(path: Path) -> list[str]:

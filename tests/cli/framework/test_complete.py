@@ -55,6 +55,21 @@ def test_times_and_words_for_days(offered: Offered) -> None:
     assert offered("replay --date y") == ["yesterday"]
 
 
+def test_symbols_feeds_and_expiries_of_the_live_side(offered: Offered) -> None:
+    assert offered("live --symbol Q") == offered("probe --underlying Q") == ["QQQ"]
+    assert offered("live --futures N") == ["NQ.c.0"]
+    assert offered("live --feeds stocks,") == ["stocks,options", "stocks,futures"]
+    assert offered("live --expiry n") == ["next"]
+
+
+def test_places_symbols_and_days_of_the_other_commands(offered: Offered) -> None:
+    assert offered("tail --symbol S") == ["SPY"]
+    assert offered("tail --from s") == ["start"]
+    assert offered("fetch --symbol ES.") == ["ES.c.0", "ES.v.0", "ES.FUT"]
+    assert offered("fetch --date 2025-12-15..y") == ["2025-12-15..yesterday"]
+    assert offered("sample --date t") == ["today"]
+
+
 def test_schemas_subjects_and_contexts(offered: Offered, tmp_path: Path) -> None:
     assert offered("replay --schema ") == ["trades", "mbp-10"]
     assert offered("tail op") == ["options", "options.trades", "options.quotes"]

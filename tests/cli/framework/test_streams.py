@@ -1,12 +1,16 @@
 """What the output streams can take."""
 
+import ast
 import io
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
+import spyctl
 from spyctl.cli.framework.streams import colours, drop, guarded, prepare_streams, unguarded, write
+from spyctl.terminal.boxes import curve
 from spyctl.terminal.outgoing import Mark
 
 
@@ -27,6 +31,20 @@ def test_glyphs_become_ascii_where_the_stream_is_not_utf8(monkeypatch: pytest.Mo
     prepare_streams()
     write("14:25 → 14:35 × 2 … ü")
     assert raw.getvalue() == b"14:25 -> 14:35 x 2 ... ?\n"
+
+
+def test_every_glyph_that_we_write_has_a_stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    prepare_streams()  # registers the codec's handler
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    glyphs = set(curve([0, 1, 2, 3], 2, 1, 0, 3)[0])
+    for path in Path(spyctl.__file__).parent.rglob("*.py"):
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        docstrings = {ast.get_docstring(node, clean=False) for node in nodes if isinstance(node, documented)}
+        texts = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+        glyphs |= {glyph for text in texts - docstrings for glyph in text if not glyph.isascii()}
+    for glyph in glyphs - set(Mark) - {"\ufffd", "␡"}:
+        assert glyph.encode("ascii", "spyctl") != b"?", glyph
 
 
 def test_text_goes_out_without_what_steers_a_terminal_and_data_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

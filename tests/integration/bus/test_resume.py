@@ -149,7 +149,7 @@ async def test_a_resume_that_is_refused_gives_the_reason(
     run = asyncio.to_thread
     assert "there is no run to resume" in await run(refused, "--resume")
     await run(cli, "replay", "-s", "max", "--count", "5", "--nats-url", nats_server.url)
-    assert "had other options: count was 5" in await run(refused, "--resume")
+    assert "is complete, and had other options: count was 5, is none" in await run(refused, "--resume")
     assert await killed(environment, tmp_path, nats_server.url, "fast", 1_000, "-s", "100")
     assert "had other options: by_recv was False" in await run(refused, "--resume", "--order", "recv")
     (path,) = data.glob("trades/*1216*.zst")

@@ -29,6 +29,7 @@ from spyctl.terminal.event_lines import (
     day_text,
     subjects_of,
 )
+from spyctl.terminal.outgoing import Mark
 
 NS, SIM = 1_765_898_047_388_000_000, EventSource.SIM
 
@@ -46,18 +47,45 @@ def test_trades_are_price_times_size() -> None:
     stock = StockTrade(NS, NS, SIM, "SPY", 680.31, 100)
     assert line(stock) == "1,385,358 10:14:07.388 stocks.trades  SPY   680.31 × 100"
     option = OptionTrade(NS, NS, SIM, "SPY", "O:SPY251216C00680000", "2025-12-16", 680.0, "C", 2.18, 10)
-    assert line(option) == "1,385,358 10:14:07.388 options.trades SPY 16 Dec 680 C   2.18 × 10"
+    assert line(option) == "1,385,358 10:14:07.388 options.trades SPY 16 Dec 680 C     2.18 × 10"
     option = OptionTrade(
         NS, NS, SIM, "SPY", "O:SPY251216C00680000", "2025-12-16", 680.0, "C", 2.18, 10, 2.16, 2.18, Aggressor.BUY
     )
-    assert line(option) == "1,385,358 10:14:07.388 options.trades SPY 16 Dec 680 C   2.18 × 10 ▲ buy"
+    assert line(option) == "1,385,358 10:14:07.388 options.trades SPY 16 Dec 680 C     2.18 × 10   ▲ buy  2.16 × 2.18"
     future = FuturesTrade(NS, NS, SIM, "ES", 6_815.25, 3, Aggressor.SELL)
-    assert line(future) == "1,385,358 10:14:07.388 futures.trades ES 6,815.25 × 3 ▼ sell"
+    assert line(future) == "1,385,358 10:14:07.388 futures.trades ES 6,815.25 × 3    ▼ sell"
+
+
+def test_sides_stand_in_one_column_whatever_the_size() -> None:
+    columns = {line(FuturesTrade(NS, NS, SIM, "ES", 6_815.25, size, Aggressor.BUY)).index("▲") for size in (1, 23, 456)}
+    assert len(columns) == 1
+
+
+def test_colours_mark_sides_bars_gaps_and_what_cannot_be_read() -> None:
+    def coloured(event: Any) -> str:
+        message = StreamMessage(7, subject_of(event), 0, encode(event), 0)
+        return TextLines(colour=True).line(message).replace(Mark.END, "}")
+
+    dim = f"{Mark.DIM}10:14:07.388}}"
+    trade = FuturesTrade(NS, NS, SIM, "ES", 6_815.25, 3, Aggressor.SELL)
+    assert coloured(trade) == f"        7 {dim} futures.trades ES 6,815.25 × 3    {Mark.RED}▼ sell}}"
+    quote = StockQuote(NS, NS, SIM, "SPY", 680.3, 680.32, 400, 700)
+    assert f"{Mark.GREEN}▐██}}│{Mark.RED}████}}" in coloured(quote)
+    opened = Gap(NS, NS, SIM, "options", NS, None, "cut", "g1", None)
+    assert coloured(opened).endswith(f"options missing from now on{Mark.RED}: open (cut)}}")
+    unread = TextLines(colour=True).line(StreamMessage(1, "market.gaps", NS, b"no", 0))
+    assert f"{Mark.YELLOW}! market.gaps: not JSON" in unread
+
+
+def test_a_symbol_cannot_colour_a_line() -> None:
+    trade = FuturesTrade(NS, NS, SIM, f"E{Mark.RED}S\x1b", 6_815.25, 3, Aggressor.MID)
+    message = StreamMessage(7, subject_of(trade), 0, encode(trade), 0)
+    assert "E\ufffdS␛ 6,815.25" in TextLines(colour=True).line(message)
 
 
 def test_option_quotes_name_their_contract() -> None:
     quote = OptionQuote(NS, NS, SIM, "SPY", "O:SPY251216C00680000", "2025-12-16", 680.0, "C", 2.16, 2.18, 12, 48)
-    assert line(quote) == "1,385,358 10:14:07.388 options.quotes SPY 16 Dec 680 C   2.16 × 12       █│████    48 × 2.18"
+    assert line(quote).endswith("options.quotes SPY 16 Dec 680 C     2.16 × 12       █│████    48 × 2.18")
 
 
 def test_books_show_their_best_level_and_a_dot_where_a_side_is_empty() -> None:
