@@ -194,7 +194,7 @@ class Connection:
 
     # --- writing
 
-    async def write(self, frames: bytes | bytearray) -> bool:
+    async def write(self, frames: bytes | memoryview) -> bool:
         """Write whole protocol messages and wait until the socket takes them (back-pressure).
 
         Returns whether the connection was up before and after; what was written to one that broke is lost.

@@ -30,7 +30,7 @@ from spyctl.dbn.sort_times import (
     split_instrument_key,
 )
 from spyctl.dbn.venues import exchanges
-from spyctl.market.columns import DTYPES, UNDEF_PRICE, Names, Rows
+from spyctl.market.columns import DTYPES, LEVEL_DTYPE, UNDEF_PRICE, Names, Rows, taken
 from spyctl.market.symbology import SymbolMap, is_continuous
 
 
@@ -41,6 +41,14 @@ class RecordCounts:
     read: int = 0
     rejected: dict[str, int] = field(default_factory=dict)
     unresolved: dict[int, int] = field(default_factory=dict)
+
+
+def _copy_levels(rows: Rows, records: Rows) -> None:
+    # A canonical level is the beginning of one of DBN, which has counts of orders behind it.
+    words = LEVEL_DTYPE.itemsize // 8
+    levels, canonical = records["levels"], rows["levels"]
+    shape = levels.shape
+    canonical.view("u8").reshape(*shape, words)[:] = levels.view("u8").reshape(*shape, -1)[..., :words]
 
 
 class Normalizer:
@@ -74,8 +82,8 @@ class Normalizer:
             return np.empty(0, DTYPES[self.schema])
         sort_ns, late, ts_recv_ns = times.sort_ns, times.late, times.ts_recv_ns
         if not keep.all():  # nearly every chunk is kept whole, without a copy
-            records, sort_ns, late, ts_recv_ns = records[keep], sort_ns[keep], late[keep], ts_recv_ns[keep]
-        rows = np.zeros(len(records), DTYPES[self.schema])
+            records, sort_ns, late, ts_recv_ns = taken(records, keep), sort_ns[keep], late[keep], ts_recv_ns[keep]
+        rows = np.empty(len(records), DTYPES[self.schema])
         rows["sort_ns"] = sort_ns
         rows["late"] = late
         rows["ts_event_ns"] = records["ts_event"]
@@ -90,8 +98,7 @@ class Normalizer:
             rows["exchange"] = exchanges(self._dataset, records["publisher_id"])
         else:
             rows["is_snapshot"] = is_snapshot(records)
-            for name in ("bid_px", "bid_sz", "ask_px", "ask_sz"):
-                rows["levels"][name] = records["levels"][name]
+            _copy_levels(rows, records)
         return rows
 
     def _acceptable(self, records: Rows, times: SortTimes) -> NDArray[np.bool_]:

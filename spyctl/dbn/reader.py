@@ -5,7 +5,7 @@ then raises :class:`DamagedFileError`.
 """
 
 import os
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from copy import copy
 from functools import cached_property
@@ -26,6 +26,7 @@ from spyctl.dbn.records import (
     begins_header,
     count_good,
     find_header,
+    may_hold_header,
     metadata_length,
     parse_header,
     read_definitions,
@@ -41,6 +42,7 @@ CHUNK_RECORDS = 2048
 _MAX_METADATA = 64 << 20
 _CAPTURE_READ = 1 << 20
 _HEADER_START = 24  # bytes by which a header is told: prefix and dataset
+_AHEAD_RECORDS = 64  # of the next chunk: a record that holds a header shows by those behind it
 _FETCH_AGAIN = "download it again"
 _SPLIT = "split it there into the files that it was made of"
 
@@ -193,7 +195,7 @@ class DBNFile:
         step, count = dtype.itemsize, start
         with closing(self._open_again()) as file:
             reader = self._records(file, start)
-            for data, joint in _up_to_header(reader, size * step, self.header.dataset):
+            for data, joint in _up_to_header(reader, size * step, self.header.dataset, self._may_hold_header):
                 whole = len(data) // step
                 records = np.frombuffer(data, dtype, count=whole)
                 good = count_good(records, schema)
@@ -211,6 +213,17 @@ class DBNFile:
                     joined = _begins_file(data[good * step :][:4])
                     raise self._damage(JOINED if joined else f"cut short inside record {count + 1:,}", offset)
             self._compare(file)
+
+    def _may_hold_header(self, data: bytes, ahead: bytes) -> bool:
+        # Looks for it byte by byte only where that may be: it takes as long as all the rest.
+        step = self.dtype.itemsize
+        if len(data) % step or len(ahead) < step:
+            return True
+        records, following = (
+            np.frombuffer(part, self.dtype, count=count)
+            for part, count in ((data, len(data) // step), (ahead, min(_AHEAD_RECORDS, len(ahead) // step)))
+        )
+        return may_hold_header(records, str(self.schema)) or may_hold_header(following, str(self.schema))
 
     def _captured(self, size: int) -> Iterator[Records]:
         dtype = self.dtype
@@ -286,8 +299,11 @@ def _exactly(reader: ByteReader, size: int) -> bytes:
     return data
 
 
-def _up_to_header(reader: ByteReader, size: int, dataset: str) -> Iterator[tuple[bytes, bool]]:
+def _up_to_header(
+    reader: ByteReader, size: int, dataset: str, may_hold: Callable[[bytes, bytes], bool] = lambda *_: True
+) -> Iterator[tuple[bytes, bool]]:
     # Chunks of ``size`` bytes, and whether the header of another file ends one; damage comes after what is whole.
+    # ``may_hold`` tells of a chunk and the next one whether a header may begin in the first.
     failure: DamagedFileError | None = None
     ahead = _exactly(reader, size)
     while data := ahead:
@@ -296,7 +312,7 @@ def _up_to_header(reader: ByteReader, size: int, dataset: str) -> Iterator[tuple
             ahead = _exactly(reader, size)  # a header may lie across two chunks
         except DamagedFileError as error:
             failure = error
-        joint = find_header(data + ahead[:_HEADER_START], dataset)
+        joint = find_header(data + ahead[:_HEADER_START], dataset) if may_hold(data, ahead) else -1
         yield (data, False) if joint < 0 else (data[:joint], True)
         if joint >= 0:
             return

@@ -178,6 +178,21 @@ def count_good(records: Records, schema: str) -> int:
     return int(wrong.argmax()) if wrong.any() else len(records)
 
 
+def may_hold_header(records: Records, schema: str) -> bool:
+    """Tell whether the header of another file may lie in some records; false only where none does.
+
+    A header is longer than a trade, so that a later record begins inside it. A book is longer, and one that is followed
+    by a record again has all of the header in it, with the long stretch of zeros that is reserved there: no level has
+    both prices at zero.
+    """
+    if count_good(records, schema) < len(records):
+        return True
+    if schema != "mbp-10":
+        return False
+    words = records["levels"].view("u8").reshape(len(records), 10, 4)
+    return bool(((words[..., 0] | words[..., 1]) == 0).any())
+
+
 @dataclass(frozen=True, slots=True)
 class Piece:
     """Whole records of any kind: their bytes, the places in them where records begin, and their place in the file."""

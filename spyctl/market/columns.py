@@ -6,7 +6,7 @@ encoded without touching single events. Prices are the integers of the file (1e-
 Only :func:`events` turns rows into event objects.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,17 +22,20 @@ PRICE_SCALE = 1e9
 SOURCE = EventSource.DIRECT_FEED
 
 Rows = NDArray[np.void]
-_COMMON = [
-    ("sort_ns", "i8"),
-    ("ts_event_ns", "i8"),
-    ("ts_recv_ns", "i8"),
-    ("symbol", "u4"),
-    ("seq", "u4"),
-    ("late", "?"),
-]
-LEVEL_DTYPE = np.dtype([("bid_px", "i8"), ("bid_sz", "u4"), ("ask_px", "i8"), ("ask_sz", "u4")])
-TRADE_DTYPE = np.dtype([*_COMMON, ("price", "i8"), ("size", "u4"), ("aggressor", "i1"), ("exchange", "S4")])
-MBP10_DTYPE = np.dtype([*_COMMON, ("is_snapshot", "?"), ("levels", LEVEL_DTYPE, (BOOK_DEPTH,))])
+_COMMON = {"sort_ns": "i8", "ts_event_ns": "i8", "ts_recv_ns": "i8", "symbol": "u4", "seq": "u4", "late": "?"}
+
+
+def _aligned(fields: dict[str, Any]) -> np.dtype[np.void]:
+    return np.dtype(list(fields.items()), align=True)  # columns of numbers at odd places are slow
+
+
+# In memory the prices come first, so that a level has no holes.
+LEVEL_DTYPE = np.dtype(
+    {"names": ["bid_px", "bid_sz", "ask_px", "ask_sz"], "formats": ["i8", "u4", "i8", "u4"], "offsets": [0, 16, 8, 20]},
+    align=True,
+)
+TRADE_DTYPE = _aligned({**_COMMON, "price": "i8", "size": "u4", "aggressor": "i1", "exchange": "S4"})
+MBP10_DTYPE = _aligned({**_COMMON, "is_snapshot": "?", "levels": (LEVEL_DTYPE, (BOOK_DEPTH,))})
 # The rank of a schema in the order of events: trades come before the book change of the same instant.
 DTYPES = {"trades": TRADE_DTYPE, "mbp-10": MBP10_DTYPE}
 SCHEMAS = tuple(DTYPES)
@@ -46,6 +49,25 @@ def schema_name(text: str) -> str:
     if compact not in _SPELLINGS:
         raise UnknownSchemaError(f"there is no schema {text!r} here", "trades or mbp-10")
     return _SPELLINGS[compact]
+
+
+def taken(rows: Rows, wanted: "NDArray[np.intp] | NDArray[np.bool_]") -> Rows:
+    """Return a copy of some rows; as plain bytes, since numpy copies records field by field."""
+    found: Rows = _plain(rows)[wanted].view(rows.dtype)
+    return found
+
+
+def one_behind_the_other(pieces: Sequence[Rows], schema: str) -> Rows:
+    """Return the rows of all pieces; a single piece is not copied."""
+    if len(pieces) == 1:
+        return pieces[0]
+    dtype = DTYPES[schema]
+    return np.concatenate([_plain(rows) for rows in pieces]).view(dtype) if pieces else np.empty(0, dtype)
+
+
+def _plain(rows: Rows) -> Rows:
+    plain: Rows = rows.view(f"V{rows.dtype.itemsize}")
+    return plain
 
 
 class Names:
@@ -91,7 +113,7 @@ class Batch:
         trades = len(self.parts[0])
         order = self.order[piece]
         is_trade = order < trades
-        rows = (self.parts[0][order[is_trade]], self.parts[1][order[~is_trade] - trades])
+        rows = (taken(self.parts[0], order[is_trade]), taken(self.parts[1], order[~is_trade] - trades))
         renumbered = np.where(is_trade, np.cumsum(is_trade), is_trade.sum() + np.cumsum(~is_trade)) - 1
         return Batch(rows, renumbered, self.names, self.source)
 
@@ -133,10 +155,11 @@ def _mbp10s(rows: Rows, texts: list[str], source: EventSource) -> Iterator[MBP10
     columns = ("ts_event_ns", "ts_recv_ns", "symbol", "levels", "is_snapshot", "seq")
     for ts_event, ts_recv, symbol, levels, is_snapshot, seq in _lists(rows, *columns):
         book = tuple(
-            BidAskLevel(_price(bid_px), bid_sz, _price(ask_px), ask_sz) for bid_px, bid_sz, ask_px, ask_sz in levels
+            BidAskLevel(price(bid_px), bid_sz, price(ask_px), ask_sz) for bid_px, bid_sz, ask_px, ask_sz in levels
         )
         yield MBP10(ts_event, ts_recv, source, texts[symbol], book, is_snapshot, seq)
 
 
-def _price(fixed: int) -> float | None:
+def price(fixed: int) -> float | None:
+    """Return a price in units of the currency, ``None`` where there is none."""
     return None if fixed == UNDEF_PRICE else fixed / PRICE_SCALE

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spyctl.errors import MergeLimitError
-from spyctl.market.columns import DTYPES, SCHEMAS, Batch, Names, Rows
+from spyctl.market.columns import SCHEMAS, Batch, Names, Rows, one_behind_the_other, taken
 from spyctl.timing.instants import MAX_INSTANT, utc_text
 
 _SHARE = 8  # such a part of the inputs that hold rows is read before what is final is looked for, in all of them
@@ -83,7 +83,7 @@ def _release(
         ends = [int(rows["sort_ns"].searchsorted(frontier)) for rows in pieces]
         by_schema[ranked[i].schema] += [rows[:end] for rows, end in zip(pieces, ends, strict=True) if end]
         held[i] = [rows[end:] for rows, end in zip(pieces, ends, strict=True) if end < len(rows)]
-    trades, books = (_join(by_schema[schema], schema) for schema in SCHEMAS)
+    trades, books = (one_behind_the_other(by_schema[schema], schema) for schema in SCHEMAS)
     order = np.argsort(np.concatenate([trades["sort_ns"], books["sort_ns"]]), kind="stable")
     return (trades, books), order
 
@@ -91,10 +91,4 @@ def _release(
 def _sorted(rows: Rows) -> Rows:
     # What is final is then the front of each piece, which is cut off without a copy.
     sort_ns = rows["sort_ns"]
-    return rows if (sort_ns[1:] >= sort_ns[:-1]).all() else rows[np.argsort(sort_ns, kind="stable")]
-
-
-def _join(pieces: list[Rows], schema: str) -> Rows:
-    if len(pieces) == 1:
-        return pieces[0]
-    return np.concatenate(pieces) if pieces else np.empty(0, DTYPES[schema])
+    return rows if (sort_ns[1:] >= sort_ns[:-1]).all() else taken(rows, np.argsort(sort_ns, kind="stable"))

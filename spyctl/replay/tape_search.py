@@ -126,7 +126,7 @@ class TapeSearch:
         for batch in in_order(self.source, self.choice):
             await turn(0.0)
             for i in np.flatnonzero(np.isin(batch.ranks, _QUOTED)).tolist():
-                spreads[int(batch.ranks[i])].append(_spread(_payload(batch, i)))
+                spreads[int(batch.ranks[i])].append(_spread(batch.payload(i)))
             events += len(batch)
             if events > _FIRST_EVENTS or all(len(found) > _FIRST_BOOKS for found in spreads.values()):
                 break
@@ -146,12 +146,8 @@ def _is_trade(batch: EncodedBatch) -> Flags:
 def _where(batch: EncodedBatch, among: Flags, is_hit: Callable[[int, bytes], bool]) -> Flags:
     flags = among.copy()
     for i in np.flatnonzero(among).tolist():
-        flags[i] = is_hit(int(batch.ranks[i]), _payload(batch, i))
+        flags[i] = is_hit(int(batch.ranks[i]), batch.payload(i))
     return flags
-
-
-def _payload(batch: EncodedBatch, i: int) -> bytes:
-    return batch.rows[i, : int(batch.lengths[i])].tobytes()
 
 
 def _size(payload: bytes) -> int:

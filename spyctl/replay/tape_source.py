@@ -83,7 +83,7 @@ class TapeSource:
         found: dict[str, bytes] = {}
         for piece in self._before(place):
             for i in np.flatnonzero(piece.ranks == _BOOK).tolist():
-                payload = piece.rows[i, : int(piece.lengths[i])].tobytes()
+                payload = piece.payload(i)
                 found[symbol_of(payload)] = payload
         for feed in self.choice.feeds():
             if feed[_BOOK]:

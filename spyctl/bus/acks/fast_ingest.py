@@ -217,7 +217,7 @@ class FastIngest(AckProtocol):
         events, fence = chunk.batch[part], self._writer.fence if op is Op.START else b""
         if fence:
             reply = batch_reply(self._inbox, batch.name, self._flow, batch.sent + 1, op)
-            frames: bytes | bytearray = hpub_frame(events, self._subjects, reply, fence)
+            frames: bytes | memoryview = hpub_frame(events, self._subjects, reply, fence)
         else:
             head, tail = f"{self._inbox}.{batch.name}.{self._flow}.fail.", f".{op.value}.$FI"
             frames = pub_frames(events, self._subjects, head, batch.sent + 1, tail)

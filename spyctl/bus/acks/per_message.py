@@ -106,4 +106,4 @@ class PerMessage(AckProtocol):
     def _identity(self, chunk: Chunk, i: int) -> str:
         if chunk.batch.ids is None:
             return f"{self._run_id}-{chunk.first + i}"
-        return bytes(chunk.batch.ids[i]).rstrip(b"\0").decode()
+        return chunk.batch.ids[i : i + 1].single()[0].decode()

@@ -12,7 +12,7 @@ class Writer:
         self._connection = connection
         self._run = run
 
-    async def write(self, frames: bytes | bytearray) -> bool:
+    async def write(self, frames: bytes | memoryview) -> bool:
         """Write events; return whether they went out.
 
         Time may have passed since they were handed over, and with it our lease. Raises :class:`LeaseLostError`.

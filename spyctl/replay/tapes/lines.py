@@ -14,8 +14,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from spyctl.market.byte_rows import Bytes
 from spyctl.market.lines import StreamMessage
+from spyctl.market.texts import Bytes, Texts
 from spyctl.timing.instants import is_instant
 
 UNKNOWN = -1  # a sequence or a stored time that a line does not have
@@ -78,12 +78,9 @@ class Lines:
         text = self.text
         return [text[start:end] for start, end in zip(self.starts.tolist(), self.ends.tolist(), strict=True)]
 
-    def rows(self) -> tuple[Bytes, NDArray[np.uint32]]:
-        """Return the payloads as a byte matrix, padded with ``\\0``, and their lengths."""
-        payloads, lengths = self.payloads(), (self.ends - self.starts).astype(np.uint32)
-        width = int(lengths.max()) if len(lengths) else 0
-        padded = b"".join([payload.ljust(width, b"\0") for payload in payloads])
-        return np.frombuffer(padded, np.uint8).reshape(len(payloads), width), lengths
+    def texts(self) -> Texts:
+        """Return the payloads as texts, where they are."""
+        return Texts(np.frombuffer(self.text, np.uint8), self.starts, self.ends - self.starts)
 
     def messages(self, subjects: Sequence[str]) -> list[StreamMessage]:
         """Return the messages one by one; ``subjects`` is the table that the ranks index."""

@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spyctl.dbn.sort_times import REORDER_WINDOW, placed
-from spyctl.market.encode import PIECE, EncodedBatch, encoded_events
+from spyctl.market.encode import EncodedBatch, encoded_events, even_pieces
 from spyctl.market.events import Gap, Reset
 from spyctl.market.subjects import SUBJECTS, rank_of, subject_of
+from spyctl.market.texts import Texts
 from spyctl.replay.tapes.lines import Lines
 from spyctl.replay.tapes.playlist import BEGINNING, Start
 from spyctl.replay.tapes.reader import Findings
@@ -117,8 +118,7 @@ class _Feed:
                 lines, sort_ns, late = lines[told], sort_ns[told], late[told]
             begin, end = (int(place) for place in np.searchsorted(sort_ns, (choice.start_ns, choice.end_ns)))
             if end > begin:
-                rows, lengths = lines[begin:end].rows()
-                yield EncodedBatch(rows, lengths, lines.ranks[begin:end], sort_ns[begin:end], late[begin:end])
+                yield EncodedBatch(lines.texts(), lines.ranks, sort_ns, late)[begin:end]
             else:
                 yield _NOTHING  # a turn for others, on the way to a place
             if end < len(lines):
@@ -212,19 +212,14 @@ def _merged(feeds: Sequence[_Feed]) -> Iterator[EncodedBatch]:
 def _joined(parts: Sequence[EncodedBatch]) -> EncodedBatch:
     if len(parts) == 1:
         return parts[0]
-    width = max(part.rows.shape[1] for part in parts)
-    rows = np.concatenate([np.pad(part.rows, ((0, 0), (0, width - part.rows.shape[1]))) for part in parts])
     sort_ns = np.concatenate([part.sort_ns for part in parts])
-    order = np.argsort(sort_ns, kind="stable")
     return EncodedBatch(
-        rows[order],
-        np.concatenate([part.lengths for part in parts])[order],
-        np.concatenate([part.ranks for part in parts])[order],
-        sort_ns[order],
-        np.concatenate([part.late for part in parts])[order],
-    )
+        Texts.joined([part.texts for part in parts]),
+        np.concatenate([part.ranks for part in parts]),
+        sort_ns,
+        np.concatenate([part.late for part in parts]),
+    )[np.argsort(sort_ns, kind="stable")]
 
 
 def _pieces(batch: EncodedBatch) -> Iterator[EncodedBatch]:
-    for start in range(0, len(batch), PIECE):
-        yield batch[start : start + PIECE]
+    return (batch[piece] for piece in even_pieces(len(batch)))

@@ -1,19 +1,14 @@
 """Events as JSON lines on stdout."""
 
-import numpy as np
 import orjson
 import pytest
 
 from spyctl.cli.framework.stdout_sink import StdoutSink
-from spyctl.market.encode import EncodedBatch
+from spyctl.market.encode import EncodedBatch, encoded_events
 
 
 def batch(*payloads: bytes, ranks: list[int]) -> EncodedBatch:
-    width = max(map(len, payloads))
-    rows = np.array([list(payload.ljust(width, b"\0")) for payload in payloads], np.uint8)
-    zeros = np.zeros(len(payloads), np.int64)
-    lengths = np.array([len(payload) for payload in payloads], np.uint32)
-    return EncodedBatch(rows, lengths, np.array(ranks, np.uint8), zeros, zeros.astype(np.bool_))
+    return encoded_events(payloads, ranks)
 
 
 async def test_each_payload_is_wrapped_with_its_subject(capfdbinary: pytest.CaptureFixture[bytes]) -> None:

@@ -193,6 +193,24 @@ def test_a_second_file_behind_one_that_was_cut_inside_a_record_is_found(
     assert problem.reason == "a second DBN header (joined files)"
 
 
+@pytest.mark.parametrize("version", [1, 2, 3])
+@pytest.mark.parametrize("count", [1, 2_047, 2_048, 3_000])
+def test_a_second_file_whose_records_go_on_where_those_of_the_first_would_is_found(
+    tmp_path: Path, version: int, count: int
+) -> None:
+    record = bytes(book(T0))
+    heads = (metadata("mbp-10", version=version, symbols=symbols) for symbols in ([], ["ES.c.0"]))
+    head = min(heads, key=len)
+    assert len(head) < len(record)  # a single record holds the end of the first file and all of the header
+    cut = len(record) - len(head)
+    path = tmp_path / "x.dbn"
+    path.write_bytes(metadata("mbp-10", version=version) + record * count + record[:cut] + head + record * 5_000)
+    found, error = read(path)
+    assert len(found) == count
+    assert error is not None
+    assert error.reason == "a second DBN header (joined files)"
+
+
 @pytest.mark.parametrize("packed_first", [False, True])
 def test_a_packed_and_a_plain_file_that_were_joined_are_named(tmp_path: Path, packed_first: bool) -> None:
     plain = write_file(tmp_path / "a", "trades", TRADES).read_bytes()

@@ -113,7 +113,7 @@ class MortalSink(RecordingSink):
         self.calls = calls
 
     async def publish(self, batch: EncodedBatch) -> None:
-        self.stream += [] if batch.ids is None else [bytes(i).rstrip(b"\0").decode() for i in batch.ids]
+        self.stream += [] if batch.ids is None else [text.decode() for text in batch.ids.single()]
         self.delivery.last_seq = len(self.stream)
         await self.drain()
 

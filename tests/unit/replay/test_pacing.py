@@ -1,12 +1,13 @@
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spyctl.market.encode import EncodedBatch
+from spyctl.market.encode import EncodedBatch, encoded_events
 from spyctl.replay.pacing import STEP_NS, Pacer
 from spyctl.timing.clock import MAX_SPEED, REAL_TIME, Speed
 from spyctl.timing.instants import MS, SECOND
@@ -18,9 +19,8 @@ T0 = 1_765_895_400 * SECOND
 async def batches(times: list[int], size: int = 7) -> AsyncIterator[EncodedBatch]:
     for start in range(0, len(times), size):
         part = times[start : start + size]
-        rows = np.array([b"%d" % t for t in part]).view(np.uint8).reshape(len(part), -1)
-        none = np.zeros(len(part), np.uint8)
-        yield EncodedBatch(rows, none.astype(np.uint32), none, np.array(part, np.int64), none.astype(bool))
+        events = encoded_events([b"%d" % t for t in part], [0] * len(part))
+        yield replace(events, sort_ns=np.array(part, np.int64))
 
 
 async def play(pacer: Pacer, times: list[int], clock: JumpingClock, size: int = 7) -> list[tuple[int, int]]:
@@ -232,9 +232,8 @@ class Commanded:
         self.since_ns = self.clock.now_ns()
 
     def batch(self) -> EncodedBatch:
-        none = np.zeros(len(self.times), np.uint8)
-        rows = none.reshape(-1, 1)
-        return EncodedBatch(rows, none.astype(np.uint32), none, self.times, none.astype(bool))
+        count = len(self.times)
+        return replace(encoded_events([b""] * count, [0] * count), sort_ns=self.times)
 
     async def play(self, commands: list[tuple[str, float]], every: int = 1) -> None:
         """Obey a command when a wait is cut, and after every so many pieces, until all is played."""

@@ -29,11 +29,9 @@ def test_lines_in_our_form_are_read_without_the_parser(monkeypatch: pytest.Monke
         assert read_lines(json_lines(stored), subject_table(prefix)).messages(subject_table(prefix)) == stored
 
 
-def test_rows_are_the_payloads_with_zeros_behind() -> None:
+def test_texts_are_the_payloads() -> None:
     stored = messages(1, 40)
-    rows, lengths = read_lines(json_lines(stored), SUBJECTS).rows()
-    assert [bytes(row[:length]) for row, length in zip(rows, lengths, strict=True)] == [m.payload for m in stored]
-    assert not any(row[length:].any() for row, length in zip(rows, lengths, strict=True))
+    assert read_lines(json_lines(stored), SUBJECTS).texts().single() == [m.payload for m in stored]
 
 
 @pytest.mark.parametrize(

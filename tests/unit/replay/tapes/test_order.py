@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spyctl.market.columns import SOURCE
+from spyctl.market.encode import PIECE
 from spyctl.market.events import MBP10, Reset, ResetReason
 from spyctl.market.lines import StreamMessage, json_lines
 from spyctl.market.subjects import SUBJECTS, encode, subject_of
@@ -134,7 +135,7 @@ def test_subjects_and_a_first_sequence() -> None:
 def test_pieces_are_bounded() -> None:
     sizes = [len(batch) for batch in in_order(Recorded(messages(1, 5_000), 5_000), STORED)]
     assert sum(sizes) == 5_000
-    assert max(sizes) <= 1_024
+    assert max(sizes) <= PIECE < 5_000
 
 
 def test_payload_times_are_those_of_the_columns() -> None:
