@@ -17,7 +17,10 @@ def main() -> None:
         if signal.getsignal(number) is signal.SIG_DFL:  # nohup has SIGHUP ignored, and that stays so
             signal.signal(number, _terminated)
     try:
-        from spyctl.cli import app
+        from spyctl.cli.framework.loading import loading
+
+        with loading():
+            from spyctl.cli import app
 
         app.main()
     except KeyboardInterrupt:

@@ -98,7 +98,7 @@ class Publisher:
                 in_flight.add(chunk)
                 delivery.published += len(piece)
                 delivery.payload_bytes += int(piece.lengths.sum())
-                delivery.ranks.update(np.unique(piece.ranks).tolist())
+                delivery.ranks.update(np.flatnonzero(np.bincount(piece.ranks)).tolist())
                 await self._protocol.send(chunk)
 
     def refuse(self, reason: SpyctlError) -> None:

@@ -7,12 +7,13 @@ import typer
 
 from spyctl.cli.feed_options import FEED, FeedOptions, Underlyings, spot_sources
 from spyctl.cli.framework import complete
+from spyctl.cli.framework.loading import loading
 from spyctl.cli.framework.origin import is_flag
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.futures_options import FeedChoice, FuturesOptions, gateway_address
 from spyctl.cli.keys import required_databento_key, required_massive_key
 from spyctl.cli.nats_options import NatsOptions
-from spyctl.cli.options import DESTINATION, Json, Metrics
+from spyctl.cli.options import DESTINATION, Json, Metrics, parse_address
 from spyctl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -195,17 +196,17 @@ def live(
 
     No option takes a key: POLYGON_API_KEY or MASSIVE_API_KEY, DATABENTO_API_KEY.
     """
-    import asyncio
+    with loading():
+        import asyncio
 
-    from spyctl.cli.framework.metrics import parse_address
-    from spyctl.cli.live_request import Gateway, LiveRequest, Vendor
-    from spyctl.cli.live_request import Underlyings as UnderlyingsAsked
-    from spyctl.cli.live_run import run_live
-    from spyctl.live.aggressors import QuoteUse
-    from spyctl.massive.feed import DELAY_NS
-    from spyctl.terminal.text import parse_size
-    from spyctl.timing.clock import precise_loop
-    from spyctl.timing.instants import parse_duration
+        from spyctl.cli.live_request import Gateway, LiveRequest, Vendor
+        from spyctl.cli.live_request import Underlyings as UnderlyingsAsked
+        from spyctl.cli.live_run import run_live
+        from spyctl.live.aggressors import QuoteUse
+        from spyctl.massive.feed import DELAY_NS
+        from spyctl.terminal.text import parse_size
+        from spyctl.timing.clock import precise_loop
+        from spyctl.timing.instants import parse_duration
 
     _refuse_idle_options(context, simulator, feed)
     choice = futures.choice(sim_es=simulator.sim_es)

@@ -7,9 +7,10 @@ import typer
 
 from spyctl.cli.framework import complete
 from spyctl.cli.framework.help_page import OPTIONS, OUTPUT, Panel
-from spyctl.errors import UsageError
+from spyctl.errors import AddressError, UsageError
 
 PLAYBACK, DESTINATION, AUTHENTICATION = Panel("Playback"), Panel("Destination"), Panel("Authentication")
+_LOOPBACK = "127.0.0.1"
 
 
 def checked_url(url: str, option: str, schemes: tuple[str, ...], example: str) -> str:
@@ -29,6 +30,14 @@ def checked_url(url: str, option: str, schemes: tuple[str, ...], example: str) -
     if not good or parts.path.strip("/"):
         raise UsageError(f"{option} {url!r} does not name a server", f"{option} {example}")
     return url
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Read ``9464``, ``:9464`` (both on loopback), ``0.0.0.0:9464`` or ``[::1]:9464``; raises :class:`AddressError`."""
+    host, _, port = text.strip().rpartition(":")
+    if not (port.isascii() and port.isdigit() and int(port) < 1 << 16):
+        raise AddressError(text)
+    return host.strip("[]") or _LOOPBACK, int(port)
 
 
 def _gateway(url: str | None) -> str | None:

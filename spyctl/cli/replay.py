@@ -4,10 +4,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from spyctl.cli.framework.loading import loading
 from spyctl.cli.framework.origin import Origin, is_flag, origin_of
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.framework.streams import write_document
 from spyctl.cli.nats_options import NatsOptions
+from spyctl.cli.options import parse_address
 from spyctl.cli.replay_options import (
     ControlOptions,
     DeliveryOptions,
@@ -46,10 +48,10 @@ def replay(
     spyctl replay --date last --start open --end open+30m --speed max
     spyctl replay --source tapes --date 2025-12-16 --prefix REHEARSAL
     """
-    from spyctl.bus.consumers import ConsumerLimit
-    from spyctl.cli.framework.metrics import parse_address
-    from spyctl.cli.replay_plan import InputRequest, Request, plan_document, plan_request, show_plan
-    from spyctl.market.columns import SCHEMAS
+    with loading():
+        from spyctl.bus.consumers import ConsumerLimit
+        from spyctl.cli.replay_plan import InputRequest, Request, plan_document, plan_request, show_plan
+        from spyctl.market.columns import SCHEMAS
 
     _refuse_contradictions(context, data, playback, control, delivery, result)
     _refuse_idle_options(context, source, playback)
@@ -98,10 +100,11 @@ def replay(
 
 
 def _run(request: "Request", plan: "Plan | TapePlan", reporter: Reporter) -> int:
-    import asyncio
+    with loading():
+        import asyncio
 
-    from spyctl.cli.replay_run import run_replay
-    from spyctl.timing.clock import precise_loop
+        from spyctl.cli.replay_run import run_replay
+        from spyctl.timing.clock import precise_loop
 
     with asyncio.Runner(loop_factory=precise_loop) as runner:
         return runner.run(run_replay(request, plan, reporter))

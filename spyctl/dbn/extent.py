@@ -59,7 +59,8 @@ class ExtentCounter:
             self._first_ns, self._least_ns = first_time(records), least_recv(records)
         running = running_recv(effective_recv(records), self._newest_ns)
         self._newest_ns = int(running[-1])
-        self._days.update(np.unique(running[running > 0] // DAY).tolist())
+        days = running[running > 0] // DAY  # which rise, so that equal ones are neighbours
+        self._days.update(days[np.flatnonzero(np.diff(days, prepend=-1))].tolist())
         self.records += len(records)
 
     def extent(self, problem: DamagedFileError | None = None) -> Extent:

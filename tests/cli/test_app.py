@@ -395,8 +395,13 @@ def test_the_api_is_importable_from_the_package() -> None:
         _ = spyctl.nothing
 
 
-HEAVY = {"numpy", "databento", "databento_dbn", "zstandard", "nats", "websockets", "polygon", "prometheus_client"}
+# What takes 10 ms or more to import; asyncio stands for ssl, subprocess and logging too.
+HEAVY = {
+    "numpy", "numpy.ma", "databento", "databento_dbn", "zstandard", "pyarrow", "pandas", "nats", "websockets",
+    "aiohttp.client", "polygon", "urllib3", "prometheus_client", "holidays", "pydantic", "rich.console", "asyncio",
+}  # fmt: skip
 REPORT_MODULES = "import atexit, sys\natexit.register(lambda: print('LOADED', *sys.modules, file=sys.stderr))\n"
+FILES = {"numpy", "databento_dbn", "zstandard"}
 
 
 LOADED_BY = [
@@ -406,23 +411,38 @@ LOADED_BY = [
     (["events", "MBP10"], set()),
     (["help", "environment"], set()),
     (["help", "events"], set()),
-    (["server", "status"], set()),
-    (["discover"], {"numpy", "databento_dbn", "zstandard"}),
-    (["time-range", "--date", "last"], {"numpy", "databento_dbn", "zstandard"}),
-    (["tail", "--nats-url", "nats://127.0.0.1:1"], {"nats"}),
+    (["server", "status"], {"asyncio"}),
+    (["discover"], FILES | {"holidays"}),
+    (["time-range", "--date", "last"], FILES),
+    (["tail", "--nats-url", "nats://127.0.0.1:1"], {"nats", "asyncio", "rich.console"}),
+    (["replay", "--dry-run"], FILES | {"nats", "asyncio"}),
 ]
+
+
+def loaded_by(arguments: list[str], environment: dict[str, str], folder: Path) -> set[str]:
+    """Run a command in a process of its own; returns the heavy modules that it loaded."""
+    code = f"{REPORT_MODULES}from spyctl.cli.app import run; run({arguments!r})"
+    result = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=folder, capture_output=True, text=True, check=True
+    )
+    return HEAVY & set(result.stderr.partition("LOADED")[2].split())
 
 
 @pytest.mark.parametrize(("arguments", "heavy"), LOADED_BY, ids=[" ".join(arguments) for arguments, _ in LOADED_BY])
 def test_a_command_loads_only_the_heavy_modules_it_needs(
     environment: dict[str, str], tmp_path: Path, arguments: list[str], heavy: set[str]
 ) -> None:
-    code = f"{REPORT_MODULES}from spyctl.cli.app import run; run({arguments!r})"
-    result = subprocess.run(
-        [sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
-    )
-    loaded = set(result.stderr.partition("LOADED")[2].split())
-    assert loaded & HEAVY <= heavy, sorted(loaded & HEAVY - heavy)
+    write_file(tmp_path / "dbn-data", "trades", [trade(T0)])
+    assert loaded_by(arguments, environment, tmp_path) <= heavy
+
+
+@pytest.mark.integration
+def test_a_replay_loads_only_what_it_needs(
+    environment: dict[str, str], tmp_path: Path, nats_server: NatsServer
+) -> None:
+    write_file(tmp_path / "dbn-data", "trades", [trade(T0)])
+    arguments = ["replay", "-s", "max", "--json", "--nats-url", nats_server.url]
+    assert loaded_by(arguments, environment, tmp_path) <= FILES | {"nats", "asyncio", "rich.console"}
 
 
 @pytest.mark.parametrize(

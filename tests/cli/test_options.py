@@ -2,6 +2,8 @@
 
 import pytest
 
+from spyctl.cli.options import parse_address
+from spyctl.errors import UsageError
 from tests.conftest import Cli
 from tests.support.records import T0, trade, write_file
 
@@ -27,3 +29,13 @@ def test_a_gateway_holds_no_secret(cli: Cli) -> None:
     result = cli("probe", "--gateway", "https://u:s3cret@host")
     assert (result.returncode, "s3cret" in result.stderr) == (2, False)
     assert "--gateway holds a user or password" in result.stderr
+
+
+def test_an_address_is_a_port_or_a_host_and_a_port() -> None:
+    assert parse_address("9464") == ("127.0.0.1", 9464)
+    assert parse_address(":9464") == ("127.0.0.1", 9464)
+    assert parse_address("0.0.0.0:80") == ("0.0.0.0", 80)
+    assert parse_address("[::1]:80") == ("::1", 80)
+    for text in ("", "x", "localhost", "1:99999", "1:-1"):
+        with pytest.raises(UsageError):
+            parse_address(text)

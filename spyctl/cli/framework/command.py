@@ -14,6 +14,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from spyctl.cli.framework.conversion import Conversion
 from spyctl.cli.framework.help_page import OUTPUT, help_page
 from spyctl.cli.framework.origin import name_setting
 from spyctl.cli.framework.reporter import Reporter
@@ -144,7 +145,10 @@ class _HasHelpPage:
             self._brief_help = copy(full)
             self._brief_help.name, self._brief_help.opts = "brief_help", ["-h"]
             self._brief_help.callback, self._brief_help.help = _print_brief_help, "Show what most users need and exit."
-        return [*params, self._brief_help, full]
+        params = [*params, self._brief_help, full]
+        for param in params:
+            Conversion.provide(param)
+        return params
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         formatter.write(help_page(self, ctx))

@@ -17,11 +17,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from spyctl.bus.consumers import Consumer
-from spyctl.errors import AddressError, ListenError
+from spyctl.errors import ListenError
 from spyctl.terminal.outgoing import safe
 
 PATIENCE_S = 2.0
-LOOPBACK = "127.0.0.1"
 _COUNTS = {
     "read": "Records read.",
     "received": "Events received.",
@@ -57,14 +56,6 @@ class Figures:
     waiting_for: str
     consumers: Sequence[Consumer] = ()
     gauges: Mapping[str, float] = field(default_factory=dict)
-
-
-def parse_address(text: str) -> tuple[str, int]:
-    """Read ``9464``, ``:9464`` (both on loopback), ``0.0.0.0:9464`` or ``[::1]:9464``; raises :class:`AddressError`."""
-    host, _, port = text.strip().rpartition(":")
-    if not (port.isascii() and port.isdigit() and int(port) < 1 << 16):
-        raise AddressError(text)
-    return host.strip("[]") or LOOPBACK, int(port)
 
 
 @contextmanager

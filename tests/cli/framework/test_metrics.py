@@ -12,8 +12,6 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from spyctl.cli.framework.metrics import parse_address
-from spyctl.errors import UsageError
 from tests.conftest import Cli
 from tests.support.records import MS, T0, trade, write_file
 from tests.support.servers import NatsServer, unused_port
@@ -105,16 +103,6 @@ def test_a_stuck_event_loop_is_not_healthy() -> None:
             return pool.submit(get, url.replace("/metrics", "/healthz")).result(30)
 
     assert asyncio.run(stuck()) == (503, "the event loop does not answer\n")
-
-
-def test_an_address_is_a_port_or_a_host_and_a_port() -> None:
-    assert parse_address("9464") == ("127.0.0.1", 9464)
-    assert parse_address(":9464") == ("127.0.0.1", 9464)
-    assert parse_address("0.0.0.0:80") == ("0.0.0.0", 80)
-    assert parse_address("[::1]:80") == ("::1", 80)
-    for text in ("", "x", "localhost", "1:99999", "1:-1"):
-        with pytest.raises(UsageError):
-            parse_address(text)
 
 
 def test_an_address_in_use_is_an_error_before_anything_is_published(cli: Cli, tmp_path: Path) -> None:

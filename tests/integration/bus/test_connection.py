@@ -18,7 +18,7 @@ from spyctl.errors import (
     RefusedError,
     UnreachableError,
 )
-from tests.support.servers import NatsServer
+from tests.support.servers import NatsServer, unused_port
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
@@ -32,6 +32,18 @@ async def test_the_undocumented_parts_of_nats_py_that_we_use_exist(nats_server: 
     assert isinstance(client._transport._io_writer.transport, asyncio.Transport)
     assert client.options["max_reconnect_attempts"] == -1
     await connection.close()
+
+
+@pytest.mark.filterwarnings("ignore:parameter 'timeout' of type:DeprecationWarning")  # nats-py's way to call aiohttp
+async def test_a_server_can_be_reached_by_websocket(tmp_path: Path) -> None:
+    port = unused_port()
+    server = NatsServer(tmp_path, extra=f'websocket {{ host: "127.0.0.1", port: {port}, no_tls: true }}').start()
+    try:
+        connection = await connect([f"ws://127.0.0.1:{port}"])
+        assert (await connection.jetstream_info())["streams"] == 0
+        await connection.close()
+    finally:
+        server.stop()
 
 
 async def test_written_frames_arrive_at_once_and_none_is_kept_over_a_disconnect(nats_server: NatsServer) -> None:
