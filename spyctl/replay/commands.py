@@ -35,7 +35,8 @@ class Sight(StrEnum):
     SESSION = "session"  # 18:00, 09:30, 10:00, 15:50, 16:00 New York
     MARK = "mark"
     PLACE = "place"  # a session time or a mark
-    TROUBLE = "trouble"  # late, or quiet
+    GAP = "gap"  # a ``Gap`` on a tape
+    TROUBLE = "trouble"  # late, a gap, or quiet
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,9 @@ class FileSource(FileReader):
 
     async def find(self, wanted: Find, place: Cursor, turn: Turn, *, behind: bool) -> Cursor | None:
         """Return the place of the next, or previous, large trade, wide spread or late event; ``None`` where there is
-        none. ``behind`` says that what is exactly there does not count."""
+        none, as of gaps. ``behind`` says that what is exactly there does not count."""
+        if wanted.sight is Sight.GAP:
+            return None
         hits = self._hits(wanted)
         if wanted.backward:
             return await search.previous_hit(self, hits, place, turn)

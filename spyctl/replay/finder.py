@@ -64,7 +64,7 @@ class Finder:
         self, wanted: Find, place: Cursor, marks: Collection[int], turn: Turn, *, behind: bool
     ) -> Cursor | None:
         sight, backward = wanted.sight, wanted.backward
-        if sight in (Sight.TRADE, Sight.SPREAD, Sight.LATE, Sight.TROUBLE):
+        if sight in (Sight.TRADE, Sight.SPREAD, Sight.LATE, Sight.GAP, Sight.TROUBLE):
             found = await self._source.find(wanted, place, turn, behind=behind)
             if sight is not Sight.TROUBLE:
                 return found

@@ -50,7 +50,7 @@ KEYS = (
     Key("t", "t", "large trade", "next trade of 50 lots or more", "next trade", 13),
     Key("w", "w", "wide spread", "next spread above one tick", "next spread", 15),
     Key("r", "r", "roll", "next roll", "next roll", 17),
-    Key("x", "x", "trouble", "next late event, end of quiet", "next trouble", 18),
+    Key("x", "x", "trouble", "next late event, gap or quiet", "next trouble", 18),
     Key("m", "m", "mark", "set a mark", "mark", 8),
     Key("l", "l", "loop", "loop: start, end, off", "", 7),
     Key("u", "u", "undo", "undo the last seek", "undo", 16),

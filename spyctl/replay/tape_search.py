@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spyctl.market.encode import EncodedBatch
-from spyctl.market.events import MBP10, StockQuote
+from spyctl.market.events import MBP10, Gap, StockQuote
 from spyctl.market.subjects import SUBJECTS, rank_of, subject_of
 from spyctl.replay.commands import Find, Sight, Unit
 from spyctl.replay.pieces import Turn
@@ -23,6 +23,7 @@ from spyctl.timing.instants import SECOND
 
 _LOOK_BACK_NS, _GROWTH = SECOND, 8
 _TRADES = np.array([subject.endswith(".trades") for subject in SUBJECTS])
+_GAP = rank_of(subject_of(Gap))
 _QUOTED = [rank_of(subject_of(each)) for each in (StockQuote, MBP10)]
 _SIZE = re.compile(rb'"size":(\d+)')
 _BEST = re.compile(rb'"bid_px":([\d.eE+-]+),(?:"bid_sz":\d+,)?"ask_px":([\d.eE+-]+)')
@@ -117,7 +118,8 @@ class TapeSearch:
                 np.isin(batch.ranks, list(ticks)),
                 lambda rank, payload: round(_spread(payload) / ticks[rank]) > 1,
             )
-        return lambda batch: batch.late
+        late, gaps = wanted.sight is not Sight.GAP, wanted.sight is not Sight.LATE
+        return lambda batch: (late & batch.late) | (gaps & (batch.ranks == _GAP))
 
     async def _find_ticks(self, turn: Turn) -> dict[int, float]:
         # One tick, by subject: the least distance between the best prices in the first books.

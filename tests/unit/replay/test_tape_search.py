@@ -34,7 +34,7 @@ from tests.support.tapes import STORED_NS, event, record
 STEP = SECOND // 4
 # kind of event; in quarter seconds its time after the one before, and how much later it was received; variant
 EVENTS = st.lists(
-    st.tuples(st.sampled_from([0, 1, 3, 4, 4]), st.integers(-2, 4), st.integers(-6, 6), st.integers(0, 2)),
+    st.tuples(st.sampled_from([0, 1, 3, 4, 4, 5]), st.integers(-2, 4), st.integers(-6, 6), st.integers(0, 2)),
     min_size=1,
     max_size=40,
 )
@@ -125,7 +125,13 @@ def test_from_any_place_on_it_reads_the_same(made: Made, choice: Choice, data: s
 
 
 @settings(max_examples=35)
-@given(EVENTS, CHOICES, st.sampled_from([Sight.TRADE, Sight.LATE, Sight.SPREAD]), st.booleans(), st.data())
+@given(
+    EVENTS,
+    CHOICES,
+    st.sampled_from([Sight.TRADE, Sight.LATE, Sight.SPREAD, Sight.GAP, Sight.TROUBLE]),
+    st.booleans(),
+    st.data(),
+)
 def test_what_is_searched_for_is_the_nearest(
     made: Made, choice: Choice, sight: Sight, behind: bool, data: st.DataObject
 ) -> None:
@@ -142,9 +148,9 @@ def test_what_is_searched_for_is_the_nearest(
 
 
 def _is(sight: Sight, row: Sequence[Any], rows: Rows) -> bool:
-    _, payload, late = row
-    if sight is Sight.LATE:
-        return bool(late)
+    rank, payload, late = row
+    if sight in (Sight.LATE, Sight.GAP, Sight.TROUBLE):
+        return (late and sight is not Sight.GAP) or (rank == "5" and sight is not Sight.LATE)
     if sight is Sight.TRADE:
         return any(b'"size":%d' % size in payload for size in (50, 60))
     narrow = any(b'"ask_px":6800.25,' in other for _, _, other, _ in rows)
