@@ -46,6 +46,7 @@ from spyctl.massive.backfill import Backfill
 from spyctl.massive.key_hash import key_hash
 from spyctl.massive.rest import Listing, MassiveRest, listing
 from spyctl.summary import StopReason
+from spyctl.timing.collection import short_collections
 from spyctl.timing.instants import SECOND
 from spyctl.timing.notes import Note
 
@@ -165,7 +166,8 @@ async def _play(
         async with watched(
             reporter, Show(view.draw, view.line), acks, consumers, request.metrics, figures, run.custody
         ):
-            await run.watch(session.run(policies), partial(session.stop, StopReason.LEASE_LOST))
+            with short_collections():
+                await run.watch(session.run(policies), partial(session.stop, StopReason.LEASE_LOST))
     except SpyctlError as error:
         failure = error
     run.state = RunState.ENDED if failure is None else RunState.FAILED  # whether or not anybody reads the summary

@@ -44,7 +44,7 @@ from spyctl.market.subjects import SUBJECTS, subject_of
 from spyctl.replay.session import REPLAYED_SUBJECTS
 from spyctl.replay.source import DBNIngestor, Reading, read_batches
 from spyctl.timing.instants import HOUR, MINUTE, day_start
-from tests.benchmarks import lines, live, reading
+from tests.benchmarks import latency, lines, live, reading
 from tests.support.servers import NatsServer
 
 DAY = date(2025, 12, 16)
@@ -323,6 +323,7 @@ def main() -> None:
             rows(folder, options.minutes, options.times),
             reading.rows(a_server, folder, options.times),
             live.rows(a_server, folder),
+            latency.rows(a_server, folder),
             lines.rows(a_server, folder),
         ):
             print(f"{row[0]:<36}{row[1]:>14}  {row[2]}", flush=True)
