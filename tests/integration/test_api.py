@@ -23,6 +23,7 @@ from spyctl.errors import (
     UsageError,
 )
 from spyctl.live.session import SUBJECTS as LIVE_SUBJECTS
+from spyctl.live.strike_window import WindowTiming
 from spyctl.market.events import FuturesTrade, Gap, StockTrade
 from spyctl.market.subjects import decode, subject_of
 from spyctl.massive.simulator import Simulator
@@ -236,10 +237,14 @@ async def test_the_statistics_move_and_begin_anew_with_each_call(bus: NATSBus, d
     publisher = ReplayPublisher(bus, DBNIngestor(data), replay_speed=20.0)
     assert (publisher.stats.events, publisher.stats.actual_speed()) == (0, 0.0)
     playing = asyncio.create_task(publisher.replay_date(DAY.isoformat()))
-    await eventually(lambda: 0 < publisher.stats.events < COUNT)
+    await eventually(lambda: 0 < publisher.stats.events < COUNT and publisher.stats.actual_speed() > 0)
+    first = publisher.stats
     assert (await playing).events == COUNT
+    assert 0 < first.actual_speed() < 20.5
     publisher.replay_speed = 0.0
-    assert (await publisher.replay_continuous()).events == COUNT
+    second = await publisher.replay_continuous()
+    assert (second.events, first.events) == (COUNT, COUNT)
+    assert second is publisher.stats is not first
 
 
 @pytest.mark.parametrize(("keep", "state"), [(True, RunState.ENDED), (False, RunState.STOPPED)])
@@ -267,6 +272,25 @@ async def test_live_ingest_may_run_again_and_not_twice_at_once(bus: NATSBus) -> 
                 await ingestor.run_async()
             ingestor.stop()
             await running
+
+
+async def test_contracts_may_be_added_to_what_is_held_and_taken_away(bus: NATSBus) -> None:
+    topic = "T.O:SPY261218C00680000"
+    async with Simulator(0).serving() as simulator:
+        ingestor = StreamIngestor("k", bus, StrikeManager(1), feed_url=simulator.url)
+        running = asyncio.create_task(ingestor.run_async())
+
+        def held() -> set[str]:
+            return {topic for peer in simulator.peers for topic in peer.topics}
+
+        await eventually(lambda: "T.SPY" in held())
+        ingestor.update_subs([topic], [])
+        await eventually(lambda: topic in held())
+        ingestor._windows.first._timing = WindowTiming(grace_ns=0)
+        ingestor.update_subs([], [topic])
+        await eventually(lambda: topic not in held())
+        ingestor.stop()
+        await running
 
 
 async def test_a_bus_that_is_not_connected_says_so() -> None:

@@ -55,6 +55,7 @@ def test_a_strike_that_comes_back_is_not_removed() -> None:
     for second, price in ((1, 681.0), (10, 680.0)):
         quoted(window, price, NOON + second * SECOND)
         tick(window, NOON + second * SECOND)
+    assert {topic[-8:-3] for topic in window.leaving} == {"00682"}
     tick(window, NOON + 35 * SECOND)
     assert 679 in strikes(window)
     tick(window, NOON + 45 * SECOND)
