@@ -146,6 +146,7 @@ def _environment(group: Any) -> Iterator[str]:
     rows: dict[str, tuple[str, str]] = {}
     for option in options(group):
         default = option.param.default
+        default = ",".join(map(str, default)) if isinstance(default, list | tuple) else default
         shown_default = f" [{default}]" if default not in (None, False, "") else ""
         text = f"--{option.name}{shown_default}: {option.param.help or ''}"
         rows.setdefault(option.param.envvar, (option.param.envvar, text))

@@ -258,3 +258,31 @@ async def test_options_of_an_index_run_without_its_stock(
     assert names == {"SPXW"}
     assert f"SPXW options ±5 of {summary['expiry']}" in stderr.getvalue()
     assert f"; spot from {spot}" in stderr.getvalue()
+
+
+async def test_a_run_that_is_ended_before_it_began_has_its_document(
+    stderr: io.StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = asyncio.Event()
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    running = asyncio.create_task(run_live(request(f"nats://127.0.0.1:{port}"), Reporter(stderr)))
+    await asyncio.wait_for(asked.wait(), 10)
+    os.kill(os.getpid(), signal.SIGINT)
+    assert await running == 130
+    server.close()
+    assert json.loads(capsys.readouterr().out) == {"error": "ended before it began", "try": "", "exit_code": 130}
+
+
+def test_the_plan_says_that_es_does_not_trade_now(stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    sunday_ns = WALL_NS + 5 * 24 * HOUR
+    monkeypatch.setattr("spyctl.cli.live_run.time.time_ns", lambda: sunday_ns)
+    asked = request(sim=None, feeds=FeedChoice(("futures",), ("ES.c.0",)))
+    _show_plan(asked, Reporter(stderr), asked.underlyings.windows(WALL_NS))
+    assert "ES.c.0 trades and books; closed until Sun 2025-12-21 18:00 New York" in stderr.getvalue()

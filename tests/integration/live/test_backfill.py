@@ -214,6 +214,7 @@ async def test_the_hole_behind_the_last_run_is_a_gap_and_is_filled(nats_server: 
         ("restart", ended_ns, True), ("restart", ended_ns, False),
     ]  # fmt: skip
     assert (summary["gaps"], summary["backfilled"], summary["open_gaps"]) == (2, 1, [])
+    assert summary["gaps_filled"] == 0  # the quotes of SPY are missing
     assert run.exit_code(StopReason.DURATION) == ExitCode.INCOMPLETE
 
 

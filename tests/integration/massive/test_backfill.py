@@ -3,6 +3,8 @@
 import time
 from typing import Any
 
+import pytest
+
 from spyctl.market.feeds import Arrival
 from spyctl.massive.backfill import Backfill, Filler
 from spyctl.massive.rest import MassiveRest
@@ -37,6 +39,31 @@ async def test_a_gap_that_begins_before_the_last_one_is_filled_is_filled_too() -
     assert [path[-6:-3] for path, *_ in rest.asked] == ["680", "681", "682"]
     assert (holds.count(1), sum(holds), filler.filled, filler.unfilled) == (2, 0, 3, 0)
     assert lines == ["backfill: 1 trade of the options gap", "backfill: 2 trades of the options gap"]
+
+
+@pytest.mark.parametrize(
+    ("topics", "whole"),
+    [
+        (["T.SPY", "T.QQQ"], True),
+        (["T.O:SPY251216C00680000", "Q.O:SPY251216C00680000"], True),
+        (["T.SPY", "Q.SPY"], False),
+        ([], True),
+    ],
+    ids=["trades", "quotes that are not published", "quotes", "nothing"],
+)
+async def test_a_gap_is_filled_where_only_trades_were_missing(topics: list[str], whole: bool) -> None:
+    async def take(arrival: Arrival, symbols: Any) -> int:
+        return len(arrival.events)
+
+    with serving({"/v3/trades/": (200, {"results": []})}) as rest:
+        filler = Filler(
+            Backfill(MassiveRest("k", rest.url)), hold=lambda: None, release=lambda: None, take=take,
+            info=lambda _: None, warn=lambda _: None, clock=SystemClock(),
+            matters=lambda topic: not topic.startswith("Q.O:"),
+        )  # fmt: skip
+        filler.lost("stocks", topics)
+        assert await filler.fill("stocks", 0, 1) is whole
+    assert filler.unfilled == 0
 
 
 async def test_where_rest_is_behind_it_is_asked_again_and_then_that_is_told() -> None:
