@@ -47,7 +47,8 @@ def convert(
     spyctl convert tapes/MARKET_DATA-2025-12-16.jsonl.zst --to parquet
     spyctl convert tapes --to dbn --out es
     """
-    from spyctl.replay.tapes.catalog import scan_tapes
+    from spyctl.market.subjects import stream_name
+    from spyctl.replay.tapes.catalog import grouped, scan_tapes
     from spyctl.replay.tapes.conversion import Conversion
     from spyctl.terminal.event_lines import subjects_of
 
@@ -60,8 +61,10 @@ def convert(
         infos += found
     if not out.is_dir():
         out.mkdir(parents=True)
-    paths = [info.path for info in infos]
-    parts = [paths] if form is Form.DBN else [[path] for path in paths]  # days of futures are one input
+    if form is Form.DBN and len(streams := sorted({info.prefix for info in infos})) > 1:
+        names = " and ".join(map(stream_name, streams))
+        raise UsageError(f"these tapes are of {names}, which hold the same events", "name those of one stream")
+    parts = [grouped(infos)] if form is Form.DBN else [[[info.path]] for info in infos]  # days of futures are one input
     conversions = [Conversion(part, out, form.value, subjects, overwrite=force) for part in parts]
     targets = [path for conversion in conversions for path in conversion.targets]
     present = [path for path in targets if path.exists()]
@@ -72,10 +75,9 @@ def convert(
     with progress_bar(reporter, "converting", sum(info.size for info in infos)) as advance:
         for conversion in conversions:
             try:
-                conversion.run()
+                conversion.run(advance)
             except FileExistsError as error:
                 raise UsageError(f"{error.filename} already exists", "--force overwrites it") from None
-            advance(sum(path.stat().st_size for path in conversion.tapes))
     return _tell(reporter, conversions, as_json=as_json)
 
 

@@ -1,6 +1,7 @@
 """Recording: find the stream, go on where the tapes end, write, acknowledge, say what came of it."""
 
 import asyncio
+import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from spyctl.cli.framework.signals import Interruption
 from spyctl.cli.record_view import Recorded, RecordView, print_record_summary
 from spyctl.cli.replay_run import show_server
 from spyctl.cli.source_stream import source_stream
-from spyctl.errors import ExitCode, SpyctlError
+from spyctl.errors import ExitCode, FullDiskError, SpyctlError
 from spyctl.market.lines import StreamMessage
 from spyctl.market.subjects import KINDS, STREAM_SUBJECTS, stream_name, with_prefix
 from spyctl.replay.tapes.contents import Missing, Origin
@@ -62,9 +63,11 @@ async def run_record(request: RecordRequest, reporter: Reporter) -> int:
 async def _record(
     request: RecordRequest, reporter: Reporter, connection: Connection, interruption: Interruption
 ) -> int:
+    begun_s = asyncio.get_running_loop().time()
     waits = None if request.until_end else reporter
+    patience_s = request.lasting_ns / SECOND if request.lasting_ns is not None else math.inf
     remedy = "spyctl live, or spyctl live --sim"
-    info = await source_stream(connection, stream_name(request.prefix), waits, remedy=remedy)
+    info = await source_stream(connection, stream_name(request.prefix), waits, patience_s=patience_s, remedy=remedy)
     stream, born, state = info["config"]["name"], info["created"], info["state"]
     origin = Origin(stream, born, request.prefix, _recorded_subjects(request))
     recording = await asyncio.to_thread(Recording, request.folder, origin)  # may read a tape of hours
@@ -82,22 +85,27 @@ async def _record(
         verb = "goes on behind" if recording.next_seq else "begins at"
         where = next_seq - 1 if recording.next_seq else next_seq
         reporter.block("record", f"{stream} into {request.folder}, {verb} seq {where:,}, consumer {name}")
-        failure = await _until_ended(request, reporter, recorder)
+        failure = await _until_ended(request, reporter, recorder, begun_s)
     finally:
-        await asyncio.to_thread(recording.close)
+        try:
+            await asyncio.to_thread(recording.close)
+        except FullDiskError as error:
+            failure = failure or error
     print_record_summary(recording, recorder.recorded, recorder.stopped_by, as_json=request.as_json)
     if failure is not None:
         raise failure
     return recorder.exit_code
 
 
-async def _until_ended(request: RecordRequest, reporter: Reporter, recorder: "Recorder") -> SpyctlError | None:
+async def _until_ended(
+    request: RecordRequest, reporter: Reporter, recorder: "Recorder", begun_s: float
+) -> SpyctlError | None:
     # Records to the end; returns what ended it early.
     view = RecordView(recorder.recording, recorder.recorded)
     display = asyncio.create_task(show_progress(Show(view.draw, view.line), reporter))
     loop, timer = asyncio.get_running_loop(), None
     if request.lasting_ns is not None:
-        timer = loop.call_later(request.lasting_ns / SECOND, recorder.stop, StopReason.DURATION)
+        timer = loop.call_at(begun_s + request.lasting_ns / SECOND, recorder.stop, StopReason.DURATION)
     try:
         await recorder.run()
     except SpyctlError as error:
@@ -175,8 +183,9 @@ class Recorder:
                 self._take(await self.reader.read(_READ_S))
                 now_s = loop.time()
                 if now_s - looked_s >= LOOK_S or (self._end_seq is not None and not self._waiting):
-                    caught_up, looked_s = await self.reader.look(), now_s
-                    self.recorded.behind *= not caught_up
+                    looked_s = now_s
+                    if await self.reader.look():
+                        self.recorded.behind = 0
             except SpyctlError:
                 await self._flush()
                 raise

@@ -13,7 +13,7 @@ from typing import Any
 
 from spyctl.bus.reader import read_messages, stored_messages
 from spyctl.bus.target import reach
-from spyctl.cli.framework.reporter import Reporter
+from spyctl.cli.framework.reporter import Reporter, progress_bar
 from spyctl.cli.replay_plan import Request, free_bytes, range_lines
 from spyctl.cli.source_stream import source_stream
 from spyctl.cli.tail_options import Place, PlaceKind
@@ -153,7 +153,8 @@ def _plan(
 def _read_whole(info: TapeInfo, reporter: Reporter) -> TapeInfo:
     # Nobody has written down what it holds, as where `record` was killed or still writes.
     reporter.line(f"note: {info.path.name} is read whole, to know what it holds")
-    return inspect_tape(info.path, whole=True) or info
+    with progress_bar(reporter, "reading", info.size) as advance:
+        return inspect_tape(info.path, whole=True, advance=advance) or info
 
 
 def _day_of_events(info: TapeInfo) -> date:
@@ -236,7 +237,8 @@ def tape_plan_document(plan: TapePlan, request: Request) -> dict[str, Any]:
         "exact": volume.exact,
         "order": plan.source.choice.order.value,
         "speed_asked": request.options.speed.number,
-        "wall_s": volume.wall_ns / 1e9 if volume.wall_ns is not None else None,
-        "stream_bytes": plan.stream_bytes if volume.known else None,
+        "loops": request.options.loops,
+        "wall_s": volume.wall_ns * request.options.loops / 1e9 if volume.wall_ns is not None else None,
+        "stream_bytes": plan.stream_bytes * request.options.loops if volume.known else None,
         "free_bytes": free_bytes(request.target),
     }

@@ -26,13 +26,12 @@ class TapeListing:
         self.checked = check
         self.overlaps = overlaps(infos)
         self.found: dict[Path, list[str]] = {}
-        with progress_bar(reporter, "checking tapes", sum(info.size for info in infos)) as advance:
+        with progress_bar(reporter, "checking tapes", sum(info.size for info in infos) if check else 0) as advance:
             for info in infos:
                 if check:
-                    self.found[info.path] = check_tape(info)
+                    self.found[info.path] = check_tape(info, advance)
                 else:
                     self.found[info.path] = [info.problem.message] if info.problem is not None else []
-                advance(info.size)
 
     @property
     def problems(self) -> list[str]:

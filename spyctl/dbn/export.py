@@ -34,8 +34,8 @@ _TRADE, _NO_ACTION = dbn.Action.from_str("T"), dbn.Action.from_str("N")
 class DBNExport:
     """Writes the events of one schema into a folder; :meth:`finish` gives the file its name.
 
-    ``unfit`` counts the events that DBN cannot hold: of another exchange, or without a sequence. Raises
-    :class:`OSError`, :class:`FileExistsError` unless it may ``overwrite``.
+    ``unfit`` counts the events that DBN cannot hold: of another exchange, without a sequence, or with a number that is
+    too large. Raises :class:`OSError`, :class:`FileExistsError` unless it may ``overwrite``.
     """
 
     def __init__(self, folder: Path, schema: str, *, overwrite: bool = False) -> None:
@@ -57,7 +57,11 @@ class DBNExport:
             if event.seq is None or (isinstance(event, FuturesTrade) and event.exchange != EXCHANGE):
                 self.unfit += 1
                 continue
-            record = bytes(self._record(event))
+            try:
+                record = bytes(self._record(event))
+            except (OverflowError, ValueError, TypeError):
+                self.unfit += 1
+                continue
             self._first_ns = self._first_ns or event.ts_recv_ns
             self._first_ns = min(self._first_ns, event.ts_recv_ns)
             self._last_ns = max(self._last_ns, event.ts_recv_ns)

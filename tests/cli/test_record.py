@@ -229,6 +229,9 @@ async def test_no_stream_and_a_folder_in_use(
     missing = await record(cli, nats_server, "--prefix", "NONE", "--until-end")
     assert missing.returncode == 6
     assert "there is no stream NONE_MARKET_DATA" in missing.stderr
+    waited = await record(cli, nats_server, "--prefix", "NONE", "--for", "300ms")
+    assert waited.returncode == 6
+    assert "waiting for stream NONE_MARKET_DATA" in waited.stderr
     await publish(connection, 1, 10)
     start("-q")
     await grows(tmp_path / "tapes")
@@ -241,7 +244,7 @@ async def test_it_waits_for_the_stream_ends_in_time_and_draws_on_a_terminal(
     nats_server: NatsServer, connection: Connection, environment: dict[str, str], tmp_path: Path
 ) -> None:
     command = [sys.executable, "-m", "spyctl", "record", "--nats-url", nats_server.url, "--prefix", "LATER"]
-    terminal = Terminal([*command, "--for", "2s"], environment, tmp_path)
+    terminal = Terminal([*command, "--for", "3s"], environment, tmp_path)
     await ensure_stream(connection, "LATER")
     await publish(connection, 1, 30, "LATER")
     assert await asyncio.to_thread(terminal.finish) == 0

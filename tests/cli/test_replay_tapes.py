@@ -121,6 +121,8 @@ def test_the_plan_says_what_would_be_played(here: Here, tmp_path: Path) -> None:
     part = here("replay", "--source", "tapes", "--start", "10:14:07.430", "--duration", "20ms", "--dry-run", "--json")
     assert json.loads(part.stdout)["events"] == 20
     document = json.loads(here("replay", "--source", "tapes", "--dry-run", "--json").stdout)
+    twice = json.loads(here("replay", "--source", "tapes", "--dry-run", "--json", "--loop", "2").stdout)
+    assert (twice["loops"], twice["stream_bytes"]) == (2, 2 * document["stream_bytes"])
     assert (document["events"], document["by_subject"]["gaps"], document["order"]) == (90, 15, "event")
 
 

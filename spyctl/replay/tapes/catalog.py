@@ -12,7 +12,7 @@ from spyctl.market.sessions import trading_day_of
 from spyctl.market.subjects import decode, stream_name
 from spyctl.replay.tapes.contents import Contents, Missing, Origin, Sidecar, read_sidecar
 from spyctl.replay.tapes.names import TapeName, is_tape_name
-from spyctl.replay.tapes.reader import Findings, TapeReader
+from spyctl.replay.tapes.reader import Advance, Findings, TapeReader, tell_nobody
 
 SMALL = 8_000_000  # bytes of a tape without a .json that is read to be listed
 
@@ -55,9 +55,9 @@ class Survey:
     findings: Findings
 
 
-def survey(path: Path, *, exact: bool = False) -> Survey:
+def survey(path: Path, *, exact: bool = False, advance: Advance = tell_nobody) -> Survey:
     """Read a tape to its end; ``exact`` looks at every value of every event."""
-    reader, contents = TapeReader(path), Contents()
+    reader, contents = TapeReader(path, advance=advance), Contents()
     for lines in reader.lines():
         messages = lines.messages(reader.subjects)
         contents.add(messages)
@@ -87,7 +87,7 @@ def scan_tapes(root: Path) -> list[TapeInfo]:
     )
 
 
-def inspect_tape(path: Path, *, whole: bool = False) -> TapeInfo | None:
+def inspect_tape(path: Path, *, whole: bool = False, advance: Advance = tell_nobody) -> TapeInfo | None:
     """Look at one tape; ``None`` for a file that holds no line of ours.
 
     A large one whose contents nobody has written down is read only where the ``whole`` of it is to be known.
@@ -105,7 +105,7 @@ def inspect_tape(path: Path, *, whole: bool = False) -> TapeInfo | None:
     if size > SMALL and not whole:
         prefix, day = (name.prefix, name.day) if name is not None else ("", None)
         return TapeInfo(path, size, prefix, day, problem=problem)
-    counted = survey(path)
+    counted = survey(path, advance=advance)
     contents = counted.contents
     if found is not None:
         sidecar = found[0]
@@ -158,9 +158,9 @@ def _meet(one: TapeInfo, other: TapeInfo) -> bool:
     return True
 
 
-def check_tape(info: TapeInfo) -> list[str]:
+def check_tape(info: TapeInfo, advance: Advance = tell_nobody) -> list[str]:
     """Read a tape to its end and say what is wrong: damage, lines that are no events, missing ones, another digest."""
-    counted = survey(info.path, exact=True)
+    counted = survey(info.path, exact=True, advance=advance)
     problems = [damage.message for damage in counted.findings.damage] + counted.findings.places
     problems += [f"{info.path}: {gap.text}" for gap in info.gaps]
     if info.problem is not None and info.problem.message not in problems:

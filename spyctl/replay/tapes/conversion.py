@@ -9,28 +9,37 @@ from spyctl.errors import PayloadError
 from spyctl.market.columns import EVENT_TYPES
 from spyctl.market.events import MBP10, FuturesTrade
 from spyctl.market.lines import StreamMessage
-from spyctl.market.subjects import KINDS, decode, subject_of
-from spyctl.replay.tapes.reader import Findings, TapeReader
+from spyctl.market.subjects import KINDS, SUBJECTS, decode, subject_of
+from spyctl.replay.tapes.playlist import Playlist
+from spyctl.replay.tapes.reader import Advance, Findings, tell_nobody
 from spyctl.replay.tapes.tables import TableWriter
 
 _NO_DBN = "DBN holds futures alone"
-_UNFIT = "of an exchange or without a sequence, which DBN needs"
+_UNFIT = "of another exchange, without a sequence, or with a number too large for DBN"
 _NO_EVENT = "not events of their subject"
 
 
 class Conversion:
-    """Converts tapes, one behind the other, into the same files, which are called after the first one.
+    """Converts tapes into the same files, which are called after the first one.
 
-    ``form`` is ``parquet``, ``csv`` or ``dbn``, ``subjects`` (without prefix) are those that are wanted.
+    ``groups`` are tapes that overlap among themselves; what several of them hold is converted once. ``form`` is
+    ``parquet``, ``csv`` or ``dbn``, ``subjects`` (without prefix) are those that are wanted.
 
     ``written`` are the files, each with its events; ``left_out`` counts what is not in them, by reason; ``problems``
     say what is wrong with the tapes, of which what is whole is converted.
     """
 
     def __init__(
-        self, tapes: Sequence[Path], folder: Path, form: str, subjects: Collection[str], *, overwrite: bool = False
+        self,
+        groups: Sequence[Sequence[Path]],
+        folder: Path,
+        form: str,
+        subjects: Collection[str],
+        *,
+        overwrite: bool = False,
     ) -> None:
-        self.tapes = tuple(tapes)
+        self.tapes = tuple(tape for group in groups for tape in group)
+        self._groups = groups
         self.written: list[tuple[Path, int]] = []
         self.left_out: Counter[str] = Counter()
         self.problems: list[str] = []
@@ -45,13 +54,17 @@ class Conversion:
         subjects = [kind.subject for kind in KINDS if kind.subject in self._wanted]
         return [self._target(subject) for subject in subjects] if self._form != "dbn" else []
 
-    def run(self) -> None:
+    def run(self, advance: Advance = tell_nobody) -> None:
         """Convert the tapes. Raises :class:`OSError`, and then leaves nothing half written."""
         findings = Findings()
         sinks: dict[str, TableWriter | _FuturesSink] = {}
         try:
-            for tape in self.tapes:
-                self._read(TapeReader(tape, findings), sinks)
+            for lines in Playlist(self._groups, advance=advance).lines(findings=findings):
+                by_subject: dict[str, list[StreamMessage]] = {}
+                for message in lines.messages(SUBJECTS):
+                    by_subject.setdefault(message.subject, []).append(message)
+                for subject, messages in by_subject.items():
+                    self._add(sinks, subject, messages)
             for sink in sinks.values():
                 if (path := sink.finish()) is not None:
                     self.written.append((path, sink.rows))
@@ -64,14 +77,6 @@ class Conversion:
             raise
         self.left_out = +self.left_out
         self.problems = [damage.message for damage in findings.damage] + findings.places
-
-    def _read(self, reader: TapeReader, sinks: "dict[str, TableWriter | _FuturesSink]") -> None:
-        for lines in reader.lines():
-            by_subject: dict[str, list[StreamMessage]] = {}
-            for message in lines.messages(reader.subjects):
-                by_subject.setdefault(message.subject.removeprefix(f"{reader.prefix}."), []).append(message)
-            for subject, messages in by_subject.items():
-                self._add(sinks, subject, messages)
 
     def _add(self, sinks: "dict[str, TableWriter | _FuturesSink]", subject: str, messages: list[StreamMessage]) -> None:
         if subject not in self._wanted:

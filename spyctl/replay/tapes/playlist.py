@@ -12,7 +12,7 @@ from spyctl.market.events import MBP10, Reset
 from spyctl.market.subjects import SUBJECTS, rank_of, subject_of
 from spyctl.replay.tapes.lines import Lines
 from spyctl.replay.tapes.milestones import Milestone, find_milestones, known_milestones, symbol_of
-from spyctl.replay.tapes.reader import Findings, Place, TapeReader
+from spyctl.replay.tapes.reader import Advance, Findings, Place, TapeReader, tell_nobody
 from spyctl.timing.instants import MAX_INSTANT
 
 _RESET, _BOOK = rank_of(subject_of(Reset)), rank_of(subject_of(MBP10))
@@ -37,9 +37,12 @@ class Playlist:
     ``groups`` are tapes that overlap among themselves; the groups follow one another. A pipe can be read once.
     """
 
-    def __init__(self, groups: Sequence[Sequence[Path | BinaryIO]], *, name: str = "") -> None:
+    def __init__(
+        self, groups: Sequence[Sequence[Path | BinaryIO]], *, name: str = "", advance: Advance = tell_nobody
+    ) -> None:
         self.groups = groups
         self._name = name
+        self._advance = advance
         self._milestones: dict[int, list[Milestone]] = {}  # by group
 
     def lines(self, start: Start = BEGINNING, findings: Findings | None = None) -> Iterator[Lines]:
@@ -47,7 +50,7 @@ class Playlist:
         findings = findings if findings is not None else Findings()
         place = start.place
         for group in self.groups[start.group :]:
-            readers = [TapeReader(source, findings, name=self._name) for source in group]
+            readers = [TapeReader(source, findings, name=self._name, advance=self._advance) for source in group]
             yield from _merged([reader.lines(place) for reader in readers])
             place = None
 

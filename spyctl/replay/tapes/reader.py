@@ -6,7 +6,7 @@ A frame that is damaged is left out and reading goes on with the next whole one,
 import mmap
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,6 +56,13 @@ class Place(NamedTuple):
     stored_ns: int = UNKNOWN
 
 
+Advance = Callable[[float], None]  # takes how many bytes of a file were just read
+
+
+def tell_nobody(_: float) -> None:
+    """Progress that nobody wants to see."""
+
+
 class TapeReader:
     """Reads one tape, or what comes through a pipe; ``prefix`` is known once the first line is read.
 
@@ -63,12 +70,20 @@ class TapeReader:
     were given last, ``None`` where reading cannot begin there.
     """
 
-    def __init__(self, source: Path | BinaryIO, findings: Findings | None = None, *, name: str = "") -> None:
+    def __init__(
+        self,
+        source: Path | BinaryIO,
+        findings: Findings | None = None,
+        *,
+        name: str = "",
+        advance: Advance = tell_nobody,
+    ) -> None:
         self.name = name or str(source)
         self.findings = findings if findings is not None else Findings()
         self.prefix = ""
         self.place: Place | None = None
         self._source = source
+        self._advance = advance
         self._subjects: tuple[str, ...] = ()
         self._line = 0
         self.last_seq = UNKNOWN
@@ -160,6 +175,7 @@ class TapeReader:
                     file.seek(offset)
                     while lines := file.read(PIECE):
                         lines += file.readline(LONGEST_LINE)
+                        self._advance(len(lines))
                         yield lines, file.tell()
             except OSError as error:
                 self._note(f"cannot be read ({error.strerror})", 0)
@@ -191,6 +207,7 @@ class TapeReader:
                 try:
                     for piece, last in _unpacked(data[frame.start : frame.end]):
                         yield piece, frame.end if last else None
+                    self._advance(frame.end - at)
                     at = frame.end
                     continue
                 except zstandard.ZstdError:

@@ -14,6 +14,7 @@ from spyctl.market.lines import StreamMessage
 from spyctl.market.subjects import HINTS, Kind, decode
 
 _ROWS = 16_384
+_UNFIT = (ValueError, TypeError, KeyError, IndexError, OverflowError)  # pyarrow's own errors are among them
 _STREAM_COLUMNS = ("stream_seq", "stored_ns")  # where the stream held the message
 
 
@@ -59,31 +60,31 @@ class TableWriter:
         self._part.unlink(missing_ok=True)
 
     def _flush(self) -> None:
-        import pyarrow
-
         if not self._held:
             return
         try:
-            batch = self._batch(self._held, [orjson.loads(message.payload) for message in self._held])
-        except (ValueError, TypeError, KeyError, IndexError, pyarrow.ArrowException):
-            good = [message for message in self._held if self._is_event(message)]
+            batch = self._batch(self._held)
+        except _UNFIT:
+            good = [message for message in self._held if self._fits(message)]
             self.rejected += len(self._held) - len(good)
-            batch = self._batch(good, [orjson.loads(message.payload) for message in good])
+            batch = self._batch(good)
         if batch.num_rows:
             self._writer.write_batch(batch)
         self.rows += batch.num_rows
         self._held = []
 
-    def _is_event(self, message: StreamMessage) -> bool:
+    def _fits(self, message: StreamMessage) -> bool:
         try:
             event: Event = decode(message.subject, message.payload)
-        except PayloadError:
+            self._batch([message])
+        except (PayloadError, *_UNFIT):
             return False
         return isinstance(event, self._kind.event_type)
 
-    def _batch(self, messages: Sequence[StreamMessage], documents: Sequence[dict[str, Any]]) -> Any:
+    def _batch(self, messages: Sequence[StreamMessage]) -> Any:
         import pyarrow
 
+        documents = [orjson.loads(message.payload) for message in messages]
         values: list[list[Any]] = [[message.seq for message in messages], [message.stored_ns for message in messages]]
         values += [[get(document) for document in documents] for _, _, get in self._columns]
         arrays = [pyarrow.array(column, field.type) for column, field in zip(values, self._schema, strict=True)]

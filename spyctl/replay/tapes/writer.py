@@ -1,10 +1,9 @@
 """Writing one tape: a zstd frame at a time, on disk before anybody is told."""
 
-import errno
 import mmap
 import os
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import orjson
@@ -25,7 +24,6 @@ FRAME_BYTES = 4_000_000
 LEVEL = 3
 SIDECAR_EVERY_NS = 10 * SECOND
 _AROUND = 80  # bytes of a line beside subject and payload, at most
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class TapeWriter:
@@ -61,20 +59,19 @@ class TapeWriter:
         """
         parts = _frames(messages)
         ends: list[int] = []
-        try:
-            texts = [json_lines(part) for part in parts]
-            for text in texts:
-                frame = memoryview(self._compressor.compress(text))
-                ends.append((ends[-1] if ends else self.size) + len(frame))
-                while frame:
-                    frame = frame[self._file.write(frame) :]
-            os.fsync(self._file.fileno())
-        except OSError as error:
-            with suppress(OSError):
-                self._file.truncate(self.size)
-            if error.errno in _FULL:
-                raise FullDiskError(path_text(self.path), self.contents.all.last_seq) from None
-            raise
+        texts = [json_lines(part) for part in parts]
+        with self._full_disk_told():
+            try:
+                for text in texts:
+                    frame = memoryview(self._compressor.compress(text))
+                    ends.append((ends[-1] if ends else self.size) + len(frame))
+                    while frame:
+                        frame = frame[self._file.write(frame) :]
+                os.fsync(self._file.fileno())
+            except OSError:
+                with suppress(OSError):
+                    self._file.truncate(self.size)
+                raise
         self.size = os.fstat(self._file.fileno()).st_size
         for part, text, end in zip(parts, texts, ends, strict=True):
             self._set_milestone(text, end)
@@ -103,6 +100,15 @@ class TapeWriter:
             self._sidecar.whole = True
             self._write_sidecar()
 
+    @contextmanager
+    def _full_disk_told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno in FullDiskError.ERRNOS:
+                raise FullDiskError(path_text(self.path), self.contents.all.last_seq) from None
+            raise
+
     def _set_milestone(self, text: bytes, end: int) -> None:
         lines = read_lines(text, self._subjects)
         number = self._place.lines + len(lines) + len(lines.bad)
@@ -113,7 +119,8 @@ class TapeWriter:
 
     def _write_sidecar(self) -> None:
         document = self._sidecar.document(self.contents, self.size)
-        write_whole(sidecar_path(self.path), orjson.dumps(document, option=orjson.OPT_INDENT_2))
+        with self._full_disk_told():
+            write_whole(sidecar_path(self.path), orjson.dumps(document, option=orjson.OPT_INDENT_2))
         self._due_ns = self._clock.now_ns() + SIDECAR_EVERY_NS
 
 

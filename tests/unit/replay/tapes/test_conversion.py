@@ -6,13 +6,20 @@ import pytest
 
 from spyctl.market.subjects import SUBJECTS
 from spyctl.replay.source import DBNIngestor
+from spyctl.replay.tapes.catalog import TapeInfo, grouped, inspect_tape
 from spyctl.replay.tapes.conversion import Conversion
-from tests.support.tapes import event, messages, record
+from tests.support.tapes import STORED_NS, event, message, messages, record
+
+
+def known(tape: Path) -> TapeInfo:
+    info = inspect_tape(tape)
+    assert info is not None
+    return info
 
 
 def converted(tapes: list[Path], folder: Path, form: str, subjects: tuple[str, ...] = SUBJECTS) -> Conversion:
     folder.mkdir(exist_ok=True)
-    conversion = Conversion(tapes, folder, form, subjects)
+    conversion = Conversion(grouped(list(map(known, tapes))), folder, form, subjects)
     conversion.run()
     return conversion
 
@@ -35,6 +42,27 @@ def test_dbn_holds_the_futures_of_all_tapes(tmp_path: Path) -> None:
     ingestor = DBNIngestor(tmp_path / "out")
     assert list(ingestor.read_trades()) == [event(number) for number in range(3, 91, 6)]
     assert list(ingestor.read_mbp10()) == [event(number) for number in range(4, 91, 6)]
+
+
+@pytest.mark.parametrize("form", ["dbn", "parquet"])
+def test_what_two_tapes_hold_is_converted_once(tmp_path: Path, form: str) -> None:
+    tapes = [record(tmp_path / "a", messages(1, 60)), record(tmp_path / "b", messages(40, 90))]
+    made = converted(tapes, tmp_path / "out", form, ("market.futures.trades",))
+    assert [rows for _, rows in made.written] == [15]
+
+
+def test_a_number_that_is_too_large_is_left_out_and_counted(tmp_path: Path) -> None:
+    huge = [
+        message(3, payload=message(3).payload.replace(b'"size":3', b'"size":%d' % size)) for size in (1 << 40, 1 << 70)
+    ]
+    stored = [one._replace(seq=seq, stored_ns=STORED_NS + seq) for seq, one in enumerate([*huge, message(3)], 1)]
+    tape = record(tmp_path, stored)
+    made = converted([tape], tmp_path / "dbn", "dbn")
+    assert [rows for _, rows in made.written] == [1]
+    assert sum(made.left_out.values()) == 2
+    table = converted([tape], tmp_path / "table", "parquet")
+    assert [rows for _, rows in table.written] == [2]
+    assert sum(table.left_out.values()) == 1
 
 
 def test_only_what_is_wanted_and_without_the_prefix(tmp_path: Path) -> None:

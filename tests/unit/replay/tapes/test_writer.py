@@ -44,6 +44,22 @@ def test_a_whole_tape_is_not_cut(tmp_path: Path) -> None:
     assert cut_to_whole_frames(tmp_path / "zeros") == 4_096
 
 
+def test_a_disk_without_room_for_the_sidecar_is_told(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    recording = opened()
+    recording.write(messages(1, 50), 50)
+    monkeypatch.setattr(module, "write_whole", full)
+    with pytest.raises(FullDiskError, match="it ends at sequence 50"):
+        recording.close()
+    monkeypatch.undo()
+    assert stored_on(recording.tapes[0]) == messages(1, 50)
+    again = opened()
+    assert again.next_seq == 51
+    again.close()
+
+
 def test_a_full_disk_is_told_and_the_tape_stays_whole(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     recording = opened()
     recording.write(messages(1, 50), 50)
