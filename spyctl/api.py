@@ -104,7 +104,7 @@ class NATSBus:
         """Send an event, or a document of its fields, on its subject; waits while too many are unacknowledged.
 
         Raises :class:`UsageError` before :meth:`connect`, where the subject is not the event's own or not one of ours,
-        and for what is no JSON; :class:`RefusedError`, :class:`UnreachableError`.
+        and for what is not JSON; :class:`RefusedError`, :class:`UnreachableError`.
         """
         if self._publisher is None:
             raise UsageError("the bus is not connected", "await bus.connect() first")
@@ -417,7 +417,7 @@ class ReplayPublisher:
         :meth:`replay_date`."""
         infos = scan_tapes(Path(tapes))
         if not infos:
-            raise NoDataError(f"{tapes} is no tape, and holds none")
+            raise NoDataError(f"{tapes} is not a tape and holds none")
         choice = Choice(start_ns=start_ns or 0, end_ns=MAX_INSTANT if end_ns is None else end_ns)
         pace = Pace(Speed.of(self.replay_speed), MAX_QUIET_NS)
         plan = make_tape_plan(infos, choice, pace, what=str(tapes), origin="api")

@@ -161,7 +161,7 @@ class MixedFilesError(UsageError):
 
     def __init__(self, folder: str) -> None:
         super().__init__(
-            f"{folder} holds synthetic and vendor files for these dates; they are never merged",
+            f"{folder} holds synthetic and vendor files for these dates; which are never merged",
             "keep synthetic days in a folder of their own",
         )
 
@@ -311,7 +311,7 @@ class UnknownFuturesError(NoDataError):
     """The live gateway knows none of the symbols."""
 
     def __init__(self, symbols: Sequence[str]) -> None:
-        super().__init__(f"Databento knows no {' or '.join(symbols)}", "a symbol like ES.c.0, ES.n.0 or ESZ6")
+        super().__init__(f"Databento does not know {' or '.join(symbols)}", "a symbol like ES.c.0, ES.n.0 or ESZ6")
         self.symbols = tuple(symbols)
 
 

@@ -134,7 +134,7 @@ def read_secret(path: Path) -> str:
         return path.expanduser().read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not text"
-        raise UsageError(f"{path} cannot be read ({reason})", "check the path and your right to read it") from None
+        raise UsageError(f"{path} cannot be read ({reason})", "check the path and its permissions") from None
 
 
 def contexts() -> dict[str, Path]:

@@ -175,7 +175,7 @@ class Publishing:
         if not self._keeper.done() or self._keeper.cancelled():
             return None
         error = self._keeper.exception()
-        return error if isinstance(error, SpyctlError) else SpyctlError(f"the run's lease is lost: {error}")
+        return error if isinstance(error, SpyctlError) else SpyctlError(f"the run lost its lease: {error}")
 
     def _kept(self, _: "asyncio.Task[None]") -> None:
         if (lost := self._lost()) is not None:

@@ -266,4 +266,4 @@ def unusable(error: Exception) -> BusError:
     """Return our error for one of the bucket's."""
     if getattr(error, "err_code", None) in NO_SPACE:
         return NoSpaceError(f"the server has no room left: {getattr(error, 'description', error)}", FREE_SPACE)
-    return BusError(f"the bucket {BUCKET} cannot be used: {error}", "nats kv info SPYCTL tells more")
+    return BusError(f"the bucket {BUCKET} cannot be used: {error}", "nats kv info SPYCTL says more")

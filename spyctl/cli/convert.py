@@ -32,7 +32,9 @@ def convert(
     form: Annotated[
         Form, typer.Option("--to", metavar="FORM", help="parquet, csv; dbn: futures as Databento's files.")
     ],
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the files; made if missing.")] = Path(),
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Folder for the files; created if missing.")
+    ] = Path(),
     subject: Annotated[
         list[str] | None,
         typer.Option(
@@ -57,7 +59,7 @@ def convert(
     infos = []
     for path in tapes:
         if not (found := scan_tapes(path)):
-            raise NoDataError(f"{path_text(path)} is no tape, and holds none", "spyctl record makes tapes")
+            raise NoDataError(f"{path_text(path)} is not a tape and holds none", "spyctl record makes tapes")
         infos += found
     if not out.is_dir():
         out.mkdir(parents=True)
@@ -102,5 +104,5 @@ def _tell(reporter: Reporter, conversions: "list[Conversion]", *, as_json: bool)
         for problem in conversion.problems:
             reporter.error(problem)
     if not written:
-        raise NoDataError("no event of these tapes can be converted so", "another --to, or another --subject")
+        raise NoDataError("none of these events can be converted to that", "another --to, or another --subject")
     return ExitCode.INCOMPLETE if any(conversion.problems for conversion in conversions) else ExitCode.OK

@@ -34,10 +34,10 @@ def ctl(
 ) -> int:  # fmt: skip
     """Control a running replay: pause, step, seek, loop, change its speed, stop it.
 
-    spyctl ctl                     list the replays that run
+    spyctl ctl                     list the running replays
     spyctl ctl pause
     spyctl ctl seek 09:30          also open, close-5m, +10s, a mark, ISO, ns
-    spyctl ctl step -5 trades      go back before the last five trades
+    spyctl ctl step -5 trades      back five trades
     spyctl ctl next trade 50       the next trade of 50 lots or more
     spyctl ctl stop --keep         resumable with replay --resume
     """

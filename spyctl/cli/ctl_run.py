@@ -32,7 +32,7 @@ async def control(
             if len(runs) != 1:
                 ids = ", ".join(each["run_id"] for each in runs)
                 if runs:
-                    raise UsageError(f"{len(runs)} replays run: {ids}", "name one: --run RUN")
+                    raise UsageError(f"{len(runs)} replays are running: {ids}", "name one: --run RUN")
                 raise NoSuchRunError(f"no replay is running at {reached.connection.url}", "spyctl replay starts one")
             run = runs[0]["run_id"]
         text = " ".join(words or ["status"])

@@ -117,7 +117,7 @@ def _refuse_idle_options(report: str | None, picture: Path | None, *, check: boo
     if report is None:
         raise UsageError("--picture draws the report of a day", f"--report DAY --picture {picture}")
     if picture.suffix.lower() != ".svg":
-        raise UsageError(f"{picture} is not named as an SVG picture", "--picture FILE.svg")
+        raise UsageError(f"{picture} does not end in .svg", "--picture FILE.svg")
 
 
 class _Listing:

@@ -127,7 +127,7 @@ def _show_plan(reporter: Reporter, plan: "FetchPlan", *, batch: bool) -> None:
         reporter.line(f"note: {day} is {reason}: {'Databento has no data of that day' if plan.priced else 'left out'}")
     for day, word in plan.conditions.items():
         if word not in ("available", "missing", "pending"):
-            reporter.warn(f"{day} is {word}, says Databento: data may be missing")
+            reporter.warn(f"Databento calls {day} {word}: data may be missing")
     total, how = plan.total, "one batch job per schema and run of days" if batch else "streaming, one file a day"
     what = f"what this costs is shown where {DATABENTO_KEY} is set"
     if plan.priced:

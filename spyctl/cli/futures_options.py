@@ -62,7 +62,7 @@ class FuturesOptions:
     """Which feeds there are, and which futures."""
 
     es: Annotated[
-        bool, typer.Option("--es", envvar="SPYCTL_ES", help="ES too, from Databento.", rich_help_panel=FEED)
+        bool, typer.Option("--es", envvar="SPYCTL_ES", help="Add ES, from Databento.", rich_help_panel=FEED)
     ] = False
     futures: Annotated[
         list[str] | None,

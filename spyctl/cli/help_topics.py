@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from spyctl.cli.framework.help_page import OUTPUT, page_width
+from spyctl.cli.framework.help_page import OUTPUT, default_text, page_width
 from spyctl.cli.framework.settings import options, user_file
 from spyctl.cli.framework.streams import write
 from spyctl.cli.options import AUTHENTICATION, DESTINATION
@@ -58,7 +58,7 @@ _VARIABLES = (
     ("NATS_PASSWORD", "The password of --user, without --password-file."),
     ("NATS_TOKEN", "A token, without --token-file."),
     ("SPYCTL_CONFIG", "The user's settings file instead of ~/.config/spyctl/config.toml."),
-    ("HTTPS_PROXY", "The proxy by which vendors are reached, except those that NO_PROXY names."),
+    ("HTTPS_PROXY", "Proxy for the vendors, except hosts in NO_PROXY."),
     ("NO_COLOR", "Set to anything: no colours. FORCE_COLOR: colours without a terminal too."),
     ("CI", "Set to anything: no live display, plain lines instead."),
 )
@@ -84,7 +84,7 @@ def help_topic(
         ),
     ] = None,
 ) -> int:
-    """Show a page about all commands, or that of one.
+    """Show a help page: a topic, or a command.
 
     spyctl help connections
     spyctl help exit-codes
@@ -145,10 +145,8 @@ def _environment(group: Any) -> Iterator[str]:
     yield ""
     rows: dict[str, tuple[str, str]] = {}
     for option in options(group):
-        default = option.param.default
-        default = ",".join(map(str, default)) if isinstance(default, list | tuple) else default
-        shown_default = f" [{default}]" if default not in (None, False, "") else ""
-        text = f"--{option.name}{shown_default}: {option.param.help or ''}"
+        shown = default_text(option.param)
+        text = f"--{option.name}{f' [{shown}]' if shown else ''}: {option.param.help or ''}"
         rows.setdefault(option.param.envvar, (option.param.envvar, text))
     yield from glossary([*_VARIABLES, *sorted(rows.values())], page_width() - 2)
 

@@ -66,7 +66,7 @@ SpoolLimit = Annotated[
         "--spool-limit",
         envvar="SPYCTL_SPOOL_LIMIT",
         metavar="SIZE",
-        help="What may wait on disk while NATS is away.",
+        help="Most that may wait on disk while NATS is away.",
         rich_help_panel=DESTINATION,
     ),
 ]
@@ -87,7 +87,7 @@ class QuoteOptions:
         typer.Option(
             "--option-quotes/--no-option-quotes",
             envvar="SPYCTL_OPTION_QUOTES",
-            help="Sides of option trades; off: --no-option-quotes.",
+            help="Give option trades a side; off: --no-option-quotes.",
             rich_help_panel=FEED,
         ),
     ] = True
@@ -147,7 +147,7 @@ class SimulatorOptions:
         typer.Option(
             "--sim-cut",
             metavar="TIME",
-            help="Cut its connections every so often.",
+            help="Cut the connections this often.",
             rich_help_panel=FEED,
         ),
     ] = None

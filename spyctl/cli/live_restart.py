@@ -46,7 +46,7 @@ async def spool_of(request: LiveRequest, reporter: Reporter, run: Publishing) ->
             stored = stored_identities(run.connection, run.stream.name, known, after_seq, run.began_after)
             spool.leave_out({identity async for identity in stored if identity in identities})
         if len(spool):
-            reporter.block("spool", f"{count('events', len(spool))} of an earlier run waited on disk, published first")
+            reporter.block("spool", f"{count('events', len(spool))} left on disk by an earlier run: published first")
         yield spool
 
 

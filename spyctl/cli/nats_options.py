@@ -199,7 +199,7 @@ def nats_urls(text: str | None, *, on_command_line: bool) -> tuple[str, ...]:
     for url in urls:
         full = url if "//" in url else f"nats://{url}"
         if on_command_line and "@" in full:
-            raise UsageError("--nats-url holds a user or password, which everybody can see there", "export NATS_URL=…")
+            raise UsageError("--nats-url holds a user or password, which everybody can see", "export NATS_URL=…")
         if not _is_nats_url(full):
             if mask_url(text or "") != text:  # who knows where the password ends
                 raise UsageError("what names the NATS server is not a NATS URL", _OWN_VARIABLES)

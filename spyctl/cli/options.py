@@ -95,7 +95,7 @@ Gateway = Annotated[
         "--gateway",
         envvar="DATABENTO_GATEWAY",
         metavar="URL",
-        help="Another address of Databento's API.",
+        help="Another address for Databento's API.",
         callback=_gateway,
         rich_help_panel=OPTIONS.seldom,
     ),

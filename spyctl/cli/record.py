@@ -11,7 +11,7 @@ from spyctl.cli.nats_options import NatsOptions
 from spyctl.cli.options import Json
 
 Out = Annotated[
-    Path, typer.Option("--out", envvar="SPYCTL_TAPES", metavar="DIR", help="Folder of the tapes; made if missing.")
+    Path, typer.Option("--out", envvar="SPYCTL_TAPES", metavar="DIR", help="Folder for the tapes; created if missing.")
 ]
 Lasting = Annotated[str | None, typer.Option("--for", metavar="TIME", help="Stop cleanly after this long.")]
 UntilEnd = Annotated[bool, typer.Option("--until-end", help="Stop at the end of what is stored now.")]
@@ -34,9 +34,10 @@ def record(
     nats: NatsOptions,
     as_json: Json = False,
 ) -> int:
-    """Record the stream onto tapes, one a trading day: everything it holds, then what comes.
+    """Record the stream onto tapes, one per trading day: what it holds, then what
+    arrives.
 
-    spyctl record --out tapes    goes on where it was stopped
+    spyctl record --out tapes    continues where it stopped
     spyctl record stocks options --until-end    what is stored now
     """
     import asyncio

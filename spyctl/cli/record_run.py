@@ -207,7 +207,7 @@ class Recorder:
     def _tell_absence(self) -> None:
         away = not self._connection.connected
         if away and not self._away:
-            self._reporter.warn(f"{self._connection.absence}: recording goes on when it is back")
+            self._reporter.warn(f"{self._connection.absence}: recording continues when it is back")
         elif self._away and not away:
             self._reporter.line(f"{self._connection.url} is back")
         self._away = away

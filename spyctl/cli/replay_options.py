@@ -104,7 +104,7 @@ class InputOptions:
             "--tz",
             envvar="SPYCTL_TZ",
             metavar="ZONE",
-            help="Zone of times without one.",
+            help="Zone for times without one.",
             rich_help_panel=OPTIONS.seldom,
         ),
     ] = "America/New_York"
@@ -128,7 +128,7 @@ class SourceOptions:
         typer.Option(
             "--source",
             metavar="WHAT",
-            help="Not files: a tape, a folder of them, -, stream.",
+            help="Instead of files: a tape, a folder, -, stream.",
         ),
     ] = None
     place: Annotated[
@@ -229,7 +229,7 @@ class ControlOptions:
         typer.Option(
             "--warm-up",
             metavar="TIME",
-            help="Play so much before the start and each seek, at max.",
+            help="Event time played at max before start and seeks.",
             rich_help_panel=PLAYBACK.seldom,
         ),
     ] = None
@@ -265,7 +265,7 @@ class DeliveryOptions:
             "--ack",
             envvar="SPYCTL_ACK",
             metavar="HOW",
-            help="auto; fast; message: one by one.",
+            help="auto, fast, or message (one by one).",
             rich_help_panel=DESTINATION.seldom,
         ),
     ] = AckMode.AUTO

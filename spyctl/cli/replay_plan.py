@@ -183,7 +183,7 @@ def _show_files(reporter: Reporter, plan: Plan) -> None:
     for info in choice.files:
         reporter.detail(f"file {path_text(info.path)}: {info.schema}, DBN {info.version}, {size_text(info.size)}")
         if info.problem is not None:
-            reporter.warn(f"{info.problem.message}: what is whole is played")
+            reporter.warn(f"{info.problem.message}: the whole records are played")
     for error in choice.unreadable:
         reporter.warn(f"{error.message}: left out")
     for error in choice.unreadable_sidecars:
@@ -201,7 +201,7 @@ def _show_files(reporter: Reporter, plan: Plan) -> None:
         reporter.warn(warning)
     for day, word in dict(pair for info in choice.files for pair in info.conditions).items():
         if day in choice.days:
-            reporter.warn(f"{day} is {word}, says Databento: data may be missing")
+            reporter.warn(f"Databento calls {day} {word}: data may be missing")
 
 
 def plan_document(plan: Plan, request: Request) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def planned_source(request: Request, source: SourceRequest, reporter: Reporter) 
     if source.stream is None and source.text != "-":
         path = Path(source.text)
         if not path.exists():
-            raise NoDataFolderError(f"there is no tape and no folder {path_text(path)}")
+            raise NoDataFolderError(f"there is neither a tape nor a folder {path_text(path)}")
         yield _plan(request, source, scan_tapes(path), path_text(path), reporter)
         return
     with TemporaryDirectory(prefix="spyctl-") as folder:
@@ -152,7 +152,7 @@ def _plan(
 
 def _read_whole(info: TapeInfo, reporter: Reporter) -> TapeInfo:
     # Nobody has written down what it holds, as where `record` was killed or still writes.
-    reporter.line(f"note: {info.path.name} is read whole, to know what it holds")
+    reporter.line(f"note: {info.path.name} is read in full to learn what it holds")
     with progress_bar(reporter, "reading", info.size) as advance:
         return inspect_tape(info.path, whole=True, advance=advance) or info
 
@@ -212,7 +212,7 @@ def show_tape_plan(reporter: Reporter, plan: TapePlan, request: Request) -> None
     for info in plan.tapes:
         reporter.detail(f"tape {path_text(info.path)}: {size_text(info.size)}")
         if info.problem is not None:
-            reporter.warn(f"{info.problem.message}: what is whole is played")
+            reporter.warn(f"{info.problem.message}: the whole records are played")
         for gap in info.gaps:
             reporter.warn(f"{path_text(info.path)}: {gap.text}")
     for path, other in overlaps(plan.tapes).items():

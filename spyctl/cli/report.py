@@ -79,7 +79,7 @@ def show_report(
     conditions = list(dict.fromkeys(word for info in choice.files for on, word in info.conditions if on == day))
     doubts = [
         *(error.message for error in choice.unreadable),
-        *(f"{day} is {word}, says Databento" for word in conditions),
+        *(f"Databento calls {day} {word}" for word in conditions),
         *(doubt for quality in qualities for doubt in quality.doubts()),
     ]
     if as_json:

@@ -68,7 +68,7 @@ def sample(
     written: list[WrittenFile] = []
     for day in days:
         if day.weekday() == SATURDAY:
-            closed.append(UsageError(f"{day} is a Saturday: the market is closed", "--date of another day"))
+            closed.append(UsageError(f"{day} is a Saturday: the market is closed", "another --date"))
             continue
         try:
             start_ns, end_ns, cut = _span(day, start, length)
@@ -76,7 +76,7 @@ def sample(
             closed.append(error)
             continue
         if cut:
-            reporter.warn(f"{day}: --length {length} goes beyond the UTC day; it is cut at its end")
+            reporter.warn(f"{day}: --length {length} goes beyond the UTC day: cut at midnight")
         present = [path for folder in FOLDERS.values() for path in (data_dir / folder).glob(f"*-{day:%Y%m%d}.*")]
         if present and not force:
             raise UsageError(f"{path_text(present[0])} already exists", "--force overwrites it")

@@ -48,12 +48,12 @@ async def _run(folder: Path, port: int, reporter: Reporter) -> int:
         assert state is not None
         verb = "started" if server.started else "already running, kept"
         reporter.block("nats", f"nats-server {state.version} {verb}: {state.url}", f"store {path_text(folder)}")
-        reporter.line("Ctrl-C stops it, unless another command is using it")
+        reporter.line("Ctrl-C stops it unless another command is using it")
         return await signals.get()
 
 
 def status(*, store: Store = None, as_json: Json = False) -> int:
-    """Show whether the embedded server runs, where, who may do what, and how much it holds.
+    """Show whether the embedded server is up, where, who may do what, and how much it holds.
 
     spyctl server status --json
     """

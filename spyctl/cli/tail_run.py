@@ -126,7 +126,7 @@ class _Follower:
             except StreamGoneError as gone:
                 if self.request.until_end:
                     raise
-                self.reporter.warn(f"{gone.message}: what is stored there next is shown from its beginning")
+                self.reporter.warn(f"{gone.message}: whatever is stored there next is shown from its beginning")
                 self._place = Place(PlaceKind.START)
 
     async def _follow(self) -> None:

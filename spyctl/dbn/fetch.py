@@ -225,7 +225,7 @@ class Fetcher:
             if state in ("expired", "unknown"):
                 del pending[key]
                 self._keep(pending)
-                raise SpyctlError(f"batch job {job_id} is {state}", "the same request again orders a new one")
+                raise SpyctlError(f"batch job {job_id} is {state}", "run the same command again to order a new one")
             time.sleep(self._poll_s)
         files = [entry for entry in self._api.job_files(job_id) if is_dbn_name(entry.name)]
         fetched = [self._fetched(job_id, entry, request) for entry in files]

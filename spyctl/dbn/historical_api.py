@@ -120,7 +120,7 @@ class DatabentoApi:
             except BentoError:
                 raise BrokenDownloadError(
                     f"{self.host}: the stream broke off, and asking again is billed again",
-                    "a batch job, which goes on where it ended",
+                    "a batch job, which continues where it stopped",
                 ) from None
 
         self._ask(download)

@@ -31,4 +31,4 @@ class Errands:
     def _done(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._warn(f"an answer of the vendor makes no sense: {type(error).__name__}: {error}")
+            self._warn(f"the vendor's answer makes no sense: {type(error).__name__}: {error}")

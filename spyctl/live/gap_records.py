@@ -49,7 +49,7 @@ class GapRecords:
         gap = self.gaps.leave_open(feed, self._clock.time_ns(), events)
         if gap is not None:
             missing = "nobody knows how many events" if events is None else f"{count('events', events)} or more"
-            self._notes.warn(f"gap {feed}: stays open, {missing} did not come again")
+            self._notes.warn(f"gap {feed}: stays open, {missing} were not sent again")
             self._publish(gap, "short")
 
     def _publish(self, gap: Gap, state: str) -> None:

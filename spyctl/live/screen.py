@@ -39,7 +39,7 @@ _SIDE, _BROAD = (40, 60), 170  # of the column beside the market; the second fro
 _CONSUMERS, _LEAST_TAPE, _LEAST_BOTTOM, _PANEL = 5, 4, 4, 56
 _LEAST_STRIKES = 2
 _RECENT_NS = 10 * SECOND
-_FOOTER = ("Ctrl-C ends it after what is in flight", "Ctrl-Z suspends it")
+_FOOTER = ("Ctrl-C ends the run once what is in flight is stored", "Ctrl-Z suspends it")
 
 
 def render(previous: LiveSnapshot | None, current: LiveSnapshot, width: int = 80, height: int = 24) -> Text:

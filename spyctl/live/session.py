@@ -235,7 +235,7 @@ class LiveSession:
         """Open a gap."""
         if waited > WAITED_FRAMES or self.filter.lateness.latest_ns > LATE_NS:
             late_s = self.filter.lateness.latest_ns / SECOND
-            self.notes.warn(f"{feed}: before that {waited:,} frames waited, events came up to {late_s:.1f} s late")
+            self.notes.warn(f"{feed}: before that, {waited:,} frames waited, events were up to {late_s:.1f} s late")
         self._losses.lost(self.policies[feed], from_ns, reason)
 
     def back(self, feed: str, to_ns: int, *, filled: bool = False) -> None:
@@ -286,7 +286,7 @@ class LiveSession:
                 case DropQuotes(words):
                     self.filter.aggressors.use = QuoteUse.NONE
                     self.intake.flush()
-                    self.notes.warn(f"option quotes: {words}; option trades come without a side")
+                    self.notes.warn(f"option quotes: {words}; option trades have no side from now on")
                 case End(error):
                     raise error
                 case _:

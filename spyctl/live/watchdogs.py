@@ -267,7 +267,7 @@ class ServerWatch:
         for words in refusals:
             if words not in self._told:
                 self._told.add(words)
-                actions.append(Warn(f"the server refuses to store events: {words}; tried again"))
+                actions.append(Warn(f"the server refuses to store events: {words}; retrying"))
         # What had to go meanwhile is told as the overflow.
         actions.append(CloseGap(NATS, 0) if connected else OpenGap(NATS, now.unix_ns, "NATS is away"))
         return actions
@@ -358,5 +358,7 @@ class Watchdogs:
         before, self._spooling = self._spooling, backlog.spooled > 0
         warnings: list[Action] = []
         if self._spooling and not before:
-            warnings.append(Warn("more events wait than memory is to hold: they go to disk, and are published later"))
+            warnings.append(
+                Warn("more events are waiting than memory may hold: they go to disk and are published later")
+            )
         return warnings + self._overflow.look(backlog.take_drops(), len(backlog), now)

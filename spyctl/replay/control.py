@@ -96,7 +96,7 @@ class Control:
             answered.set_result(self.status())
             return answered
         if len(self._waiting) >= MOST_WAITING:
-            raise ControlError(f"{MOST_WAITING} commands are waiting already", "wait until the replay has obeyed some")
+            raise ControlError(f"{MOST_WAITING} commands are waiting already", "wait for the replay to carry some out")
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((command, answer))
         self._unanswered.add(answer)

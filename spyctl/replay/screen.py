@@ -37,7 +37,7 @@ _STATES = {
 }
 _TWO_COLUMNS = 80
 _SIGNS = {"left": "←", "right": "→", "up": "↑", "down": "↓", "]": "]"}  # where each key stands by itself
-_FOOTER = ("Ctrl-C ends the replay after what is in flight", "Ctrl-Z suspends it")
+_FOOTER = ("Ctrl-C ends the run once what is in flight is stored", "Ctrl-Z suspends it")
 
 
 def render(current: Snapshot, width: int = 80, height: int = 24) -> Text:

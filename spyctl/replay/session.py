@@ -235,7 +235,7 @@ class Replay:
                 self.pace.last_clock_ns = self._clock.now_ns()  # as fast as acknowledged, the last ack included
         finally:
             self.progress.ended_ns = self._clock.time_ns()
-            self.control.end(ControlError(f"run {self.run_id} has ended", "spyctl runs lists those that go on"))
+            self.control.end(ControlError(f"run {self.run_id} has ended", "spyctl runs lists those still running"))
         if self.options.strict and self.reading.damage:
             failure = self.reading.damage[0]
         if failure is not None:

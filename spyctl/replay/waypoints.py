@@ -30,7 +30,7 @@ class Waypoints:
         if len(name) > _LONGEST_NAME or not name.isprintable() or " " in name or _TIME.match(name):
             raise UsageError(f"{name[:_LONGEST_NAME]!r} cannot name a mark", "a short word, such as m1 or gap-fill")
         if len(self.marks) >= _MOST_MARKS and name not in self.marks:
-            raise ControlError(f"there are {_MOST_MARKS} marks already", "set one of them anew: mark NAME")
+            raise ControlError(f"there are {_MOST_MARKS} marks already", "move one of them: mark NAME")
         self.marks[name] = event_ns
 
     def at(self, name: str) -> int:

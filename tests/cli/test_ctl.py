@@ -52,7 +52,11 @@ def test_ctl(env: dict[str, str], cli: Cli, two: list["subprocess.Popen[str]"]) 
             break
     assert {run["stream"] for run in listed} == {"A_MARKET_DATA", "B_MARKET_DATA"}
     refused = cli("ctl", "pause", **env)
-    assert (refused.returncode, "2 replays run" in refused.stderr, "--run RUN" in refused.stderr) == (2, True, True)
+    assert (refused.returncode, "2 replays are running" in refused.stderr, "--run RUN" in refused.stderr) == (
+        2,
+        True,
+        True,
+    )
     stepped = cli("ctl", "step", "4", "--run", ids[0], "--json", **env)
     assert json.loads(stepped.stdout)["published"] == 4
     back = cli("ctl", "step", "-2", "--run", ids[0], **env)

@@ -66,7 +66,7 @@ async def test_what_a_killed_run_left_on_disk_is_published_unless_the_stream_hol
             assert taken is None
     async with spool_of(request(), Reporter(stderr), run) as none:
         assert none is None
-    assert "1 event of an earlier run waited on disk" in stderr.getvalue()
+    assert "1 event left on disk by an earlier run" in stderr.getvalue()
     assert "events cannot wait on disk" in stderr.getvalue()
     await connection.close()
 

@@ -99,7 +99,7 @@ def test_a_trading_day_bounds_the_range_from_evening_to_evening(data: Path) -> N
 def test_a_replay_says_what_it_plays_rolls_and_leaves_out(cli: Cli, week: Path) -> None:
     result = cli("replay", "--speed", "max", "--sink", "stdout", "--date", "2025-12-16..2025-12-19")
     assert result.returncode == 3
-    assert "! 2025-12-17 is degraded, says Databento: data may be missing" in result.stderr
+    assert "! Databento calls 2025-12-17 degraded: data may be missing" in result.stderr
     assert (
         f"note: ES rolls at 2025-12-18T00:00Z, from instrument {ES} to {NEW}; prices are not adjusted" in result.stderr
     )

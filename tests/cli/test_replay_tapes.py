@@ -129,7 +129,7 @@ def test_the_plan_says_what_would_be_played(here: Here, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (("--source", "none"), 6, "there is no tape and no folder ./none"),
+        (("--source", "none"), 6, "there is neither a tape nor a folder ./none"),
         (("--source", "."), 6, "holds no events of ours"),
         (("--source", "tapes", "--date", "2025-12-18"), 6, "no data for 2025-12-18"),
         (("--source", "tapes", "--symbol", "ES"), 2, "--symbol is for files"),

@@ -21,7 +21,7 @@ def test_a_report_as_table_json_and_picture(cli: Cli, week: Path, tmp_path: Path
     lines = {line[:28].strip(): line[28:].split() for line in result.stdout.splitlines()}
     assert lines["records"] == ["50", "100"]
     assert lines["unmatched trades"] == ["50", "0"]
-    assert "! 2025-12-17 is degraded, says Databento" in result.stdout
+    assert "! Databento calls 2025-12-17 degraded" in result.stdout
     assert "! trades: 50 unmatched trades" in result.stdout
     assert ElementTree.parse(tmp_path / "day.svg").getroot().tag.endswith("svg")
     document = json.loads(cli("discover", "--report", "2025-12-19", "--json").stdout)

@@ -87,7 +87,7 @@ async def test_tapes_are_replayed_like_days(bus: NATSBus, nats_server: NatsServe
     assert (stats.events, stats.trades, stats.mbp10) == (60, 10, 10)
     stored = [(subject, payload) for _, subject, payload, _ in await read_stream(nats_server.url)]
     assert stored == [(message.subject, message.payload) for message in messages(1, 60)]
-    with pytest.raises(NoDataError, match="is no tape"):
+    with pytest.raises(NoDataError, match="is not a tape"):
         await publisher.replay_tapes(tmp_path / "none")
 
 

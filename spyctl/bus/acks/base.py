@@ -164,7 +164,7 @@ class AckProtocol(ABC):
             cause = f": {self._cause}" if self._cause else ""
             raise UnreachableError(
                 f"{self._connection.url} has acknowledged nothing for {self._patience.outage_s:g} s{cause}",
-                f"nats stream info {self._stream.name} tells more",
+                f"nats stream info {self._stream.name} says more",
             )
         self._silence.attempt()
         if self._silence.longer_than(_HINDERED_S, since_attempt=False):
@@ -173,7 +173,7 @@ class AckProtocol(ABC):
         refusals, patience = self._refusals, self._patience
         if refusals.reason:
             if refusals.last_too_long(self._clock.now_ns(), patience.refusal_s, patience.outage_s):
-                raise RefusedError(refusals.sentence, f"nats stream info {self._stream.name} tells more")
+                raise RefusedError(refusals.sentence, f"nats stream info {self._stream.name} says more")
             await self._wait(_REFUSAL_PAUSE_S * min(refusals.in_row, 8))
         if not settled:
             await self._wait(_RETRY_PAUSE_S)

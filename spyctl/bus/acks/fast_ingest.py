@@ -203,7 +203,7 @@ class FastIngest(AckProtocol):
         if self._run is None:
             return True
         # Said where it takes long enough to be a hindrance.
-        self._refusals.stuck = f"the bucket {BUCKET} does not take the record of the run; the server's log tells more"
+        self._refusals.stuck = f"the bucket {BUCKET} does not take the record of the run; the server's log says more"
         try:
             noted = await self._run.note_batch(OpenBatch(batch.name, batch.first), self.checkpoint())
             self._refusals.stuck = "" if noted else self._refusals.stuck

@@ -40,7 +40,7 @@ class Silence:
         except BusError:
             why = no_answer(connection)
         else:
-            stores_nothing = f"{connection.url} answers, and stores nothing: its disk may be full; its log tells more"
+            stores_nothing = f"{connection.url} answers, and stores nothing: its disk may be full; its log says more"
             why = stores_nothing if info is not None else f"stream {stream} was deleted"
         self._why = progress_ns, why
 

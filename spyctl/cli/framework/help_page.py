@@ -116,12 +116,17 @@ def _option_row(param: Any, *, brief: bool) -> Row:
 
 
 def _setting(param: Any, *, brief: bool) -> str:
-    default = param.default() if callable(param.default) else param.default
-    default = ",".join(map(str, default)) if isinstance(default, list | tuple) else default
-    value = "" if default is None or default is False else str(default)
+    value = default_text(param)
     if param.envvar and not brief:
         return f"{param.envvar}={value}" if value else param.envvar
     return f"[{value}]" if value else ""
+
+
+def default_text(param: Any) -> str:
+    """Write the default of an option; empty where it has none, or is a switch."""
+    default = param.default() if callable(param.default) else param.default
+    values = default if isinstance(default, list | tuple) else [default]
+    return ",".join(str(value) for value in values if value is not None and not isinstance(value, bool))
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ REMEDIES: dict[type[SpyctlError], Callable[[Any], str]] = {
     errors.RefusedRequestError: lambda _: "check --symbol, --dataset and --date",
     errors.UnreachableGatewayError: lambda _: "check network, proxy and --gateway",
     errors.GatewayError: lambda _: "check --gateway and DATABENTO_API_KEY",
-    errors.BrokenDownloadError: lambda _: "the same command again, or --batch, which goes on where it ended",
+    errors.BrokenDownloadError: lambda _: "the same command again, or --batch, which continues where it stopped",
     # NATS
     errors.AddressError: lambda _: "--metrics 9464, or --metrics 0.0.0.0:9464",
     errors.FastIngestUnavailableError: lambda _: "--ack auto",

@@ -62,7 +62,7 @@ class Interruption:
     def _leave_at_once(self, code: ExitCode) -> None:
         self._reporter.release()
         if missing := self._missing():
-            self._reporter.warn(f"left at once: {count('acks', missing)} had not come")
+            self._reporter.warn(f"left at once: {count('acks', missing)} still missing")
         else:
             self._reporter.line("left at once: nothing was in flight")
         os._exit(code)

@@ -57,7 +57,7 @@ async def test_a_receiver_is_told_the_name_and_the_user_how_much_is_missing(
 
 @pytest.mark.parametrize(
     ("missing", "text"),
-    [(1_234, "! left at once: 1,234 acks had not come\n"), (0, "left at once: nothing was in flight\n")],
+    [(1_234, "! left at once: 1,234 acks still missing\n"), (0, "left at once: nothing was in flight\n")],
 )
 async def test_the_second_signal_gives_the_screen_back_and_ends_at_once(
     monkeypatch: pytest.MonkeyPatch, missing: int, text: str

@@ -138,7 +138,7 @@ async def test_a_reader_that_is_cut_off_for_being_slow_is_told_how_slow_and_not_
     assert run.session.gaps.recent[0].reason == "slow_consumer"
     said = "\n".join(note.text for note in run.session.notes.recent)
     assert "stocks: slow_consumer: you read too slowly" in said
-    assert "stocks: before that 0 frames waited, events came up to 3.5 s late" in said
+    assert "stocks: before that, 0 frames waited, events were up to 3.5 s late" in said
     assert "this key" not in said
 
 

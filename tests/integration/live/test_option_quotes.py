@@ -91,7 +91,7 @@ async def test_a_plan_without_option_quotes_costs_the_sides_and_nothing_else(nat
     (trade,) = (event for event in await stored(nats_server.url) if isinstance(event, OptionTrade))
     assert (trade.aggressor, trade.opt_bid) == (0, None)
     told = [note["text"] for note in summary["notes"] if "option quotes" in note["text"]]
-    assert told == ["option quotes: not authorized; option trades come without a side"]
+    assert told == ["option quotes: not authorized; option trades have no side from now on"]
     assert (summary["missing"], summary["gaps"], summary["option_quotes"]) == ([], 0, "off")
     assert run.exit_code(StopReason.DURATION) == ExitCode.OK
 

@@ -22,7 +22,7 @@ async def test_an_errand_that_fails_is_told_and_one_that_goes_on_is_cancelled() 
     errands.start(fail())
     errands.start(linger())
     await eventually(lambda: len(errands) == 1)
-    assert told == ["an answer of the vendor makes no sense: KeyError: 'results'"]
+    assert told == ["the vendor's answer makes no sense: KeyError: 'results'"]
     await errands.end()
     assert cancelled.is_set()
     assert len(errands) == 0

@@ -53,6 +53,6 @@ async def test_a_gap_that_stays_open_is_told_with_what_is_missing() -> None:
     kinds = [pending.identity.rpartition(".")[2] for pending in backlog.take(10)]
     assert kinds == ["open", "short", "open", "short"]
     assert [note.text for note in notes.recent][1::2] == [
-        "gap futures: stays open, 7 events or more did not come again",
-        "gap futures: stays open, nobody knows how many events did not come again",
+        "gap futures: stays open, 7 events or more were not sent again",
+        "gap futures: stays open, nobody knows how many events were not sent again",
     ]

@@ -135,7 +135,7 @@ def test_a_server_that_is_away_is_a_gap_and_each_refusal_is_told_once() -> None:
     assert server.look(connected=False, refusals=[], now=at(1)) == [OpenGap("nats", at(1).unix_ns, "NATS is away")]
     told = server.look(connected=True, refusals=["full", "too large"], now=at(2))
     assert [type(action) for action in told] == [Warn, Warn, CloseGap]
-    assert told[0] == Warn("the server refuses to store events: full; tried again")
+    assert told[0] == Warn("the server refuses to store events: full; retrying")
     assert server.look(connected=True, refusals=["full", "too large"], now=at(3)) == [CloseGap("nats", 0)]
 
 
