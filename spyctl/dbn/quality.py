@@ -35,6 +35,8 @@ class PerSecond:
     records: Int64s = field(default_factory=lambda: np.zeros(SECONDS, np.int64))
     spread_sum: NDArray[np.float64] = field(default_factory=lambda: np.zeros(SECONDS))
     spreads: Int64s = field(default_factory=lambda: np.zeros(SECONDS, np.int64))
+    price_sum: NDArray[np.float64] = field(default_factory=lambda: np.zeros(SECONDS))  # of trades, or mid prices
+    prices: Int64s = field(default_factory=lambda: np.zeros(SECONDS, np.int64))
     latency_sum_ns: NDArray[np.float64] = field(default_factory=lambda: np.zeros(SECONDS))
     latencies: Int64s = field(default_factory=lambda: np.zeros(SECONDS, np.int64))
     latency_max_ns: Int64s = field(default_factory=lambda: np.zeros(SECONDS, np.int64))
@@ -165,6 +167,7 @@ class _Assessment:
         second = np.clip((ts_recv - self._midnight_ns) // SECOND, 0, SECONDS - 1)
         self.seconds.records += np.bincount(second, minlength=SECONDS)
         self._add_quiet(ts_recv)
+        self._add_prices(records, second)
         if "levels" in (records.dtype.names or ()):
             self._add_books(records, second)
         real = ~snapshot & (records["ts_event"].view("i8") >= 0)
@@ -183,6 +186,17 @@ class _Assessment:
         quality.quiet.sort(key=lambda stretch: stretch[0] - stretch[1])  # the longest first
         del quality.quiet[_MAX_QUIET:]
         self._newest_recv_ns = int(times[-1])
+
+    def _add_prices(self, records: Rows, second: Int64s) -> None:
+        if "levels" in (records.dtype.names or ()):
+            top = records["levels"][:, 0]
+            known = (top["bid_px"] != UNDEF_PRICE) & (top["ask_px"] != UNDEF_PRICE)
+            price = (top["bid_px"] // 2 + top["ask_px"] // 2) / PRICE_SCALE
+        else:
+            known = records["price"] != UNDEF_PRICE
+            price = records["price"] / PRICE_SCALE
+        self.seconds.price_sum += np.bincount(second[known], price[known], minlength=SECONDS)
+        self.seconds.prices += np.bincount(second[known], minlength=SECONDS)
 
     def _add_books(self, records: Rows, second: Int64s) -> None:
         top = records["levels"][:, 0]

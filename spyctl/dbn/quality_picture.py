@@ -1,4 +1,4 @@
-"""A day's quality as a picture: events, spread and latency over the day, quiet stretches shaded (SVG)."""
+"""A day's quality as a picture: events, price, spread and latency over the day, quiet stretches shaded (SVG)."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spyctl.dbn.quality import SECONDS, PerSecond, Quality
+from spyctl.market.scale import round_bounds, round_step
 from spyctl.timing.instants import MS, SECOND, day_start
 
 _WIDTH, _LEFT, _RIGHT, _TOP, _PANEL, _SPACE = 1000, 76, 28, 62, 130, 50
-_COLUMNS = 460
+_COLUMNS, _TICKS = 460, 4
 _COLOURS = {"trades": "#d97706", "mbp-10": "#2563eb"}
 _STYLE = (
     "text{font:12px system-ui,sans-serif;fill:#374151}.t{font-size:16px;font-weight:600}.h{font-weight:600}"
@@ -29,6 +30,13 @@ def draw_quality(assessed: Mapping[str, tuple[Quality, PerSecond]], day: date, t
     quiet = [stretch for quality, _ in assessed.values() if quality.leads for stretch in quality.quiet]
     per_s = [(schema, picture.sums(seconds.records) / step) for schema, (_, seconds) in assessed.items()]
     picture.panel(f"events per second{picture.mean}", per_s, quiet, unit="/s")
+    prices = [
+        (schema, picture.means(seconds.price_sum, seconds.prices))
+        for schema, (quality, seconds) in assessed.items()
+        if quality.instruments == 1 and seconds.prices.any()  # a mean of several says nothing
+    ]
+    if prices:
+        picture.panel(f"price, middle of the book{picture.mean}", prices, quiet, from_zero=False)
     spreads = [
         (schema, picture.means(seconds.spread_sum, seconds.spreads))
         for schema, (_, seconds) in assessed.items()
@@ -71,9 +79,21 @@ class _Picture:
     def _x(self, second: float) -> float:
         return _LEFT + (second - self._first) / (self._last - self._first) * (_WIDTH - _LEFT - _RIGHT)
 
-    def panel(self, title: str, curves: Sequence[_Curve], quiet: Sequence[tuple[int, int]], *, unit: str = "") -> None:
+    def panel(
+        self,
+        title: str,
+        curves: Sequence[_Curve],
+        quiet: Sequence[tuple[int, int]],
+        *,
+        unit: str = "",
+        from_zero: bool = True,
+    ) -> None:
         top, bottom = self._y, self._y + _PANEL
-        most = max((float(np.nanmax(values)) for _, values in curves if np.isfinite(values).any()), default=0.0) or 1.0
+        ends = [end(values) for _, values in curves if np.isfinite(values).any() for end in (np.nanmin, np.nanmax)]
+        low, high = (float(min(ends)), float(max(ends))) if ends else (0.0, 1.0)
+        low = 0.0 if from_zero else low
+        step = round_step((high - low) / _TICKS if high > low else 1.0)
+        low, high = round_bounds(low, high, step)
         add = self._parts.append
         add(f'<text class="h" x="{_LEFT}" y="{top - 8}">{title}</text>')
         for from_ns, to_ns in quiet:
@@ -81,12 +101,14 @@ class _Picture:
                 min(max(self._x((ns - self._midnight_ns) / SECOND), _LEFT), _WIDTH - _RIGHT) for ns in (from_ns, to_ns)
             )
             add(f'<rect class="q" x="{left:.1f}" y="{top}" width="{max(right - left, 1):.1f}" height="{_PANEL}"/>')
-        for share in (0.0, 0.5, 1.0):
-            y = bottom - share * _PANEL
+        for i in range(round((high - low) / step) + 1):
+            y = bottom - i * step / (high - low) * _PANEL
             add(f'<path class="g" d="M{_LEFT} {y:.1f}H{_WIDTH - _RIGHT}"/>')
-            add(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{_number(most * share)}{unit}</text>')
+            text = _number(low + i * step, step)
+            add(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{text}{unit}</text>')
         for schema, values in curves:
-            add(f'<path fill="none" stroke="{_COLOURS[schema]}" d="{self._path(values / most, bottom)}"/>')
+            shares = (values - low) / (high - low)
+            add(f'<path fill="none" stroke="{_COLOURS[schema]}" d="{self._path(shares, bottom)}"/>')
         self._axis(bottom)
         self._y = bottom + _SPACE
 
@@ -126,5 +148,5 @@ class _Picture:
         )
 
 
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 or value == 0 else f"{value:.3g}"
+def _number(value: float, step: float) -> str:
+    return f"{value:,.{max(0, -math.floor(math.log10(step)))}f}"

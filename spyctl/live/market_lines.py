@@ -5,7 +5,7 @@ from rich.text import Text
 from spyctl.live.snapshot import FeedNow, FuturesNow, LiveSnapshot, SpotNow
 from spyctl.market.events import Aggressor
 from spyctl.market.feeds import FeedState
-from spyctl.terminal.axis import round_bounds
+from spyctl.terminal.axis import price_bounds
 from spyctl.terminal.boxes import Lines, curve, line, spark
 from spyctl.terminal.fields import Field, figure, row, word
 from spyctl.terminal.prints import SIDE_STYLES
@@ -87,7 +87,7 @@ def spot_chart(spot: SpotNow, width: int, rows: int) -> Lines:
     """Draw the spots of the last minutes, one a second, on the scale of the run."""
     if not spot.history:
         return []
-    low, high = round_bounds(spot.lowest, spot.highest)
+    low, high = price_bounds(spot.lowest, spot.highest)
     drawn = curve(spot.history, width - _MARGIN - 1, rows, low, high)
     labels = [f"{high:,.2f}", *("" for _ in drawn[2:]), f"{low:,.2f}"]
     return [line((f"{label:>{_MARGIN - 1}} ", "dim"), (text, "yellow"))

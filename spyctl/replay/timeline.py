@@ -12,7 +12,7 @@ from spyctl.replay.bins import BINS
 from spyctl.replay.search import session_times
 from spyctl.replay.sightings import Trouble
 from spyctl.replay.snapshot import Snapshot
-from spyctl.terminal.axis import round_bounds, round_ceiling, time_axis
+from spyctl.terminal.axis import price_bounds, round_ceiling, time_axis
 from spyctl.terminal.boxes import Lines, chart, curve, line, progress
 from spyctl.terminal.fields import Field, row, word
 from spyctl.timing.instants import NEW_YORK, SECOND, clock_text, duration_text, span_text, whole_seconds
@@ -136,7 +136,7 @@ def _price_chart(current: Snapshot, cells: int, rows: int) -> Lines:
     prices = [price for price in current.market.prices if price is not None]
     if not prices or not rows:
         return [Text() for _ in range(rows)]
-    low, high = round_bounds(min(prices), max(prices))
+    low, high = price_bounds(min(prices), max(prices))
     return _labelled(curve(current.market.prices, cells, rows, low, high), "yellow", f"{high:,.2f}", f"{low:,.2f}")
 
 

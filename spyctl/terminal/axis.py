@@ -1,10 +1,10 @@
 """Axes of charts: round times at their true place, and a scale that holds while values grow."""
 
 import math
-from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
 
+from spyctl.market.scale import round_bounds, round_step
 from spyctl.timing.instants import DAY, HOUR, MINUTE, NEW_YORK, SECOND, clock_text
 
 _STEPS = (
@@ -12,7 +12,7 @@ _STEPS = (
     *(n * HOUR for n in (1, 2, 3, 6, 12)), *(n * DAY for n in (1, 2, 7, 14, 28)),
 )  # fmt: skip
 _CEILINGS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0)
-_STEPS_OF_PRICES, _LEAST_STEP = (1.0, 2.0, 5.0, 10.0), 0.1
+_LEAST_STEP = 0.1  # between two prices
 _SPACE = 3
 
 
@@ -20,19 +20,13 @@ def round_ceiling(value: float) -> float:
     """Return a round number that is not less than a value: the end of a scale that rarely changes."""
     if value <= 0:
         return 1.0
-    return _round_up(value, _CEILINGS)
-
-
-def round_bounds(low: float, high: float) -> tuple[float, float]:
-    """Return the ends of a scale that holds two prices: multiples of 1, 2 or 5 dimes, dollars, tens of dollars, …"""
-    step = _round_up(max(high - low, 4 * _LEAST_STEP) / 4, _STEPS_OF_PRICES)
-    bottom, top = math.floor(low / step) * step, math.ceil(high / step) * step
-    return bottom, top if top > bottom else bottom + step
-
-
-def _round_up(value: float, steps: Sequence[float]) -> float:
     unit = 10.0 ** math.floor(math.log10(value))
-    return next(unit * step for step in steps if unit * step >= value or step == steps[-1])
+    return next(unit * step for step in _CEILINGS if unit * step >= value or step == _CEILINGS[-1])
+
+
+def price_bounds(low: float, high: float) -> tuple[float, float]:
+    """Return the ends of a scale that holds two prices: multiples of 1, 2 or 5 dimes, dollars, tens of dollars, …"""
+    return round_bounds(low, high, round_step(max(high - low, 4 * _LEAST_STEP) / 4))
 
 
 @lru_cache(maxsize=8)  # the same for every frame

@@ -1,4 +1,4 @@
-"""Draws the pictures of the dashboards in ``docs/`` from real runs; ``make pictures`` calls it.
+"""Draws the pictures of the dashboards and of a day in ``docs/`` from real runs; ``make pictures`` calls it.
 
 The replay is the sample day up to a minute after the open, against a clock that is moved by hand; the live side
 is the simulator for some seconds. Both publish into a sink that takes everything.
@@ -17,6 +17,8 @@ from rich.text import Text
 
 from spyctl.bus.consumers import Consumer
 from spyctl.bus.in_flight import Delivery
+from spyctl.dbn.quality import assess
+from spyctl.dbn.quality_picture import draw_quality
 from spyctl.dbn.sort_times import Selection
 from spyctl.live.feed_policy import equity_policies
 from spyctl.live.session import Hooks, LiveOptions, LiveSession
@@ -115,7 +117,16 @@ async def draw_live() -> None:
         await running
 
 
+def draw_day() -> None:
+    day = date(2025, 12, 16)
+    plan = plan_of(ROOT / "dbn-data", [str(day)])
+    title = f"{day:%a} {day}, GLBX.MDP3, ES.c.0, synthetic"
+    (ROOT / "docs" / "day.svg").write_text(draw_quality(assess(plan.infos, day), day, title))
+    print("docs/day.svg")
+
+
 async def draw() -> None:
+    draw_day()
     await draw_replay()
     await draw_live()
 

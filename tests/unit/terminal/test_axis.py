@@ -2,7 +2,7 @@
 
 import pytest
 
-from spyctl.terminal.axis import round_bounds, round_ceiling, time_axis
+from spyctl.terminal.axis import price_bounds, round_ceiling, time_axis
 from spyctl.timing.instants import DAY, HOUR, MINUTE, SECOND
 from tests.support.records import T0  # 2025-12-16 09:30 New York
 
@@ -24,7 +24,7 @@ def test_a_scale_is_never_too_small() -> None:
     [(6_814.1, 6_819.3, (6_814.0, 6_820.0)), (100.0, 100.0, (100.0, 100.1)), (-3.0, 2.0, (-4.0, 2.0))],
 )
 def test_a_scale_of_prices_has_round_ends(low: float, high: float, bounds: tuple[float, float]) -> None:
-    assert round_bounds(low, high) == pytest.approx(bounds)
+    assert price_bounds(low, high) == pytest.approx(bounds)
 
 
 def test_round_times_stand_in_the_columns_they_fall_into() -> None:
