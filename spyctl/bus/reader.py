@@ -161,6 +161,7 @@ async def read_messages(
     start: dict[str, Any] = {"deliver_policy": "by_start_sequence", "opt_start_seq": after_seq + 1}
     if since_ns is not None:
         start = {"deliver_policy": "by_start_time", "opt_start_time": utc_text(since_ns)}
+        start |= subject_filter(connection, subjects)  # others may have published for hours
     batches = follow(connection, stream, start)
     try:
         while seq < last_seq:
@@ -177,5 +178,7 @@ async def read_messages(
                 for message in batch
                 if message.subject in wanted and after_seq < message.metadata.sequence.stream <= last_seq
             ]
+            if since_ns is not None and not parse_reply(batch[-1].reply).pending:
+                return
     finally:
         await batches.aclose()

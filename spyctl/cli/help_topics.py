@@ -20,7 +20,7 @@ EXIT_CODES = (
     (ExitCode.USAGE, "usage: a wrong option, or options that contradict each other", "spyctl replay --speed -1"),
     (
         ExitCode.INCOMPLETE,
-        "finished, but late, rejected, reordered or dropped events, gaps, or a file cut short or damaged",
+        "finished, but late, rejected, reordered or dropped events, gaps not filled, or a file cut short or damaged",
         "spyctl replay (a cut file)",
     ),
     (

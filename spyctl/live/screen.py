@@ -113,7 +113,8 @@ def _market(previous: LiveSnapshot | None, current: LiveSnapshot, width: int, st
     # The middle of the screen, with so many strikes.
     counts, trouble, latencies = _figures(current, width)
     names = {feed.name for feed in current.feeds} or {"stocks", "options"}
-    stocks: list[tuple[int, Lines]] = [(1, [spot_line(current, width)])] if "stocks" in names else []
+    followed = bool(names & {"stocks", "options"})  # options of an index have no stock
+    stocks: list[tuple[int, Lines]] = [(1, [spot_line(current, width)])] if followed else []
     options: list[tuple[int, Lines]] = []
     if "options" in names:
         others = current.window.others
@@ -190,8 +191,8 @@ def _figures(current: LiveSnapshot, width: int) -> tuple[Text, Text, Text]:
         figure("duplicates", f"{events.duplicates:,}", rank=2),
         figure("rejected", f"{events.rejected:,}", alarm(events.rejected), rank=1),
         figure("dropped", f"{events.dropped:,}", "red" if events.dropped else ""),
-        figure("gaps", f"{events.gaps:,}", alarm(events.gaps)),
-        word(current.last_gap, alarm(events.gaps), rank=3),
+        figure("gaps", f"{events.gaps:,}", alarm(events.gaps - events.gaps_filled)),
+        word(current.last_gap, alarm(events.gaps - events.gaps_filled), rank=3),
         *_sides(details.quotes),
     )
     latencies = row(
@@ -246,7 +247,7 @@ def progress_line(current: LiveSnapshot) -> str:
     feeds += f"  {current.state[2:]}" if "waiting for NATS" in current.state else ""
     names = {feed.name for feed in current.feeds} or {"stocks", "options"}
     price = f"{spot.price:.2f}" if spot.price is not None else "·"
-    market = f"  {spot.symbol} {price}" if "stocks" in names else ""
+    market = f"  {spot.symbol} {price}" if names & {"stocks", "options"} else ""
     if "options" in names:
         market += f"  window {f'{strikes[0]} to {strikes[-1]}' if strikes else '·'}"
     for futures in (feed.futures for feed in current.feeds):

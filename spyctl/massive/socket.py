@@ -186,13 +186,18 @@ class VendorSocket:
         return await why_unreachable(self._request)
 
 
+def _tls_context() -> ssl.SSLContext:
+    # Takes 40 ms, much longer on a busy machine: in a thread, or the other feeds stand still meanwhile.
+    return ssl.create_default_context(cafile=certifi.where())
+
+
 async def why_unreachable(request: SocketRequest) -> str:
     """Say why a server cannot be connected to; empty where it takes a connection, or says nothing in time."""
     parts = urlsplit(request.url)
     where = parts.netloc
-    tls = ssl.create_default_context(cafile=certifi.where()) if parts.scheme == "wss" else None
     try:
         async with asyncio.timeout(request.connect_s):
+            tls = await asyncio.to_thread(_tls_context) if parts.scheme == "wss" else None
             port = parts.port or _PORTS[parts.scheme]
             reader, writer = await asyncio.open_connection(parts.hostname, port, ssl=tls)
             writer.write(_UPGRADE.format(market=request.market, where=where).encode())

@@ -138,3 +138,6 @@ async def test_reading_may_begin_with_what_was_stored_from_an_instant_on(connect
     await publish(connection, 5)
     assert await since(before_ns) == [6, 7, 8]
     assert await since(before_ns - 60 * SECOND) == [1, 2, 3, 6, 7, 8]
+    await publish(connection, 5, BOOKS)  # which come behind the last one that is wanted
+    batches = read_messages(connection, stream, [TRADES], 0, 15, since_ns=before_ns)
+    assert sum([len(batch) async for batch in batches]) == 5

@@ -122,3 +122,22 @@ def test_a_wide_screen_shows_the_book_of_the_futures() -> None:
     drawn = render(None, replace(busy(), feeds=[*busy().feeds, feed]), 140, 40).plain
     assert "╭─ ES book" in drawn
     assert "size       bid         ask  size" in drawn
+
+
+def test_options_of_an_index_show_their_spot_without_a_stock_feed() -> None:
+    snapshot = busy()
+    options = [feed for feed in snapshot.feeds if feed.name == "options"]
+    alone = replace(snapshot, feeds=options)
+    assert "SPY" in render(None, alone, 100, 24).plain.splitlines()[3]
+    assert "SPY 680.01" in progress_line(alone)
+
+
+def test_gaps_are_an_alarm_only_where_something_is_missing() -> None:
+    def colours(filled: int) -> set[str]:
+        snapshot = busy()
+        events = replace(snapshot.summary.events, gaps=2, gaps_filled=filled)
+        drawn = render(None, replace(snapshot, summary=replace(snapshot.summary, events=events)), 100, 24)
+        at = drawn.plain.index("gaps 2") + 5
+        return {str(span.style) for span in drawn.spans if span.start <= at < span.end}
+
+    assert colours(1) - colours(2)
