@@ -124,6 +124,7 @@ def _replay_source(
         parse_place(asked.place) if asked.place is not None else Place(PlaceKind.START),
         tuple(subjects_of(asked.subject)) if asked.subject else None,
         TapeOrder.STORED if playback.order is OrderKey.STORED else TapeOrder.EVENT,
+        follow=asked.follow,
     )
     with planned_source(request, source, reporter) as plan:
         show_tape_plan(reporter, plan, request)
@@ -174,6 +175,8 @@ def _refuse_idle_options(context: typer.Context, source: SourceOptions, playback
     for option, given in (("--from", source.place is not None), ("--subject", bool(source.subject))):
         if given:
             raise UsageError(f"{option} is for tapes and streams", f"--source DIR {option} …")
+    if source.follow:
+        raise UsageError("--follow is for a stream", "--source stream --follow")
     if playback.order is OrderKey.STORED:
         raise UsageError("files have no stored order", "--order event, or --source DIR --order stored")
 

@@ -150,6 +150,10 @@ class SourceOptions:
             rich_help_panel=OPTIONS.seldom,
         ),
     ] = None
+    follow: Annotated[
+        bool,
+        typer.Option("--follow", help="With --source stream: go on with what comes.", rich_help_panel=OPTIONS.seldom),
+    ] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

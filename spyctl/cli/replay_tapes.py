@@ -11,11 +11,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from spyctl.bus.reader import read_messages, stored_messages
+from spyctl.bus.connection import Connection
 from spyctl.bus.target import reach
 from spyctl.cli.framework.reporter import Reporter, progress_bar
 from spyctl.cli.replay_plan import Request, free_bytes, range_lines
 from spyctl.cli.source_stream import source_stream
+from spyctl.cli.stream_copy import Copied, StreamCopy, first_seq_at
 from spyctl.cli.tail_options import Place, PlaceKind
 from spyctl.dbn.choice import parse_days
 from spyctl.errors import MissingDaysError, NoDataError, NoDataFolderError, UsageError, path_text
@@ -25,23 +26,28 @@ from spyctl.replay.tape_plan import TapePlan, make_tape_plan
 from spyctl.replay.tape_source import subject_ranks
 from spyctl.replay.tapes.catalog import TapeInfo, inspect_tape, overlaps, scan_tapes
 from spyctl.replay.tapes.contents import Origin
+from spyctl.replay.tapes.growing import GrowingPlaylist
 from spyctl.replay.tapes.order import Choice, TapeOrder
-from spyctl.replay.tapes.recording import Recording
 from spyctl.replay.volume import Pace
 from spyctl.terminal.text import count, size_text
 from spyctl.timing.instants import NEW_YORK, days_text, parse_date, parse_duration, parse_zone, utc_text
 
 STREAM = "stream"
+_LONG_COPY = 200_000  # messages
 
 
 @dataclass(frozen=True, slots=True)
 class SourceRequest:
-    """What the command line says of a source that is no folder of files; ``subjects`` are without a prefix."""
+    """What the command line says of a source that is no folder of files; ``subjects`` are without a prefix.
+
+    With ``follow`` a stream is played on as it comes.
+    """
 
     text: str
     place: Place
     subjects: tuple[str, ...] | None
     order: TapeOrder
+    follow: bool = False
 
     @property
     def stream(self) -> str | None:
@@ -64,57 +70,84 @@ def planned_source(request: Request, source: SourceRequest, reporter: Reporter) 
         return
     with TemporaryDirectory(prefix="spyctl-") as folder:
         if source.stream is not None:
-            asyncio.run(_copy_stream(request, source, source.stream, Path(folder), reporter))
-            what = source.stream
-        else:
-            with (Path(folder) / "stdin.jsonl").open("wb") as file:
-                shutil.copyfileobj(sys.stdin.buffer, file)
-            what = "stdin"
-        yield _plan(request, source, scan_tapes(Path(folder)), what, reporter)
+            with _copied(request, source, source.stream, Path(folder), reporter) as copy:
+                infos = scan_tapes(Path(folder))
+                growing = GrowingPlaylist(copy) if source.follow and infos else None
+                yield _plan(request, source, infos, source.stream, reporter, growing)
+            return
+        with (Path(folder) / "stdin.jsonl").open("wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+        yield _plan(request, source, scan_tapes(Path(folder)), "stdin", reporter)
 
 
-async def _copy_stream(request: Request, source: SourceRequest, name: str, folder: Path, reporter: Reporter) -> None:
+@contextmanager
+def _copied(
+    request: Request, source: SourceRequest, name: str, folder: Path, reporter: Reporter
+) -> Iterator[StreamCopy]:
+    # What a stream holds, on tapes, which grow where it is followed.
     if name == stream_name(request.options.prefix) and not request.force:
         message = f"the events of {name} would go into the stream that they come from"
         raise UsageError(message, "--prefix NAME, or --force to have them there twice")
+    copy = asyncio.run(_copy_stream(request, source, name, folder, reporter))
+    try:
+        if source.follow:
+            with copy.going_on(request.target):
+                yield copy
+        else:
+            yield copy
+    finally:
+        copy.close()
+
+
+async def _copy_stream(
+    request: Request, source: SourceRequest, name: str, folder: Path, reporter: Reporter
+) -> StreamCopy:
     async with reach(request.target, tell=reporter.line) as reached:
         connection = reached.connection
         info = await source_stream(connection, name, remedy="spyctl live --sim makes one")
-        if not info["state"]["messages"]:
+        state, prefix = info["state"], prefix_of(name)
+        if not state["messages"]:
             where = f"stream {name} at {connection.url}"
             raise NoDataError(f"{where} holds no messages", "spyctl live, or spyctl replay")
-        state, prefix = info["state"], prefix_of(name)
-        after_seq, stored_ns = _beginning(source.place, state)
+        next_seq = await _beginning(connection, name, source.place, state)
         kinds = source.subjects if source.subjects is not None else SUBJECTS
-        subjects = [with_prefix(subject, prefix) for subject in kinds]
-        reporter.block("source", f"copying up to {count('messages', state['last_seq'] - after_seq)} of {name}")
-        recording = Recording(folder, Origin(name, info.get("created", ""), prefix, tuple(subjects)))
+        subjects = tuple(with_prefix(subject, prefix) for subject in kinds)
+        number = max(0, state["last_seq"] + 1 - next_seq)
+        reporter.block("source", f"copying up to {count('messages', number)} of {name}")
+        copy = StreamCopy(Copied(Origin(name, info["created"], prefix, subjects), next_seq, state["last_seq"]), folder)
         try:
-            async for batch in read_messages(connection, name, subjects, after_seq, state["last_seq"]):
-                messages = [one for one in stored_messages(batch) if one.stored_ns >= stored_ns]
-                if messages:
-                    await asyncio.to_thread(recording.write, messages, messages[-1].seq)
-        finally:
-            recording.close()
+            with progress_bar(reporter, "copying", number, long=_LONG_COPY, in_bytes=False) as advance:
+                await copy.run(connection, advance)
+        except BaseException:
+            copy.close()
+            raise
+        return copy
 
 
-def _beginning(place: Place, state: dict[str, Any]) -> tuple[int, int]:
-    # Behind which sequence, and from which stored time on.
+async def _beginning(connection: Connection, name: str, place: Place, state: dict[str, Any]) -> int:
+    # From which sequence on.
     match place:
         case Place(PlaceKind.SEQUENCE, number):
-            return max(0, number - 1), 0
+            return max(1, number)
         case Place(PlaceKind.LAST, number):
-            return max(0, state["last_seq"] - number), 0
+            return max(1, int(state["last_seq"]) + 1 - number)
         case Place(PlaceKind.TIME, ns):
-            return max(0, state["first_seq"] - 1), ns
+            return await first_seq_at(connection, name, ns, state)
         case Place(PlaceKind.START):
-            return max(0, state["first_seq"] - 1), 0
+            return max(1, int(state["first_seq"]))
     raise UsageError("--from new leaves nothing to replay", "--from start, a sequence, -5m or a time")
 
 
 def _plan(
-    request: Request, source: SourceRequest, infos: Sequence[TapeInfo], what: str, reporter: Reporter
+    request: Request,
+    source: SourceRequest,
+    infos: Sequence[TapeInfo],
+    what: str,
+    reporter: Reporter,
+    growing: GrowingPlaylist | None = None,
 ) -> TapePlan:
+    if source.follow and source.stream is None:
+        raise UsageError("--follow is for a stream", "--source stream --follow")
     if not infos:
         raise NoDataError(f"{what} holds no events of ours", "spyctl record makes tapes, spyctl discover lists them")
     infos = [info if info.contents else _read_whole(info, reporter) for info in infos]
@@ -147,7 +180,9 @@ def _plan(
         reorder_ns=options.selection.reorder_ns,
     )
     pace = Pace(options.speed, options.max_quiet_ns)
-    return make_tape_plan(infos, choice, pace, what=what, origin=asked.origin, count=options.count, zone=zone)
+    return make_tape_plan(
+        infos, choice, pace, what=what, origin=asked.origin, count=options.count, zone=zone, growing=growing
+    )
 
 
 def _read_whole(info: TapeInfo, reporter: Reporter) -> TapeInfo:
@@ -205,6 +240,8 @@ def _of_days(request: Request, infos: Sequence[TapeInfo], what: str) -> list[Tap
 def show_tape_plan(reporter: Reporter, plan: TapePlan, request: Request) -> None:
     """Say what would be played, before anything is."""
     lines = range_lines(plan, request)
+    if isinstance(plan.source.playlist, GrowingPlaylist):
+        lines.append("then what comes")
     if plan.source.choice.order is TapeOrder.STORED:
         jumped = f", since it was recorded from a replay that jumped {plan.jumps:,} times" if plan.jumps else ""
         lines.append(f"in stored order{jumped}")

@@ -100,6 +100,9 @@ def encoded_events(
     )
 
 
+NOTHING_YET = encoded_events([], [])  # what a source gives, this very object, while it waits for more
+
+
 def _encode(batch: Batch, piece: slice, is_book: NDArray[np.bool_]) -> Texts:
     trades, books = batch.parts
     order = batch.order[piece]

@@ -10,7 +10,7 @@ from spyctl.dbn.file_info import DBNFileInfo
 from spyctl.dbn.seekable import make_copy, with_places
 from spyctl.dbn.sort_times import Selection
 from spyctl.market.columns import EVENT_TYPES, SCHEMAS, Batch
-from spyctl.market.encode import EncodedBatch, encode_batch
+from spyctl.market.encode import NOTHING_YET, EncodedBatch, encode_batch
 from spyctl.market.subjects import subject_of
 from spyctl.replay.commands import Find, Unit
 from spyctl.replay.segments import BEGINNING, Cursor
@@ -20,6 +20,7 @@ from spyctl.timing.clock import Clock
 from spyctl.timing.instants import MS
 
 YIELD_EVERY_NS = 20 * MS
+WAIT_NS = 50 * MS
 REPLAYED_SUBJECTS = tuple(subject_of(EVENT_TYPES[schema]) for schema in SCHEMAS)
 
 Turn = Callable[[float], Awaitable[None]]
@@ -37,7 +38,10 @@ class Source(Protocol):
     def subjects(self) -> tuple[str, ...]: ...
 
     def batches(self, start: Cursor, reading: Reading) -> Iterator[Any]:
-        """Yield the events from a place on, those at its sort time that lie before it included."""
+        """Yield the events from a place on, those at its sort time that lie before it included.
+
+        :data:`NOTHING_YET` says that more may come later.
+        """
         ...
 
     def encode(self, batch: Any) -> Iterator[EncodedBatch]:
@@ -140,7 +144,7 @@ class Stretch:
         batches = self._without_skipped(self.source.batches(self.start, self.reading))
         left = self.limit
         for piece in chain.from_iterable(map(self.source.encode, batches)):
-            if left is not None:
+            if left is not None and len(piece):
                 piece = piece[:left]
                 left -= len(piece)
             yield piece
@@ -158,9 +162,14 @@ class Stretch:
 
 
 async def in_turns(pieces: Iterator[EncodedBatch], clock: Clock) -> AsyncIterator[EncodedBatch]:
-    """Yield pieces, with turns for other tasks in between: reading may go on for long before anything is due."""
+    """Yield pieces, with turns for other tasks in between: reading may go on for long before anything is due.
+
+    While a source waits for more, it is asked again every :data:`WAIT_NS`.
+    """
     yielded_ns = clock.now_ns()
     for piece in pieces:
+        if piece is NOTHING_YET:
+            await clock.wait_until(clock.now_ns() + WAIT_NS)
         if clock.now_ns() - yielded_ns > YIELD_EVERY_NS or not len(piece):
             await asyncio.sleep(0)
             yielded_ns = clock.now_ns()

@@ -7,7 +7,7 @@ from typing import Any
 
 from spyctl.bus.in_flight import Sink
 from spyctl.errors import ControlError, SpyctlError
-from spyctl.market.encode import EncodedBatch
+from spyctl.market.encode import NOTHING_YET, EncodedBatch
 from spyctl.replay.boundaries import Jump
 from spyctl.replay.commands import Command, Pause, Resume, Step, Stop, Toggle
 from spyctl.replay.control import Answer, Control, PlayState, refuse, settle
@@ -99,6 +99,8 @@ class Player:
             start = 0
             if stretch.skip and self._track.current.published == 0:
                 self._director.place = stretch.place  # an earlier process has come so far
+            if piece is NOTHING_YET and (jump := await self._before_more()) is not None:
+                return jump
             while start < len(piece) and self.stopped_by is None:
                 if (jump := await self._before(int(piece.sort_ns[start]))) is not None:
                     return jump
@@ -112,6 +114,11 @@ class Player:
         if self.stopped_by is not None:
             return None
         return await self._before(MAX_INSTANT)
+
+    async def _before_more(self) -> Jump | None:
+        # All that has come is played: what comes next is not behind, however long it takes.
+        self._pacer.move()
+        return await self._before(self._director.event_ns)
 
     async def _before(self, event_ns: int) -> Jump | None:
         # Obeys what was commanded before the next event, and waits while it must not be published; returns a jump.

@@ -15,6 +15,7 @@ from spyctl.market.subjects import SUBJECTS, rank_of, subject_of
 from spyctl.replay.plan import MESSAGE_OVERHEAD
 from spyctl.replay.tape_source import TapeSource, subject_ranks
 from spyctl.replay.tapes.catalog import TapeInfo, grouped
+from spyctl.replay.tapes.growing import GrowingPlaylist
 from spyctl.replay.tapes.order import Choice, TapeOrder, in_order
 from spyctl.replay.tapes.playlist import Playlist
 from spyctl.replay.targets import Span
@@ -128,10 +129,12 @@ def make_tape_plan(
     origin: str,
     count: int | None = None,
     zone: ZoneInfo = NEW_YORK,
+    growing: GrowingPlaylist | None = None,
 ) -> TapePlan:
     """Count what is chosen of some tapes; large ones are estimated by what their ``.json`` says.
 
-    Those of a replay that jumped, whose times go back, are played in stored order.
+    Those of a replay that jumped, whose times go back, are played in stored order; so are those that are ``growing``,
+    since of two feeds one may have nothing for long.
     """
     playlist = Playlist(grouped(tapes))
     if _held(tapes).get(short_name(SUBJECTS[_RESET])):
@@ -140,6 +143,10 @@ def make_tape_plan(
         volume = _counted(playlist, choice, pace, count)
     else:
         volume = _estimated(tapes, choice, pace, count)
+    if growing is not None:
+        choice = replace(choice, order=TapeOrder.STORED)
+        subjects = tuple(SUBJECTS[rank] for rank in sorted(choice.ranks)) if choice.ranks is not None else SUBJECTS
+        return TapePlan(tuple(tapes), TapeSource(growing, choice, subjects), what, origin, volume, zone)
     held = volume.events if volume.exact else _held(tapes)
     wanted = choice.ranks if choice.ranks is not None else range(len(SUBJECTS))
     subjects = tuple(SUBJECTS[rank] for rank in sorted(wanted) if held.get(short_name(SUBJECTS[rank])))

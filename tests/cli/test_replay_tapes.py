@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from spyctl.bus.connection import Connection, connect
+from spyctl.bus.contents import stream_info
 from spyctl.bus.stream import ensure_stream
 from spyctl.market.lines import StreamMessage, json_lines
 from tests.conftest import Cli
@@ -196,3 +198,44 @@ def test_tapes_of_other_prefixes_are_named_and_left_out(here: Here, tmp_path: Pa
     alone = here("replay", "--source", name, "--speed", "max", "--sink", "stdout", "--prefix", "OTHER")
     assert "note: these events were recorded under the prefix DRILL" in alone.stderr
     assert alone.stdout.count('"subject":"OTHER.market.') == 30
+
+
+@pytest.mark.integration
+async def test_a_stream_is_followed_while_live_goes_on(
+    environment: dict[str, str], tmp_path: Path, nats_server: NatsServer, stream: Connection
+) -> None:
+    command = [sys.executable, "-m", "spyctl", "replay", "--source", "stream", "--follow", "--prefix", "LIVE"]
+    command += ["--speed", "max", "--nats-url", nats_server.url, "--json"]
+    process = subprocess.Popen(
+        command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+    async def followed(count: int) -> None:
+        async def stored() -> bool:
+            info = await stream_info(stream, "LIVE_MARKET_DATA")
+            return info is not None and info["state"]["messages"] >= count
+
+        await eventually(stored)
+
+    try:
+        await followed(COUNT)
+        for one in messages(COUNT + 1, 2 * COUNT):
+            assert await stream.write(b"PUB %s %d\r\n%s\r\n" % (one.subject.encode(), len(one.payload), one.payload))
+        await followed(2 * COUNT)
+        process.send_signal(signal.SIGINT)
+        out, err = await asyncio.to_thread(process.communicate)
+    finally:
+        process.kill()
+    assert process.returncode == 130, err
+    assert "then what comes" in err
+    document = json.loads(out)
+    assert (document["published"], document["stalls"], document["stopped_by"]) == (2 * COUNT, 0, "Ctrl-C")
+    assert await held(nats_server, "LIVE") == await held(nats_server)
+
+
+def test_only_a_stream_is_followed(here: Here, tmp_path: Path) -> None:
+    record(tmp_path / "tapes", messages(1, 6))
+    for arguments in (("--source", "tapes"), ()):
+        result = here("replay", *arguments, "--follow", "--sink", "stdout")
+        assert result.returncode == 2
+        assert "--follow is for a stream" in result.stderr

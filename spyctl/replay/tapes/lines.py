@@ -255,3 +255,6 @@ def _payload_of(document: Any, line: bytes) -> tuple[str, tuple[int, int] | None
     if cut != event or list(document)[-1] != "event":
         return "its event is not the last thing in the line", None
     return "", (start, start + len(line[start:end].rstrip()))
+
+
+NO_LINES = read_lines(b"", ())

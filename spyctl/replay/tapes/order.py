@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spyctl.dbn.sort_times import REORDER_WINDOW, placed
-from spyctl.market.encode import EncodedBatch, encoded_events, even_pieces
+from spyctl.market.encode import NOTHING_YET, EncodedBatch, encoded_events, even_pieces
 from spyctl.market.events import Gap, Reset
 from spyctl.market.subjects import SUBJECTS, rank_of, subject_of
 from spyctl.market.texts import Texts
@@ -105,6 +105,9 @@ class _Feed:
             max((start.recv_ns[rank] for rank in ranks), default=0) for ranks in _classes(self.wanted)
         ]
         for lines in self.source.lines(start, self.findings):
+            if not len(lines):
+                yield NOTHING_YET
+                continue
             kept = self.wanted[lines.ranks] | (lines.ranks == _RESET)
             if choice.from_seq:
                 kept &= (lines.seq >= choice.from_seq) | (lines.seq < 0)
@@ -193,9 +196,10 @@ def _merged(feeds: Sequence[_Feed]) -> Iterator[EncodedBatch]:
         for feed in feeds:
             feed.fill()
         if passing := [feed for feed in feeds if feed.held is not None and not len(feed.held)]:
+            nothing = passing[0].held
             for feed in passing:
                 feed.held = None
-            yield _NOTHING
+            yield nothing if nothing is NOTHING_YET else _NOTHING
             continue
         held = [(i, feed.held) for i, feed in enumerate(feeds) if feed.held is not None]
         if not held:

@@ -66,6 +66,7 @@ def tell_nobody(_: float) -> None:
 class TapeReader:
     """Reads one tape, or what comes through a pipe; ``prefix`` is known once the first line is read.
 
+    Of a packed file that is written to meanwhile, so many bytes are read as are its ``size``.
     ``last_seq`` is the highest sequence so far, also of lines that hold no event. ``place`` is behind the lines that
     were given last, ``None`` where reading cannot begin there.
     """
@@ -77,6 +78,7 @@ class TapeReader:
         *,
         name: str = "",
         advance: Advance = tell_nobody,
+        size: int | None = None,
     ) -> None:
         self.name = name or str(source)
         self.findings = findings if findings is not None else Findings()
@@ -84,6 +86,7 @@ class TapeReader:
         self.place: Place | None = None
         self._source = source
         self._advance = advance
+        self._size = size
         self._subjects: tuple[str, ...] = ()
         self._line = 0
         self.last_seq = UNKNOWN
@@ -199,7 +202,7 @@ class TapeReader:
                 raise
 
     def _frames(self, data: mmap.mmap, at: int) -> "Iterator[tuple[bytes, int | None]]":
-        size = len(data)
+        size = min(len(data), self._size) if self._size is not None else len(data)
         while at < size:
             frame = frame_at(data, at)
             whole = frame is not None
