@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from spyctl.bus.reader import read_messages, stored_messages
+from spyctl.bus.reader import read_messages
 from spyctl.bus.target import reach
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.replay_plan import Request, free_bytes, range_lines
@@ -91,7 +91,7 @@ async def _copy_stream(request: Request, source: SourceRequest, name: str, folde
         recording = Recording(folder, Origin(name, info.get("created", ""), prefix, tuple(subjects)))
         try:
             async for batch in read_messages(connection, name, subjects, after_seq, state["last_seq"]):
-                messages = [one for one in stored_messages(batch) if one.stored_ns >= stored_ns]
+                messages = [one for one in batch if one.stored_ns >= stored_ns]
                 if messages:
                     await asyncio.to_thread(recording.write, messages, messages[-1].seq)
         finally:
