@@ -414,7 +414,8 @@ class RunSummary(Generic[D]):
     """The result of a run, or its state so far.
 
     ``complete`` says that the run did all that was asked, ``stopped_by`` why it ended early (``None``: it did not).
-    ``digest`` is over the payloads that this process published, ``None`` where none was computed; ``resumed_at``
+    ``digest`` is over the payloads that this process published, ``None`` where none was computed, like
+    ``digest_algorithm``, which says how; ``resumed_at``
     the position of an earlier process at which this one went on.
     """
 
@@ -426,6 +427,7 @@ class RunSummary(Generic[D]):
     complete: bool
     stopped_by: StopReason | None = None
     digest: str | None = None
+    digest_algorithm: str | None = None
     resumed_at: int | None = None
 
     def document(self) -> dict[str, Any]:
@@ -440,6 +442,7 @@ class RunSummary(Generic[D]):
             **self.delivery.document(),
             **self.details.document(),
             "digest": self.digest,
+            "digest_algorithm": self.digest_algorithm,
             "resumed_at": self.resumed_at,
             "complete": self.complete,
             "stopped_by": self.stopped_by,

@@ -15,6 +15,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from spyctl.bus.answers import is_info
+from spyctl.bus.arrivals import Arrivals, is_status
 from spyctl.errors import SpyctlError
 from spyctl.timing.tasks import end_task
 
@@ -69,6 +70,16 @@ class StrictClient(Client):
         await super().flush(*arguments, **options)
 
     # --- what nats-py does otherwise
+
+    async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes | None) -> None:
+        subscription = self._subs.get(sid)
+        arrivals = subscription._pending_queue if subscription is not None else None
+        if not isinstance(arrivals, Arrivals) or is_status(headers):
+            await super()._process_msg(sid, subject, reply, data, headers)  # type: ignore[arg-type]
+            return
+        consumer = subscription._jsi
+        if not arrivals.append(consumer, subject, reply, data, headers or b""):
+            await consumer.reset_ordered_consumer(consumer._sseq + 1)
 
     async def _process_connect_init(self) -> None:
         try:

@@ -176,11 +176,16 @@ class StoredMessage:
 
     def header(self, name: str) -> str | None:
         """Return a header's value."""
-        prefix = name.encode() + b":"
-        for line in self.headers.split(b"\r\n"):
-            if line.startswith(prefix):
-                return line[len(prefix) :].strip().decode()
-        return None
+        return header_of(self.headers, name)
+
+
+def header_of(headers: bytes, name: str) -> str | None:
+    """Return the value of a header, ``None`` where there is none."""
+    prefix = name.encode() + b":"
+    for line in headers.split(b"\r\n"):
+        if line.startswith(prefix):
+            return line[len(prefix) :].strip().decode()
+    return None
 
 
 def _rfc3339_ns(text: str) -> int:

@@ -12,9 +12,10 @@ from typing import Any
 import orjson
 from nats.aio.msg import Msg
 
+from spyctl.bus.arrivals import parse_reply
 from spyctl.bus.connection import ApiError, Connection
 from spyctl.bus.contents import same_info
-from spyctl.bus.reader import parse_reply, subject_filter
+from spyctl.bus.reader import subject_filter
 from spyctl.errors import AccessDeniedError, BusError, StreamGoneError, UnreachableError
 from spyctl.market.lines import StreamMessage
 from spyctl.timing.instants import DAY, MINUTE, SECOND

@@ -14,6 +14,7 @@ from spyctl.timing.clock import Clock, SystemClock
 from spyctl.timing.histogram import Histogram, Percentiles
 
 MEASURE_NS = 100_000
+_WORTH = 4  # such a part of the bound is sent at once, where more waits to be sent: each piece has its price
 
 
 @dataclass(slots=True)
@@ -143,6 +144,11 @@ class InFlight:
         count = max(0, min(len(batch), self.max_messages - self.count))
         sizes = self.size + np.cumsum(batch.lengths[:count], dtype=np.int64)
         return min(count, int(np.searchsorted(sizes, self.max_bytes)) + 1) if self.size < self.max_bytes else 0
+
+    def has_room(self, batch: EncodedBatch) -> bool:
+        """Whether as many may be sent now as is worth the trouble: all of them, or a good part of the bound."""
+        room = self.room(batch)
+        return room == len(batch) or room > self.max_messages // _WORTH or (room > 0 and not self.count)
 
     def add(self, chunk: Chunk) -> None:
         """Keep events until they are acknowledged."""

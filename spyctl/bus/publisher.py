@@ -86,7 +86,7 @@ class Publisher:
         """
         delivery, in_flight = self.delivery, self._in_flight
         while len(batch):
-            await self._wait(partial(in_flight.room, batch))
+            await self._wait(partial(in_flight.has_room, batch))
             async with self._sending:
                 if self._refusal is not None:
                     raise self._refusal

@@ -1,15 +1,15 @@
 """Reading a stream in order: one ordered consumer for all subjects, which fixes gaps and reconnects by itself."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 
 import nats.errors
 import nats.js.errors
-from nats.aio.msg import Msg
 from nats.js.api import ConsumerConfig
 
+from spyctl.bus.arrivals import Arrivals
 from spyctl.bus.connection import ApiError, Connection
 from spyctl.bus.contents import present_info, same_info
 from spyctl.errors import BusError, StreamGoneError, UnreachableError
@@ -19,13 +19,12 @@ from spyctl.timing.instants import utc_text
 
 SILENCE_S = 10.0
 LOOK_S = 2.0
-_SHORT_REPLY = 8  # dots of a reply subject without domain, account and random token
 _MAX_GATHERED = 16_000  # messages that may wait for a slow reader
 
 
 async def follow(
     connection: Connection, stream: str, start: dict[str, Any], *, look_s: float = LOOK_S
-) -> AsyncGenerator[list[Msg], None]:
+) -> AsyncGenerator[list[StreamMessage], None]:
     """Yield the messages of a stream in its order, in batches as they come, until closed; nothing is changed there.
 
     An empty batch comes first where nothing is stored after the start.
@@ -34,22 +33,12 @@ async def follow(
     ``opt_start_seq``, ``opt_start_time``). Raises :class:`UnreachableError` where it cannot be read, and
     :class:`StreamGoneError` where it was deleted meanwhile, which is looked for every ``look_s``.
     """
-    gathered: list[Msg] = []
-    arrived, taken = asyncio.Event(), asyncio.Event()
-
-    async def on_message(message: Msg) -> None:
-        gathered.append(message)
-        if len(gathered) == 1:
-            arrived.set()
-        while len(gathered) >= _MAX_GATHERED:  # a slow reader holds the server up, by flow control
-            taken.clear()
-            await taken.wait()
-
     try:
         born = str((await present_info(connection, stream)).get("created"))
         subscription = await connection.jetstream().subscribe(
-            ">", stream=stream, ordered_consumer=True, cb=on_message, config=ConsumerConfig(**start)
+            ">", stream=stream, ordered_consumer=True, config=ConsumerConfig(**start)
         )
+        arrivals = Arrivals.of(subscription, _MAX_GATHERED)
     except (nats.errors.Error, nats.js.errors.Error, ApiError) as error:
         raise UnreachableError(f"stream {stream} at {connection.url} cannot be read: {error}") from None
     try:
@@ -61,49 +50,17 @@ async def follow(
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(look_s):
-                    await arrived.wait()
+                    await arrivals.arrived.wait()
             if loop.time() - looked_s >= look_s:  # a consumer of a stream that is gone is silent
                 await _refuse_other(connection, stream, born)
                 looked_s = loop.time()
-            if arrived.is_set():
-                arrived.clear()
-                batch = gathered.copy()
-                gathered.clear()
-                taken.set()
-                yield batch
+            if arrivals.arrived.is_set():
+                yield arrivals.take()
     except (nats.errors.Error, nats.js.errors.Error) as error:
         raise UnreachableError(f"stream {stream} at {connection.url} cannot be read: {error}") from None
     finally:
         with suppress(nats.errors.Error, nats.js.errors.Error):
             await subscription.unsubscribe()
-
-
-class Place(NamedTuple):
-    """Where a message that a consumer hands out is: ``delivered`` is how often it was, ``number`` counts what the
-    consumer has handed out, ``pending`` is how many are left."""
-
-    delivered: int
-    seq: int
-    number: int
-    stored_ns: int
-    pending: int
-
-
-def parse_reply(reply: str) -> Place:
-    """Read where a message is from its reply subject."""
-    # $JS.ACK.[domain.account.]stream.consumer.delivered.seq.number.time.pending[.random]
-    tail = 5 if reply.count(".") == _SHORT_REPLY else 6
-    _, delivered, seq, number, stored_ns, pending, *_ = reply.rsplit(".", tail)
-    return Place(int(delivered), int(seq), int(number), int(stored_ns), int(pending))
-
-
-def stored_messages(batch: Sequence[Msg]) -> list[StreamMessage]:
-    """Return messages of a consumer as the stream holds them."""
-    messages = []
-    for message in batch:
-        _, seq, _, stored_ns, pending = parse_reply(message.reply)
-        messages.append(StreamMessage(seq, message.subject, stored_ns, message.data, pending))
-    return messages
 
 
 def subject_filter(connection: Connection, subjects: Collection[str]) -> dict[str, Any]:
@@ -136,7 +93,7 @@ async def read_back(
 ) -> AsyncIterator[list[tuple[int, str, bytes]]]:
     """Yield ``(seq, subject, payload)`` of what :func:`read_messages` yields."""
     async for batch in read_messages(connection, stream, subjects, after_seq, last_seq, silence_s=silence_s):
-        yield [(message.metadata.sequence.stream, message.subject, message.data) for message in batch]
+        yield [(message.seq, message.subject, message.payload) for message in batch]
 
 
 async def read_messages(
@@ -148,7 +105,7 @@ async def read_messages(
     *,
     since_ns: int | None = None,
     silence_s: float = SILENCE_S,
-) -> AsyncIterator[list[Msg]]:
+) -> AsyncIterator[list[StreamMessage]]:
     """Yield what a stream holds on some subjects, in its order.
 
     Only messages with ``after_seq < seq <= last_seq`` count, and with ``since_ns`` (Unix ns) only those that were
@@ -172,13 +129,9 @@ async def read_messages(
                 raise UnreachableError(f"stream {stream} at {connection.url} fell silent while it was read") from None
             if not batch and since_ns is not None:
                 return
-            seq = batch[-1].metadata.sequence.stream if batch else seq
-            yield [
-                message
-                for message in batch
-                if message.subject in wanted and after_seq < message.metadata.sequence.stream <= last_seq
-            ]
-            if since_ns is not None and not parse_reply(batch[-1].reply).pending:
+            seq = batch[-1].seq if batch else seq
+            yield [message for message in batch if message.subject in wanted and after_seq < message.seq <= last_seq]
+            if since_ns is not None and not batch[-1].pending:
                 return
     finally:
         await batches.aclose()

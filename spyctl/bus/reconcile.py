@@ -11,7 +11,7 @@ from nats.aio.msg import Msg
 from spyctl.bus.acks.fast_ingest import UNKNOWN_BATCH, Op, batch_reply
 from spyctl.bus.checkpoint import Checkpoint, OpenBatch
 from spyctl.bus.connection import ApiError, Connection
-from spyctl.bus.contents import stable_count, stream_info
+from spyctl.bus.contents import header_of, stable_count, stream_info
 from spyctl.bus.mark import keeps, mark_at
 from spyctl.bus.reader import read_messages
 from spyctl.bus.recognition import Events, count_identified, count_own
@@ -93,13 +93,13 @@ async def _stored(
         return Checkpoint(known.position, ends_seq)
     batches = read_messages(connection, record.stream, record.subjects, known.seq, ends_seq)
     if batch is None:  # every message has an identity
-        ids = ([(message.headers or {}).get(MESSAGE_ID, "") for message in read] async for read in batches)
+        ids = ([header_of(message.headers, MESSAGE_ID) or "" for message in read] async for read in batches)
         own = await count_identified(ids, record.run_id, known.position)
         why = "an event is missing before one that is stored"
     elif events is None:
         own, why = None, f"which of the {count:,} messages after seq {known.seq:,} are its own cannot be told"
     else:
-        messages = ([(message.subject, message.data) for message in read] async for read in batches)
+        messages = ([(message.subject, message.payload) for message in read] async for read in batches)
         own = await count_own(messages, events(record.journal, known.position))
         why = "somebody else has published the same events meanwhile"
     if own is None:
@@ -153,4 +153,4 @@ async def stored_identities(
     """
     async for batch in read_messages(connection, stream, subjects, after_seq, last_seq, since_ns=since_ns):
         for message in batch:
-            yield (message.headers or {}).get(MESSAGE_ID, "")
+            yield header_of(message.headers, MESSAGE_ID) or ""

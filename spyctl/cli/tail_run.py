@@ -5,7 +5,6 @@ import fcntl
 import os
 import stat
 import sys
-from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -17,7 +16,7 @@ from rich.console import Console
 from spyctl.bus.checkpoint import LAST_RUN
 from spyctl.bus.connection import Connection
 from spyctl.bus.contents import count_after
-from spyctl.bus.reader import follow, stored_messages, subject_filter
+from spyctl.bus.reader import follow, subject_filter
 from spyctl.bus.runs import RunState, stored_runs
 from spyctl.bus.target import Target, reach
 from spyctl.cli.framework.reporter import Reporter
@@ -142,7 +141,7 @@ class _Follower:
             self._say_nothing_stored()
             return
         begin = (start or {"deliver_policy": "new"}) | subject_filter(self.connection, request.wanted.subjects)
-        async with aclosing(_messages(self.connection, name, begin)) as batches:
+        async with aclosing(follow(self.connection, name, begin)) as batches:
             async for batch in batches:
                 messages = _matching(request.wanted, batch)
                 if until_end and messages and messages[-1].seq > last_seq:
@@ -195,14 +194,6 @@ class _Follower:
             stored, _ = await count_after(self.connection, name, subjects, middle - 1)
             low, high = (middle + 1, high) if stored > number else (low, middle)
         return low
-
-
-async def _messages(
-    connection: Connection, name: str, start: dict[str, Any]
-) -> AsyncGenerator[list[StreamMessage], None]:
-    async with aclosing(follow(connection, name, start)) as batches:
-        async for batch in batches:
-            yield stored_messages(batch)
 
 
 def _matching(wanted: EventFilter, batch: list[StreamMessage]) -> list[StreamMessage]:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from copy import copy
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -34,7 +34,7 @@ from spyctl.dbn.records import (
     record_decoder,
     record_dtype,
 )
-from spyctl.dbn.zstd import ByteReader, Frames, ZstdReader, is_zstd, walk_frames
+from spyctl.dbn.zstd import ByteReader, Frames, PeekReader, ZstdReader, is_zstd, walk_frames
 from spyctl.errors import DamagedFileError, OtherSchemaError
 from spyctl.market.columns import SCHEMAS
 
@@ -42,7 +42,7 @@ CHUNK_RECORDS = 2048
 _MAX_METADATA = 64 << 20
 _CAPTURE_READ = 1 << 20
 _HEADER_START = 24  # bytes by which a header is told: prefix and dataset
-_AHEAD_RECORDS = 64  # of the next chunk: a record that holds a header shows by those behind it
+_AHEAD = 1 << 13  # bytes of the next chunk: a record that holds a header shows by those behind it
 _FETCH_AGAIN = "download it again"
 _SPLIT = "split it there into the files that it was made of"
 
@@ -58,12 +58,12 @@ class _PlainReader:
         file.seek(offset)
         self._file = file
         self._path = path
-        self._left = length - offset
+        self._at, self._length = offset, length
 
     def read(self, size: int) -> bytes:
         try:
-            data = self._file.read(min(size, self._left))
-            self._left -= len(data)
+            data = self._file.read(min(size, self._length - self._at))
+            self._at += len(data)
             return data
         except OSError as error:
             raise DamagedFileError(
@@ -72,6 +72,12 @@ class _PlainReader:
                 offset=self._file.tell(),
                 remedy="check the disk",
             ) from None
+
+    def peek(self, size: int) -> bytes:
+        try:
+            return os.pread(self._file.fileno(), min(size, self._length - self._at), self._at)
+        except OSError:
+            return b""
 
 
 class DBNFile:
@@ -114,13 +120,13 @@ class DBNFile:
             raise self._changed("replaced by another file since it was looked at")
         return file
 
-    def _reader(self, file: BinaryIO) -> ByteReader:
+    def _reader(self, file: BinaryIO) -> PeekReader:
         file.seek(0)
         magic = file.read(4)
         plain = _PlainReader(file, str(self.path), self.size)
         return ZstdReader(plain, str(self.path)) if is_zstd(magic) else plain
 
-    def _records(self, file: BinaryIO, start: int = 0) -> ByteReader:
+    def _records(self, file: BinaryIO, start: int = 0) -> PeekReader:
         # A reader that stands at a record.
         reader = self._reader(file)
         if hash(_exactly(reader, self.header.size)) != self._start:
@@ -195,7 +201,9 @@ class DBNFile:
         step, count = dtype.itemsize, start
         with closing(self._open_again()) as file:
             reader = self._records(file, start)
-            for data, joint in _up_to_header(reader, size * step, self.header.dataset, self._may_hold_header):
+            for data, joint in _up_to_header(
+                reader, size * step, self.header.dataset, partial(_may_hold_header, dtype, schema)
+            ):
                 whole = len(data) // step
                 records = np.frombuffer(data, dtype, count=whole)
                 good = count_good(records, schema)
@@ -213,17 +221,6 @@ class DBNFile:
                     joined = _begins_file(data[good * step :][:4])
                     raise self._damage(JOINED if joined else f"cut short inside record {count + 1:,}", offset)
             self._compare(file)
-
-    def _may_hold_header(self, data: bytes, ahead: bytes) -> bool:
-        # Looks for it byte by byte only where that may be: it takes as long as all the rest.
-        step = self.dtype.itemsize
-        if len(data) % step or len(ahead) < step:
-            return True
-        records, following = (
-            np.frombuffer(part, self.dtype, count=count)
-            for part, count in ((data, len(data) // step), (ahead, min(_AHEAD_RECORDS, len(ahead) // step)))
-        )
-        return may_hold_header(records, str(self.schema)) or may_hold_header(following, str(self.schema))
 
     def _captured(self, size: int) -> Iterator[Records]:
         dtype = self.dtype
@@ -300,24 +297,24 @@ def _exactly(reader: ByteReader, size: int) -> bytes:
 
 
 def _up_to_header(
-    reader: ByteReader, size: int, dataset: str, may_hold: Callable[[bytes, bytes], bool] = lambda *_: True
+    reader: PeekReader, size: int, dataset: str, may_hold: Callable[[bytes, bytes], bool] = lambda *_: True
 ) -> Iterator[tuple[bytes, bool]]:
     # Chunks of ``size`` bytes, and whether the header of another file ends one; damage comes after what is whole.
-    # ``may_hold`` tells of a chunk and the next one whether a header may begin in the first.
-    failure: DamagedFileError | None = None
-    ahead = _exactly(reader, size)
-    while data := ahead:
-        ahead = b""
-        try:
-            ahead = _exactly(reader, size)  # a header may lie across two chunks
-        except DamagedFileError as error:
-            failure = error
+    # ``may_hold`` tells of a chunk and the beginning of the next one whether a header may begin in the first.
+    while data := _exactly(reader, size):
+        ahead = reader.peek(min(size, _AHEAD))  # a header may lie across two chunks
         joint = find_header(data + ahead[:_HEADER_START], dataset) if may_hold(data, ahead) else -1
         yield (data, False) if joint < 0 else (data[:joint], True)
         if joint >= 0:
             return
-    if failure is not None:
-        raise failure
+
+
+def _may_hold_header(dtype: np.dtype[np.void], schema: str, data: bytes, ahead: bytes) -> bool:
+    # A header is looked for byte by byte only where there may be one: that takes as long as all the rest.
+    step = dtype.itemsize
+    if len(data) % step or len(ahead) < step:
+        return True
+    return any(may_hold_header(np.frombuffer(part, dtype, count=len(part) // step), schema) for part in (data, ahead))
 
 
 def _begins_file(start: bytes) -> bool:

@@ -189,8 +189,9 @@ def may_hold_header(records: Records, schema: str) -> bool:
         return True
     if schema != "mbp-10":
         return False
-    words = records["levels"].view("u8").reshape(len(records), 10, 4)
-    return bool(((words[..., 0] | words[..., 1]) == 0).any())
+    levels = records["levels"]
+    zero = levels["bid_px"] == 0
+    return bool(zero.any() and (zero & (levels["ask_px"] == 0)).any())
 
 
 @dataclass(frozen=True, slots=True)

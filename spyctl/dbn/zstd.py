@@ -30,6 +30,14 @@ class ByteReader(Protocol):
         ...
 
 
+class PeekReader(ByteReader, Protocol):
+    """One that can also be looked ahead in."""
+
+    def peek(self, size: int) -> bytes:
+        """Return what :meth:`read` would, and leave it to be read; nothing where it would raise."""
+        ...
+
+
 class ZstdReader:
     """Unpacks frame after frame.
 
@@ -53,9 +61,19 @@ class ZstdReader:
             pass
         if not self._ready and self._failure is not None:
             raise self._failure
-        data = bytes(self._ready[:size])
+        data = self._first(size)
         del self._ready[:size]
         return data
+
+    def peek(self, size: int) -> bytes:
+        """Return what :meth:`read` would, and leave it to be read; nothing where it would raise."""
+        while len(self._ready) < size and self._failure is None and self._more():
+            pass
+        return self._first(size)
+
+    def _first(self, size: int) -> bytes:
+        with memoryview(self._ready) as ready, ready[:size] as first:
+            return bytes(first)
 
     def _more(self) -> bool:
         data = self._packed.read(_READ)

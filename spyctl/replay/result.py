@@ -1,6 +1,7 @@
 """The result of a replay as a :class:`RunSummary`."""
 
 from spyctl.bus.runs import RunState
+from spyctl.market.digest import ALGORITHM
 from spyctl.replay.session import Replay
 from spyctl.summary import EventCounts, Jumps, ReplayDetails, RunSummary, StopReason, Timing
 from spyctl.timing.histogram import Percentiles
@@ -38,6 +39,7 @@ def summary_of(replay: Replay, stream: str | None = None) -> RunSummary[ReplayDe
         complete=replay.complete and not delivery.lost,
         stopped_by=replay.stopped_by,
         digest=replay.digest,
+        digest_algorithm=ALGORITHM if replay.options.digest else None,
         resumed_at=replay.options.skip or None,
     )
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from spyctl.bus.in_flight import Delivery
+from spyctl.market.digest import Digest, new_digest
 from spyctl.market.encode import EncodedBatch
 from spyctl.replay.pieces import Stretch
 from spyctl.replay.segments import Journal, Segment
 from spyctl.replay.source import Reading
-from spyctl.replay.tapes.contents import new_digest
 from spyctl.timing.instants import utc_text
 
 
@@ -35,7 +35,7 @@ class Played:
     skipped: int = 0
     first_ns: int | None = None
     last_ns: int | None = None
-    _digest: Any = field(init=False)
+    _digest: Digest | None = field(init=False)
     _begun: tuple[int, int] = field(init=False)
     _ended: tuple[int, int] | None = None
 

@@ -31,7 +31,7 @@ def keys(text: str) -> set[str]:
 CONTRACT = keys(
     "run_id events by_subject read published acked duplicates rejected late reordered dropped gaps unresolved wall_s "
     "event_s quiet_skipped_s stalls stalled_s speed_asked speed_achieved events_per_s ack_ms stream first_seq last_seq "
-    "digest resumed_at complete stopped_by"
+    "digest digest_algorithm resumed_at complete stopped_by"
 )
 REPLAY = CONTRACT | keys(
     "gaps_filled "

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spyctl.errors import DamagedFileError, PayloadError
+from spyctl.market.digest import ALGORITHM, knows
 from spyctl.market.sessions import trading_day_of
 from spyctl.market.subjects import decode, stream_name
 from spyctl.replay.tapes.contents import Contents, Missing, Origin, Sidecar, read_sidecar
@@ -55,9 +56,9 @@ class Survey:
     findings: Findings
 
 
-def survey(path: Path, *, exact: bool = False, advance: Advance = tell_nobody) -> Survey:
-    """Read a tape to its end; ``exact`` looks at every value of every event."""
-    reader, contents = TapeReader(path, advance=advance), Contents()
+def survey(path: Path, *, exact: bool = False, algorithm: str = ALGORITHM, advance: Advance = tell_nobody) -> Survey:
+    """Read a tape to its end; ``exact`` looks at every value of every event, ``algorithm`` is that of the digests."""
+    reader, contents = TapeReader(path, advance=advance), Contents(algorithm)
     for lines in reader.lines():
         messages = lines.messages(reader.subjects)
         contents.add(messages)
@@ -160,12 +161,16 @@ def _meet(one: TapeInfo, other: TapeInfo) -> bool:
 
 def check_tape(info: TapeInfo, advance: Advance = tell_nobody) -> list[str]:
     """Read a tape to its end and say what is wrong: damage, lines that are no events, missing ones, another digest."""
-    counted = survey(info.path, exact=True, advance=advance)
+    algorithm = info.contents.get("digest_algorithm", ALGORITHM)
+    algorithm = algorithm if knows(algorithm) else ALGORITHM
+    counted = survey(info.path, exact=True, algorithm=algorithm, advance=advance)
     problems = [damage.message for damage in counted.findings.damage] + counted.findings.places
     problems += [f"{info.path}: {gap.text}" for gap in info.gaps]
     if info.problem is not None and info.problem.message not in problems:
         problems.append(info.problem.message)
     said = info.contents.get("digest")
-    if not problems and said is not None and said != counted.contents.all.digest.hexdigest():
+    if said is not None and not knows(algorithm):
+        problems.append(f"{info.path}: its digest is by {algorithm}, which this spyctl does not know")
+    elif not problems and said is not None and said != counted.contents.all.digest.hexdigest():
         problems.append(f"{info.path}: its events are not those that the .json beside it counts")
     return problems

@@ -8,34 +8,28 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from spyctl.errors import DamagedFileError
+from spyctl.market.digest import ALGORITHM, new_digest
 from spyctl.market.lines import StreamMessage
 from spyctl.timing.instants import MAX_INSTANT, is_instant, utc_text
 
 FORMAT = "spyctl tape 1"
-DIGEST_ALGORITHM = "blake2b-128"
 _AT = len(b'{"ts_event_ns":')  # where the event time of a payload is
-
-
-def new_digest() -> "blake2b":
-    """Begin a digest of payloads."""
-    return blake2b(digest_size=16)
 
 
 class Tally:
     """Counts of some messages; times are Unix ns, a sequence is 0 before there is one."""
 
-    def __init__(self) -> None:
+    def __init__(self, algorithm: str = ALGORITHM) -> None:
         self.events = self.size = 0
         self.first_seq = self.last_seq = 0
         self.first_event_ns, self.last_event_ns = MAX_INSTANT, 0
-        self.digest = new_digest()
+        self.digest = new_digest(algorithm)
 
     def add(self, messages: Sequence[StreamMessage]) -> None:
         """Count messages in their order."""
@@ -95,10 +89,11 @@ class Origin:
 
 
 class Contents:
-    """The messages of a tape, counted; all of them, and by subject."""
+    """The messages of a tape, counted; all of them, and by subject; ``algorithm`` is that of their digests."""
 
-    def __init__(self) -> None:
-        self.all = Tally()
+    def __init__(self, algorithm: str = ALGORITHM) -> None:
+        self.algorithm = algorithm
+        self.all = Tally(algorithm)
         self.by_subject: dict[str, Tally] = {}
         self.first_stored_ns = self.last_stored_ns = 0
         self.undecoded = 0
@@ -115,7 +110,7 @@ class Contents:
         for message in messages:
             by_subject.setdefault(message.subject, []).append(message)
         for subject, of_subject in by_subject.items():
-            self.by_subject.setdefault(subject, Tally()).add(of_subject)
+            self.by_subject.setdefault(subject, Tally(self.algorithm)).add(of_subject)
 
 
 @dataclass(slots=True)
@@ -143,7 +138,7 @@ class Sidecar:
             "subjects": list(origin.subjects),
             "trading_day": self.day.isoformat(),
             **contents.all.document(),
-            "digest_algorithm": DIGEST_ALGORITHM,
+            "digest_algorithm": contents.algorithm,
             "read_to_seq": self.read_to_seq,
             **_instant("first_stored", contents.first_stored_ns if stored else None),
             **_instant("last_stored", stored or None),

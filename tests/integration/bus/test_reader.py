@@ -3,10 +3,13 @@
 import asyncio
 import time
 from contextlib import aclosing
+from typing import Any
 
 import pytest
 
+from spyctl.bus.arrivals import Arrivals, parse_reply
 from spyctl.bus.connection import Connection, connect
+from spyctl.bus.contents import header_of
 from spyctl.bus.reader import _MAX_GATHERED, follow, read_back, read_messages
 from spyctl.bus.stream import ensure_stream
 from spyctl.errors import StreamGoneError, UnreachableError
@@ -41,7 +44,7 @@ async def test_what_is_stored_comes_first_and_what_arrives_follows(connection: C
     sequences: list[int] = []
     async with aclosing(follow(connection, stream, ALL)) as batches, asyncio.timeout(30):
         async for batch in batches:
-            sequences += [message.metadata.sequence.stream for message in batch]
+            sequences += [message.seq for message in batch]
             if len(sequences) == 20:
                 await publish(connection, 5, BOOKS)
             if len(sequences) == 25:
@@ -53,7 +56,7 @@ async def test_an_empty_batch_comes_first_where_nothing_is_stored(connection: Co
     async with aclosing(follow(connection, stream, ALL)) as batches, asyncio.timeout(30):
         assert await anext(batches) == []
         await publish(connection, 1)
-        assert [message.data for message in await anext(batches)] == [b"     0"]
+        assert [message.payload for message in await anext(batches)] == [b"     0"]
 
 
 async def test_a_slow_reader_loses_nothing(connection: Connection, stream: str) -> None:
@@ -62,13 +65,42 @@ async def test_a_slow_reader_loses_nothing(connection: Connection, stream: str) 
     sequences: list[int] = []
     async with aclosing(follow(connection, stream, ALL)) as batches, asyncio.timeout(60):
         async for batch in batches:
-            assert len(batch) <= _MAX_GATHERED
-            sequences += [message.metadata.sequence.stream for message in batch]
+            sequences += [message.seq for message in batch]
             if len(sequences) >= count:
                 break
             for _ in range(200):  # others get their turn meanwhile
                 await asyncio.sleep(0)
     assert sequences == list(range(1, count + 1))
+
+
+async def test_a_message_that_did_not_arrive_is_asked_for_again(
+    connection: Connection, stream: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append, lost = Arrivals.append, [7, 30, 31]
+
+    def lossy(self: Arrivals, consumer: Any, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> bool:
+        if lost and parse_reply(reply.decode()).seq == lost[0]:
+            del lost[0]
+            return True
+        return append(self, consumer, subject, reply, data, headers)
+
+    monkeypatch.setattr(Arrivals, "append", lossy)
+    await publish(connection, 50)
+    assert [seq for seq, _, _ in await read(connection, stream, 0, 50)] == list(range(1, 51))
+    assert not lost
+
+
+async def test_messages_with_headers_keep_their_place_and_their_headers(connection: Connection, stream: str) -> None:
+    for i in range(20):
+        header = b"NATS/1.0\r\nNats-Msg-Id: r-%d\r\n\r\n" % i
+        await connection.write(
+            b"HPUB %s %d %d\r\n%s%d\r\n" % (TRADES.encode(), len(header), len(header) + 1, header, i % 9)
+        )
+        await publish(connection, 1)
+    messages = [one async for batch in read_messages(connection, stream, [TRADES], 0, 40) for one in batch]
+    assert [message.seq for message in messages] == list(range(1, 41))
+    ids = [header_of(message.headers, "Nats-Msg-Id") for message in messages]
+    assert ids == [f"r-{i // 2}" if i % 2 == 0 else None for i in range(40)]
 
 
 async def test_reading_changes_nothing_in_the_stream(connection: Connection, stream: str) -> None:
@@ -129,7 +161,7 @@ async def test_a_stream_that_is_not_there_cannot_be_read(connection: Connection)
 async def test_reading_may_begin_with_what_was_stored_from_an_instant_on(connection: Connection, stream: str) -> None:
     async def since(ns: int) -> list[int]:
         batches = read_messages(connection, stream, [TRADES], 0, 8, since_ns=ns)
-        return [message.metadata.sequence.stream async for batch in batches for message in batch]
+        return [message.seq async for batch in batches for message in batch]
 
     await publish(connection, 3)
     before_ns = time.time_ns()

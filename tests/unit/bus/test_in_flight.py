@@ -106,6 +106,18 @@ def test_room_is_what_sending_one_event_after_the_other_would_find(
     assert in_flight.room(batch_of([b"x" * length for length in sizes])) == expected
 
 
+def test_a_large_batch_waits_until_a_good_part_of_it_can_be_sent_a_small_one_does_not() -> None:
+    in_flight = window(8, messages=10)
+    assert in_flight.room(numbered(range(5))) == 2
+    assert not in_flight.has_room(numbered(range(5)))
+    assert in_flight.has_room(numbered(range(2)))
+    in_flight.acknowledge_through(1)
+    assert in_flight.has_room(numbered(range(5)))  # three of ten
+    alone = window(messages=10, size=1)
+    assert alone.has_room(numbered(range(5)))  # nothing is waited for, so waiting would never end
+    assert not window(1, messages=1).has_room(numbered(range(1)))
+
+
 def test_a_later_event_stored_under_an_earlier_sequence_counts_as_reordered() -> None:
     in_flight = window(4)
     in_flight.acknowledge(1, 1)

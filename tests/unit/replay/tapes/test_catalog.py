@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 from datetime import date
+from hashlib import blake2b
 from pathlib import Path
 
+import orjson
 import pytest
 
 from spyctl.dbn.zstd import walk_frames
@@ -96,6 +98,20 @@ def test_a_check_finds_damage_other_events_and_what_is_missing(tmp_path: Path, o
     recording.close()
     problems = check_tape(inspected(recording.tapes[0]))
     assert problems == [f"{recording.tapes[0]}: sequences 1 to 4 are missing: gone"]
+
+
+def test_a_check_goes_by_the_algorithm_that_the_json_names(tmp_path: Path) -> None:
+    stored = messages(1, 20)
+    path = record(tmp_path, stored)
+    document = orjson.loads(sidecar_path(path).read_bytes())
+    lines = b"".join(each.payload + b"\n" for each in stored)
+    for algorithm, digest, problem in (
+        ("blake2b-128", blake2b(lines, digest_size=16).hexdigest(), None),
+        ("blake2b-128", document["digest"], "its events are not those that the .json beside it counts"),
+        ("crc32", "0", "its digest is by crc32, which this spyctl does not know"),
+    ):
+        sidecar_path(path).write_bytes(orjson.dumps(document | {"digest_algorithm": algorithm, "digest": digest}))
+        assert check_tape(inspected(path)) == ([f"{path}: {problem}"] if problem else [])
 
 
 def test_a_check_looks_at_every_value(tmp_path: Path) -> None:

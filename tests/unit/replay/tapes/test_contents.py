@@ -1,11 +1,11 @@
 """What a tape holds, and the ``.json`` beside it."""
 
 from datetime import date
-from hashlib import blake2b
 from pathlib import Path
 
 import orjson
 import pytest
+from xxhash import xxh3_128_hexdigest
 
 from spyctl.errors import DamagedFileError
 from spyctl.replay.tapes.contents import (
@@ -32,7 +32,8 @@ def test_counts_and_digest_are_those_of_the_messages_however_they_come() -> None
     assert document == sidecar.document(at_once, 10)
     assert (document["events"], document["first_seq"], document["last_seq"]) == (100, 1, 100)
     assert document["bytes"] == sum(len(message.payload) for message in stored)
-    assert document["digest"] == blake2b(b"".join(m.payload + b"\n" for m in stored), digest_size=16).hexdigest()
+    assert document["digest"] == xxh3_128_hexdigest(b"".join(m.payload + b"\n" for m in stored))
+    assert document["digest_algorithm"] == "xxh3-128"
     assert (document["first_event_ns"], document["last_event_ns"]) == (STORED_NS + 1_000_000, STORED_NS + 100_000_000)
     assert document["last_stored_ns"] == stored[-1].stored_ns
     gaps = document["by_subject"]["market.gaps"]

@@ -1,0 +1,99 @@
+"""Messages of an ordered consumer as they come off the line, gathered for a reader that takes them in batches.
+
+nats-py makes an object of each message, queues it, and wakes a task to call a function. An :class:`Arrivals` stands in
+the place of that queue: :class:`~spyctl.bus.client.StrictClient` appends to it what the line says. The order, flow
+control and repair of the consumer stay with nats-py.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from nats.aio.msg import Msg
+
+from spyctl.market.lines import StreamMessage
+
+_SHORT_REPLY = 8  # dots of a reply subject without domain, account and random token
+_STATUS = b"NATS/1.0 "  # how the header of a message begins that is about the consumer
+
+
+class Place(NamedTuple):
+    """Where a message that a consumer hands out is: ``delivered`` is how often it was, ``number`` counts what the
+    consumer has handed out, ``pending`` is how many are left."""
+
+    delivered: int
+    seq: int
+    number: int
+    stored_ns: int
+    pending: int
+
+
+def parse_reply(reply: str) -> Place:
+    """Read where a message is from its reply subject."""
+    # $JS.ACK.[domain.account.]stream.consumer.delivered.seq.number.time.pending[.random]
+    tail = 5 if reply.count(".") == _SHORT_REPLY else 6
+    _, delivered, seq, number, stored_ns, pending, *_ = reply.rsplit(".", tail)
+    return Place(int(delivered), int(seq), int(number), int(stored_ns), int(pending))
+
+
+def is_status(headers: bytes | None) -> bool:
+    """Tell whether a message is about its consumer, and nothing that the stream holds."""
+    return bool(headers and headers.startswith(_STATUS))
+
+
+class Arrivals:
+    """What has arrived and was not taken yet; ``arrived`` is set while there is something.
+
+    While there is more than ``most``, the server is held up by flow control.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.arrived = asyncio.Event()
+        self._most = most
+        self._messages: list[StreamMessage] = []
+        self._subjects: dict[bytes, str] = {}
+
+    @classmethod
+    def of(cls, subscription: Any, most: int) -> "Arrivals":
+        """Take the place of the queue of a subscription of nats-py, with what is in it."""
+        arrivals, queue = cls(most), subscription._pending_queue
+        subscription._pending_queue = subscription._sub._pending_queue = arrivals
+        while not queue.empty():
+            message: Msg = queue.get_nowait()
+            arrivals._add(message.subject, parse_reply(message.reply), message.data, _raw(message.headers))
+        return arrivals
+
+    def take(self) -> list[StreamMessage]:
+        """Return all that has arrived, in its order."""
+        messages, self._messages = self._messages, []
+        self.arrived.clear()
+        return messages
+
+    def qsize(self) -> int:
+        """Tell nats-py how much is too much; it answers the flow control of the server once this is nothing."""
+        return max(0, len(self._messages) - self._most)
+
+    def append(self, consumer: Any, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> bool:
+        """Take in a message, unless one is missing before it; ``consumer`` is what nats-py knows of the consumer."""
+        text = reply.decode()
+        place = parse_reply(text)
+        if place.number != consumer._dseq:
+            return False
+        consumer._active = True
+        consumer._dseq, consumer._sseq = place.number + 1, place.seq
+        consumer.track_sequences(text)
+        name = self._subjects.get(subject)
+        if name is None:
+            name = self._subjects[subject] = subject.decode()
+        self._add(name, place, data, headers)
+        return True
+
+    def _add(self, subject: str, place: Place, data: bytes, headers: bytes) -> None:
+        self._messages.append(StreamMessage(place.seq, subject, place.stored_ns, data, place.pending, headers))
+        if len(self._messages) == 1:
+            self.arrived.set()
+
+
+def _raw(headers: Mapping[str, str] | None) -> bytes:
+    lines = [f"{name}: {value}" for name, value in (headers or {}).items()]
+    return "\r\n".join(["NATS/1.0", *lines, "", ""]).encode() if lines else b""
