@@ -151,13 +151,22 @@ class Runs:
         return self._connection.connected
 
     async def register(self, record: RunRecord) -> int:
-        """Write a new record down, under an id that no other run has; returns its revision."""
+        """Write a new record down, under an id that no other run has; returns its revision.
+
+        The servers of a cluster may still be electing the leader of a bucket that was just made: that is waited for.
+        """
+        looks = _ELECTION_LOOKS
         while True:
             record.updated_ns = time.time_ns()
             try:
                 return await self.bucket.create(f"run.{record.run_id}", orjson.dumps(record))
             except nats.js.errors.KeyWrongLastSequenceError:
                 record.run_id = new_run_id()
+            except nats.js.errors.NoStreamResponseError:
+                looks -= 1
+                if looks == 0:
+                    raise
+                await asyncio.sleep(_LOOK_S)
 
     async def save(self, record: RunRecord, *, after: int | None = None) -> int:
         """Write a record down and return its revision; ``after`` is the one that must not have changed meanwhile."""

@@ -154,13 +154,10 @@ class Player:
                 self._pacer.go_on()
             return False
         self._pacer.hold()
-        clock = self._pacer.clock
-        await clock.wait_until(clock.now_ns() + _LOOK_NS, self._pacer.wake)
+        await self._pacer.clock.wait_until(self._pacer.clock.now_ns() + _LOOK_NS, self._pacer.wake)
         return True
 
     async def _obey(self, command: Command, answer: "asyncio.Future[Answer]") -> Jump | None:
-        ways = self._director.ways
-        before = dict(ways.marks), ways.loop
         try:
             if isinstance(command, Stop):
                 self.stop(StopReason.STOP_KEEP if command.keep else StopReason.STOP)
@@ -172,8 +169,9 @@ class Player:
             return None
         if isinstance(command, Pause | Resume | Toggle):
             self._director.end_step(self._control.status)
-        if (dict(ways.marks), ways.loop) != before:
-            await self._note(replace(self._track.journal, marks=dict(ways.marks), loop=ways.loop))
+        ways, journal = self._director.ways, self._track.journal
+        if (noted := replace(journal, marks=dict(ways.marks), loop=ways.loop)) != journal:
+            await self._note(noted)
         if jump is None and not self._director.is_stepping(answer):
             settle(answer, self._control.status())
         return jump

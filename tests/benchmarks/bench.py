@@ -44,7 +44,7 @@ from spyctl.market.subjects import SUBJECTS, subject_of
 from spyctl.replay.session import REPLAYED_SUBJECTS
 from spyctl.replay.source import DBNIngestor, Reading, read_batches
 from spyctl.timing.instants import HOUR, MINUTE, day_start
-from tests.benchmarks import latency, lines, live, reading
+from tests.benchmarks import cluster, latency, lines, live, natscli, reading
 from tests.support.servers import NatsServer
 
 DAY = date(2025, 12, 16)
@@ -53,7 +53,7 @@ WINDOW = MAX_IN_FLIGHT
 # Names as long as those that spyctl makes up, so that a message has as many bytes.
 INBOX, BATCH = f"_INBOX.{'x' * 22}", f"abcd-{'0' * 12}"
 NOT_MEASURED = """\
-not measured: replicated streams, servers on another host, disks slower than the page cache, more than two cores"""
+not measured: servers on other hosts, disks slower than the page cache, more than two cores"""
 
 
 def make_data(folder: Path, minutes: int) -> tuple[Path, Path]:
@@ -233,6 +233,7 @@ def end_to_end_rows(folder: Path, packed: Path, plain: Path, pieces: list[Encode
             "message": ours(plain, "--no-digest", "--ack", "message"),
             "one": lambda: with_client(folder, one_by_one),
             "futures": lambda: with_client(folder, futures),
+            **cli_measure(folder, pieces),
         },
     )
 
@@ -250,6 +251,19 @@ def end_to_end_rows(folder: Path, packed: Path, plain: Path, pieces: list[Encode
     yield row("end to end against (b)", "plain", "one", "{:.0f} × (b)")
     yield row("(c) js.publish_async, orjson", "futures")
     yield row("acks per message against (c)", "message", "futures", "{:.1f} × (c)")
+    if "cli" in rates:
+        yield row("nats bench js pub fast", "cli", "raw", "{:.2f} of (a)")
+        yield row("end to end, plain, digest, against it", "digest", "cli", "{:.2f} × that")
+
+
+def cli_measure(folder: Path, pieces: list[EncodedBatch]) -> dict[str, Callable[[], float]]:
+    """Return the measure of the ``nats`` CLI, with as many messages of our average length; nothing without it."""
+    nats_cli = natscli.fast_publisher()
+    if nats_cli is None:
+        return {}
+    count, size = sum(map(len, pieces)), sum(int(piece.lengths.sum()) for piece in pieces)
+    payload, subject = b"x" * round(size / count), REPLAYED_SUBJECTS[-1]
+    return {"cli": lambda: natscli.publish(nats_cli, a_server, folder, subject, payload, count)}
 
 
 def library_clients(sample: Sequence[Any]) -> tuple[Callable[[Any], Awaitable[int]], Callable[[Any], Awaitable[int]]]:
@@ -322,6 +336,7 @@ def main() -> None:
         for row in chain(
             rows(folder, options.minutes, options.times),
             reading.rows(a_server, folder, options.times),
+            cluster.rows(folder),
             live.rows(a_server, folder),
             latency.rows(a_server, folder),
             lines.rows(a_server, folder),

@@ -1,7 +1,6 @@
 """A replicated stream whose leader dies: nothing lost, duplicated or reordered."""
 
 import asyncio
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,16 +8,16 @@ import pytest
 
 from spyctl.bus.acks.mode import AckMode
 from spyctl.bus.acks.per_message import PerMessage
-from spyctl.bus.connection import ApiError, Connection, connect
+from spyctl.bus.connection import connect
 from spyctl.bus.publisher import Publisher
 from spyctl.bus.publishing import Publishing, RunRequest, publishing
 from spyctl.bus.runs import BUCKET
-from spyctl.bus.stream import desired_config, ensure_stream
-from spyctl.errors import BusError
+from spyctl.bus.stream import ensure_stream
 from spyctl.market.subjects import rank_of
 from tests.support.batches import numbered
+from tests.support.cluster import replicated, three_servers
 from tests.support.publishing import SUBJECT, Protocol, each_protocol, publish
-from tests.support.servers import NatsServer, unused_port
+from tests.support.servers import NatsServer
 from tests.support.stream import read_stream
 
 pytestmark = pytest.mark.integration
@@ -26,36 +25,8 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[dict[str, NatsServer]]:
-    ports = {name: unused_port() for name in ("n1", "n2", "n3")}
-    routes = ", ".join(f'"nats://127.0.0.1:{port}"' for port in ports.values())
-    servers = {
-        name: NatsServer(
-            tmp_path / name,
-            extra=f"server_name: {name}\ncluster {{ name: c, listen: '127.0.0.1:{port}', routes: [{routes}] }}",
-        )
-        for name, port in ports.items()
-    }
-    try:
-        for server in servers.values():
-            server.start()
+    with three_servers(tmp_path) as servers:
         yield servers
-    finally:
-        for server in servers.values():
-            server.stop(kill=True)
-
-
-async def replicated(connection: Connection) -> str:
-    """Create the stream with three replicas; returns its leader."""
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            await connection.api("STREAM.CREATE.MARKET_DATA", desired_config(batched=True) | {"num_replicas": 3})
-            info = await connection.api("STREAM.INFO.MARKET_DATA")
-            if leader := info["cluster"].get("leader"):
-                return str(leader)
-        except (ApiError, BusError):
-            assert time.monotonic() < deadline
-        await asyncio.sleep(0.1)
 
 
 @each_protocol

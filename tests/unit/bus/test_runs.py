@@ -109,3 +109,19 @@ async def test_a_bucket_with_fewer_replicas_than_its_stream_gets_as_many(
 def test_what_is_no_record_is_refused(payload: bytes) -> None:
     with pytest.raises((KeyError, TypeError, ValueError)):
         RunRecord.from_json(payload)
+
+
+async def test_a_new_run_waits_for_the_leader_of_a_bucket_that_was_just_made() -> None:
+    bucket = MemoryBucket(error=nats.js.errors.NoStreamResponseError())
+    registering = asyncio.create_task(Runs(ScriptedConnection().as_connection(), bucket.as_bucket()).register(record()))
+    await asyncio.sleep(0)
+    assert not registering.done()
+    bucket.error = None
+    assert await registering == 1
+
+
+async def test_a_bucket_that_never_has_a_leader_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spyctl.bus.runs._LOOK_S", 0)
+    bucket = MemoryBucket(error=nats.js.errors.NoStreamResponseError())
+    with pytest.raises(nats.js.errors.NoStreamResponseError):
+        await Runs(ScriptedConnection().as_connection(), bucket.as_bucket()).register(record())
