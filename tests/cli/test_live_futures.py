@@ -13,13 +13,16 @@ from typing import Any
 import pytest
 
 from spyctl.bus.target import Target
+from spyctl.cli import live_run
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.futures_options import EQUITY, FEEDS, FeedChoice
 from spyctl.cli.live_request import Gateway, LiveRequest, SimulatedMarket, Underlyings, Vendor
 from spyctl.cli.live_run import run_live
 from spyctl.dbn.gateway.simulator import KEY, GatewaySimulator
 from spyctl.live.aggressors import QuoteUse
+from spyctl.live.session import LiveSession
 from spyctl.massive.simulator import Simulator
+from spyctl.summary import StopReason
 from spyctl.timing.instants import SECOND
 from tests.conftest import Cli
 from tests.support.gateway import Plan
@@ -61,6 +64,22 @@ class Live:
         os.kill(os.getpid(), signal.SIGINT)
         return await running
 
+    async def run_until(self, done: Callable[[LiveSession], bool]) -> int:
+        """Run until a session has come so far, then end it as after ``--for``."""
+        sessions: list[LiveSession] = []
+        make = live_run._session
+
+        def made(*args: Any) -> LiveSession:
+            sessions.append(make(*args))
+            return sessions[-1]
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(live_run, "_session", made)
+            running = asyncio.create_task(self.run(600))
+            await eventually(lambda: bool(sessions) and done(sessions[0]))
+            sessions[0].stop(StopReason.DURATION)
+            return await running
+
     async def run(self, seconds: float) -> int:
         async with self.gateway.serving(), self.stocks.serving():
             request = LiveRequest(
@@ -80,6 +99,10 @@ class Live:
 
     def documents(self, *subjects: str) -> list[dict[str, Any]]:
         return [json.loads(payload) for _, subject, payload, _ in self.stored if subject in subjects]
+
+
+def has_quotes(session: LiveSession) -> bool:
+    return session.sender.by_subject["market.stocks.quotes"] > 0
 
 
 @pytest.fixture
@@ -135,7 +158,7 @@ async def test_a_wrong_key_for_es_costs_spy_nothing(
 ) -> None:
     live = Live(nats_server.url)
     live.key = "db-wrong"
-    assert await live.run(1.5) == 3
+    assert await live.run_until(lambda session: bool(session.refused) and has_quotes(session)) == 3
     found = summary()
     assert settled(found)
     assert (found["refused"], found["open_gaps"], found["complete"]) == (["futures"], ["futures"], True)
@@ -181,7 +204,7 @@ async def test_what_is_not_sent_again_stays_an_open_gap_with_its_count(
 
 async def test_spy_without_options(nats_server: NatsServer, summary: Callable[[], dict[str, Any]]) -> None:
     live = Live(nats_server.url, feeds=FeedChoice(EQUITY[:1]))
-    assert await live.run(0.8) == 0
+    assert await live.run_until(has_quotes) == 0
     found = summary()
     assert settled(found)
     assert set(found["by_subject"]) == {"market.stocks.trades", "market.stocks.quotes", "market.gaps"}
