@@ -249,7 +249,7 @@ def progress_line(current: LiveSnapshot) -> str:
     price = f"{spot.price:.2f}" if spot.price is not None else "·"
     market = f"  {spot.symbol} {price}" if names & {"stocks", "options"} else ""
     if "options" in names:
-        market += f"  window {f'{strikes[0]} to {strikes[-1]}' if strikes else '·'}"
+        market += f"  window {f'{strikes[0]:g} to {strikes[-1]:g}' if strikes else '·'}"
     for futures in (feed.futures for feed in current.feeds):
         if futures is not None and futures.trade is not None:
             market += f"  {futures.trade.symbol} {futures.trade.price:.2f}"

@@ -52,19 +52,26 @@ class SpotNow:
 
 @dataclass(frozen=True, slots=True)
 class WindowNow:
-    """The strike window, in whole dollars; ``added`` seconds ago, ``leaving`` in so many seconds.
+    """The strike window; strikes in dollars, ``added`` seconds ago, ``leaving`` in so many seconds.
 
-    ``others`` tells of the windows beside it.
+    ``root`` is that of its option tickers; ``others`` tells of the windows beside it.
     """
 
+    root: str
     expiry: date
     is_0dte: bool
     strike_range: int
     centre: int | None
-    strikes: Sequence[int]
-    added: Mapping[int, float]
-    leaving: Mapping[int, float]
+    strikes: Sequence[float]
+    added: Mapping[float, float]
+    leaving: Mapping[float, float]
     others: str = ""
+
+    @property
+    def middle(self) -> float | None:
+        """The strike nearest to the centre, ``None`` where there is none; the centre itself may not be listed."""
+        centre = self.centre
+        return None if centre is None else min(self.strikes, key=lambda strike: abs(strike - centre), default=None)
 
 
 @dataclass(frozen=True, slots=True)

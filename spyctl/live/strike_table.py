@@ -16,20 +16,25 @@ _LEAST_BAR = 6
 def window_line(window: WindowNow, width: int) -> Text:
     """Write the strikes of the window, and which one came or goes."""
     if not window.strikes:
-        return row(width, word("window  opens with the first spot", "dim"))
+        why = "opens with the first spot" if window.centre is None else f"nothing is listed around {window.centre}"
+        return row(width, word(f"window  {why}", "dim"))
     first, last = window.strikes[0], window.strikes[-1]
     fields = [
         Field(
-            line(("window  ", "dim"), (f"{first} to {last}", "bold"), f", ±{window.strike_range} of {window.centre}.00")
+            line(
+                ("window  ", "dim"),
+                (f"{first:g} to {last:g}", "bold"),
+                f", ±{window.strike_range} of {window.centre}.00",
+            )
         )
     ]
     recent = {strike: age for strike, age in window.added.items() if age < _NEW_S and len(window.strikes) > 1}
     if recent and len(recent) < len(window.strikes):
         strike = min(recent, key=recent.__getitem__)
-        fields.append(word(f"+ {strike} added {recent[strike]:2.0f} s ago", "green", rank=2))
+        fields.append(word(f"+ {strike:g} added {recent[strike]:2.0f} s ago", "green", rank=2))
     if window.leaving:
         strike = min(window.leaving, key=window.leaving.__getitem__)
-        fields.append(word(f"− {strike} leaves in {max(0.0, window.leaving[strike]):2.0f} s", "yellow", rank=1))
+        fields.append(word(f"− {strike:g} leaves in {max(0.0, window.leaving[strike]):2.0f} s", "yellow", rank=1))
     return row(width, *fields)
 
 
@@ -38,8 +43,8 @@ def strike_table(current: LiveSnapshot, width: int, most: int) -> Lines:
     window = current.window
     strikes = sorted(window.strikes, reverse=True)
     shown = strikes
-    if len(shown) > most and window.centre is not None:
-        first = max(0, min(shown.index(window.centre) - most // 2, len(shown) - most))
+    if len(shown) > most and window.middle is not None:
+        first = max(0, min(shown.index(window.middle) - most // 2, len(shown) - most))
         shown = shown[first : first + most]
     traded = {strike: _traded(current, strike) for strike in strikes}
     sums = [f"{sum(counts[i] for counts in traded.values()):,}" for i in range(4)]
@@ -75,39 +80,39 @@ def _with_bars(columns: list[Column], volumes: Sequence[tuple[int, int]], bar: i
     return [Column("", [*calls, ""], 5), *columns, Column("", [*puts, ""], 5, gap=2)]
 
 
-def _mark(window: WindowNow, strike: int) -> str:
-    if strike == window.centre:
-        return f"► {strike} ◄"
-    return f"+ {strike}  " if _is_new(window, strike) else f"{strike}"
+def _mark(window: WindowNow, strike: float) -> str:
+    if strike == window.middle:
+        return f"► {strike:g} ◄"
+    return f"+ {strike:g}  " if _is_new(window, strike) else f"{strike:g}"
 
 
-def _is_new(window: WindowNow, strike: int) -> bool:
+def _is_new(window: WindowNow, strike: float) -> bool:
     return window.added.get(strike, 2 * _NEW_S) < _NEW_S and len(window.added) < len(window.strikes)
 
 
-def _strike_style(window: WindowNow, strike: int) -> str:
-    return "bold" if strike == window.centre else "green" if _is_new(window, strike) else ""
+def _strike_style(window: WindowNow, strike: float) -> str:
+    return "bold" if strike == window.middle else "green" if _is_new(window, strike) else ""
 
 
-def _tickers(current: LiveSnapshot, strike: int) -> tuple[str, str]:
-    symbol, expiry = current.spot.symbol, current.window.expiry
-    call, put = (str(OptionTicker(symbol, expiry, right, 1000 * strike)) for right in "CP")
+def _tickers(current: LiveSnapshot, strike: float) -> tuple[str, str]:
+    root, expiry = current.window.root, current.window.expiry
+    call, put = (str(OptionTicker(root, expiry, right, round(1000 * strike))) for right in "CP")
     return call, put
 
 
-def _traded(current: LiveSnapshot, strike: int) -> list[int]:
+def _traded(current: LiveSnapshot, strike: float) -> list[int]:
     # Contracts and prints, of the call and of the put.
     traded = current.traded
     return [count.get(side, 0) for side in _tickers(current, strike) for count in (traded.volumes, traded.counts)]
 
 
-def _prices(current: LiveSnapshot, strike: int) -> tuple[str, str]:
+def _prices(current: LiveSnapshot, strike: float) -> tuple[str, str]:
     prints = (current.traded.prints.get(side) for side in _tickers(current, strike))
     call, put = (f"{last.price:,.2f}" if last is not None else "·" for last in prints)
     return call, put
 
 
-def _quotes(current: LiveSnapshot, strike: int) -> tuple[str, str]:
+def _quotes(current: LiveSnapshot, strike: float) -> tuple[str, str]:
     call, put = (current.traded.quotes.get(side) for side in _tickers(current, strike))
     return _quote_text(call), _quote_text(put)
 

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import date
 
 from rich.text import Text
@@ -128,11 +128,12 @@ class LiveView:
     def _window(self, clock_ns: int) -> WindowNow:
         window, manager = self._session.windows.first, self._session.windows.first.manager
         return WindowNow(
+            root=manager.root,
             expiry=manager.expiry or date.min,
             is_0dte=window.is_0dte,
             strike_range=manager.strike_range,
             centre=manager.centre,
-            strikes=manager.strikes(),
+            strikes=_strikes(manager.held),
             added={_strike(topic): (clock_ns - ns) / SECOND for topic, ns in window.added.items()},
             leaving={_strike(topic): (ns - clock_ns) / SECOND for topic, ns in window.leaving.items()},
             others=self._others(),
@@ -159,9 +160,9 @@ class LiveView:
         # The windows that are not drawn in full.
         parts = []
         for window in self._session.windows.all[1:]:
-            manager, strikes = window.manager, window.manager.strikes()
+            manager, strikes = window.manager, _strikes(window.manager.held)
             price = f"{window.spot.price:,.2f}" if window.spot.price is not None else "·"
-            span = f" {strikes[0]} to {strikes[-1]}" if strikes else ""
+            span = f" {strikes[0]:g} to {strikes[-1]:g}" if strikes else ""
             parts.append(f"{manager.underlying} {price}{span} of {manager.expiry:%d %b}")
         return "   ".join(parts)
 
@@ -171,8 +172,13 @@ def _window_text(window: StrikeWindow) -> str:
     return f"O:{window.manager.root}{window.manager.expiry:%y%m%d}: {len(window.manager.held)}{leaving}"
 
 
-def _strike(topic: str) -> int:
-    return int(topic[-8:]) // 1000
+def _strike(topic: str) -> float:
+    milli = int(topic[-8:])
+    return milli / 1000 if milli % 1000 else milli // 1000
+
+
+def _strikes(topics: Collection[str]) -> list[float]:
+    return sorted(set(map(_strike, topics)))
 
 
 def _state(session: LiveSession, waiting_ns: int) -> str:

@@ -13,8 +13,8 @@ class WindowWatch:
 
     def __init__(self) -> None:
         self.notes: deque[Note] = deque(maxlen=_KEPT)
-        self._strikes: frozenset[int] = frozenset()
-        self._leaving: frozenset[int] = frozenset()
+        self._strikes: frozenset[float] = frozenset()
+        self._leaving: frozenset[float] = frozenset()
 
     def look(self, window: WindowNow, now_ns: int) -> None:
         """Note what has changed by a moment (Unix ns)."""
@@ -26,8 +26,8 @@ class WindowWatch:
             self._say(now_ns, f"strike {_list_text(sorted(gone))} left: no longer subscribed")
         self._strikes, self._leaving = strikes, leaving
 
-    def _move_text(self, strikes: frozenset[int], leaving: frozenset[int], window: WindowNow) -> str:
-        span = f"{min(strikes)} to {max(strikes)}"
+    def _move_text(self, strikes: frozenset[float], leaving: frozenset[float], window: WindowNow) -> str:
+        span = f"{min(strikes):g} to {max(strikes):g}"
         changes = []
         if added := strikes - self._strikes:
             changes.append(f"{_list_text(sorted(added))} added")
@@ -40,6 +40,6 @@ class WindowWatch:
         self.notes.append(Note(now_ns, text))
 
 
-def _list_text(strikes: list[int]) -> str:
+def _list_text(strikes: list[float]) -> str:
     # A few by name, many by their ends.
-    return ", ".join(map(str, strikes)) if len(strikes) <= 3 else f"{strikes[0]} to {strikes[-1]}"
+    return ", ".join(f"{strike:g}" for strike in strikes) if len(strikes) <= 3 else f"{strikes[0]:g} to {strikes[-1]:g}"

@@ -45,4 +45,24 @@ def test_a_strike_that_comes_or_goes_is_named() -> None:
     assert window_line(window, 80).plain == (
         " window  675 to 685, ±5 of 680.00   + 685 added  2 s ago   − 674 leaves in 12 s"
     )
-    assert "opens with the first spot" in window_line(replace(window, strikes=[]), 80).plain
+    assert "opens with the first spot" in window_line(replace(window, strikes=[], centre=None), 80).plain
+
+
+def test_strikes_of_other_steps_are_shown_as_they_are_and_the_nearest_one_is_marked() -> None:
+    snapshot = busy()
+    halves = replace(snapshot, window=replace(snapshot.window, strikes=[677.5, 680.5, 682.5], centre=680))
+    table = [line.plain for line in strike_table(halves, 98, 2)]
+    assert [text for text in ("682.5", "► 680.5 ◄", "677.5") if any(text in line for line in table)] == [
+        "682.5", "► 680.5 ◄",
+    ]  # fmt: skip
+    assert "677.5 to 682.5, ±5 of 680.00" in window_line(halves.window, 98).plain
+    assert "nothing is listed around 680" in window_line(replace(halves.window, strikes=[]), 98).plain
+
+
+def test_share_classes_lose_their_dot_in_the_tickers_of_the_table() -> None:
+    snapshot = busy()
+    symbols = {name.replace("SPY", "BRKB"): last for name, last in snapshot.traded.prints.items()}
+    traded = replace(snapshot.traded, prints=symbols)
+    window = replace(snapshot.window, root="BRKB")
+    table = [line.plain for line in strike_table(replace(snapshot, traded=traded, window=window), 98, 11)]
+    assert sum("2.00" in line for line in table) == 11
