@@ -174,7 +174,7 @@ async def test_a_wrong_key_for_es_costs_spy_nothing(
     ("key", "symbols", "code", "says"),
     [
         ("db-wrong", ("ES.c.0",), 4, "Databento refuses the key: CRAM authentication failed"),
-        (KEY, ("XX.c.0",), 6, "Databento knows no XX.c.0"),
+        (KEY, ("XX.c.0",), 6, "Databento does not know XX.c.0"),
     ],
 )
 async def test_es_alone_that_is_refused_ends_at_once(

@@ -194,7 +194,7 @@ async def test_an_unknown_symbol_costs_the_others_nothing() -> None:
 async def test_no_known_symbol_is_no_such_data() -> None:
     async with GatewaySimulator(0).serving() as gateway:
         listener = FuturesListener()
-        with pytest.raises(NoDataError, match="Databento knows no XX"):
+        with pytest.raises(NoDataError, match="Databento does not know XX"):
             await FuturesFeed(KEY, ["XX.c.0"], address=gateway.address, timing=QUICK).run(listener)
     assert listener.told[0].startswith("lost")
 

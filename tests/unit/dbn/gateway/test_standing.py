@@ -78,7 +78,10 @@ def test_unknown_symbols_are_no_such_data() -> None:
     judge = standing(FakeClock())
     judge.unknown(["XX.c.0", "AA"])
     assert judge.refusal is not None
-    assert (judge.refusal.message, judge.refusal.exit_code) == ("Databento knows no AA or XX.c.0", ExitCode.NO_DATA)
+    assert (judge.refusal.message, judge.refusal.exit_code) == (
+        "Databento does not know AA or XX.c.0",
+        ExitCode.NO_DATA,
+    )
 
 
 def test_slowness_is_news_once_in_a_while() -> None:
