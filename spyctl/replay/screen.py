@@ -168,6 +168,7 @@ def _title(current: Snapshot, width: int) -> Text:
         word(scene.title, "bold", rank=1),
         _state(current),
         word("synthetic" if scene.synthetic else "", "dim", rank=4),
+        word(scene.what, "dim", rank=6),
         right=[word(f"run {current.summary.run_id}", "dim", rank=2), word(f"NATS {scene.where}", "dim", rank=5)],
     )
 
