@@ -128,7 +128,7 @@ def _show_plan(reporter: Reporter, plan: "FetchPlan", *, batch: bool) -> None:
     for day, word in plan.conditions.items():
         if word not in ("available", "missing", "pending"):
             reporter.warn(f"Databento calls {day} {word}: data may be missing")
-    total, how = plan.total, "one batch job per schema and run of days" if batch else "streaming, one file a day"
+    total, how = plan.total, "one batch job per schema and run of days" if batch else "streaming, one file per day"
     what = f"what this costs is shown where {DATABENTO_KEY} is set"
     if plan.priced:
         what = f"{count('records', total.records)}, {size_text(total.size)} unpacked, ${total.cost:.2f}, by {how}"

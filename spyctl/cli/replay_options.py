@@ -152,7 +152,7 @@ class SourceOptions:
     ] = None
     follow: Annotated[
         bool,
-        typer.Option("--follow", help="With --source stream: go on with what comes.", rich_help_panel=OPTIONS.seldom),
+        typer.Option("--follow", help="With --source stream: continue with what arrives.", rich_help_panel=OPTIONS.seldom),
     ] = False
 
 

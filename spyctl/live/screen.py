@@ -24,7 +24,7 @@ from spyctl.terminal.panels import (
     latency_fields,
     note_line,
     note_rows,
-    process_fields,
+    process_row,
 )
 from spyctl.terminal.prints import print_rows
 from spyctl.terminal.text import latency_text
@@ -74,7 +74,7 @@ def _wide(previous: LiveSnapshot | None, current: LiveSnapshot, width: int, heig
 
 def _side(current: LiveSnapshot, width: int, height: int) -> Lines:
     # The tape above the consumers, or the consumers alone; boxes of so many lines altogether.
-    usage = row(width, *process_fields(current.usage))
+    usage = process_row(current.usage, width)
     tape = height - _CONSUMERS - 4
     rows = _CONSUMERS if tape >= _LEAST_TAPE else height - 2
     consumers = box("consumers", consumer_rows(current.server.consumers, width - 3, rows), width, right=usage)

@@ -57,7 +57,7 @@ def strike_table(current: LiveSnapshot, width: int, most: int) -> Lines:
         *([Column("bid × ask", [call for call, _ in quotes] + [""], 4, width=13)] if current.traded.quotes else []),
         Column("call", [call for call, _ in prices] + [""], 1, width=7),
         Column("strike", [_mark(window, strike) for strike in shown] + [what], width=13, flush="^", gap=3),
-        Column("put", [put for _, put in prices] + [""], 1, width=7, gap=3),
+        Column("put", [put for _, put in prices] + [""], 1, width=7, gap=2),
         *([Column("bid × ask", [put for _, put in quotes] + [""], 4, width=13)] if current.traded.quotes else []),
         Column("trades", cells[3], 3, width=7),
         Column("volume", cells[2], 2, width=9),

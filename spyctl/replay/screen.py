@@ -15,7 +15,7 @@ from spyctl.terminal.alarms import BEHIND_S, WAITING_S
 from spyctl.terminal.boxes import Lines, box, line, rule, screen, side_by_side, spark
 from spyctl.terminal.fields import Column, Field, figure, grid, row, spare, stack, word
 from spyctl.terminal.ladder import book_lines
-from spyctl.terminal.panels import alarm, consumer_rows, note_rows, process_fields, waiting_text
+from spyctl.terminal.panels import alarm, consumer_rows, note_rows, process_row, waiting_text
 from spyctl.terminal.prints import print_rows
 from spyctl.terminal.text import size_text
 from spyctl.timing.clock import MAX_SPEED, achieved_text
@@ -124,7 +124,7 @@ def _book(current: Snapshot, width: int, levels: int, *, headings: bool = False)
 def _news_panels(current: Snapshot, width: int, rows: int) -> Lines:
     right = max(width // 2 - 10, WIDE // 2)
     left = width - right
-    usage = row(right, *process_fields(current.usage))
+    usage = process_row(current.usage, right)
     consumers = consumer_rows(current.server.consumers, right - 3, rows)
     return side_by_side(
         box("notes", note_rows(current.notes, rows, left - 2), left, right=row(left, _warnings(current))),
@@ -168,6 +168,7 @@ def _title(current: Snapshot, width: int) -> Text:
         word(scene.title, "bold", rank=1),
         _state(current),
         word("synthetic" if scene.synthetic else "", "dim", rank=4),
+        word(scene.what, "dim", rank=6),
         right=[word(f"run {current.summary.run_id}", "dim", rank=2), word(f"NATS {scene.where}", "dim", rank=5)],
     )
 

@@ -35,7 +35,7 @@ def book_lines(
     head = row(width, *_last_trade(trade), right=[figure("spread", spread, rank=2)] if book is not None else [])
     if book is None:
         return [head, *(Text() for _ in range(levels))]
-    ladder = _ladder(book, width, levels, largest)
+    ladder = _ladder(book, width, levels, largest, deep=headings and width >= _DEEP)
     sums = [_sums(book, width)] if levels == 10 and width >= _SUMS else []
     return [head, *(ladder if headings else ladder[1:]), *sums]
 
@@ -48,7 +48,7 @@ def _last_trade(trade: FuturesTrade | None) -> list[Field]:
     return [word(trade.symbol, rank=1), Field(price)]
 
 
-def _ladder(book: MBP10, width: int, levels: int, largest: int) -> Lines:
+def _ladder(book: MBP10, width: int, levels: int, largest: int, *, deep: bool) -> Lines:
     shown = book.levels[:levels]
     largest = max(largest, *(max(level.bid_sz, level.ask_sz) for level in shown))
     bids = [f"{level.bid_px:,.2f}" if level.bid_px is not None else "·" for level in shown]
@@ -59,7 +59,7 @@ def _ladder(book: MBP10, width: int, levels: int, largest: int) -> Lines:
         Column("ask", asks, width=9, gap=3),
         Column("size", [f"{level.ask_sz:,}" for level in shown], 1, width=5),
     ]
-    if width >= _DEEP:
+    if deep:
         bid_depth, ask_depth = (
             [f"{depth:,}" for depth in accumulate(sizes)]
             for sizes in ([level.bid_sz for level in shown], [level.ask_sz for level in shown])

@@ -8,7 +8,7 @@ from rich.text import Text
 from spyctl.bus.consumers import Consumer
 from spyctl.terminal.alarms import CONSUMER_S, Limit
 from spyctl.terminal.boxes import Lines, line
-from spyctl.terminal.fields import Column, Field, figure, grid, spare
+from spyctl.terminal.fields import Column, Field, figure, grid, row, spare
 from spyctl.terminal.process import Usage
 from spyctl.terminal.text import latency_text, shortened, size_text
 from spyctl.timing.histogram import Percentiles
@@ -16,6 +16,7 @@ from spyctl.timing.instants import MINUTE, NEW_YORK, SECOND, clock_text, duratio
 from spyctl.timing.notes import Note
 
 _LEAST_NOTE = 12
+_BESIDE_USAGE = len("consumers") + 7  # columns
 _STYLES = {"warning": "yellow", "error": "red"}
 
 
@@ -55,13 +56,14 @@ def consumer_rows(consumers: Sequence[Consumer] | None, width: int, most: int) -
     return [*rows, *(Text() for _ in range(most - len(rows)))]
 
 
-def process_fields(usage: Usage) -> list[Field]:
-    """Write what the process itself uses."""
-    return [
+def process_row(usage: Usage, width: int) -> Text:
+    """Write what the process itself uses, as the second title of a box of consumers of such a width."""
+    return row(
+        width - _BESIDE_USAGE,
         figure("memory", size_text(usage.memory)),
         figure("cpu", f"{usage.cpu * 100:.0f} %", rank=1),
         figure("drawing", f"{usage.drawing * 100:.1f} %", rank=2),
-    ]
+    )
 
 
 def note_line(note: Note, width: int) -> Text:

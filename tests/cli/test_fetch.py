@@ -59,7 +59,7 @@ def test_a_dry_run_says_what_it_comes_to_and_buys_nothing(cli: Cli, served: Fake
     result = cli("fetch", *BOTH, "--dry-run")
     assert result.returncode == 0, result.stderr
     assert "1,200 records, 58 kB unpacked, $1.00" in result.stderr
-    assert "2025-12-17 is degraded" in result.stderr
+    assert "Databento calls 2025-12-17 degraded" in result.stderr
     assert not any(path.endswith(("get_range", "submit_job")) for path in served.paths())
     assert not (tmp_path / "dbn-data").exists()
     document = json.loads(cli("fetch", *BOTH, "--dry-run", "--json").stdout)

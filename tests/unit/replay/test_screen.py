@@ -101,6 +101,11 @@ def test_a_wide_screen_uses_every_column_and_line() -> None:
         assert {len(row) for row in drawn[1:-1]} == {size[0]}
 
 
+def test_a_wide_title_says_what_is_played() -> None:
+    assert "synthetic   trades + mbp-10 of ES" in lines(SNAPSHOT, 140, 40)[0]
+    assert "mbp-10" not in lines(SNAPSHOT, 80, 24)[0]
+
+
 def test_names_of_consumers_are_whole_where_there_is_room() -> None:
     names = [Consumer("strategy-engine-of-risk-desk", 5, 0.1, 0)]
     assert names[0].name in "\n".join(lines(changed(server=ServerNow(names)), 140, 40))

@@ -2,6 +2,7 @@
 
 from spyctl.bus.consumers import Consumer
 from spyctl.terminal.alarms import ACK_MS
+from spyctl.terminal.boxes import box
 from spyctl.terminal.fields import row
 from spyctl.terminal.panels import (
     alarm,
@@ -10,7 +11,7 @@ from spyctl.terminal.panels import (
     latency_fields,
     note_line,
     note_rows,
-    process_fields,
+    process_row,
     waiting_text,
 )
 from spyctl.terminal.process import Usage
@@ -52,10 +53,12 @@ def test_a_stream_that_nobody_reads_says_so() -> None:
     assert len(consumer_rows(None, 40, 3)) == 3
 
 
-def test_what_the_process_uses_stands_in_a_row() -> None:
-    fields = process_fields(Usage(memory=76_000_000, cpu=0.5, drawing=0.012))
-    assert row(60, *fields).plain == " memory 76.0 MB   cpu 50 %   drawing 1.2 %"
-    assert row(30, *fields).plain == " memory 76.0 MB   cpu 50 %"
+def test_what_the_process_uses_fits_beside_the_title_of_a_box() -> None:
+    usage = Usage(memory=76_000_000, cpu=0.5, drawing=0.012)
+    assert process_row(usage, 60).plain == " memory 76.0 MB   cpu 50 %   drawing 1.2 %"
+    assert process_row(usage, 43).plain == " memory 76.0 MB   cpu 50 %"
+    for width in range(34, 64):
+        assert "memory 76.0 MB" in box("consumers", [], width, right=process_row(usage, width))[0].plain
 
 
 def test_notes_of_the_market_are_in_utc_and_others_in_new_york() -> None:
