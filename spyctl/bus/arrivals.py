@@ -44,11 +44,14 @@ def is_status(headers: bytes | None) -> bool:
 class Arrivals:
     """What has arrived and was not taken yet; ``arrived`` is set while there is something.
 
-    While there is more than ``most``, the server is held up by flow control.
+    While there is more than ``most``, the server is held up by flow control. ``anew`` are the sequences with which a
+    consumer begins that the client had to make anew.
     """
 
     def __init__(self, most: int) -> None:
         self.arrived = asyncio.Event()
+        self.anew: set[int] = set()
+        self._begun = False
         self._most = most
         self._messages: list[StreamMessage] = []
         self._subjects: dict[bytes, str] = {}
@@ -89,6 +92,9 @@ class Arrivals:
         return True
 
     def _add(self, subject: str, place: Place, data: bytes, headers: bytes) -> None:
+        if place.number == 1 and self._begun:
+            self.anew.add(place.seq)
+        self._begun = True
         self._messages.append(StreamMessage(place.seq, subject, place.stored_ns, data, place.pending, headers))
         if len(self._messages) == 1:
             self.arrived.set()

@@ -14,7 +14,7 @@ from nats.aio.msg import Msg
 
 from spyctl.bus.arrivals import parse_reply
 from spyctl.bus.connection import ApiError, Connection
-from spyctl.bus.contents import same_info
+from spyctl.bus.contents import message_at, same_info
 from spyctl.bus.reader import subject_filter
 from spyctl.errors import AccessDeniedError, BusError, StreamGoneError, UnreachableError
 from spyctl.market.lines import StreamMessage
@@ -99,7 +99,10 @@ class DurableReader:
         if number != self._session.expected - 1:
             return False  # some of it is on its way
         if not info["num_pending"]:
-            self.next_seq = max(self.next_seq, int(state["last_seq"]) + 1)
+            last_seq, next_seq = int(state["last_seq"]), self.next_seq
+            if await self._holds_any(next_seq, last_seq):
+                return False  # the consumer has not been told of it yet
+            self.next_seq = max(self.next_seq, last_seq + 1)
             return True
         if self._filter and int(state["first_seq"]) > max(self.next_seq, handed_out + 1):
             self._note_hole(int(state["first_seq"]))
@@ -111,6 +114,22 @@ class DurableReader:
 
     async def _stream_info(self) -> dict[str, Any]:
         return await same_info(self._connection, self._stream, self._born)
+
+    async def _holds_any(self, first_seq: int, last_seq: int) -> bool:
+        # Whether the stream itself holds wanted messages: under load a consumer learns of them later.
+        if first_seq > last_seq:
+            return False
+        try:
+            for subject in sorted(self._wanted) if self._filter else [">"]:
+                place = {"seq": first_seq, "next_by_subj": subject}
+                message = await message_at(self._connection, self._stream, place)
+                if message is not None and message.seq <= last_seq:
+                    return True
+        except AccessDeniedError:
+            raise
+        except (ApiError, UnreachableError):
+            return True  # nobody knows
+        return False
 
     async def _restart(self) -> None:
         # Makes the consumer, so that it goes on with the next message; where the server is away, the next time.

@@ -1,7 +1,7 @@
 """Reading a stream in order: one ordered consumer for all subjects, which fixes gaps and reconnects by itself."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence, Set
 from contextlib import suppress
 from typing import Any
 
@@ -11,7 +11,7 @@ from nats.js.api import ConsumerConfig
 
 from spyctl.bus.arrivals import Arrivals
 from spyctl.bus.connection import ApiError, Connection
-from spyctl.bus.contents import present_info, same_info
+from spyctl.bus.contents import message_at, present_info, same_info
 from spyctl.errors import BusError, StreamGoneError, UnreachableError
 from spyctl.market.lines import StreamMessage
 from spyctl.market.subjects import KINDS
@@ -30,9 +30,52 @@ async def follow(
     An empty batch comes first where nothing is stored after the start.
 
     ``start`` holds the fields of a consumer's configuration that say where to begin (``deliver_policy``,
-    ``opt_start_seq``, ``opt_start_time``). Raises :class:`UnreachableError` where it cannot be read, and
+    ``opt_start_seq``, ``opt_start_time``) and which subjects are wanted (``filter_subjects``). What the client loses
+    when it makes its consumer anew is read again. Raises :class:`UnreachableError` where the stream cannot be read, and
     :class:`StreamGoneError` where it was deleted meanwhile, which is looked for every ``look_s``.
     """
+    wanted = start.get("filter_subjects") or [">"]
+    last_seq = int(start["opt_start_seq"]) - 1 if "opt_start_seq" in start else None
+    while True:
+        batches = _followed(connection, stream, start, look_s)
+        first = True
+        try:
+            async for batch, anew in batches:
+                whole: list[StreamMessage] = []
+                for message in batch:
+                    begins, first = first or message.seq in anew, False
+                    if begins and last_seq is not None and await _lost(connection, stream, wanted, last_seq, message):
+                        break
+                    whole.append(message)
+                    last_seq = message.seq
+                if whole or not batch:
+                    yield whole
+                if len(whole) < len(batch):
+                    break
+        finally:
+            await batches.aclose()
+        start = start | {"deliver_policy": "by_start_sequence", "opt_start_seq": (last_seq or 0) + 1}
+        start.pop("opt_start_time", None)
+
+
+async def _lost(
+    connection: Connection, stream: str, wanted: Sequence[str], last_seq: int, message: StreamMessage
+) -> bool:
+    # Whether the stream holds something between two messages, or the second is none of what follows.
+    if message.seq <= last_seq + 1:
+        return message.seq <= last_seq
+    for subject in wanted:
+        there = await message_at(connection, stream, {"seq": last_seq + 1, "next_by_subj": subject})
+        if there is not None and there.seq < message.seq:
+            return True
+    return False
+
+
+async def _followed(
+    connection: Connection, stream: str, start: dict[str, Any], look_s: float
+) -> AsyncGenerator[tuple[list[StreamMessage], Set[int]], None]:
+    # The messages of the client's ordered consumer, and with which of them it begins anew: what the client had
+    # received before and not handed on may be missing there.
     try:
         born = str((await present_info(connection, stream)).get("created"))
         subscription = await connection.jetstream().subscribe(
@@ -44,7 +87,7 @@ async def follow(
     try:
         info = await subscription.consumer_info()
         if not info.num_pending and not (info.delivered and info.delivered.consumer_seq):
-            yield []
+            yield [], frozenset()
         loop = asyncio.get_running_loop()
         looked_s = loop.time()
         while True:
@@ -55,7 +98,7 @@ async def follow(
                 await _refuse_other(connection, stream, born)
                 looked_s = loop.time()
             if arrivals.arrived.is_set():
-                yield arrivals.take()
+                yield arrivals.take(), arrivals.anew
     except (nats.errors.Error, nats.js.errors.Error) as error:
         raise UnreachableError(f"stream {stream} at {connection.url} cannot be read: {error}") from None
     finally:

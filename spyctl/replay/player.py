@@ -99,8 +99,10 @@ class Player:
             start = 0
             if stretch.skip and self._track.current.published == 0:
                 self._director.place = stretch.place  # an earlier process has come so far
-            if piece is NOTHING_YET and (jump := await self._before_more()) is not None:
-                return jump
+            if piece is NOTHING_YET:
+                self._pacer.move()  # what comes next is not behind, however long it takes
+                if (jump := await self._before(self._director.event_ns)) is not None:
+                    return jump
             while start < len(piece) and self.stopped_by is None:
                 if (jump := await self._before(int(piece.sort_ns[start]))) is not None:
                     return jump
@@ -114,11 +116,6 @@ class Player:
         if self.stopped_by is not None:
             return None
         return await self._before(MAX_INSTANT)
-
-    async def _before_more(self) -> Jump | None:
-        # All that has come is played: what comes next is not behind, however long it takes.
-        self._pacer.move()
-        return await self._before(self._director.event_ns)
 
     async def _before(self, event_ns: int) -> Jump | None:
         # Obeys what was commanded before the next event, and waits while it must not be published; returns a jump.

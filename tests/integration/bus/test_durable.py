@@ -181,3 +181,25 @@ async def test_a_message_out_of_turn_has_the_consumer_made_anew(
     await store(connection, 2)
     assert [message.seq for message in await read(reader, 3)] == [2, 3]
     assert reader.restarts == 1
+
+
+async def test_what_a_busy_server_has_not_told_its_consumer_is_not_passed_over(
+    connection: Connection, reader: DurableReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store(connection, 10)
+    await read(reader, 10)
+    known = await connection.api("CONSUMER.INFO.MARKET_DATA.record-1")
+    assert known["num_pending"] == 0
+    monkeypatch.setattr(reader._session, "expected", 0)  # what comes now is on its way
+    monkeypatch.setattr(reader._session, "drop", lambda: None)
+    await store(connection, 5)
+    monkeypatch.setattr(reader._session, "expected", 11)
+    api = type(connection).api
+
+    async def stale(self: Connection, subject: str, *request: Any) -> Any:
+        return known if subject.startswith("CONSUMER.INFO") else await api(self, subject, *request)
+
+    monkeypatch.setattr(type(connection), "api", stale)
+    assert not await reader.look()
+    assert reader.next_seq == 11
+    monkeypatch.setattr(type(connection), "api", api)

@@ -2,11 +2,13 @@
 
 import asyncio
 import time
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
 import pytest
 
+from spyctl.bus import reader as reader_module
 from spyctl.bus.arrivals import Arrivals, parse_reply
 from spyctl.bus.connection import Connection, connect
 from spyctl.bus.contents import header_of
@@ -173,3 +175,34 @@ async def test_reading_may_begin_with_what_was_stored_from_an_instant_on(connect
     await publish(connection, 5, BOOKS)  # which come behind the last one that is wanted
     batches = read_messages(connection, stream, [TRADES], 0, 15, since_ns=before_ns)
     assert sum([len(batch) async for batch in batches]) == 5
+
+
+@pytest.mark.parametrize("filtered", [False, True])
+async def test_what_the_client_loses_on_the_way_is_read_again(
+    connection: Connection, stream: str, monkeypatch: pytest.MonkeyPatch, filtered: bool
+) -> None:
+    for _ in range(20):
+        await publish(connection, 1)
+        await publish(connection, 1, BOOKS)
+    await connection.api("STREAM.MSG.DELETE.MARKET_DATA", {"seq": 5})
+    begun: list[int] = []
+
+    async def lossy(*given: Any) -> AsyncGenerator[Any, None]:
+        # As the client's consumer is made anew: it begins again, and some messages are gone.
+        begun.append(given[2].get("opt_start_seq", 1))
+        async with aclosing(whole(*given)) as batches:
+            async for batch, anew in batches:
+                kept = [message for message in batch if len(begun) > 1 or not 10 < message.seq < 20]
+                yield kept, anew | {min((message.seq for message in kept if message.seq > 10), default=0)}
+
+    whole = reader_module._followed
+    monkeypatch.setattr(reader_module, "_followed", lossy)
+    start = ALL | ({"filter_subjects": [TRADES]} if filtered else {})
+    found: list[int] = []
+    async with aclosing(follow(connection, stream, start)) as batches, asyncio.timeout(30):
+        async for batch in batches:
+            found += [message.seq for message in batch]
+            if found and found[-1] >= 39:
+                break
+    assert found == [seq for seq in range(1, found[-1] + 1) if seq != 5 and (seq % 2 or not filtered)]
+    assert begun == [1, 10 if filtered else 11]
