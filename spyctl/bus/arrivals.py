@@ -62,9 +62,12 @@ class Arrivals:
         arrivals, queue = cls(most), subscription._pending_queue
         subscription._pending_queue = subscription._sub._pending_queue = arrivals
         while not queue.empty():
-            message: Msg = queue.get_nowait()
-            arrivals._add(message.subject, parse_reply(message.reply), message.data, _raw(message.headers))
+            arrivals.put_nowait(queue.get_nowait())
         return arrivals
+
+    def put_nowait(self, message: Msg) -> None:
+        """Take in a message that nats-py has queued, as it would any."""
+        self._add(message.subject, parse_reply(message.reply), message.data, _raw(message.headers))
 
     def take(self) -> list[StreamMessage]:
         """Return all that has arrived, in its order."""

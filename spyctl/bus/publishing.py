@@ -31,6 +31,7 @@ from spyctl.bus.reconcile import reconcile, refuse_broken
 from spyctl.bus.resume import refuse_uncounted, run_to_resume
 from spyctl.bus.run import Run
 from spyctl.bus.runs import RunRecord, Runs, RunState, new_run_id, unusable
+from spyctl.bus.store_mode import StoreMode
 from spyctl.bus.stream import Stream, ensure_stream, refuse_busy
 from spyctl.errors import SpyctlError, UnreachableError
 from spyctl.market.subjects import subject_table
@@ -65,6 +66,7 @@ class RunRequest:
     source: str | None = None
     force: bool = False
     ack_mode: AckMode = AckMode.AUTO
+    store_mode: StoreMode = StoreMode.SAFE
     paced: bool = False
     patience: Patience = USUAL
 
@@ -194,7 +196,7 @@ async def publishing(
     :attr:`Publishing.state` was set. Raises :class:`BusError` and its kin where the run cannot begin, and
     :class:`ResumeError` where it cannot go on.
     """
-    stream = await ensure_stream(connection, request.prefix)
+    stream = await ensure_stream(connection, request.prefix, request.store_mode)
     if request.source is not None:
         await refuse_busy(connection, stream, subject_table(request.prefix), request.source, time.time_ns())
     uses_batches(connection, stream, request.ack_mode)  # or an error, before there is a run

@@ -1,7 +1,7 @@
 """The stream: make it, or say why the existing one does not fit."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ import orjson
 
 from spyctl.bus.connection import ApiError, Connection
 from spyctl.bus.contents import last_on, stream_info
+from spyctl.bus.store_mode import StoreMode, store_of, what_a_kill_loses
 from spyctl.errors import (
     NoSpaceError,
     OtherSourceError,
@@ -72,15 +73,22 @@ class Stream:
     born: str = ""
     subjects: tuple[str, ...] = ()
     limits: Limits = Limits()
+    kill_loses: str = ""
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What its limits mean for our events."""
-        return tuple(self.limits.sentences(self.name))
+        """What its limits, and the way it keeps messages, mean for our events."""
+        loss = [f"{self.name} {self.kill_loses}"] if self.kill_loses else []
+        return (*self.limits.sentences(self.name), *loss)
 
 
-def desired_config(prefix: str = "", *, batched: bool = False) -> dict[str, Any]:
-    """Return the configuration of a stream that we make; ``batched`` where the server knows batch publishing."""
+def desired_config(
+    prefix: str = "", *, batched: bool = False, store: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the configuration of a stream that we make; ``batched`` where the server knows batch publishing.
+
+    ``store`` are the fields of a :class:`StoreMode`.
+    """
     return {
         "name": stream_name(prefix),
         "subjects": [with_prefix(subject, prefix) for subject in STREAM_SUBJECTS],
@@ -97,16 +105,18 @@ def desired_config(prefix: str = "", *, batched: bool = False) -> dict[str, Any]
         "max_msg_size": -1,
         "metadata": {OWNER_KEY: OWNER_VALUE},
         **({"allow_batched": True} if batched else {}),
+        **(store or {}),
     }
 
 
-async def ensure_stream(connection: Connection, prefix: str = "") -> Stream:
+async def ensure_stream(connection: Connection, prefix: str = "", mode: StoreMode = StoreMode.SAFE) -> Stream:
     """Return the stream for our events, made where there is none.
 
-    A stream of ours is brought up to date; anybody else's is never changed. Raises
+    A stream of ours is brought up to date; anybody else's is never changed, nor how safely one keeps messages. Raises
     :class:`UnfitStreamError`, naming the difference, where the one that is there cannot hold our events.
     """
-    wanted = desired_config(prefix, batched=connection.server_at_least(2, 14))
+    store = store_of(mode, knows_async=connection.server_at_least(2, 12))
+    wanted = desired_config(prefix, batched=connection.server_at_least(2, 14), store=store)
     name = wanted["name"]
     created = False
     try:
@@ -118,7 +128,7 @@ async def ensure_stream(connection: Connection, prefix: str = "") -> Stream:
         created = True
     config = info["config"]
     owned = OWNER_KEY in (config.get("metadata") or {})
-    if problems := misfits(config, wanted["subjects"]):
+    if problems := misfits(config, wanted["subjects"], mode):
         held = info["state"]["messages"]
         raise _unfit(connection, name, problems[0], f"nats stream rm {name} (it holds {held:,} messages)")
     if owned and not created:
@@ -139,10 +149,11 @@ async def ensure_stream(connection: Connection, prefix: str = "") -> Stream:
         born=info.get("created", ""),
         subjects=tuple(config.get("subjects") or ()),
         limits=Limits.of(config),
+        kill_loses=what_a_kill_loses(config),
     )
 
 
-def misfits(config: dict[str, Any], subjects: list[str]) -> list[str]:
+def misfits(config: dict[str, Any], subjects: list[str], mode: StoreMode = StoreMode.SAFE) -> list[str]:
     """Say in which ways a stream's configuration cannot hold our events; nothing where it can."""
     problems = []
     missing = [subject for subject in subjects if not captures(config.get("subjects") or [], subject)]
@@ -154,8 +165,10 @@ def misfits(config: dict[str, Any], subjects: list[str]) -> list[str]:
         problems.append("transforms subjects; spyctl needs them as they are")
     if config.get("retention", "limits") != "limits":
         problems.append(f"has {config['retention']} retention; spyctl needs limits")
-    if config.get("storage", "file") != "file":
+    if mode is StoreMode.SAFE and config.get("storage", "file") != "file":
         problems.append("keeps messages in memory; spyctl needs file")
+    if mode is StoreMode.FAST and not what_a_kill_loses(config):
+        problems.append("was made to keep messages safely, which cannot be changed")
     if config.get("no_ack"):
         problems.append("does not acknowledge; spyctl needs acks")
     if config.get("sealed"):

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from spyctl.bus.store_mode import StoreMode
 from spyctl.cli.framework.loading import loading
 from spyctl.cli.framework.origin import Origin, is_flag, origin_of
 from spyctl.cli.framework.reporter import Reporter
@@ -55,6 +56,8 @@ def replay(
 
     _refuse_contradictions(context, data, playback, control, delivery, result)
     _refuse_idle_options(context, source, playback)
+    if delivery.store_mode is StoreMode.FAST and not nats.prefix:
+        raise UsageError("--store-mode fast is for rehearsals", "--prefix NAME --store-mode fast")
     request = Request(
         input=InputRequest(
             data_dir=data.data_dir,
@@ -73,6 +76,7 @@ def replay(
         target=nats.target(context),
         sink=delivery.sink,
         ack=delivery.ack,
+        store_mode=delivery.store_mode,
         resume=playback.resume,
         verify=result.verify,
         force=delivery.force,
@@ -148,6 +152,7 @@ def _refuse_contradictions(
         ("--verify", result.verify),
         ("--wait-for", control.wait_for is not None),
         ("--start-paused", control.start_paused),
+        ("--store-mode fast", delivery.store_mode is StoreMode.FAST),
     )
     for option, given in needing_nats:
         if given and delivery.sink is not SinkKind.NATS:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from spyctl.bus.acks.mode import AckMode
+from spyctl.bus.store_mode import StoreMode
 from spyctl.cli.framework import complete
 from spyctl.cli.framework.help_page import OPTIONS, OUTPUT
 from spyctl.cli.nats_options import complete_runs
@@ -273,6 +274,15 @@ class DeliveryOptions:
             rich_help_panel=DESTINATION.seldom,
         ),
     ] = AckMode.AUTO
+    store_mode: Annotated[
+        StoreMode,
+        typer.Option(
+            "--store-mode",
+            metavar="MODE",
+            help="With --prefix: safe, or fast (a killed server loses events).",
+            rich_help_panel=DESTINATION.seldom,
+        ),
+    ] = StoreMode.SAFE
     force: Annotated[
         bool,
         typer.Option("--force", help="Publish even beside another run or source.", rich_help_panel=DESTINATION.seldom),

@@ -8,6 +8,7 @@ from typing import Any
 from spyctl.bus.acks.mode import AckMode
 from spyctl.bus.consumers import ConsumerLimit
 from spyctl.bus.embedded import Store as EmbeddedStore
+from spyctl.bus.store_mode import StoreMode
 from spyctl.bus.target import Target
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.replay_options import SessionKind, SinkKind
@@ -65,6 +66,7 @@ class Request:
     target: Target
     sink: SinkKind
     ack: AckMode
+    store_mode: StoreMode
     resume: str | None
     verify: bool
     force: bool

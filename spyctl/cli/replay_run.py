@@ -142,6 +142,7 @@ def _run_request(request: Request, plan: AnyPlan, reached: Reached) -> RunReques
         source=_event_source(request, plan) if reached.embedded is None and not request.force else None,
         force=request.force,
         ack_mode=request.ack,
+        store_mode=request.store_mode,
         paced=request.options.speed != MAX_SPEED,
     )
 

@@ -47,6 +47,7 @@ _GRID = 10**5  # 1e-9 units: prices on it have four decimals at most
 _NARROW_END = 10_000 * _NS
 _PRICE_END = 10**15  # 1e-9 units: below it a price has at most 15 significant digits
 _PRICE_MIN = 10**6  # from 0.001 on no exponent is written
+_FEW = 16  # rows that are sooner written one by one than all together
 _SIDES = ("bid", "ask")
 
 _NULL = int(np.frombuffer(b"null", "u4")[0])
@@ -58,8 +59,8 @@ Flags = NDArray[np.bool_]
 
 def trade_texts(part: Rows, names: Names, source: EventSource) -> Texts:
     """Write trades (at least one), each with a newline behind it."""
-    odd = (part["ts_event_ns"] < _FIRST_NS) | (part["ts_recv_ns"] < _FIRST_NS) | _odd_price(part["price"])
-    wide = ~(_is_narrow(part["price"]) & (part["size"] < 10_000))
+    odd_times = (part["ts_event_ns"] < _FIRST_NS) | (part["ts_recv_ns"] < _FIRST_NS)
+    wide = odd_times | ~_is_narrow(part["price"]) | (part["size"] >= 10_000)
     symbols = names.as_json()
 
     def written(rows: Rows, *, wide: bool) -> Texts:
@@ -69,7 +70,7 @@ def trade_texts(part: Rows, names: Names, source: EventSource) -> Texts:
         batch = Batch((rows, np.empty(0, MBP10_DTYPE)), np.arange(len(rows)), names, source)
         return [orjson.dumps(event) + b"\n" for event in events(batch)]
 
-    return _by_kind(part, wide, odd, written, single)
+    return _by_kind(part, wide, lambda: odd_times | _odd_price(part["price"]), written, single)
 
 
 def book_texts(part: Rows, names: Names, source: EventSource) -> SideBySide:
@@ -89,17 +90,19 @@ def book_texts(part: Rows, names: Names, source: EventSource) -> SideBySide:
 def _by_kind(
     rows: Rows,
     wide: Flags,
-    odd: Flags,
+    odd: Callable[[], Flags],
     written: Callable[..., Texts],
     single: Callable[[Rows], Sequence[bytes]],
 ) -> Texts:
-    # Writes each row in the way that it needs.
-    if not (wide.any() or odd.any()):
+    # Writes each row in the way that it needs: one by one what no template holds, and the wide ones where they are few.
+    few = np.count_nonzero(wide) <= _FEW
+    alone = wide if few else odd()
+    if few and not wide.any():
         return written(rows, wide=False)
     ways: list[tuple[Flags, Callable[[Rows], Texts]]] = [
-        (~wide & ~odd, lambda some: written(some, wide=False)),
-        (wide & ~odd, lambda some: written(some, wide=True)),
-        (odd, lambda some: Texts.of(single(some))),
+        (~(wide | alone), lambda some: written(some, wide=False)),
+        (wide & ~alone, lambda some: written(some, wide=True)),
+        (alone, lambda some: Texts.of(single(some))),
     ]
     groups = []
     for chosen, write in ways:
@@ -276,12 +279,14 @@ def _levels(part: Rows) -> Texts:
 
 
 def _level_texts(levels: Rows) -> Texts:
-    wide, odd = np.zeros(len(levels), bool), np.zeros(len(levels), bool)
+    wide = np.zeros(len(levels), bool)
     for side in _SIDES:
-        px = levels[f"{side}_px"]
-        wide |= ~_is_narrow(px) | (levels[f"{side}_sz"] >= 10_000)
-    if wide.any():
-        odd = _odd_price(levels["bid_px"]) | _odd_price(levels["ask_px"])
+        wide |= ~_is_narrow(levels[f"{side}_px"]) | (levels[f"{side}_sz"] >= 10_000)
+
+    def odd() -> Flags:
+        flags: Flags = _odd_price(levels["bid_px"]) | _odd_price(levels["ask_px"])
+        return flags
+
     return _by_kind(levels, wide, odd, _written_levels, _single_levels).without(0, 1)  # newlines
 
 

@@ -231,6 +231,7 @@ def end_to_end_rows(folder: Path, packed: Path, plain: Path, pieces: list[Encode
             "digest": ours(plain),
             "display": ours(plain, "--no-digest", terminal=True),
             "message": ours(plain, "--no-digest", "--ack", "message"),
+            "fast": ours(plain, "--prefix", "DRILL", "--store-mode", "fast"),
             "one": lambda: with_client(folder, one_by_one),
             "futures": lambda: with_client(folder, futures),
             **cli_measure(folder, pieces),
@@ -245,6 +246,7 @@ def end_to_end_rows(folder: Path, packed: Path, plain: Path, pieces: list[Encode
     yield row("end to end, plain, no digest", "plain", "raw", "{:.2f} of (a)")
     yield row("end to end, zstd, no digest", "zstd", "raw", "{:.2f} of (a)")
     yield row("end to end, plain, digest", "digest", "raw", "{:.2f} of (a)")
+    yield row("the same, --store-mode fast", "fast", "digest", "{:.2f} × the default store")
     yield row("end to end with the display", "display", "plain", "{1:.1f} % less than without")
     yield row("end to end, acks per message", "message", "raw", "{:.2f} of (a)")
     yield row("(b) await js.publish, asdict, json", "one")

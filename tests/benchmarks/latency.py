@@ -20,8 +20,8 @@ import numpy as np
 import orjson
 from nats.aio.msg import Msg
 
+from spyctl.bus.arrivals import parse_reply
 from spyctl.bus.connection import connect
-from spyctl.bus.reader import parse_reply
 from tests.benchmarks.live import Serve, vendor
 
 RATE = 3_000

@@ -30,6 +30,8 @@ def test_a_choice_from_the_environment_is_named_by_its_variable(cli: Cli) -> Non
     [
         (("--resume", "--sink", "stdout"), "--resume needs NATS"),
         (("--verify", "--sink", "stdout"), "--verify needs NATS"),
+        (("--store-mode", "fast", "--sink", "stdout"), "--store-mode fast needs NATS"),
+        (("--store-mode", "fast"), "--store-mode fast is for rehearsals"),
         (("--trading-day", "2025-12-16", "--date", "2025-12-16"), "--trading-day and --date exclude each other"),
     ],
 )

@@ -23,7 +23,7 @@ from spyctl.errors import UnreachableError
 from spyctl.timing.tasks import end_task
 from tests.simulation.jetstream import JetStream
 from tests.simulation.world import SECOND, Process, World
-from tests.support.connection import Handler, Published, messages
+from tests.support.connection import Handler, Published, messages, stored_message
 
 Happen = Callable[[], None]
 LATE_NS = SECOND // 5  # after so long a server has read what a broken connection still brought
@@ -277,9 +277,11 @@ class SimulatedJetStream:
     def _rows(self, seq: int) -> Sequence[Any]:
         return self._server.after(seq)[:50]
 
-    async def subscribe(self, *_: Any, cb: Handler, config: Any, **__: Any) -> Any:
+    async def subscribe(self, *_: Any, config: Any, **__: Any) -> Any:
         """Read on and on, whatever breaks, as an ordered consumer does."""
         start = config.opt_start_seq or 1
+        subscription: Any = SimpleNamespace(_pending_queue=asyncio.Queue())
+        subscription._sub = subscription
         pending = await self._connection.request(lambda: len(self._server.after(start)))
 
         async def deliver() -> None:
@@ -290,10 +292,10 @@ class SimulatedJetStream:
                     rows = await self._connection.request(partial(self._rows, seq))
                 for each in rows:
                     headers = {"Nats-Msg-Id": each.message_id} if each.message_id else None
-                    metadata = SimpleNamespace(sequence=SimpleNamespace(stream=each.seq))
-                    await cb(cast(Any, SimpleNamespace(
-                        subject=each.subject, data=each.payload, headers=headers, metadata=metadata
-                    )))  # fmt: skip
+                    subscription._pending_queue.put_nowait(
+                        stored_message(each.subject, each.payload, each.seq, headers)
+                    )
+                    await asyncio.sleep(0)
                     seq = each.seq + 1
                 if not rows:
                     await asyncio.sleep(0.2)
@@ -306,4 +308,5 @@ class SimulatedJetStream:
         async def unsubscribe() -> None:
             await end_task(reading)
 
-        return SimpleNamespace(consumer_info=consumer_info, unsubscribe=unsubscribe)
+        subscription.consumer_info, subscription.unsubscribe = consumer_info, unsubscribe
+        return subscription

@@ -18,6 +18,11 @@ Handler = Callable[[Any], Awaitable[None]]
 Held = tuple[str, bytes, str]  # a message that is stored: subject, payload, and its id if any
 
 
+def stored_message(subject: str, payload: bytes, seq: int, headers: dict[str, str] | None) -> Any:
+    """Return a message as nats-py's ordered consumer queues it."""
+    return SimpleNamespace(subject=subject, reply=f"$JS.ACK.S.c.1.{seq}.{seq}.0.0", data=payload, headers=headers)
+
+
 @dataclass(frozen=True)
 class Published:
     """One message as it was written: ``headers`` is empty for a ``PUB``."""
@@ -103,20 +108,22 @@ class ScriptedConnection:
     def jetstream(self) -> Any:
         return SimpleNamespace(subscribe=self._read)
 
-    async def _read(self, *_: Any, cb: Handler, config: Any, **__: Any) -> Any:
+    async def _read(self, *_: Any, config: Any, **__: Any) -> Any:
+        subscription: Any = SimpleNamespace(_pending_queue=asyncio.Queue())
+        subscription._sub = subscription
         rows = list(enumerate(self.held(), 1))[(config.opt_start_seq or 1) - 1 :]
 
         async def deliver() -> None:
             for seq, (subject, payload, message_id) in rows:
-                sequence = SimpleNamespace(sequence=SimpleNamespace(stream=seq))
                 headers = {"Nats-Msg-Id": message_id} if message_id else None
-                await cb(SimpleNamespace(subject=subject, data=payload, headers=headers, metadata=sequence))
+                subscription._pending_queue.put_nowait(stored_message(subject, payload, seq, headers))
 
         async def consumer_info() -> Any:
             return SimpleNamespace(num_pending=len(rows), delivered=None)
 
         delivering = asyncio.create_task(deliver())
-        return SimpleNamespace(consumer_info=consumer_info, unsubscribe=partial(end_task, delivering))
+        subscription.consumer_info, subscription.unsubscribe = consumer_info, partial(end_task, delivering)
+        return subscription
 
     def on_disconnect(self, callback: Callable[[], None]) -> Callable[[], None]:
         self._on_disconnect.append(callback)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from spyctl.bus.connection import Connection
+from spyctl.bus.store_mode import StoreMode
 from spyctl.bus.stream import MAX_AGE_NS, desired_config, ensure_stream, refuse_busy
 from spyctl.errors import OtherSourceError, OverlappingStreamError, UnfitStreamError
 from spyctl.market.subjects import SUBJECTS
@@ -30,6 +31,22 @@ async def test_a_prefix_has_a_stream_of_its_own(connection: Connection) -> None:
     config = (await connection.api("STREAM.INFO.DRILL_MARKET_DATA"))["config"]
     assert stream.name == "DRILL_MARKET_DATA"
     assert config["subjects"] == ["DRILL.market.*", "DRILL.market.*.*"]
+
+
+async def test_a_rehearsal_may_have_a_stream_that_writes_later(connection: Connection) -> None:
+    stream = await ensure_stream(connection, "DRILL", StoreMode.FAST)
+    config = (await connection.api("STREAM.INFO.DRILL_MARKET_DATA"))["config"]
+    assert (config["persist_mode"], config["storage"], stream.batched) == ("async", "file", True)
+    again = [await ensure_stream(connection, "DRILL", mode) for mode in StoreMode]
+    loss = "acknowledges before it writes: where its server is killed, the last of what it acknowledged may be lost"
+    assert {each.warnings for each in (stream, *again)} == {(f"DRILL_MARKET_DATA {loss}",)}
+
+
+async def test_a_stream_that_keeps_messages_safely_stays_so(connection: Connection) -> None:
+    await ensure_stream(connection, "DRILL")
+    with pytest.raises(UnfitStreamError, match="was made to keep messages safely, which cannot be changed") as caught:
+        await ensure_stream(connection, "DRILL", StoreMode.FAST)
+    assert "nats stream rm DRILL_MARKET_DATA (it holds 0 messages)" in caught.value.remedy
 
 
 async def test_our_own_stream_is_updated_and_keeps_its_size_limit(connection: Connection) -> None:

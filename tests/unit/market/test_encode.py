@@ -4,9 +4,11 @@ from datetime import date
 
 import numpy as np
 import orjson
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spyctl.market import event_texts
 from spyctl.market.columns import MBP10_DTYPE, TRADE_DTYPE, UNDEF_PRICE, Batch, Names, events
 from spyctl.market.encode import PIECE, encode_batch
 from spyctl.market.events import EventSource
@@ -58,10 +60,12 @@ def a_batch(draw: st.DrawFn) -> Batch:
 
 
 @settings(max_examples=400)
-@given(a_batch())
-def test_the_bytes_are_those_of_orjson_event_by_event(batch: Batch) -> None:
+@given(a_batch(), st.sampled_from([0, 3, 16]))
+def test_the_bytes_are_those_of_orjson_event_by_event(batch: Batch, few: int) -> None:
     expected = [orjson.dumps(event) for event in events(batch)]
-    pieces = list(encode_batch(batch))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(event_texts, "_FEW", few)  # in a small batch, nearly all that is wide would be written one by one
+        pieces = list(encode_batch(batch))
 
     assert [payload for piece in pieces for payload in piece.payloads()] == expected
     assert [int(s) for piece in pieces for s in piece.sort_ns] == batch.column("sort_ns").tolist()

@@ -79,9 +79,15 @@ def test_what_does_not_fit_is_written_apart(written: Written, column: str) -> No
     rows = books(1_000)
     rows["levels"][column][500, 3] = 10_001 if column.endswith("sz") else 109_015_625_000
     book_texts(rows, names("ES"), EventSource.DIRECT_FEED)
-    assert written.wide == 1
+    assert (written.wide, written.single) == (0, 1)  # a single one
     assert written.narrow <= 10 + 999 + 1
-    assert not written.single
+
+
+def test_what_often_does_not_fit_is_written_with_the_wide_template(written: Written) -> None:
+    rows = books(1_000)
+    rows["levels"]["ask_sz"][::10, 4] = 10_001
+    book_texts(rows, names("ES"), EventSource.DIRECT_FEED)
+    assert (written.wide, written.single) == (100, 0)
 
 
 def test_what_no_template_holds_is_written_one_by_one(written: Written) -> None:
@@ -98,4 +104,7 @@ def test_trades_that_do_not_fit_are_written_apart(written: Written) -> None:
     rows["price"], rows["size"] = TICK, 1
     rows["size"][10], rows["price"][20], rows["price"][30] = 10_000, -TICK, 7
     trade_texts(rows, names("ES"), EventSource.DIRECT_FEED)
-    assert (written.narrow, written.wide) == (997, 2)
+    assert (written.narrow, written.wide) == (997, 0)
+    rows["size"][100:200] = 10_000
+    trade_texts(rows, names("ES"), EventSource.DIRECT_FEED)
+    assert written.wide == 102
