@@ -112,7 +112,7 @@ async def _payloads(url: str, stream: str) -> list[bytes]:
 
 def rows(folder: Path) -> Iterator[Row]:
     """Yield the rows of the table: name, figure, remark."""
-    data = write_days(folder / "days", 5)
+    data = write_days(folder / "days", 10)
     base = _one_stream(Path(tempfile.mkdtemp(dir=folder)), data, replicas=1)
     whole = _one_stream(Path(tempfile.mkdtemp(dir=folder)), data)
     killed = _one_stream(Path(tempfile.mkdtemp(dir=folder)), data, kill=True)
