@@ -460,8 +460,7 @@ class RunSummary(Generic[D]):
         if self.details.nothing_read:
             return ExitCode.FAILED
         events = self.events
-        missing = events.dropped or events.gaps > events.gaps_filled
-        wrong = events.rejected or events.late or events.reordered or missing
+        wrong = events.rejected or events.late or events.reordered or events.dropped or events.gaps
         if wrong or self.delivery.unacknowledged or self.delivery.lost or self.details.incomplete:
             return ExitCode.INCOMPLETE
         return ExitCode.OK

@@ -141,7 +141,7 @@ def test_rejected_is_the_sum_of_its_reasons() -> None:
         # Not a fault of the run:
         (summary(counts={"unresolved": 5, "duplicates": 2}), ExitCode.OK),
         (summary(delivery={"expired": 5}), ExitCode.OK),
-        (summary(counts={"gaps": 2, "gaps_filled": 2}), ExitCode.OK),
+        (summary(counts={"gaps": 2, "gaps_filled": 2}), ExitCode.INCOMPLETE),
         (summary(replay={"held": 5}, stopped_by=StopReason.COUNT), ExitCode.OK),
         (summary(replay={"verified": Verified(stored=10, missing=0, differing=0)}), ExitCode.OK),
         (
