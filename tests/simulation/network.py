@@ -20,10 +20,9 @@ import orjson
 from spyctl.bus.connection import REQUEST_TIMEOUT_S, ApiError, Connection
 from spyctl.bus.standing import Standing
 from spyctl.errors import UnreachableError
-from spyctl.timing.tasks import end_task
 from tests.simulation.jetstream import JetStream
 from tests.simulation.world import SECOND, Process, World
-from tests.support.connection import Handler, Published, messages
+from tests.support.connection import Handler, OrderedReading, Published, messages
 
 Happen = Callable[[], None]
 LATE_NS = SECOND // 5  # after so long a server has read what a broken connection still brought
@@ -277,10 +276,10 @@ class SimulatedJetStream:
     def _rows(self, seq: int) -> Sequence[Any]:
         return self._server.after(seq)[:50]
 
-    async def subscribe(self, *_: Any, cb: Handler, config: Any, **__: Any) -> Any:
+    async def subscribe(self, *_: Any, config: Any, **__: Any) -> Any:
         """Read on and on, whatever breaks, as an ordered consumer does."""
         start = config.opt_start_seq or 1
-        pending = await self._connection.request(lambda: len(self._server.after(start)))
+        reading = OrderedReading(await self._connection.request(lambda: len(self._server.after(start))))
 
         async def deliver() -> None:
             seq = start
@@ -289,21 +288,10 @@ class SimulatedJetStream:
                 with suppress(nats.errors.Error):
                     rows = await self._connection.request(partial(self._rows, seq))
                 for each in rows:
-                    headers = {"Nats-Msg-Id": each.message_id} if each.message_id else None
-                    metadata = SimpleNamespace(sequence=SimpleNamespace(stream=each.seq))
-                    await cb(cast(Any, SimpleNamespace(
-                        subject=each.subject, data=each.payload, headers=headers, metadata=metadata
-                    )))  # fmt: skip
+                    reading.deliver(each.seq, each.subject, each.payload, each.message_id)
                     seq = each.seq + 1
                 if not rows:
                     await asyncio.sleep(0.2)
 
-        reading = asyncio.create_task(deliver())
-
-        async def consumer_info() -> Any:
-            return SimpleNamespace(num_pending=pending, delivered=None)
-
-        async def unsubscribe() -> None:
-            await end_task(reading)
-
-        return SimpleNamespace(consumer_info=consumer_info, unsubscribe=unsubscribe)
+        reading.delivers(deliver())
+        return reading

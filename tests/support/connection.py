@@ -2,9 +2,8 @@
 
 import asyncio
 from base64 import b64encode
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -38,6 +37,34 @@ def messages(frames: bytes | bytearray) -> Iterator[Published]:
         yield Published(subject.decode(), reply.decode(), rest[:head], rest[head:size])
         assert rest[size : size + 2] == b"\r\n"
         rest = rest[size + 2 :]
+
+
+class OrderedReading:
+    """Stands for nats-py's subscription of an ordered consumer, in whose queue messages arrive off the line."""
+
+    def __init__(self, pending: int) -> None:
+        self._pending_queue: Any = asyncio.Queue()
+        self._sub = SimpleNamespace(_pending_queue=self._pending_queue)
+        self._pending = pending
+        self._number = 0
+
+    def delivers(self, work: Coroutine[Any, Any, None]) -> None:
+        """Have messages delivered until nobody reads any more."""
+        self._delivering = asyncio.create_task(work)
+
+    def deliver(self, seq: int, subject: str, payload: bytes, message_id: str = "") -> None:
+        """Have a message of the stream arrive."""
+        self._number += 1
+        header = b"NATS/1.0\r\nNats-Msg-Id: %s\r\n\r\n" % message_id.encode() if message_id else b""
+        known = SimpleNamespace(_dseq=self._number, _sseq=0, _active=True, track_sequences=lambda _: None)
+        reply = b"$JS.ACK.S.c.1.%d.%d.0.0" % (seq, self._number)
+        self._pending_queue.append(known, subject.encode(), reply, payload, header)
+
+    async def consumer_info(self) -> Any:
+        return SimpleNamespace(num_pending=self._pending, delivered=None)
+
+    async def unsubscribe(self) -> None:
+        await end_task(self._delivering)
 
 
 @dataclass
@@ -103,20 +130,16 @@ class ScriptedConnection:
     def jetstream(self) -> Any:
         return SimpleNamespace(subscribe=self._read)
 
-    async def _read(self, *_: Any, cb: Handler, config: Any, **__: Any) -> Any:
+    async def _read(self, *_: Any, config: Any, **__: Any) -> Any:
         rows = list(enumerate(self.held(), 1))[(config.opt_start_seq or 1) - 1 :]
+        reading = OrderedReading(len(rows))
 
         async def deliver() -> None:
             for seq, (subject, payload, message_id) in rows:
-                sequence = SimpleNamespace(sequence=SimpleNamespace(stream=seq))
-                headers = {"Nats-Msg-Id": message_id} if message_id else None
-                await cb(SimpleNamespace(subject=subject, data=payload, headers=headers, metadata=sequence))
+                reading.deliver(seq, subject, payload, message_id)
 
-        async def consumer_info() -> Any:
-            return SimpleNamespace(num_pending=len(rows), delivered=None)
-
-        delivering = asyncio.create_task(deliver())
-        return SimpleNamespace(consumer_info=consumer_info, unsubscribe=partial(end_task, delivering))
+        reading.delivers(deliver())
+        return reading
 
     def on_disconnect(self, callback: Callable[[], None]) -> Callable[[], None]:
         self._on_disconnect.append(callback)

@@ -1,5 +1,6 @@
 """Run records: what the bucket holds of them, what a successor changes, and errors of the bucket."""
 
+import asyncio
 import os
 from typing import Any
 
