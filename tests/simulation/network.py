@@ -20,10 +20,9 @@ import orjson
 from spyctl.bus.connection import REQUEST_TIMEOUT_S, ApiError, Connection
 from spyctl.bus.standing import Standing
 from spyctl.errors import UnreachableError
-from spyctl.timing.tasks import end_task
 from tests.simulation.jetstream import JetStream
 from tests.simulation.world import SECOND, Process, World
-from tests.support.connection import Handler, Published, messages, stored_message
+from tests.support.connection import Handler, OrderedReading, Published, messages
 
 Happen = Callable[[], None]
 LATE_NS = SECOND // 5  # after so long a server has read what a broken connection still brought
@@ -280,9 +279,7 @@ class SimulatedJetStream:
     async def subscribe(self, *_: Any, config: Any, **__: Any) -> Any:
         """Read on and on, whatever breaks, as an ordered consumer does."""
         start = config.opt_start_seq or 1
-        subscription: Any = SimpleNamespace(_pending_queue=asyncio.Queue())
-        subscription._sub = subscription
-        pending = await self._connection.request(lambda: len(self._server.after(start)))
+        reading = OrderedReading(await self._connection.request(lambda: len(self._server.after(start))))
 
         async def deliver() -> None:
             seq = start
@@ -291,22 +288,10 @@ class SimulatedJetStream:
                 with suppress(nats.errors.Error):
                     rows = await self._connection.request(partial(self._rows, seq))
                 for each in rows:
-                    headers = {"Nats-Msg-Id": each.message_id} if each.message_id else None
-                    subscription._pending_queue.put_nowait(
-                        stored_message(each.subject, each.payload, each.seq, headers)
-                    )
-                    await asyncio.sleep(0)
+                    reading.deliver(each.seq, each.subject, each.payload, each.message_id)
                     seq = each.seq + 1
                 if not rows:
                     await asyncio.sleep(0.2)
 
-        reading = asyncio.create_task(deliver())
-
-        async def consumer_info() -> Any:
-            return SimpleNamespace(num_pending=pending, delivered=None)
-
-        async def unsubscribe() -> None:
-            await end_task(reading)
-
-        subscription.consumer_info, subscription.unsubscribe = consumer_info, unsubscribe
-        return subscription
+        reading.delivers(deliver())
+        return reading

@@ -2,9 +2,8 @@
 
 import asyncio
 from base64 import b64encode
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -16,11 +15,6 @@ from spyctl.timing.tasks import end_task
 
 Handler = Callable[[Any], Awaitable[None]]
 Held = tuple[str, bytes, str]  # a message that is stored: subject, payload, and its id if any
-
-
-def stored_message(subject: str, payload: bytes, seq: int, headers: dict[str, str] | None) -> Any:
-    """Return a message as nats-py's ordered consumer queues it."""
-    return SimpleNamespace(subject=subject, reply=f"$JS.ACK.S.c.1.{seq}.{seq}.0.0", data=payload, headers=headers)
 
 
 @dataclass(frozen=True)
@@ -43,6 +37,34 @@ def messages(frames: bytes | bytearray) -> Iterator[Published]:
         yield Published(subject.decode(), reply.decode(), rest[:head], rest[head:size])
         assert rest[size : size + 2] == b"\r\n"
         rest = rest[size + 2 :]
+
+
+class OrderedReading:
+    """Stands for nats-py's subscription of an ordered consumer, in whose queue messages arrive off the line."""
+
+    def __init__(self, pending: int) -> None:
+        self._pending_queue: Any = asyncio.Queue()
+        self._sub = SimpleNamespace(_pending_queue=self._pending_queue)
+        self._pending = pending
+        self._number = 0
+
+    def delivers(self, work: Coroutine[Any, Any, None]) -> None:
+        """Have messages delivered until nobody reads any more."""
+        self._delivering = asyncio.create_task(work)
+
+    def deliver(self, seq: int, subject: str, payload: bytes, message_id: str = "") -> None:
+        """Have a message of the stream arrive."""
+        self._number += 1
+        header = b"NATS/1.0\r\nNats-Msg-Id: %s\r\n\r\n" % message_id.encode() if message_id else b""
+        known = SimpleNamespace(_dseq=self._number, _sseq=0, _active=True, track_sequences=lambda _: None)
+        reply = b"$JS.ACK.S.c.1.%d.%d.0.0" % (seq, self._number)
+        self._pending_queue.append(known, subject.encode(), reply, payload, header)
+
+    async def consumer_info(self) -> Any:
+        return SimpleNamespace(num_pending=self._pending, delivered=None)
+
+    async def unsubscribe(self) -> None:
+        await end_task(self._delivering)
 
 
 @dataclass
@@ -109,21 +131,15 @@ class ScriptedConnection:
         return SimpleNamespace(subscribe=self._read)
 
     async def _read(self, *_: Any, config: Any, **__: Any) -> Any:
-        subscription: Any = SimpleNamespace(_pending_queue=asyncio.Queue())
-        subscription._sub = subscription
         rows = list(enumerate(self.held(), 1))[(config.opt_start_seq or 1) - 1 :]
+        reading = OrderedReading(len(rows))
 
         async def deliver() -> None:
             for seq, (subject, payload, message_id) in rows:
-                headers = {"Nats-Msg-Id": message_id} if message_id else None
-                subscription._pending_queue.put_nowait(stored_message(subject, payload, seq, headers))
+                reading.deliver(seq, subject, payload, message_id)
 
-        async def consumer_info() -> Any:
-            return SimpleNamespace(num_pending=len(rows), delivered=None)
-
-        delivering = asyncio.create_task(deliver())
-        subscription.consumer_info, subscription.unsubscribe = consumer_info, partial(end_task, delivering)
-        return subscription
+        reading.delivers(deliver())
+        return reading
 
     def on_disconnect(self, callback: Callable[[], None]) -> Callable[[], None]:
         self._on_disconnect.append(callback)
