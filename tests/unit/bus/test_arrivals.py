@@ -66,3 +66,13 @@ def test_what_is_about_the_consumer_is_told_from_what_is_stored(headers: bytes |
 def test_a_reply_subject_tells_the_place(domain: str) -> None:
     place = parse_reply(f"$JS.ACK.{domain}S.c.2.11.3.99.4{'.random' if domain else ''}")
     assert place == (2, 11, 3, 99, 4)
+
+
+def test_where_a_consumer_was_made_anew_is_remembered() -> None:
+    arrivals, known = Arrivals(9), consumer()
+    arrivals.append(known, b"a", reply(7, 1), b"x", b"")
+    assert arrivals.anew == set()
+    known._dseq = 1
+    arrivals.append(known, b"a", reply(9, 1), b"x", b"")
+    arrivals.append(known, b"a", reply(10, 2), b"x", b"")
+    assert arrivals.anew == {9}
