@@ -153,7 +153,9 @@ class SourceOptions:
     ] = None
     follow: Annotated[
         bool,
-        typer.Option("--follow", help="With --source stream: continue with what arrives.", rich_help_panel=OPTIONS.seldom),
+        typer.Option(
+            "--follow", help="With --source stream: continue with what arrives.", rich_help_panel=OPTIONS.seldom
+        ),
     ] = False
 
 

@@ -110,8 +110,8 @@ def test_completing_imports_no_heavy_library(tmp_path: Path) -> None:
     ours = {name for name in loaded if name.startswith("spyctl.") and not name.startswith("spyctl.cli")}
     packages = {name.rpartition(".")[0] for name in ours}
     assert ours - packages <= {
-        "spyctl.bus.acks.mode", "spyctl.bus.checkpoint", "spyctl.bus.stand_in", "spyctl.bus.store_mode", "spyctl.errors",
-        "spyctl.paths", "spyctl.probe.result", "spyctl.terminal.outgoing", "spyctl.terminal.tables",
+        "spyctl.bus.acks.mode", "spyctl.bus.checkpoint", "spyctl.bus.stand_in", "spyctl.bus.store_mode",
+        "spyctl.errors", "spyctl.paths", "spyctl.probe.result", "spyctl.terminal.outgoing", "spyctl.terminal.tables",
         "spyctl.terminal.text", "spyctl.timing.notes",
     }  # fmt: skip
 
