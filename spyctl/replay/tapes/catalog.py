@@ -161,16 +161,16 @@ def _meet(one: TapeInfo, other: TapeInfo) -> bool:
 
 def check_tape(info: TapeInfo, advance: Advance = tell_nobody) -> list[str]:
     """Read a tape to its end and say what is wrong: damage, lines that are no events, missing ones, another digest."""
-    algorithm = info.contents.get("digest_algorithm", ALGORITHM)
-    algorithm = algorithm if knows(algorithm) else ALGORITHM
+    named = info.contents.get("digest_algorithm", ALGORITHM)
+    algorithm = named if knows(named) else ALGORITHM
     counted = survey(info.path, exact=True, algorithm=algorithm, advance=advance)
     problems = [damage.message for damage in counted.findings.damage] + counted.findings.places
     problems += [f"{info.path}: {gap.text}" for gap in info.gaps]
     if info.problem is not None and info.problem.message not in problems:
         problems.append(info.problem.message)
     said = info.contents.get("digest")
-    if said is not None and not knows(algorithm):
-        problems.append(f"{info.path}: its digest is by {algorithm}, which this spyctl does not know")
+    if said is not None and not knows(named):
+        problems.append(f"{info.path}: its digest is by {named}, which this spyctl does not know")
     elif not problems and said is not None and said != counted.contents.all.digest.hexdigest():
         problems.append(f"{info.path}: its events are not those that the .json beside it counts")
     return problems
