@@ -68,6 +68,7 @@ An error is one sentence (what and where) and one remedy (what to type). Neither
 """
 
 import errno
+import os
 from collections.abc import Sequence
 from datetime import date
 from enum import IntEnum
@@ -462,6 +463,11 @@ class LostEventsError(BusError):
 
 class EmbeddedServerError(BusError):
     """The embedded server could not be started or used."""
+
+
+def expanded(path: str | Path) -> Path:
+    """Return a path with the user's home folder for ``~``; what begins with the name of nobody stays as it is."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - pathlib raises where there is no such user
 
 
 def path_text(path: Path) -> str:

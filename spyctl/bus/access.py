@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 from platformdirs.unix import Unix
 
-from spyctl.errors import IncompleteTlsError, NoDataError, UsageError
+from spyctl.errors import IncompleteTlsError, NoDataError, UsageError, expanded
 
 _CREDS = re.compile(r"-BEGIN NATS USER JWT-+\s+(\S+)\s+-+END.*-BEGIN USER NKEY SEED-+\s+(\S+)\s+-+END", re.DOTALL)
 _INBOX = re.compile(r"[^\s.*>]+(\.[^\s.*>]+)*")
@@ -131,7 +131,7 @@ def _signed(seed: str, nonce: str) -> bytes:
 def read_secret(path: Path) -> str:
     """Read a file with a secret; the newline at its end does not count. Raises :class:`UsageError`."""
     try:
-        return path.expanduser().read_text().strip()
+        return expanded(path).read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not text"
         raise UsageError(f"{path} cannot be read ({reason})", "check the path and its permissions") from None
@@ -158,7 +158,7 @@ def read_context(name: str) -> tuple[tuple[str, ...], Access]:
     except (OSError, ValueError, AttributeError) as error:
         raise UsageError(f"{known[name]} cannot be read ({error})", "nats context edit " + name) from None
     _refuse_unusable(name, document)
-    paths = {key: Path(texts[key]).expanduser() for key in ("creds", "nkey", "ca", "cert", "key") if key in texts}
+    paths = {key: expanded(texts[key]) for key in ("creds", "nkey", "ca", "cert", "key") if key in texts}
     plain = {key: texts[key] for key in ("user", "password", "token", "inbox_prefix") if key in texts}
     renamed = {field: texts[key] for key, field in (("user_jwt", "jwt"), ("user_seed", "seed")) if key in texts}
     urls = tuple(url.strip() for url in texts.get("url", "").split(",") if url.strip())

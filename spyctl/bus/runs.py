@@ -21,6 +21,7 @@ import orjson
 from nats.js.kv import KeyValue
 
 from spyctl.bus.access import Access
+from spyctl.bus.answers import fits
 from spyctl.bus.checkpoint import Checkpoint, OpenBatch
 from spyctl.bus.connection import ApiError, Connection, connect
 from spyctl.bus.leases import watch_lease
@@ -33,6 +34,14 @@ SEEN_NS = 3 * SECOND  # a living run renews its leases several times meanwhile
 _LOOK_S, _ELECTION_LOOKS = 0.1, 100
 _RECORD_TTL_S = 7 * 86_400
 _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
+
+
+_SHAPE: dict[str, Any] = {
+    "run_id": str, "command": str, "stream": str, "subjects": [str], "inputs": [{}], "options": {}, "started_ns": int,
+    "stream_born?": str, "began_after?": int, "state": str, "checkpoint?": {"position": int, "seq": int, "mark?": str},
+    "batch?": {"name": str, "first": int, "ends_seq?": int}, "settled?": bool, "journal?": {}, "host?": str,
+    "pid?": int, "updated_ns?": int,
+}  # fmt: skip
 
 
 class RunState(StrEnum):
@@ -97,7 +106,10 @@ class RunRecord:
             raise TypeError("it is no document")
         if "position" in document:
             document = _from_flat(document)
+        if not fits(document, _SHAPE):
+            raise TypeError("a field is of another type")
         checkpoint, batch = document.pop("checkpoint"), document.pop("batch")
+        document = {key: value for key, value in document.items() if value is not None}
         return cls(
             **document | {"state": RunState(document["state"])},
             checkpoint=Checkpoint(**checkpoint) if checkpoint is not None else None,
@@ -112,7 +124,7 @@ def _from_flat(document: dict[str, Any]) -> dict[str, Any]:
     return document | {
         "checkpoint": {"position": position, "seq": seq} if seq is not None else None,
         "batch": {"name": batch, "first": first} if batch is not None else None,
-        "state": RunState.ENDED if ended else document["state"],
+        "state": RunState.ENDED.value if ended else document["state"],
     }
 
 

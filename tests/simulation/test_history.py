@@ -1,12 +1,14 @@
 """Seeds by the thousand: whatever happens, each event is stored once and in order, or somebody says what is not."""
 
+import os
+
 import pytest
 
 from tests.simulation.history import History, replay
 from tests.simulation.seed import Seed
 
 SEEDS = 2_000
-SOAK = 1_000_000
+SOAK = int(os.environ.get("SPYCTL_SEEDS", "1000000"))
 CHUNK = 250
 
 

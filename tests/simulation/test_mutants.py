@@ -38,8 +38,8 @@ def other_ids(batch: Any, subjects: Any, reply: str, first: int, prefix: str, *,
 @pytest.mark.parametrize(
     ("seed", "targets", "instead"),
     [
-        (139, ["spyctl.bus.acks.writer.Writer.fence"], b""),
-        (139, ["spyctl.bus.publishing.close_fence"], nothing),
+        (9122, ["spyctl.bus.acks.writer.Writer.fence"], b""),
+        (9122, ["spyctl.bus.publishing.close_fence"], nothing),
         (627, ["spyctl.bus.acks.writer.Writer.proved"], yes),
         (9, ["spyctl.bus.publishing.refuse_broken", "spyctl.bus.reconcile.refuse_broken"], info),
         (501, [f"spyctl.bus.{room}.keeps" for room in ("acks.kept", "reconcile", "custody")], yes),

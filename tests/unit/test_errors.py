@@ -9,7 +9,7 @@ import pytest
 
 from spyctl import errors
 from spyctl.cli.framework.remedies import REMEDIES
-from spyctl.errors import DamagedFileError, ExitCode, SpyctlError
+from spyctl.errors import DamagedFileError, ExitCode, SpyctlError, expanded
 
 ROOT = Path(errors.__file__).parent
 CLASSES = {
@@ -32,6 +32,12 @@ def drawn() -> list[tuple[str, str | None, int]]:
         rows.append((match[2], path[-1][0] if path else None, code))
         path.append((match[2], code))
     return rows
+
+
+def test_a_path_below_the_home_of_nobody_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert expanded("~/x") == Path("/home/me/x")
+    assert expanded("~nobody-here/x") == Path("~nobody-here/x")
 
 
 def test_the_drawn_tree_is_the_tree_of_the_classes() -> None:

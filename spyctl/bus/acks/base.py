@@ -22,7 +22,6 @@ from spyctl.timing.clock import Clock
 from spyctl.timing.instants import SECOND
 
 _TEND_S = 0.5
-_HINDERED_S = 3.0
 _MUTE_S = 7.0
 _REFUSAL_PAUSE_S = 0.25
 _RETRY_PAUSE_S = 0.02
@@ -118,16 +117,15 @@ class AckProtocol(ABC):
     @property
     def hindrance(self) -> str:
         """Why nothing has been acknowledged for some seconds, as far as can be told; nothing where all is well."""
-        if not self._silence.longer_than(_HINDERED_S, since_attempt=False):
+        if not self._silence.hinders:
             return ""
         mute = self._silence.longer_than(_MUTE_S, since_attempt=False)  # it was asked before that
         return self._cause or (no_answer(self._connection) if mute else "")
 
     @property
     def _cause(self) -> str:
-        if not self._connection.connected:
-            return self._connection.absence
-        return self._refusals.sentence or self._silence.why
+        connection = self._connection
+        return (self._refusals.sentence or self._silence.why) if connection.connected else connection.absence
 
     async def trouble(self) -> None:
         """Return when :meth:`repair` has something to do, and now and then."""
@@ -160,20 +158,17 @@ class AckProtocol(ABC):
 
     async def _recover(self) -> None:
         await self._connection.wait_connected(self._patience.outage_s)
+        more = f"nats stream info {self._stream.name} says more"
         if self._silence.longer_than(self._patience.outage_s, since_attempt=False):
-            cause = f": {self._cause}" if self._cause else ""
-            raise UnreachableError(
-                f"{self._connection.url} has acknowledged nothing for {self._patience.outage_s:g} s{cause}",
-                f"nats stream info {self._stream.name} says more",
-            )
+            what = f"{self._connection.url} has acknowledged nothing for {self._patience.outage_s:g} s"
+            raise UnreachableError(f"{what}: {self._cause}" if self._cause else what, more)
         self._silence.attempt()
-        if self._silence.longer_than(_HINDERED_S, since_attempt=False):
-            await self._silence.ask(self._connection, self._stream.name)
+        await self._silence.ask(self._connection, self._stream.name)
         settled = await self._kept.proved() and await self._settle()
         refusals, patience = self._refusals, self._patience
         if refusals.reason:
             if refusals.last_too_long(self._clock.now_ns(), patience.refusal_s, patience.outage_s):
-                raise RefusedError(refusals.sentence, f"nats stream info {self._stream.name} says more")
+                raise RefusedError(refusals.sentence, more)
             await self._wait(_REFUSAL_PAUSE_S * min(refusals.in_row, 8))
         if not settled:
             await self._wait(_RETRY_PAUSE_S)

@@ -125,6 +125,15 @@ class Batch:
         if self.state in ENDS:
             self.ended.set()
 
+    def end(self, event: BatchEvent, stored: tuple[int, int] | None) -> bool:
+        """Note the server's last word; tell whether it ended the batch unasked, or holds less of it than was sent."""
+        before = self.state
+        self.on(event)
+        if before in ENDS:
+            return False
+        self.stored = stored
+        return before is not BatchState.COMMITTING or stored is None or stored[0] < self.sent
+
 
 def batch_reply(inbox: str, name: str, flow: int, number: int, op: Op) -> str:
     """Write the reply subject of one message."""
@@ -323,13 +332,8 @@ class FastIngest(AckProtocol):
                 self._end(batch, BatchEvent.UNKNOWN)  # it never began
 
     def _end(self, batch: Batch, event: BatchEvent, stored: tuple[int, int] | None = None) -> None:
-        before = batch.state
-        batch.on(event)
-        if before in ENDS:
-            return
-        batch.stored = stored
-        if before is not BatchState.COMMITTING or stored is None or stored[0] < batch.sent:
-            self._line.break_off()  # closed by the server, not by our commit: it takes nothing more
+        if batch.end(event, stored):
+            self._line.break_off()
 
     def _on_disconnect(self) -> None:
         super()._on_disconnect()

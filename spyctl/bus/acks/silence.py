@@ -6,6 +6,8 @@ from spyctl.bus.in_flight import InFlight
 from spyctl.errors import BusError
 from spyctl.timing.instants import SECOND
 
+_HINDERS_S = 3.0
+
 
 def no_answer(connection: Connection) -> str:
     """Say that a server answers nothing."""
@@ -22,16 +24,23 @@ class Silence:
         self._why = (0, "")  # when an event had been acknowledged last, and what the server said then
 
     @property
+    def hinders(self) -> bool:
+        """Whether it lasts for some seconds, so that somebody should hear of it."""
+        return self.longer_than(_HINDERS_S, since_attempt=False)
+
+    @property
     def why(self) -> str:
         """What the server said in this silence when it was asked, nothing where it was not asked yet."""
         progress_ns, why = self._why
         return why if progress_ns == self._in_flight.progress_ns else ""
 
     async def ask(self, connection: Connection, stream: str) -> None:
-        """Ask the server for a stream, and note what that says of the silence.
+        """Ask the server for a stream, where the silence hinders, and note what that says of it.
 
         A server whose disk is full answers every question, and no message.
         """
+        if not self.hinders:
+            return
         progress_ns = self._in_flight.progress_ns
         try:
             info = await stream_info(connection, stream)

@@ -112,7 +112,9 @@ def _symbols_in(path: Path) -> list[str]:
 
 
 def _data_folder(ctx: Any) -> Path:
-    return Path(ctx.params.get("data_dir") or os.environ.get("SPYCTL_DATA_DIR") or "dbn-data").expanduser()
+    from spyctl.errors import expanded
+
+    return expanded(ctx.params.get("data_dir") or os.environ.get("SPYCTL_DATA_DIR") or "dbn-data")
 
 
 def dates(ctx: Any, incomplete: str) -> list[str]:

@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from spyctl.errors import UsageError
+from spyctl.errors import UsageError, expanded
 from spyctl.terminal.outgoing import learn, learn_url
 
 PROJECT_FILE = Path("spyctl.toml")
@@ -31,7 +31,7 @@ PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "WSS_PROXY", "WS_PROXY")
 def user_file() -> Path:
     """Return where the user's own file is: ``SPYCTL_CONFIG``, else ``spyctl/config.toml`` in their configuration."""
     if named := os.environ.get("SPYCTL_CONFIG"):
-        return Path(named).expanduser()
+        return expanded(named)
     from platformdirs.unix import Unix  # 10 ms that completion does not have
 
     return Unix("spyctl").user_config_path / "config.toml"
@@ -168,7 +168,7 @@ def _as_typed(param: Any, value: Any) -> Any:
     if param.multiple:
         return tuple(map(str, value)) if isinstance(value, list) else (str(value),)
     text = str(value)
-    return str(Path(text).expanduser()) if text.startswith("~") else text
+    return str(expanded(text)) if text.startswith("~") else text
 
 
 def learn_secrets(known: Iterable[Option], settings: Settings, arguments: Sequence[str]) -> None:
