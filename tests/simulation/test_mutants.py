@@ -47,10 +47,11 @@ def other_ids(batch: Any, subjects: Any, reply: str, first: int, prefix: str, *,
         (289, ["spyctl.bus.acks.per_message.PerMessage._find_stored"], yes),
         (10, ["spyctl.bus.acks.fast_ingest.FastIngest._noted"], yes),
         (11, ["spyctl.bus.acks.per_message.hpub_frames"], other_ids),
+        (222952, ["spyctl.bus.leases.Leases.look"], lambda _: None),
     ],
     ids=[
         "fence in messages", "fence closed", "proof of leases", "end of the stream at a resume", "marks", "account",
-        "ids that are forgotten", "batch noted", "ids",
+        "ids that are forgotten", "batch noted", "ids", "doubt after a sleep",
     ],
 )  # fmt: skip
 def test_a_seed_misses_what_is_taken_away(seed: int, targets: list[str], instead: bytes | Callable[..., Any]) -> None:
