@@ -133,7 +133,7 @@ async def test_a_server_that_is_away_is_told_once(recording: Recording, capsys: 
         connection.connected = connected
         made._tell_absence()
     assert capsys.readouterr().err.splitlines() == [
-        "! nats://scripted:4222 is away: recording goes on when it is back",
+        "! nats://scripted:4222 is away: recording continues when it is back",
         "nats://scripted:4222 is back",
     ]
 
