@@ -170,7 +170,7 @@ class AckProtocol(ABC):
             if refusals.last_too_long(self._clock.now_ns(), patience.refusal_s, patience.outage_s):
                 raise RefusedError(refusals.sentence, more)
             await self._wait(_REFUSAL_PAUSE_S * min(refusals.in_row, 8))
-        if not settled:
+        if not settled or self._kept.in_doubt:  # it may have broken meanwhile
             await self._wait(_RETRY_PAUSE_S)
             return
         self._refusals.reason = ""

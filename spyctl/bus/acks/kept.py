@@ -26,16 +26,24 @@ class Kept:
         self._in_flight = in_flight
         self._subjects = subjects
         self._doubted: Checkpoint | None = None  # what was known when it broke
+        self._breaks = 0
 
     def doubt(self) -> None:
         """Note a break: what is known now is to be proved first, whatever is acknowledged meanwhile."""
+        self._breaks += 1
         self._doubted = self._doubted or marked(self._in_flight, self._subjects)
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether it broke since the last proof."""
+        return self._doubted is not None
 
     async def proved(self) -> bool:
         """Prove it; false where nobody tells. Raises :class:`LostTrackError` where it does not hold."""
         self.doubt()
         checkpoint = self._doubted
         while checkpoint is not None:
+            breaks = self._breaks
             try:
                 if not await keeps(self._connection, self._stream.name, checkpoint):
                     await refuse_loss(self._connection, self._stream)
@@ -44,7 +52,8 @@ class Kept:
                     raise
                 return False
             newest = marked(self._in_flight, self._subjects)  # an acknowledgement of before may have come meanwhile
-            checkpoint = newest if newest != checkpoint else None
+            # What was answered before another break says nothing of what was lost since.
+            checkpoint = newest if newest != checkpoint or breaks != self._breaks else None
         self._doubted = None
         return True
 

@@ -62,6 +62,21 @@ async def test_an_acknowledgement_that_comes_while_it_is_asked_is_proved_too() -
         await asking.kept.proved()
 
 
+async def test_a_break_while_it_is_asked_has_it_asked_again() -> None:
+    asking = Asking()
+
+    def held() -> list[tuple[str, bytes, str]]:
+        answer = list(asking.held)
+        if asking.held[1] != STRANGER:
+            asking.held[1] = STRANGER  # lost right behind the answer, and somebody else was faster
+            asking.kept.doubt()
+        return answer
+
+    asking.connection.held = held
+    with pytest.raises(LostTrackError):
+        await asking.kept.proved()
+
+
 async def test_an_event_with_a_sequence_of_before_is_a_loss_unless_the_stream_is_another_one() -> None:
     asking = Asking()
     await asking.kept.refuse_receded()
