@@ -7,6 +7,7 @@ from dataclasses import replace
 from email.utils import parsedate_to_datetime
 
 from spyctl.errors import ExitCode, SpyctlError
+from spyctl.market.index_options import index_of, listed_under
 from spyctl.market.sessions import current_expiry, session_text
 from spyctl.massive.rest import Answer, MassiveRest, listed_contracts
 from spyctl.probe.request import Findings, ProbeRequest
@@ -118,6 +119,8 @@ def _refusal(name: str, what: str, answer: Answer) -> CheckResult:
 
 def _stocks(rest: MassiveRest, request: ProbeRequest, findings: Findings) -> CheckResult:
     symbol = request.symbol
+    if (index := index_of(symbol)) is not None:
+        return CheckResult("stocks", Verdict.SKIP, f"{symbol} options are on an index: {index} comes by socket")
     trade = rest.get(f"/v2/last/trade/{symbol}")
     if trade.code != 200:
         return _refusal("stocks", f"trades of {symbol}", trade)
@@ -135,15 +138,16 @@ def _stocks(rest: MassiveRest, request: ProbeRequest, findings: Findings) -> Che
 
 def _options(rest: MassiveRest, request: ProbeRequest, findings: Findings) -> CheckResult:
     expiry, _ = current_expiry(time.time_ns())
-    answer, findings.contracts = listed_contracts(rest, request.symbol, expiry)
+    underlying = listed_under(request.symbol)
+    answer, findings.contracts = listed_contracts(rest, underlying, expiry)
     if answer.code != 200:
         return _refusal("options", "the list of contracts", answer)
     if not findings.contracts:
-        text = f"no {request.symbol} contracts listed for {expiry}"
+        text = f"no {underlying} contracts listed for {expiry}"
         return CheckResult("options", Verdict.WARN, text, advice=Advice.OTHER_EXPIRY)
     trades = rest.get(f"/v3/trades/{findings.contracts[len(findings.contracts) // 2]}", limit=1)
     if trades.code != 200:
         return _refusal("options", "trades", trades)
-    contracts = count(f"{request.symbol} contracts", len(findings.contracts))
+    contracts = count(f"{underlying} contracts", len(findings.contracts))
     expire = "expires" if len(findings.contracts) == 1 else "expire"
     return CheckResult("options", Verdict.PASS, f"trades; {contracts} {expire} {expiry}")

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 from spyctl.errors import ExitCode, KeyRefusedError
 from spyctl.market.feeds import Arrival, FeedState, WrittenArrival
+from spyctl.market.index_options import index_of
 from spyctl.market.option_tickers import OptionTicker
 from spyctl.market.sessions import current_expiry
 from spyctl.massive.feed import Feed, Timing
-from spyctl.massive.normalize import OPTIONS, STOCKS
+from spyctl.massive.normalize import INDICES, OPTIONS, STOCKS
 from spyctl.massive.statuses import EVICTED
 from spyctl.probe.request import Findings, ProbeRequest
 from spyctl.probe.result import Advice, CheckResult, Verdict, skipped
@@ -38,7 +39,10 @@ async def socket_checks(request: ProbeRequest, findings: Findings) -> AsyncItera
     contract = str(OptionTicker(request.symbol, expiry, "C", 680_000))
     if findings.contracts:
         contract = findings.contracts[len(findings.contracts) // 2]
-    yield await _socket(request, STOCKS, [f"T.{request.symbol}", f"Q.{request.symbol}"])
+    if (index := index_of(request.symbol)) is not None:
+        yield await _socket(request, INDICES, [f"V.{index}"])
+    else:
+        yield await _socket(request, STOCKS, [f"T.{request.symbol}", f"Q.{request.symbol}"])
     yield await _socket(request, OPTIONS, [f"T.{contract}"])
 
 

@@ -1,5 +1,6 @@
 """Checks over REST, of answers made by hand."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,14 @@ def test_no_contracts_ask_for_another_expiry(tmp_path: Path) -> None:
     rest: Any = Rest(v3=answer(200, {"results": []}))
     result = _options(rest, probe_request(tmp_path), Findings())
     assert (result.verdict, result.advice) == (Verdict.WARN, Advice.OTHER_EXPIRY)
+
+
+def test_an_index_has_no_trades_of_its_own_and_lists_its_options_under_its_name(tmp_path: Path) -> None:
+    rest: Any = Rest(v3=answer(200, {"results": [{"ticker": "O:SPXW251216C06800000"}]}))
+    request = replace(probe_request(tmp_path), symbol="SPXW")
+    stocks = _stocks(rest, request, Findings(market="open"))
+    assert (stocks.verdict, "I:SPX comes by socket" in stocks.text) == (Verdict.SKIP, True)
+    assert "1 SPX contract expires" in _options(rest, request, Findings()).text
 
 
 async def test_without_a_key_the_rest_is_skipped(tmp_path: Path) -> None:

@@ -43,6 +43,14 @@ async def test_topics_that_are_acknowledged_pass_in_the_order_asked_for(tmp_path
     assert stocks.took_s is not None
 
 
+async def test_the_spot_of_index_options_comes_from_the_socket_of_the_indices(tmp_path: Path) -> None:
+    async with Simulator(0).serving() as simulator:
+        index, _ = await checks(tmp_path, Findings(), api_key=KEY, feed_url=simulator.url, symbol="SPXW")
+    assert (index.name, index.verdict, index.text) == (
+        "indices ws", Verdict.PASS, "authenticated; V.I:SPX subscribed",
+    )  # fmt: skip
+
+
 async def test_a_plan_without_options_fails_one_socket(tmp_path: Path) -> None:
     async with Simulator(0, script=NoOptions()).serving() as simulator:
         stocks, options = await checks(tmp_path, Findings(), api_key=KEY, feed_url=simulator.url)
