@@ -5,7 +5,7 @@ import io
 import json
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -66,19 +66,7 @@ class Live:
 
     async def run_until(self, done: Callable[[LiveSession], bool]) -> int:
         """Run until a session has come so far, then end it as after ``--for``."""
-        sessions: list[LiveSession] = []
-        make = live_run._session
-
-        def made(*args: Any) -> LiveSession:
-            sessions.append(make(*args))
-            return sessions[-1]
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(live_run, "_session", made)
-            running = asyncio.create_task(self.run(600))
-            await eventually(lambda: bool(sessions) and done(sessions[0]))
-            sessions[0].stop(StopReason.DURATION)
-            return await running
+        return await ended_when(done, self.run(600))
 
     async def run(self, seconds: float) -> int:
         async with self.gateway.serving(), self.stocks.serving():
@@ -103,6 +91,27 @@ class Live:
 
 def has_quotes(session: LiveSession) -> bool:
     return session.sender.by_subject["market.stocks.quotes"] > 0
+
+
+def has_all_futures(session: LiveSession) -> bool:
+    return all(session.sender.by_subject[subject] > 0 for subject in FUTURES)
+
+
+async def ended_when(done: Callable[[LiveSession], bool], running: Coroutine[Any, Any, int]) -> int:
+    """Let a run of the command go on until its session has come so far, then end it as after ``--for``."""
+    sessions: list[LiveSession] = []
+    make = live_run._session
+
+    def made(*args: Any) -> LiveSession:
+        sessions.append(make(*args))
+        return sessions[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(live_run, "_session", made)
+        task = asyncio.create_task(running)
+        await eventually(lambda: bool(sessions) and done(sessions[0]))
+        sessions[0].stop(StopReason.DURATION)
+        return await task
 
 
 @pytest.fixture
@@ -225,10 +234,10 @@ async def test_everything_simulated_has_the_source_of_the_simulator(
     request = LiveRequest(
         underlyings=Underlyings(("SPY",), 2), sim=SimulatedMarket(500, 7, 0.0), feeds=EVERYTHING,
         vendor=Vendor("", "", ""), backfill=False, quotes=QuoteUse.NONE,
-        require_options=False, lasting_ns=SECOND, spool_limit=0,
+        require_options=False, lasting_ns=600 * SECOND, spool_limit=0,
         target=Target(urls=(nats_server.url,), named_by="NATS_URL"), prefix="", force=False, metrics=None, as_json=True,
     )  # fmt: skip
-    assert await run_live(request, Reporter(live.stderr)) == 0
+    assert await ended_when(has_all_futures, run_live(request, Reporter(live.stderr))) == 0
     assert settled(summary())
     stored = await read_stream(nats_server.url)
     assert {json.loads(payload)["source"] for _, _, payload, _ in stored} == {"sim"}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from spyctl.bus.store_mode import StoreMode
 from spyctl.bus.target import Target
 from spyctl.cli.replay_options import SessionKind
 from spyctl.cli.replay_plan import InputRequest, Request, plan_request
@@ -34,7 +35,9 @@ def request(root: Path, **asked: object) -> Request:
     wanted = InputRequest(root, (), "--date", None, SCHEMAS, None, None, "America/New_York", None)
     target = Target(urls=(), named_by="", embedded=False, may_embed=False, port=4222, store=root, access=None)
     options = ReplayOptions()
-    return Request(replace(wanted, **asked), options, target, "stdout", "auto", None, False, False, None, False)
+    return Request(
+        replace(wanted, **asked), options, target, "stdout", "auto", StoreMode.SAFE, None, False, False, None, False
+    )
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from spyctl.bus.acks.mode import AckMode
 from spyctl.bus.connection import connect
 from spyctl.bus.publishing import RunRequest, publishing
 from spyctl.bus.runs import RunRecord, Runs, RunState
+from spyctl.bus.store_mode import StoreMode
 from spyctl.bus.stream import ensure_stream
 from spyctl.bus.target import Target
 from spyctl.cli.framework.reporter import Reporter
@@ -54,7 +55,7 @@ def request(root: Path, url: str = "", **values: Any) -> Request:
     target = Target(urls=(url,), named_by="NATS_URL") if url else Target()
     fields: dict[str, Any] = {
         "options": ReplayOptions(speed=MAX_SPEED), "sink": SinkKind.NATS, "ack": AckMode.AUTO, "resume": None,
-        "verify": False, "force": False, "metrics": None, "as_json": True,
+        "verify": False, "force": False, "metrics": None, "as_json": True, "store_mode": StoreMode.SAFE,
     }  # fmt: skip
     return Request(asked, target=target, **fields | values)
 
