@@ -50,7 +50,7 @@ def discover(
         ),
     ] = None,
     picture: Annotated[
-        Path | None, typer.Option("--picture", metavar="FILE", help="With --report: also draw it as an SVG picture.")
+        Path | None, typer.Option("--picture", metavar="FILE", help="With --report of DBN files: also draw it as SVG.")
     ] = None,
     as_json: Json = False,
 ) -> int:
@@ -62,24 +62,26 @@ def discover(
     """
     from spyctl.dbn.catalog import scan
     from spyctl.dbn.choice import FileQuery, matching_files, no_such_data, with_symbols
-    from spyctl.market.columns import SCHEMAS
+    from spyctl.market.columns import EVENT_TYPES, SCHEMAS
+    from spyctl.market.subjects import subject_of
     from spyctl.replay.tapes.catalog import scan_tapes
 
     reporter = Reporter.of(context)
     _refuse_idle_options(report, picture, check=check)
     schemas = tuple(dict.fromkeys(schema)) if schema else SCHEMAS
     query = FileQuery(schemas, symbols=tuple(symbol or ()), dataset=dataset)
-    tapes = TapeListing(scan_tapes(data_dir) if report is None else [], check=check, reporter=reporter)
+    if report is not None:
+        from spyctl.cli.report import show_report
+
+        subjects = {subject_of(EVENT_TYPES[name]) for name in schemas} if schema else None
+        return show_report(data_dir, query, report, picture, reporter, subjects=subjects, as_json=as_json)
+    tapes = TapeListing(scan_tapes(data_dir), check=check, reporter=reporter)
     try:
         catalog = scan(data_dir)
     except NoDataFolderError:
         if not tapes.infos:
             raise
         return _list_tapes(tapes, data_dir, reporter, as_json=as_json)
-    if report is not None:
-        from spyctl.cli.report import show_report
-
-        return show_report(catalog, query, report, picture, reporter, as_json=as_json)
     infos = matching_files(catalog, query)
     nothing = no_such_data(catalog, query) if not infos and not catalog.unreadable else None
     infos = sorted(with_symbols(infos, query.symbols, data_dir), key=lambda info: info.first_date)

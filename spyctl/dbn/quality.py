@@ -108,6 +108,51 @@ class Quality:
         ]
 
 
+@dataclass(slots=True)
+class QuietStretches:
+    """The stretches of :data:`QUIET_NS` or more without a record: how many, and the ``longest`` of them."""
+
+    count: int = 0
+    longest: list[tuple[int, int]] = field(default_factory=list)
+    _newest_ns: int | None = None
+
+    def add(self, times: Int64s) -> None:
+        """Go on with the times of the next records, of which there is one at least."""
+        before = self._newest_ns if self._newest_ns is not None else int(times[0])
+        running = np.maximum.accumulate(np.concatenate([[before], times]))
+        for place in np.flatnonzero(np.diff(running) >= QUIET_NS).tolist():
+            self.count += 1
+            self.longest.append((int(running[place]), int(running[place + 1])))
+        self.longest.sort(key=lambda stretch: stretch[0] - stretch[1])
+        del self.longest[_MAX_QUIET:]
+        self._newest_ns = int(running[-1])
+
+    def restart(self) -> None:
+        """Take the next time for a beginning."""
+        self._newest_ns = None
+
+
+@dataclass(slots=True)
+class Inversions:
+    """The events that happened before one which lies earlier: how many, and how far back at most."""
+
+    count: int = 0
+    largest_ns: int = 0
+    newest_ns: int = 0
+
+    def add(self, ts_event: Int64s) -> None:
+        """Go on with the next events, of which there is one at least."""
+        newest = np.maximum.accumulate(np.concatenate([[self.newest_ns], ts_event]))
+        back = newest[:-1] - ts_event
+        self.count += int((back > 0).sum())
+        self.largest_ns = max(self.largest_ns, int(back.max()))
+        self.newest_ns = int(newest[-1])
+
+    def restart(self) -> None:
+        """Take the next event for a beginning."""
+        self.newest_ns = 0
+
+
 def in_daily_break(from_ns: int, to_ns: int) -> bool:
     """Tell whether a quiet stretch is (nearly) the break of CME from 17:00 to 18:00 New York, or a weekend's."""
     day = date_of(from_ns)
@@ -150,8 +195,8 @@ class _Assessment:
         self.seconds = seconds
         self._midnight_ns = day_start(day)
         self._sequences: dict[int, int] = {}  # instrument id → the last number
-        self._newest_event_ns = 0
-        self._newest_recv_ns: int | None = None
+        self._inversions = Inversions()
+        self._quiet = QuietStretches()
         self._histogram = np.zeros(_DECADES * _PER_DECADE + 1, np.int64)
 
     def add(self, records: Rows) -> None:
@@ -166,7 +211,7 @@ class _Assessment:
         quality.maybe_bad_book += int(((flags & F_MAYBE_BAD_BOOK) != 0).sum())
         second = np.clip((ts_recv - self._midnight_ns) // SECOND, 0, SECONDS - 1)
         self.seconds.records += np.bincount(second, minlength=SECONDS)
-        self._add_quiet(ts_recv)
+        self._quiet.add(ts_recv)
         self._add_prices(records, second)
         if "levels" in (records.dtype.names or ()):
             self._add_books(records, second)
@@ -175,17 +220,6 @@ class _Assessment:
             ts_event = records["ts_event"].view("i8")[real]
             self._add_times(ts_event, ts_recv[real], second[real])
             self._add_sequences(records["instrument_id"][real], records["sequence"][real])
-
-    def _add_quiet(self, ts_recv: Int64s) -> None:
-        quality = self.quality
-        before = self._newest_recv_ns if self._newest_recv_ns is not None else int(ts_recv[0])
-        times = np.maximum.accumulate(np.concatenate([[before], ts_recv]))
-        for place in np.flatnonzero(np.diff(times) >= QUIET_NS).tolist():
-            quality.quiets += 1
-            quality.quiet.append((int(times[place]), int(times[place + 1])))
-        quality.quiet.sort(key=lambda stretch: stretch[0] - stretch[1])  # the longest first
-        del quality.quiet[_MAX_QUIET:]
-        self._newest_recv_ns = int(times[-1])
 
     def _add_prices(self, records: Rows, second: Int64s) -> None:
         if "levels" in (records.dtype.names or ()):
@@ -211,11 +245,7 @@ class _Assessment:
         quality = self.quality
         quality.first_ns = min(quality.first_ns or MAX_INSTANT, int(ts_event.min()))
         quality.last_ns = max(quality.last_ns or 0, int(ts_event.max()))
-        newest = np.maximum.accumulate(np.concatenate([[self._newest_event_ns], ts_event]))
-        back = newest[:-1] - ts_event
-        quality.inversions += int((back > 0).sum())
-        quality.largest_inversion_ns = max(quality.largest_inversion_ns, int(back.max()))
-        self._newest_event_ns = int(newest[-1])
+        self._inversions.add(ts_event)
         latency = ts_recv - ts_event
         quality.late += int((np.abs(latency) > REORDER_WINDOW).sum())
         quality.received_before_event += int((latency < 0).sum())
@@ -243,7 +273,8 @@ class _Assessment:
         quality = self.quality
         quality.instruments = len(self._sequences)
         quality.peak_per_s = int(self.seconds.records.max())
-        quality.quiet.sort()
+        quality.inversions, quality.largest_inversion_ns = self._inversions.count, self._inversions.largest_ns
+        quality.quiets, quality.quiet = self._quiet.count, sorted(self._quiet.longest)
         total = np.cumsum(self._histogram)
         if total[-1]:
             p50, p99 = (int(np.searchsorted(total, share * total[-1])) for share in (0.5, 0.99))

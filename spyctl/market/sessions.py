@@ -6,7 +6,7 @@ trading day runs from 18:00 the previous evening to 17:00.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 from datetime import time as clock_time
 from functools import cache
@@ -84,10 +84,27 @@ def regular_session(day: date) -> tuple[int, int]:
 
 def stocks_trade_between(from_ns: int, to_ns: int) -> bool:
     """Tell whether stocks trade at any time between two instants (Unix ns), extended hours included."""
+    return _trade_between(from_ns, to_ns, lambda day: (_new_york(day, EARLIEST), _new_york(day, LATEST)))
+
+
+def options_trade_between(from_ns: int, to_ns: int) -> bool:
+    """Tell whether SPY options trade at any time between two instants (Unix ns)."""
+
+    def hours(day: date) -> tuple[int, int]:
+        close = OPTIONS_EARLY_CLOSE if closes_early(day) else OPTIONS_CLOSE
+        return _new_york(day, OPEN), _new_york(day, close)
+
+    return _trade_between(from_ns, to_ns, hours)
+
+
+def _trade_between(from_ns: int, to_ns: int, hours: Callable[[date], tuple[int, int]]) -> bool:
+    # Whether the hours of a trading day have anything between two instants.
     day = datetime.fromtimestamp(from_ns // SECOND, NEW_YORK).date()
     while _new_york(day, EARLIEST) < to_ns:
-        if is_trading_day(day) and from_ns < _new_york(day, LATEST):
-            return True
+        if is_trading_day(day):
+            opens_ns, closes_ns = hours(day)
+            if from_ns < closes_ns and opens_ns < to_ns:
+                return True
         day += timedelta(days=1)
     return False
 

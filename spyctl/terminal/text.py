@@ -73,3 +73,14 @@ def labelled(label: str, *lines: str, colour: bool = False) -> str:
     """Write a block whose label stands in a column of its own before the first line."""
     head = dim(f"{label:<{LABEL_WIDTH}}", colour=colour)
     return "\n".join((head if i == 0 else " " * LABEL_WIDTH) + line for i, line in enumerate(lines))
+
+
+def exact_duration(ns: int | None) -> str:
+    """Write a duration with three digits below a second, a dot where nobody knows it: ``12.3 µs``, ``1 m 07 s``."""
+    from spyctl.timing.instants import MS, SECOND, US, duration_text  # as above
+
+    if ns is None:
+        return "·"
+    if ns < MS:
+        return f"{ns / US:.3g} µs" if ns else "0"
+    return f"{ns / MS:.3g} ms" if ns < SECOND else duration_text(ns)

@@ -146,21 +146,44 @@ class _Feed:
         self.newest_sort_ns = max(self.newest_sort_ns, event_ns)
 
     def _stretch(self, lines: Lines) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        running = lines.ts_recv_ns.copy()
-        running[lines.ranks == _RESET] = 0  # by the wall clock of a replay
-        futures = _FUTURES[lines.ranks]
-        for i, of_class in enumerate((~futures, futures)):
-            if of_class.any():
-                newest = np.maximum(np.maximum.accumulate(running[of_class]), self.newest_recv_ns[i])
-                running[of_class], self.newest_recv_ns[i] = newest, int(newest[-1])
-        far = np.abs(running - lines.ts_event_ns) > self.choice.reorder_ns
-        snapshot = np.zeros(len(lines), bool)
-        for i in far.nonzero()[0].tolist():  # of all others it makes no difference
-            snapshot[i] = lines.text.find(_SNAPSHOT, int(lines.starts[i]), int(lines.ends[i])) >= 0
-        sort_ns, late = placed(lines.ts_event_ns, running, snapshot, self.choice.reorder_ns)
+        running = running_recv(lines, self.newest_recv_ns)
+        sort_ns, late = sort_times(lines, running, self.choice.reorder_ns)
         sort_ns = np.maximum(np.maximum.accumulate(sort_ns + self.ahead_ns), self.newest_sort_ns)
         self.newest_sort_ns = int(sort_ns[-1])
-        return sort_ns, late & ~_OF_NO_MARKET[lines.ranks]
+        return sort_ns, late
+
+
+def running_recv(lines: Lines, newest_recv_ns: list[int]) -> NDArray[np.int64]:
+    """Return the running maximum of ``ts_recv`` of the class that each message is of.
+
+    ``newest_recv_ns`` has the maxima before, of what is no future and of futures, and is brought up to date.
+    """
+    running = lines.ts_recv_ns.copy()
+    running[lines.ranks == _RESET] = 0  # by the wall clock of a replay
+    futures = _FUTURES[lines.ranks]
+    for i, of_class in enumerate((~futures, futures)):
+        if of_class.any():
+            newest = np.maximum(np.maximum.accumulate(running[of_class]), newest_recv_ns[i])
+            running[of_class], newest_recv_ns[i] = newest, int(newest[-1])
+    return running
+
+
+def sort_times(
+    lines: Lines, running: NDArray[np.int64], reorder_ns: int
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the sort times of messages, and which are late; ``running`` is what :func:`running_recv` returns."""
+    far = np.abs(running - lines.ts_event_ns) > reorder_ns
+    snapshot = snapshots_among(lines, far)  # of all others it makes no difference
+    sort_ns, late = placed(lines.ts_event_ns, running, snapshot, reorder_ns)
+    return sort_ns, late & ~_OF_NO_MARKET[lines.ranks]
+
+
+def snapshots_among(lines: Lines, wanted: "NDArray[np.bool_]") -> "NDArray[np.bool_]":
+    """Tell which of the ``wanted`` messages belong to a snapshot of the book."""
+    snapshot = np.zeros(len(lines), bool)
+    for i in np.flatnonzero(wanted & _FUTURES[lines.ranks]).tolist():
+        snapshot[i] = lines.text.find(_SNAPSHOT, int(lines.starts[i]), int(lines.ends[i])) >= 0
+    return snapshot
 
 
 def _classes(wanted: "NDArray[np.bool_]") -> "list[list[int]]":

@@ -15,6 +15,7 @@ from spyctl.market.sessions import (
     in_regular_hours,
     is_trading_day,
     next_trading_day,
+    options_trade_between,
     parse_time,
     regular_session,
     session_place,
@@ -213,6 +214,19 @@ def test_futures_that_do_not_trade_say_when_they_do(when: str, text: str) -> Non
 )
 def test_whether_stocks_trade_between_two_instants(start: str, end: str, trade: bool) -> None:
     assert stocks_trade_between(at(start), at(end)) is trade
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "trade"),
+    [
+        ("2025-12-16T16:15-05:00", "2025-12-17T09:30-05:00", False),
+        ("2025-12-16T16:14-05:00", "2025-12-17T09:30-05:00", True),
+        ("2025-12-16T16:15-05:00", "2025-12-17T09:31-05:00", True),
+        ("2025-12-24T13:15-05:00", "2025-12-26T09:30-05:00", False),  # an early close, and Christmas
+    ],
+)
+def test_whether_options_trade_between_two_instants(start: str, end: str, trade: bool) -> None:
+    assert options_trade_between(at(start), at(end)) is trade
 
 
 @pytest.mark.parametrize(
