@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Se
 from typing import Any
 
 from spyctl.bus.connection import Connection
-from spyctl.bus.contents import count_after
 from spyctl.bus.reader import read_back
 from spyctl.market.encode import EncodedBatch
 
@@ -21,16 +20,14 @@ def messages_of(batch: EncodedBatch, subjects: Sequence[str]) -> list[Message]:
     return [(subjects[rank], payload) for rank, payload in zip(batch.ranks.tolist(), batch.payloads(), strict=True)]
 
 
-async def last_messages(
-    connection: Connection, stream: str, subjects: Sequence[str], after_seq: int, last_seq: int, count: int
+async def messages_after(
+    connection: Connection, stream: str, subjects: Sequence[str], after_seq: int, last_seq: int, skip: int = 0
 ) -> AsyncGenerator[list[Message]]:
-    """Yield the last so many of the messages on some subjects with ``after_seq < seq <= last_seq``, first one alone.
+    """Yield the messages on some subjects with ``after_seq < seq <= last_seq``, but so many of the first ones.
 
-    Raises :class:`UnreachableError`.
+    The first that is yielded comes alone. Raises :class:`UnreachableError`.
     """
-    if not count:
-        return
-    skip, alone = (await count_after(connection, stream, subjects, after_seq))[0] - count, 1
+    alone = 1
     async for rows in read_back(connection, stream, subjects, after_seq, last_seq):
         messages = [(subject, payload) for _, subject, payload in rows[max(0, skip) :]]
         skip -= len(rows)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spyctl.bus.recognition import Message, count_identified, count_own, last_messages, messages_of
+from spyctl.bus.recognition import Message, count_identified, count_own, messages_after, messages_of
 from tests.support.batches import batch_of
 from tests.support.connection import ScriptedConnection
 
@@ -70,16 +70,13 @@ async def test_events_with_an_identity_are_counted_by_it(ids: list[str], own: in
     assert await count_identified(in_parts(ids, 2), "aaaa", 7) == own
 
 
-@pytest.mark.parametrize("count", [0, 1, 4, 9])
-async def test_the_last_messages_are_read(count: int) -> None:
-    answers = {
-        "CONSUMER.CREATE.S.": lambda request: {"num_pending": 10 - (request["config"]["opt_start_seq"] - 1)},
-        "CONSUMER.DELETE.S.": {},
-        "STREAM.INFO.S": {"state": {"last_seq": 10}},
-    }
-    connection = ScriptedConnection(answers, held=lambda: [(*message, "") for message in OWN[:10]]).as_connection()
-    read = [message async for rows in last_messages(connection, "S", ["a"], 1, 10, count) for message in rows]
-    assert read == OWN[10 - count : 10]
+@pytest.mark.parametrize("skip", [0, 1, 4, 8, 9])
+async def test_messages_are_read_behind_those_that_are_skipped_the_first_alone(skip: int) -> None:
+    held = [(subject, payload, "") for _, payload in OWN[:20] for subject in ("b", "a")]
+    connection = ScriptedConnection({"STREAM.INFO.S": {}}, held=lambda: held).as_connection()
+    parts = [rows async for rows in messages_after(connection, "S", ["a"], 2, 20, skip)]
+    assert [message for rows in parts for message in rows] == OWN[1 + skip : 10]
+    assert not parts or len(parts[0]) == 1
 
 
 def test_events_become_messages_on_the_subject_of_their_rank() -> None:

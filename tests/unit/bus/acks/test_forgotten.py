@@ -1,5 +1,6 @@
 """What is stored of a batch that the server has forgotten, among the messages of others."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -14,20 +15,33 @@ from tests.support.connection import ScriptedConnection
 from tests.unit.bus.acks.test_base import stream
 
 OURS = [b"event %d" % n for n in range(4)]
+ELSEWHERE = b"on another subject"
 
 
-def batches(stored: list[bytes], acked: int = 0, replicas: int = 1) -> ForgottenBatches:
-    """Return what counts four events of ours, ``acked`` of them acknowledged, in a stream that holds ``stored``."""
+def batches(
+    stored: list[bytes], acked: int = 0, replicas: int = 1, meanwhile: Sequence[Sequence[bytes]] = ()
+) -> ForgottenBatches:
+    """Return what counts four events of ours, ``acked`` of them acknowledged, in a stream that holds ``stored``.
+
+    Others publish ``meanwhile`` after each answer; :data:`ELSEWHERE` is on a subject of theirs.
+    """
+    later = iter(meanwhile)
 
     def pending(request: Any) -> dict[str, int]:
-        return {"num_pending": len(stored[request["config"]["opt_start_seq"] - 1 :])}
+        count = sum(1 for payload in stored[request["config"]["opt_start_seq"] - 1 :] if payload != ELSEWHERE)
+        stored.extend(next(later, ()))
+        return {"num_pending": count}
 
-    answers = {
-        "CONSUMER.CREATE.S.": pending,
-        "CONSUMER.DELETE.S.": {},
-        "STREAM.INFO.S": lambda _: {"state": {"last_seq": len(stored), "first_seq": 1}},
-    }
-    connection = ScriptedConnection(answers, held=lambda: [("a", payload, "") for payload in stored])
+    def info(_: Any) -> dict[str, Any]:
+        state = {"last_seq": len(stored), "first_seq": 1}
+        stored.extend(next(later, ()))
+        return {"state": state}
+
+    def held() -> list[tuple[str, bytes, str]]:
+        return [("b" if payload == ELSEWHERE else "a", payload, "") for payload in stored]
+
+    answers = {"CONSUMER.CREATE.S.": pending, "CONSUMER.DELETE.S.": {}, "STREAM.INFO.S": info}
+    connection = ScriptedConnection(answers, held=held)
     clock = JumpingClock()
     in_flight = InFlight(1_000, 1 << 20, Delivery(), clock=clock)
     in_flight.add(Chunk.of(1, numbered(range(4)), clock.now_ns()))
@@ -41,6 +55,18 @@ async def test_our_events_are_counted_among_those_of_others() -> None:
     assert await batches(stored).stored(5) == Checkpoint(2, 5)
     assert await batches(OURS, acked=2).stored(5) == Checkpoint(4, 4)
     assert await batches([]).stored(5) == Checkpoint(0, 0)
+
+
+@pytest.mark.parametrize("acked", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("meanwhile", "last_seq"), [([[b"x"] * 4], 8), ([[], [b"x"] * 4], 4), ([[b"x"], [b"x"] * 4, [b"x"] * 2], 5)],
+    ids=["before the end is told", "before it is read", "all the time"],
+)  # fmt: skip
+async def test_our_events_are_counted_while_others_publish(
+    acked: int, meanwhile: Sequence[Sequence[bytes]], last_seq: int
+) -> None:
+    stored = [OURS[0], ELSEWHERE, OURS[1], OURS[2]]
+    assert await batches(stored, acked, meanwhile=meanwhile).stored(5) == Checkpoint(3, last_seq)
 
 
 async def test_others_who_publish_the_same_cannot_be_told_apart() -> None:
