@@ -79,13 +79,15 @@ def _head(summary: RunSummary[ReplayDetails], dates: Sequence[date]) -> Block:
 
 
 def _events(summary: RunSummary[ReplayDetails]) -> Block:
-    events, held = summary.events, summary.details.held
+    events, held, skipped = summary.events, summary.details.held, summary.details.jumps.skipped
     equation = f"{events.read:,} read = {events.published:,} published"
     if events.rejected:
         equation += f" + {events.rejected:,} rejected"
     if held:
         equation += f" + {held:,} held"
-    whole = not (events.rejected or held or summary.delivery.unacknowledged)
+    if skipped:
+        equation += f" + {skipped:,} skipped"
+    whole = not (events.rejected or held or skipped or summary.delivery.unacknowledged)
     equation += f" = {events.acked:,} acked" if whole else f"; {events.acked:,} acked"
     counts = [
         count(_NAMES.get(subject.partition("market.")[2], subject), number)

@@ -86,7 +86,10 @@ async def run_tail(request: TailRequest, reporter: Reporter) -> int:
 
 async def _of_run(request: TailRequest, run: str, connection: Connection) -> TailRequest:
     # The place and the subjects of a run, and where it ended.
-    records = [record for record in await stored_runs(connection) if run in (record.run_id, LAST_RUN)]
+    known = await stored_runs(connection)
+    records = [record for record in known if run == record.run_id]
+    if run == LAST_RUN:
+        records = [record for record in known if prefix_of(record.stream) == request.prefix] or known
     if not records:
         raise NoDataError(f"there is no run {run} at {connection.url}", "spyctl runs lists them")
     record = records[-1]

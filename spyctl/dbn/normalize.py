@@ -36,11 +36,31 @@ from spyctl.market.symbology import SymbolMap, is_continuous
 
 @dataclass(slots=True)
 class RecordCounts:
-    """How many records were read, and by reason those that did not become an event, or not one with a name."""
+    """How many records were read, and by reason those that did not become an event, or not one with a name.
+
+    ``rejects`` are the sort times of the rejected ones, where they are known.
+    """
 
     read: int = 0
     rejected: dict[str, int] = field(default_factory=dict)
     unresolved: dict[int, int] = field(default_factory=dict)
+    rejects: list[tuple[str, Int64s]] = field(default_factory=list)
+
+    def reject(self, reason: str, sort_ns: Int64s) -> None:
+        """Count records that do not become events."""
+        self.rejected[reason] = self.rejected.get(reason, 0) + len(sort_ns)
+        self.rejects.append((reason, sort_ns))
+
+    def forget_rejects(self, behind_ns: int = -(1 << 63)) -> None:
+        """Take back what was rejected later than ``behind_ns``: it was only read ahead."""
+        kept, self.rejects = self.rejects, []
+        for reason, sort_ns in kept:
+            before = sort_ns[sort_ns <= behind_ns]
+            self.read -= len(sort_ns) - len(before)
+            self.rejected[reason] -= len(sort_ns) - len(before)
+            if len(before):
+                self.rejects.append((reason, before))
+        self.rejected = {reason: count for reason, count in self.rejected.items() if count}
 
 
 def _copy_levels(rows: Rows, records: Rows) -> None:
@@ -105,15 +125,14 @@ class Normalizer:
         # Which of the selected records become events.
         keep = times.selected
         self.counts.read += int(keep.sum())
-        keep = self._reject(keep, records["ts_event"].view("i8") < 0, "no_ts_event")
+        reasons = [("no_ts_event", records["ts_event"].view("i8") < 0)]
         if self.schema == "trades":
-            keep = self._reject(keep, records["price"] == UNDEF_PRICE, "no_price")
+            reasons.append(("no_price", records["price"] == UNDEF_PRICE))
+        for reason, bad in reasons:
+            if (rejected := keep & bad).any():
+                self.counts.reject(reason, times.sort_ns[rejected])
+                keep = keep & ~bad
         return keep
-
-    def _reject(self, keep: NDArray[np.bool_], bad: NDArray[np.bool_], reason: str) -> NDArray[np.bool_]:
-        if count := int((keep & bad).sum()):
-            self.counts.rejected[reason] = self.counts.rejected.get(reason, 0) + count
-        return keep & ~bad
 
     def _symbol_numbers(self, keys: Int64s, ts_recv_ns: Int64s) -> NDArray[np.uint32]:
         if keys[0] == keys[-1] and (keys == keys[0]).all():  # one instrument, one day: nearly every chunk

@@ -61,10 +61,11 @@ def _stalls(current: Snapshot, *, rank: int) -> list[Field]:
 def delivery_table(current: Snapshot, width: int) -> Lines:
     """Write the same as a table, with remarks."""
     events, delivery, held = current.summary.events, current.summary.delivery, current.summary.details.held
+    skipped = current.summary.details.jumps.skipped
     timing, stalled = current.summary.timing, STALLED_S.alarm(current.summary.timing.stalled_ns / SECOND).style
     rows = [
         ("read", events.read, "", ""),
-        ("  held", held, "sorted, not yet due", ""),
+        ("  held", held, f"not yet due; {skipped:,} skipped" if skipped else "sorted, not yet due", ""),
         ("  published", events.published, "", ""),
         ("    acked", events.acked, "stored by NATS", ""),
         ("    in flight", delivery.unacknowledged, "", ""),

@@ -128,7 +128,10 @@ class Director:
                 self.ways.mark(name, self.event_ns)
             case Loop(start, end):
                 texts = (start, end) if start else ()
-                self.ways.set_loop([self.span.find(text, self.event_ns, self.ways.marks) for text in texts])
+                ends = [self.span.find(text, self.event_ns, self.ways.marks) for text in texts]
+                self.ways.set_loop(ends)
+                if ends and self.event_ns >= ends[1]:  # it lies behind: go there
+                    return self._seek(Cursor(ends[0]), answer)
             case LoopHere():
                 self.ways.loop_here(self.event_ns)
         return None
@@ -152,7 +155,7 @@ class Director:
             return None
         with self._searching():
             place = await self.finder.so_many_back(self._here, -count, unit, turn)
-        return Jump(place, ResetReason.STEP, answer)
+        return Jump(max(place, Cursor(self.span.begin_ns)), ResetReason.STEP, answer)
 
     @contextmanager
     def _searching(self) -> Iterator[None]:

@@ -90,6 +90,8 @@ class Player:
                 await self._jump(jump)
             jump = await self._play()
             if jump is None:
+                if self.stopped_by is not None:
+                    self._track.current.end_at(self._director.place.sort_ns)
                 return
 
     async def _play(self) -> Jump | None:
@@ -208,7 +210,7 @@ class Player:
     async def _jump(self, jump: Jump) -> None:
         # Nothing of the new segment is sent before all of the last one is stored, and the new one written down.
         self._director.depart(jump, self._control.status)
-        self._track.current.leave()
+        self._track.current.leave(self._director.place.sort_ns)
         await self._sink.drain()
         await asyncio.sleep(0)  # a short loop into a sink that never waits leaves others their turn
         await self.script.source.prepare()

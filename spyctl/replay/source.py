@@ -76,6 +76,12 @@ class Reading:
         """Records read inside the selection, rejected ones included."""
         return sum(counts.read for counts in self.counts)
 
+    def forget_rejects(self, behind_ns: int, since: int) -> None:
+        """Take back what was rejected later than an instant and is not reached, by the readings from number ``since``
+        on."""
+        for counts in self.counts[since:]:
+            counts.forget_rejects(behind_ns)
+
     @property
     def rejected(self) -> dict[str, int]:
         """Rejected records by reason."""

@@ -37,11 +37,13 @@ class Played:
     last_ns: int | None = None
     _digest: Digest | None = field(init=False)
     _begun: tuple[int, int] = field(init=False)
+    _readings: int = field(init=False)  # those before it
     _ended: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         self._digest = new_digest() if self.with_digest else None
         self._begun = self._counts
+        self._readings = len(self.stretch.reading.counts)
 
     @property
     def _counts(self) -> tuple[int, int]:
@@ -80,8 +82,13 @@ class Played:
         self.prelude += len(piece)
         self._hash(piece)
 
-    def leave(self) -> None:
-        """Note that the replay jumps away: what is held is skipped."""
+    def end_at(self, event_ns: int) -> None:
+        """Note that it is played no further than an event time: what was rejected behind it was only read ahead."""
+        self.stretch.reading.forget_rejects(event_ns, self._readings)
+
+    def leave(self, event_ns: int) -> None:
+        """Note that the replay jumps away from an event time: what is held is skipped."""
+        self.end_at(event_ns)
         self._ended = self._counts
         self.skipped = self.held
 

@@ -138,7 +138,7 @@ class ReplayView:
 
     def _position(self, now: _Second) -> Position:
         pace, schedule = self._replay.pace, self._schedule
-        if now.event_ns is None or pace.first_ns is None:
+        if now.event_ns is None:
             return Position(None)
         quiet_left_ns, waited_ns = max(0, pace.quiet_due_ns - now.clock_ns), 0
         if pace.quiet_to_ns is not None:
@@ -152,7 +152,8 @@ class ReplayView:
             left_ns = round(max(0, schedule.events - done) * SECOND / rate) if rate else None
         elif left_ns is not None and rate is not None and rate < _SLOW * schedule.speed.rate:
             left_ns = round(left_ns * schedule.speed.rate / rate)
-        return Position(now.event_ns, pace.quiet_to_ns, quiet_left_ns, now.clock_ns - pace.started_ns, left_ns, share)
+        wall_ns = now.clock_ns - pace.started_ns if pace.first_ns is not None else None
+        return Position(now.event_ns, pace.quiet_to_ns, quiet_left_ns, wall_ns, left_ns, share)
 
     def _rate(self, now: _Second) -> float | None:
         # How fast it has gone lately: event time per wall time, at max speed events per second of wall time.
@@ -220,11 +221,12 @@ class ReplayView:
         self._seconds.append(now)
 
     def _note_session(self, event_ns: int | None) -> None:
-        then_ns, self._session_at = self._session_at, event_ns
-        if event_ns is None:
+        first_ns = self._replay.pace.first_ns
+        if event_ns is None or first_ns is None:  # before it there may have been jumps
             return
+        then_ns, self._session_at = self._session_at, event_ns
         if then_ns is None:
-            then_ns = self._replay.pace.first_ns or event_ns
+            then_ns = first_ns
             self._notes.append(Note(then_ns, f"first event; {self._scene.what}", of_event=True))
         day = date_of(event_ns)
         if not is_trading_day(day):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from xxhash import xxh3_128
 
 from spyctl.bus.connection import connect
 from spyctl.bus.runs import RunRecord, Runs
@@ -67,6 +68,16 @@ def test_tail_shows_the_events_of_one_run_and_ends(
 
     assert sequences(played[0]["run_id"]) == list(range(1, 51))
     assert sequences("last") == list(range(51, 58))
+
+
+def test_the_last_run_is_that_of_the_prefix(cli: Cli, played: list[dict[str, Any]], nats_server: NatsServer) -> None:
+    found = [
+        json.loads(cli("replay", "-s", "max", "--json", "--prefix", prefix, "--nats-url", nats_server.url).stdout)
+        for prefix in ("A", "B")
+    ]
+    shown = cli("tail", "--run", "last", "--prefix", "A", "--raw", "--until-end", "--nats-url", nats_server.url)
+    assert (shown.returncode, shown.stdout.count("\n")) == (0, found[0]["published"])
+    assert xxh3_128(shown.stdout.encode()).hexdigest() == found[0]["digest"]  # as docs/replay.md computes it
 
 
 def test_tail_refuses_a_run_that_is_not_there(cli: Cli, played: list[dict[str, Any]], nats_server: NatsServer) -> None:

@@ -12,6 +12,7 @@ from spyctl.cli.summary import print_live_summary, print_summary
 from spyctl.summary import (
     DeliveryFigures,
     EventCounts,
+    Jumps,
     LiveDetails,
     OptionQuotes,
     ReplayDetails,
@@ -92,6 +93,12 @@ def test_a_replay_that_was_stopped_says_by_what(capsys: pytest.CaptureFixture[st
     assert lines[0].startswith("ended    2025-12-16 to 2025-12-17  09:30:00.004")
     assert lines[0].endswith("run 3kq7, resumed after 1,000")
     assert lines[1].strip() == "by Ctrl-C"
+
+
+def test_events_that_were_left_behind_by_jumps_stand_in_the_equation(capsys: pytest.CaptureFixture[str]) -> None:
+    jumped = changed(events={"read": 61_859 + 700}, jumps=Jumps(segments=2, skipped=700))
+    (equation,) = [line for line in printed(capsys, jumped) if line.startswith("events")]
+    assert equation == "events   62,559 read = 61,859 published + 700 skipped; 61,859 acked"
 
 
 def test_without_events_there_is_neither_speed_nor_rate(capsys: pytest.CaptureFixture[str]) -> None:

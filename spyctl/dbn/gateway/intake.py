@@ -165,7 +165,7 @@ class Intake:
         counts = normalizer.counts
         for reason, count in counts.rejected.items():
             rejects += [Reject(reason, f"{schema} of instrument {records['instrument_id'][0]}")] * count
-        counts.rejected.clear()
+        counts.forget_rejects()
         oddities += ["unresolved"] * sum(counts.unresolved.values())
         counts.unresolved.clear()
         oddities += ["late"] * int(rows["late"].sum())

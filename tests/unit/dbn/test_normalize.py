@@ -122,6 +122,17 @@ def test_rejects_outside_the_range_are_not_read() -> None:
     assert (normalizer.counts.read, normalizer.counts.rejected) == (1, {})
 
 
+def test_rejects_that_were_only_read_ahead_are_taken_back() -> None:
+    bad = [trade(T0 + i * 10, price=dbn.UNDEF_PRICE) for i in range(3)]
+    _, normalizer = normalized("trades", [*bad, trade(T0 + 40)])
+    counts = normalizer.counts
+    assert (counts.read, counts.rejected) == (4, {"no_price": 3})
+    counts.forget_rejects(T0 + 10)
+    assert (counts.read, counts.rejected) == (3, {"no_price": 2})
+    counts.forget_rejects()
+    assert (counts.read, counts.rejected) == (1, {})
+
+
 def test_days_are_told_apart_by_ts_recv() -> None:
     midnight = DAY_NS + 86_400 * SECOND
     selection = Selection(days=frozenset({DAY16 + 1}), end_ns=MAX_INSTANT)

@@ -209,6 +209,21 @@ async def test_a_loop_turns_at_its_end_where_it_was_entered_before_it(source: Fi
     assert director.boundary(MAX_INSTANT) is None
 
 
+async def test_a_loop_that_lies_behind_is_gone_to(source: FileSource) -> None:
+    director = Directed(source)
+    await director.go("seek 09:30:30")
+    jump = await director.do("loop 09:30:10 09:30:20")
+    assert jump is not None
+    assert (jump.place, jump.reason) == (Cursor(T0 + 10 * SECOND), ResetReason.SEEK)
+
+
+async def test_seconds_back_end_where_the_plan_begins(source: FileSource) -> None:
+    director = Directed(source)
+    jump = await director.do("step -30 seconds")
+    assert jump is not None
+    assert jump.place == Cursor(T0)
+
+
 async def test_a_loop_without_an_event_ends(source: FileSource) -> None:
     director = Directed(source)
     await director.do("loop 09:30:10 09:30:20")

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from spyctl.dbn.sort_times import Selection
 from spyctl.errors import ControlError, SpyctlError, UsageError
+from spyctl.market.columns import UNDEF_PRICE
 from spyctl.market.events import ResetReason
 from spyctl.replay import segments
 from spyctl.replay.commands import Step, parse_command
@@ -355,6 +356,23 @@ async def test_a_run_of_more_jumps_than_are_kept_is_verified_as_far_as_they_go(
     await replay.replay.verify(stored())
     kept = 3 * (1 + 1 + 10)  # a reset, a seed, ten events
     assert replay.replay.verified == Verified(kept, unchecked=len(replay.events) - kept)
+
+
+async def test_what_is_rejected_counts_once_and_only_where_it_was_reached(tmp_path: Path) -> None:
+    trades = [trade(T0 + i * 200 * MS, price=UNDEF_PRICE if i == 25 else 6_815_000_000_000) for i in range(50)]
+    write_file(tmp_path, "trades", trades)
+    async with Controlled(tmp_path) as replay:
+        for words in ("seek 09:30:02", "step 2", "seek 09:30:01", "step 2", "seek 09:30:03", "step", "stop"):
+            await replay.do(words)
+        await replay.end()
+    early = summary_of(replay.replay)
+    assert (early.events.rejected, early.exit_code) == (0, 0)
+    assert early.events.read == early.events.published + early.details.held + early.details.jumps.skipped
+    async with Controlled(tmp_path) as replay:
+        for words in ("seek 09:30:06", "step", "seek 09:30:04", "resume"):
+            await replay.do(words)
+        await replay.end()
+    assert summary_of(replay.replay).events.rejected == 1
 
 
 async def test_a_stall_is_remembered_where_it_was(root: Path) -> None:

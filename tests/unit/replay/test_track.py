@@ -15,6 +15,7 @@ from spyctl.replay.script import prelude_of, reset_of
 from spyctl.replay.segments import Cursor, Journal, Segment
 from spyctl.replay.source import DBNIngestor, Reading
 from spyctl.replay.track import Track
+from spyctl.timing.instants import MAX_INSTANT
 from tests.support.records import MS, T0, trade, write_file
 
 
@@ -56,7 +57,7 @@ def test_each_record_is_somewhere_in_each_segment_and_in_the_run(source: FileSou
     assert (track.read, track.held, track.published, track.position) == (10, 9, 0, 0)
     play.publish(piece[:4])
     assert (track.held, track.published, track.position, track.skipped) == (5, 4, 4, 0)
-    track.current.leave()
+    track.current.leave(MAX_INSTANT)
     second = Segment(1, 5, Cursor(T0 + 3 * MS), ResetReason.SEEK, T0, 1, 1)
     rest = play.begin(second)
     play.prelude(second, [b"book"])
@@ -79,7 +80,7 @@ def test_acknowledgements_of_resets_and_seeds_are_none_of_events(source: FileSou
     play.publish(play.begin(Segment())[:4])
     play.delivery.acked = 3
     assert play.track.acked == 3
-    play.track.current.leave()
+    play.track.current.leave(MAX_INSTANT)
     second = Segment(1, 5, Cursor(T0 + 3 * MS), ResetReason.SEEK, T0, 1, 1)
     play.begin(second)
     play.prelude(second, [b"book"])
@@ -114,7 +115,7 @@ def test_the_digest_is_that_of_the_messages_and_of_one_segment(source: FileSourc
         cut.publish(other[start : start + 2])
     assert straight.track.digest == cut.track.digest is not None
     digest = cut.track.digest
-    cut.track.current.leave()
+    cut.track.current.leave(MAX_INSTANT)
     cut.begin(Segment(1, 10, Cursor(T0), ResetReason.SEEK, T0, 1))
     assert cut.track.digest is None
     assert cut.track.played[0].digest == digest
@@ -129,7 +130,7 @@ def test_of_many_segments_the_last_are_shown_and_all_counted(source: FileSource)
         reason = ResetReason.LOOP if number else None
         piece = play.begin(Segment(number, 2 * number + 1, Cursor(), reason))
         play.publish(piece[:2])
-        play.track.current.leave()
+        play.track.current.leave(MAX_INSTANT)
     track = play.track
     assert (len(track.played), track.segments, track.published, track.read) == (100, 150, 300, 1_500)
     assert track.skipped == 150 * 7

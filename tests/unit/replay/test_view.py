@@ -10,6 +10,7 @@ from spyctl.replay.bins import BINS
 from spyctl.replay.control import PlayState
 from spyctl.replay.result import summary_of
 from spyctl.replay.schedule import Schedule
+from spyctl.replay.segments import Cursor
 from spyctl.replay.session import REPLAYED_SUBJECTS, Replay, ReplayOptions
 from spyctl.replay.snapshot import Scene
 from spyctl.replay.source import DBNIngestor
@@ -196,6 +197,14 @@ def test_what_holds_a_replay_up_is_named(looked: Looked) -> None:
 def test_a_replay_that_was_stopped_is_finishing(looked: Looked) -> None:
     looked.replay.stop(StopReason.CTRL_C)
     assert looked.view.snapshot().control.state is PlayState.FINISHING
+
+
+async def test_a_place_that_was_jumped_to_before_the_first_event_is_shown(looked: Looked) -> None:
+    looked.replay.director.place = Cursor(T0 + 30 * SECOND)
+    looked.replay.director._boundaries.arrived = True
+    snapshot = looked.view.snapshot()
+    assert (snapshot.position.event_ns, snapshot.position.wall_ns) == (T0 + 30 * SECOND, None)
+    assert not snapshot.notes  # there was no first event yet
 
 
 async def test_the_last_trade_and_book_are_those_published_under_any_prefix(looked: Looked) -> None:
