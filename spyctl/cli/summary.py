@@ -1,12 +1,12 @@
 """The summary of a run: some labelled lines for a person, or one JSON document."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import TextIO
 
 from spyctl.cli.framework.streams import colours, write_document
-from spyctl.summary import LiveDetails, ReplayDetails, RunSummary
+from spyctl.summary import LiveDetails, ReplayDetails, RunSummary, StopReason
 from spyctl.terminal.text import count, labelled, size_text
 from spyctl.timing.clock import Speed, achieved_text
 from spyctl.timing.instants import NEW_YORK, SECOND, clock_text, duration_text
@@ -23,6 +23,8 @@ _NAMES = {
     "options.quotes": "option quotes", "futures.trades": "trades", "futures.mbp10": "mbp-10", "gaps": "gap records",
     "resets": "resets",
 }  # fmt: skip
+_REASONS = {"no_event": "no event", "sequence_goes_back": "repeated sequence"}  # others read as they are called
+_NAMED = 4  # reasons in one line
 
 
 def print_summary(summary: RunSummary[ReplayDetails], dates: Sequence[date], *, as_json: bool, to_stderr: bool) -> None:
@@ -63,7 +65,7 @@ def _blocks(summary: RunSummary[ReplayDetails], dates: Sequence[date]) -> Iterat
         if verified.unchecked:
             verdict += f"; {verified.unchecked:,} before them not compared: it jumped more often than is kept"
         yield "verify", f"{verified.stored:,} stored, {verdict}"
-    if summary.digest is not None:
+    if summary.digest is not None and summary.stopped_by is not StopReason.ERROR:
         yield "digest", f"{summary.digest}, the same for the same input"
 
 
@@ -90,6 +92,7 @@ def _events(summary: RunSummary[ReplayDetails]) -> Block:
     counts = [
         count(_NAMES.get(subject.partition("market.")[2], subject), number)
         for subject, number in events.by_subject.items()
+        if number or not any(events.by_subject.values())
     ]
     return "events", equation, " + ".join(reversed(counts))
 
@@ -108,7 +111,18 @@ def _trouble(summary: RunSummary[ReplayDetails]) -> Block:
         ("reconnects", delivery.reconnects),
     ]
     figures = [*always, *((name, number) for name, number in if_any if number)]
-    return "trouble", "   ".join(count(name, number) for name, number in figures)
+    told = "   ".join(count(name, number) for name, number in figures)
+    return "trouble", told, *_reasons(events.rejected_by_reason)
+
+
+def _reasons(rejected: Mapping[str, int]) -> Iterator[str]:
+    # Why events were rejected, the most frequent reasons first.
+    ranked = sorted(rejected.items(), key=lambda each: -each[1])
+    if not ranked:
+        return
+    named = ", ".join(f"{number:,} {_REASONS.get(name, name.replace('_', ' '))}" for name, number in ranked[:_NAMED])
+    more = sum(number for _, number in ranked[_NAMED:])
+    yield f"{sum(rejected.values()):,} rejected: {named}" + (f", {more:,} for other reasons" if more else "")
 
 
 def print_live_summary(summary: RunSummary[LiveDetails], title: str, what: str, *, as_json: bool, out: TextIO) -> None:
@@ -174,7 +188,7 @@ def _live_trouble(summary: RunSummary[LiveDetails]) -> Block:
         trouble.append(f"{summary.delivery.lost:,} lost")
     if details.missing:
         trouble.append(f"{count('topics', len(details.missing))} never acknowledged")
-    return "trouble", "   ".join(trouble)
+    return "trouble", "   ".join(trouble), *_reasons(events.rejected_by_reason)
 
 
 def _live_rate(summary: RunSummary[LiveDetails]) -> Block:
