@@ -1,13 +1,13 @@
 """The summary of a run: some labelled lines for a person, or one JSON document."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import TextIO
 
 from spyctl.cli.framework.streams import colours, write_document
-from spyctl.summary import LiveDetails, ReplayDetails, RunSummary, StopReason
-from spyctl.terminal.text import count, labelled, size_text
+from spyctl.summary import EventCounts, LiveDetails, ReplayDetails, RunSummary, StopReason
+from spyctl.terminal.text import count, labelled, reasons_text, size_text
 from spyctl.timing.clock import Speed, achieved_text
 from spyctl.timing.instants import NEW_YORK, SECOND, clock_text, duration_text
 
@@ -23,8 +23,6 @@ _NAMES = {
     "options.quotes": "option quotes", "futures.trades": "trades", "futures.mbp10": "mbp-10", "gaps": "gap records",
     "resets": "resets",
 }  # fmt: skip
-_REASONS = {"no_event": "no event", "sequence_goes_back": "repeated sequence"}  # others read as they are called
-_NAMED = 4  # reasons in one line
 
 
 def print_summary(summary: RunSummary[ReplayDetails], dates: Sequence[date], *, as_json: bool, to_stderr: bool) -> None:
@@ -112,17 +110,12 @@ def _trouble(summary: RunSummary[ReplayDetails]) -> Block:
     ]
     figures = [*always, *((name, number) for name, number in if_any if number)]
     told = "   ".join(count(name, number) for name, number in figures)
-    return "trouble", told, *_reasons(events.rejected_by_reason)
+    return "trouble", told, *_reasons(events)
 
 
-def _reasons(rejected: Mapping[str, int]) -> Iterator[str]:
-    # Why events were rejected, the most frequent reasons first.
-    ranked = sorted(rejected.items(), key=lambda each: -each[1])
-    if not ranked:
-        return
-    named = ", ".join(f"{number:,} {_REASONS.get(name, name.replace('_', ' '))}" for name, number in ranked[:_NAMED])
-    more = sum(number for _, number in ranked[_NAMED:])
-    yield f"{sum(rejected.values()):,} rejected: {named}" + (f", {more:,} for other reasons" if more else "")
+def _reasons(events: EventCounts) -> list[str]:
+    rejected = events.rejected_by_reason
+    return [f"{events.rejected:,} rejected: {reasons_text(rejected)}"] if rejected else []
 
 
 def print_live_summary(summary: RunSummary[LiveDetails], title: str, what: str, *, as_json: bool, out: TextIO) -> None:
@@ -188,7 +181,7 @@ def _live_trouble(summary: RunSummary[LiveDetails]) -> Block:
         trouble.append(f"{summary.delivery.lost:,} lost")
     if details.missing:
         trouble.append(f"{count('topics', len(details.missing))} never acknowledged")
-    return "trouble", "   ".join(trouble), *_reasons(events.rejected_by_reason)
+    return "trouble", "   ".join(trouble), *_reasons(events)
 
 
 def _live_rate(summary: RunSummary[LiveDetails]) -> Block:
