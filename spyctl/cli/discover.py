@@ -94,7 +94,7 @@ def discover(
         if tapes.infos:
             tapes.print()
     _say_what_is_wrong(reporter, listing, whole=nothing is not None)
-    _notes(reporter, [*tapes.problems, *tapes.warnings], warn=True)
+    _notes(reporter, [*tapes.problems, *tapes.warnings], warn=True, unnamed=tapes.unnamed)
     if nothing is not None:
         raise nothing
     return ExitCode.INCOMPLETE if listing.problems or tapes.problems else ExitCode.OK
@@ -106,7 +106,7 @@ def _list_tapes(tapes: TapeListing, root: Path, reporter: Reporter, *, as_json: 
         write_document({"data_dir": str(root), "files": [], "tapes": tapes.documents(), "problems": tapes.problems})
     else:
         tapes.print()
-    _notes(reporter, [*tapes.problems, *tapes.warnings], warn=True)
+    _notes(reporter, [*tapes.problems, *tapes.warnings], warn=True, unnamed=tapes.unnamed)
     return ExitCode.INCOMPLETE if tapes.problems else ExitCode.OK
 
 
@@ -229,12 +229,16 @@ def _say_what_is_wrong(reporter: Reporter, listing: _Listing, *, whole: bool) ->
     _notes(reporter, [overlap.text(catalog.root) for overlap in overlaps], warn=True)
 
 
-def _notes(reporter: Reporter, lines: Sequence[str], *, warn: bool = False, limit: int = _MAX_NOTES) -> None:
+def _notes(
+    reporter: Reporter, lines: Sequence[str], *, warn: bool = False, limit: int = _MAX_NOTES, unnamed: int = 0
+) -> None:
+    # ``unnamed`` more of them were counted alone.
     say = reporter.warn if warn else reporter.line
     for line in lines[:limit]:
         say(line)
     if len(lines) > limit:
-        say(f"and {len(lines) - limit:,} more of this kind; --json lists all")
+        listed = "the first of them" if unnamed else "all"
+        say(f"and {len(lines) - limit + unnamed:,} more of this kind; --json lists {listed}")
 
 
 def _print(listing: _Listing, *, verbose: bool) -> None:

@@ -6,8 +6,8 @@ from datetime import date
 from typing import TextIO
 
 from spyctl.cli.framework.streams import colours, write_document
-from spyctl.summary import LiveDetails, ReplayDetails, RunSummary
-from spyctl.terminal.text import count, labelled, size_text
+from spyctl.summary import EventCounts, LiveDetails, ReplayDetails, RunSummary, StopReason
+from spyctl.terminal.text import count, labelled, reasons_text, size_text
 from spyctl.timing.clock import Speed, achieved_text
 from spyctl.timing.instants import NEW_YORK, SECOND, clock_text, duration_text
 
@@ -63,7 +63,7 @@ def _blocks(summary: RunSummary[ReplayDetails], dates: Sequence[date]) -> Iterat
         if verified.unchecked:
             verdict += f"; {verified.unchecked:,} before them not compared: it jumped more often than is kept"
         yield "verify", f"{verified.stored:,} stored, {verdict}"
-    if summary.digest is not None:
+    if summary.digest is not None and summary.stopped_by is not StopReason.ERROR:
         yield "digest", f"{summary.digest}, the same for the same input"
 
 
@@ -92,6 +92,7 @@ def _events(summary: RunSummary[ReplayDetails]) -> Block:
     counts = [
         count(_NAMES.get(subject.partition("market.")[2], subject), number)
         for subject, number in events.by_subject.items()
+        if number or not any(events.by_subject.values())
     ]
     return "events", equation, " + ".join(reversed(counts))
 
@@ -110,7 +111,13 @@ def _trouble(summary: RunSummary[ReplayDetails]) -> Block:
         ("reconnects", delivery.reconnects),
     ]
     figures = [*always, *((name, number) for name, number in if_any if number)]
-    return "trouble", "   ".join(count(name, number) for name, number in figures)
+    told = "   ".join(count(name, number) for name, number in figures)
+    return "trouble", told, *_reasons(events)
+
+
+def _reasons(events: EventCounts) -> list[str]:
+    rejected = events.rejected_by_reason
+    return [f"{events.rejected:,} rejected: {reasons_text(rejected)}"] if rejected else []
 
 
 def print_live_summary(summary: RunSummary[LiveDetails], title: str, what: str, *, as_json: bool, out: TextIO) -> None:
@@ -176,7 +183,7 @@ def _live_trouble(summary: RunSummary[LiveDetails]) -> Block:
         trouble.append(f"{summary.delivery.lost:,} lost")
     if details.missing:
         trouble.append(f"{count('topics', len(details.missing))} never acknowledged")
-    return "trouble", "   ".join(trouble)
+    return "trouble", "   ".join(trouble), *_reasons(events)
 
 
 def _live_rate(summary: RunSummary[LiveDetails]) -> Block:

@@ -26,10 +26,12 @@ class TapeListing:
         self.checked = check
         self.overlaps = overlaps(infos)
         self.found: dict[Path, list[str]] = {}
+        self.unnamed = 0  # lines that are left out, beyond those that the problems name
         with progress_bar(reporter, "checking tapes", sum(info.size for info in infos) if check else 0) as advance:
             for info in infos:
                 if check:
-                    self.found[info.path] = check_tape(info, advance)
+                    self.found[info.path], unnamed = check_tape(info, advance)
+                    self.unnamed += unnamed
                 else:
                     self.found[info.path] = [info.problem.message] if info.problem is not None else []
 

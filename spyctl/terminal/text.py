@@ -1,11 +1,14 @@
 """Sizes, counts and durations as a person reads them, and texts that are bright, dim or labelled."""
 
 import re
+from collections.abc import Mapping
 
 from spyctl.errors import UsageError
 from spyctl.terminal.outgoing import Mark
 
 LABEL_WIDTH = 9
+_REASONS = {"sequence_goes_back": "repeated sequence"}  # others read as they are called
+_MOST_REASONS = 4
 
 
 def size_text(size: float) -> str:
@@ -30,6 +33,15 @@ def parse_size(text: str) -> int:
 def count(plural: str, number: int) -> str:
     """Write how many there are of what is named in the plural, as ``1 trade``, ``2,725 trades``, ``1 mbp-10``."""
     return f"{number:,} {plural.removesuffix('s') if number == 1 else plural}"
+
+
+def reasons_text(rejected: Mapping[str, int]) -> str:
+    """Say why events were rejected, the most frequent reasons first: ``100 repeated sequence, 2 no event``."""
+    ranked = sorted(rejected.items(), key=lambda each: -each[1])
+    named = [f"{number:,} {_REASONS.get(name, name.replace('_', ' '))}" for name, number in ranked[:_MOST_REASONS]]
+    if more := sum(number for _, number in ranked[_MOST_REASONS:]):
+        named.append(f"{more:,} for other reasons")
+    return ", ".join(named)
 
 
 def elapsed_text(seconds: float) -> str:

@@ -83,8 +83,29 @@ def test_what_is_wrong_is_counted_in_the_singular_too(capsys: pytest.CaptureFixt
     summary = replace(summary, timing=replace(summary.timing, stalls=1))
     lines = printed(capsys, summary)
     assert "1 rejected + 7 held; 61,859 acked" in lines[1]
-    assert lines[2].strip() == "0 mbp-10 + 1 trade"
+    assert lines[2].strip() == "1 trade"
     assert lines[3] == "trouble  2 late   1 rejected   1 gap   3 reordered   4 unresolved   1 damaged   1 stall"
+    assert lines[4] == "         1 rejected: 1 price"
+
+
+def test_rejected_events_have_their_reasons_the_most_frequent_first(capsys: pytest.CaptureFixture[str]) -> None:
+    reasons = {"no_event": 2, "sequence_goes_back": 1_200, "no_price": 3, "a": 1, "b": 1, "c": 1}
+    assert printed(capsys, changed(events={"rejected_by_reason": reasons}))[4].strip() == (
+        "1,208 rejected: 1,200 repeated sequence, 3 no price, 2 no event, 1 a, 2 for other reasons"
+    )
+
+
+def test_subjects_without_events_are_left_out_where_another_has_some(capsys: pytest.CaptureFixture[str]) -> None:
+    some = {"market.futures.trades": 5, "market.options.quotes": 0, "market.resets": 0}
+    assert printed(capsys, changed(events={"by_subject": some}))[2].strip() == "5 trades"
+    none = dict.fromkeys(some, 0)
+    assert printed(capsys, changed(events={"by_subject": none}))[2].strip() == "0 resets + 0 option quotes + 0 trades"
+
+
+def test_a_run_that_ended_in_an_error_has_no_digest_to_compare(capsys: pytest.CaptureFixture[str]) -> None:
+    labels = [line.split(" ")[0] for line in printed(capsys, replace(SUMMARY, stopped_by=StopReason.ERROR))]
+    assert "stream" in labels
+    assert "digest" not in labels
 
 
 def test_a_replay_that_was_stopped_says_by_what(capsys: pytest.CaptureFixture[str]) -> None:
@@ -164,6 +185,7 @@ def test_a_live_run_in_lines(capsys: pytest.CaptureFixture[str]) -> None:
         "events   14 received = 10 published + 1 rejected + 1 duplicate + 2 dropped; all acked",
         "         1 trade + 7 quotes + 2 option trades",
         "trouble  3 gaps (1 filled; open: nats)   1 rejected   2 dropped   1 topic never acknowledged",
+        "         1 rejected: 1 price",
         "rate     mean 0 events/s   event to received p50 2.1 ms, p99 6.8 ms",
         "         received to acked p50 0.9 ms, p99 4.2 ms",
         "sides    50.0% of 2 option trades by 31 option quotes   waited p50 3.1 ms, p99 50.2 ms",

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from spyctl.cli.tape_listing import subject_ranges
+from spyctl.market.lines import json_lines
 from spyctl.replay.tapes import catalog
 from spyctl.replay.tapes.catalog import scan_tapes
 from spyctl.replay.tapes.contents import sidecar_path
@@ -49,6 +50,19 @@ def test_a_check_names_what_is_wrong_and_is_exit_3(here: Here, tapes: Path) -> N
     assert [bool(tape["problems"]) for tape in document["tapes"]] == [True, False]
     assert f"! {document['problems'][0]}" in result.stderr
     assert "cut short" in here("discover", "--data-dir", "tapes").stdout
+
+
+def test_the_true_number_of_lines_that_are_left_out_is_told(here: Here, tmp_path: Path) -> None:
+    path = tmp_path / "tapes" / "x.jsonl"
+    path.parent.mkdir()
+    path.write_bytes(json_lines(messages(1, 100)) + json_lines(messages(1, 100)) + b"no\n" * 2)
+    result = here("discover", "--check", "--data-dir", "tapes")
+    assert result.returncode == 3
+    first, *_, last = result.stderr.splitlines()
+    assert first.endswith("102 lines are left out: 100 repeated sequence, 2 no event")
+    assert last.endswith("and 98 more of this kind; --json lists the first of them")
+    problems = json.loads(here("discover", "--check", "--data-dir", "tapes", "--json").stdout)["problems"]
+    assert problems[0].endswith("102 lines are left out: 100 repeated sequence, 2 no event")
 
 
 def test_overlapping_tapes_are_told(here: Here, tapes: Path, tmp_path: Path) -> None:

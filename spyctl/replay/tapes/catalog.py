@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from spyctl.errors import DamagedFileError, PayloadError
 from spyctl.market.digest import ALGORITHM, knows
@@ -54,6 +54,13 @@ class Survey:
     prefix: str
     contents: Contents
     findings: Findings
+
+
+class TapeCheck(NamedTuple):
+    """What is wrong with a tape, and how many lines more than these ``problems`` name are left out."""
+
+    problems: list[str]
+    unnamed: int = 0
 
 
 def survey(path: Path, *, exact: bool = False, algorithm: str = ALGORITHM, advance: Advance = tell_nobody) -> Survey:
@@ -159,12 +166,12 @@ def _meet(one: TapeInfo, other: TapeInfo) -> bool:
     return True
 
 
-def check_tape(info: TapeInfo, advance: Advance = tell_nobody) -> list[str]:
+def check_tape(info: TapeInfo, advance: Advance = tell_nobody) -> TapeCheck:
     """Read a tape to its end and say what is wrong: damage, lines that are no events, missing ones, another digest."""
     named = info.contents.get("digest_algorithm", ALGORITHM)
     algorithm = named if knows(named) else ALGORITHM
     counted = survey(info.path, exact=True, algorithm=algorithm, advance=advance)
-    problems = [damage.message for damage in counted.findings.damage] + counted.findings.places
+    problems = counted.findings.problems(str(info.path))
     problems += [f"{info.path}: {gap.text}" for gap in info.gaps]
     if info.problem is not None and info.problem.message not in problems:
         problems.append(info.problem.message)
@@ -173,4 +180,4 @@ def check_tape(info: TapeInfo, advance: Advance = tell_nobody) -> list[str]:
         problems.append(f"{info.path}: its digest is by {named}, which this spyctl does not know")
     elif not problems and said is not None and said != counted.contents.all.digest.hexdigest():
         problems.append(f"{info.path}: its events are not those that the .json beside it counts")
-    return problems
+    return TapeCheck(problems, counted.findings.unnamed)

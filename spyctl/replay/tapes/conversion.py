@@ -76,7 +76,7 @@ class Conversion:
                 sink.discard()
             raise
         self.left_out = +self.left_out
-        self.problems = [damage.message for damage in findings.damage] + findings.places
+        self.problems = findings.problems(self.tapes[0].name)
 
     def _add(self, sinks: "dict[str, TableWriter | _FuturesSink]", subject: str, messages: list[StreamMessage]) -> None:
         if subject not in self._wanted:

@@ -19,6 +19,7 @@ from spyctl.dbn.zstd import ZstdReader, frame_at, frame_behind, is_zstd
 from spyctl.errors import DamagedFileError
 from spyctl.market.subjects import subject_table
 from spyctl.replay.tapes.lines import UNKNOWN, Lines, read_lines
+from spyctl.terminal.text import reasons_text
 
 PIECE = 1 << 22  # bytes of text read at once
 LONGEST_LINE = 1 << 24
@@ -38,6 +39,19 @@ class Findings:
     rejected: Counter[str] = field(default_factory=Counter)
     places: list[str] = field(default_factory=list)
     damage: list[DamagedFileError] = field(default_factory=list)
+
+    @property
+    def unnamed(self) -> int:
+        """How many of the rejected lines ``places`` do not name."""
+        return max(0, self.rejected.total() - len(self.places))
+
+    def problems(self, name: str) -> list[str]:
+        """Say what is wrong with a tape of that name: damage, how many lines are left out where not each is named, and
+        their places."""
+        problems = [damage.message for damage in self.damage]
+        if self.unnamed:
+            problems.append(f"{name}: {self.rejected.total():,} lines are left out: {reasons_text(self.rejected)}")
+        return problems + self.places
 
     def reject(self, reason: str, place: str, count: int = 1) -> None:
         """Note lines that are left out."""

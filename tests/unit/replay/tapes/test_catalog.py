@@ -81,22 +81,22 @@ def test_tapes_that_hold_the_same_messages_overlap(tmp_path: Path) -> None:
 
 def test_a_check_finds_damage_other_events_and_what_is_missing(tmp_path: Path, opened: Open) -> None:
     path = record(tmp_path / "a", messages(1, 100))
-    assert check_tape(inspected(path)) == []
+    assert check_tape(inspected(path)).problems == []
     info = inspected(path)
     whole = path.read_bytes()
     at = walk_frames(path).whole[0].end - 9
     path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
-    assert "corrupt zstd data" in check_tape(inspected(path))[0]
+    assert "corrupt zstd data" in check_tape(inspected(path)).problems[0]
     other = record(tmp_path / "b", [message(n, payload=message(n + 6).payload) for n in range(1, 101)])
     path.write_bytes(other.read_bytes())
-    assert check_tape(replace(info, size=other.stat().st_size)) == [
+    assert check_tape(replace(info, size=other.stat().st_size)).problems == [
         f"{path}: its events are not those that the .json beside it counts"
     ]
     recording = opened(tmp_path / "c")
     recording.note_missing(Missing(1, 4, "gone"))
     recording.write(messages(5, 9), 9)
     recording.close()
-    problems = check_tape(inspected(recording.tapes[0]))
+    problems = check_tape(inspected(recording.tapes[0])).problems
     assert problems == [f"{recording.tapes[0]}: sequences 1 to 4 are missing: gone"]
 
 
@@ -111,15 +111,23 @@ def test_a_check_goes_by_the_algorithm_that_the_json_names(tmp_path: Path) -> No
         ("crc32", "0", "its digest is by crc32, which this spyctl does not know"),
     ):
         sidecar_path(path).write_bytes(orjson.dumps(document | {"digest_algorithm": algorithm, "digest": digest}))
-        assert check_tape(inspected(path)) == ([f"{path}: {problem}"] if problem else [])
+        assert check_tape(inspected(path)).problems == ([f"{path}: {problem}"] if problem else [])
 
 
 def test_a_check_looks_at_every_value(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_bytes(json_lines([message(1), message(2, payload=message(2).payload.replace(b"2025", b'"x"'))]))
-    problems = check_tape(inspected(path))
+    problems = check_tape(inspected(path)).problems
     assert len(problems) == 1
     assert f"{path}: " in problems[0]
+
+
+def test_a_check_counts_the_lines_that_it_does_not_name(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(json_lines(messages(1, 40)) + json_lines(messages(1, 40)) + b"no\n" * 2)
+    problems, unnamed = check_tape(inspected(path))
+    assert problems[0] == f"{path}: 42 lines are left out: 40 repeated sequence, 2 no event"
+    assert (len(problems), unnamed) == (1 + 20, 22)
 
 
 def test_a_sidecar_that_cannot_be_read_is_a_problem(tmp_path: Path) -> None:
@@ -128,7 +136,7 @@ def test_a_sidecar_that_cannot_be_read_is_a_problem(tmp_path: Path) -> None:
     info = inspected(path)
     assert info.problem is not None
     assert "2025-12-16.json: cannot be read" in info.problem.message
-    assert check_tape(info) == [info.problem.message]
+    assert check_tape(info).problems == [info.problem.message]
 
 
 def test_a_survey_counts_and_decodes(tmp_path: Path) -> None:
