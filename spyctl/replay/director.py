@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from spyctl.dbn.sort_times import Int64s
 from spyctl.errors import ControlError
@@ -208,6 +209,8 @@ class Director:
     def moved(self, sort_ns: Int64s) -> None:
         """Note that events were published."""
         self.place = self.place.after(sort_ns)
+        if self.place.sort_ns > self.span.last_ns:  # what is followed has grown
+            self.span = replace(self.span, last_ns=self.place.sort_ns)
         self._boundaries.arrived = False
 
     def depart(self, jump: Jump, status: Callable[[], Answer]) -> None:

@@ -217,6 +217,16 @@ async def test_a_loop_that_lies_behind_is_gone_to(source: FileSource) -> None:
     assert (jump.place, jump.reason) == (Cursor(T0 + 10 * SECOND), ResetReason.SEEK)
 
 
+async def test_what_was_followed_beyond_the_plan_can_be_gone_back_to(source: FileSource) -> None:
+    director = Directed(source)
+    director.moved(np.array([END + 20 * SECOND]))
+    jump = await director.do("seek -5s")
+    assert jump is not None
+    assert jump.place == Cursor(END + 15 * SECOND)
+    with pytest.raises(UsageError, match="outside the plan"):
+        await director.do("seek +30s")
+
+
 async def test_seconds_back_end_where_the_plan_begins(source: FileSource) -> None:
     director = Directed(source)
     jump = await director.do("step -30 seconds")
