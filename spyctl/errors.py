@@ -33,7 +33,7 @@
     ├── ControlError                2  a command that a replay cannot obey as it stands
     ├── PayloadError                1  a message that is not one of ours
     ├── ResumeError                 1  a run cannot be continued
-    │   ├── NoRunError                 there is none
+    │   ├── NoRunError              6  there is none
     │   ├── RunCompleteError           it has reached its end
     │   └── OtherRunError              its events would be others
     ├── KeyRefusedError             4  the vendor refuses the key, or the plan lacks the data
@@ -335,7 +335,13 @@ class ResumeError(SpyctlError):
 
 
 class NoRunError(ResumeError):
-    """There is no run to continue."""
+    """A stream has no run to continue, or not the one of a certain ``run_id``."""
+
+    exit_code = ExitCode.NO_DATA
+
+    def __init__(self, stream: str, run_id: str = "") -> None:
+        super().__init__(f"there is no run {run_id}{' ' if run_id else ''}to resume in {stream}")
+        self.run_id = run_id
 
 
 class RunCompleteError(ResumeError):

@@ -18,7 +18,7 @@ async def run_to_resume(runs: Runs, asked: str, now: RunRecord) -> RunRecord:
     """
     record = await (runs.newest(now.command, now.stream) if asked == LAST_RUN else runs.find(asked))
     if record is None:
-        raise NoRunError(f"there is no run to resume in {now.stream}")
+        raise NoRunError(now.stream, asked if asked != LAST_RUN else "")
     if asked != LAST_RUN and record.state is RunState.COMPLETE:
         raise RunCompleteError(record.run_id, record.position)
     for what, former, present in (

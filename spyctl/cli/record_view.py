@@ -137,4 +137,5 @@ def _tape_document(tape: Any, contents: Contents) -> dict[str, Any]:
         "size": tape.stat().st_size,
         "events": contents.all.events,
         "digest": contents.all.digest.hexdigest(),
+        "digest_algorithm": contents.algorithm,
     }

@@ -238,7 +238,7 @@ async def _play(
     if destination.run is not None:
         show_holdings(reporter, destination.run)
     if failure is not None:
-        reporter.error(failure.message, remedy_for(failure))
+        reporter.error(failure.message, remedy_for(failure, resumable=run is not None))
         return failure.exit_code
     return summary.exit_code
 

@@ -5,7 +5,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +19,7 @@ from spyctl.cli.source_stream import source_stream
 from spyctl.cli.stream_copy import Copied, StreamCopy, first_seq_at
 from spyctl.cli.tail_options import Place, PlaceKind
 from spyctl.dbn.choice import parse_days
-from spyctl.errors import MissingDaysError, NoDataError, NoDataFolderError, UsageError, path_text
+from spyctl.errors import DamagedFileError, MissingDaysError, NoDataError, UsageError, path_text
 from spyctl.market.sessions import parse_time, trading_day_of
 from spyctl.market.subjects import SUBJECTS, prefix_of, stream_name, with_prefix
 from spyctl.replay.tape_plan import TapePlan, make_tape_plan
@@ -34,6 +34,8 @@ from spyctl.timing.instants import NEW_YORK, days_text, parse_date, parse_durati
 
 STREAM = "stream"
 _LONG_COPY = 200_000  # messages
+_STDIN = "standard input"
+_MADE_BY = "spyctl record makes tapes, spyctl discover lists them"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ def planned_source(request: Request, source: SourceRequest, reporter: Reporter) 
     if source.stream is None and source.text != "-":
         path = Path(source.text)
         if not path.exists():
-            raise NoDataFolderError(f"there is neither a tape nor a folder {path_text(path)}")
+            raise NoDataError(f"there is neither a tape nor a folder {path_text(path)}", _MADE_BY)
         yield _plan(request, source, scan_tapes(path), path_text(path), reporter)
         return
     with TemporaryDirectory(prefix="spyctl-") as folder:
@@ -77,7 +79,8 @@ def planned_source(request: Request, source: SourceRequest, reporter: Reporter) 
             return
         with (Path(folder) / "stdin.jsonl").open("wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
-        yield _plan(request, source, scan_tapes(Path(folder)), "stdin", reporter)
+        infos = [_of_stdin(info) for info in scan_tapes(Path(folder))]
+        yield _plan(request, source, infos, _STDIN, reporter)
 
 
 @contextmanager
@@ -149,7 +152,7 @@ def _plan(
     if source.follow and source.stream is None:
         raise UsageError("--follow is for a stream", "--source stream --follow")
     if not infos:
-        raise NoDataError(f"{what} holds no events of ours", "spyctl record makes tapes, spyctl discover lists them")
+        raise NoDataError(f"{what} holds no events that spyctl writes", _MADE_BY)
     infos = [info if info.contents else _read_whole(info, reporter) for info in infos]
     infos = _of_one_prefix(infos, reporter)
     infos = _of_days(request, infos, what)
@@ -183,6 +186,14 @@ def _plan(
     return make_tape_plan(
         infos, choice, pace, what=what, origin=asked.origin, count=options.count, zone=zone, growing=growing
     )
+
+
+def _of_stdin(info: TapeInfo) -> TapeInfo:
+    # Nobody knows the file into which it was copied.
+    problem = info.problem
+    if problem is not None:
+        problem = DamagedFileError(_STDIN, problem.reason, offset=problem.offset, remedy=problem.remedy)
+    return replace(info, name=_STDIN, problem=problem)
 
 
 def _read_whole(info: TapeInfo, reporter: Reporter) -> TapeInfo:

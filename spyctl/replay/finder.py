@@ -11,6 +11,11 @@ from spyctl.replay.search import session_times
 from spyctl.replay.segments import Cursor
 from spyctl.replay.targets import Span
 
+_NAMES = {
+    Sight.SPREAD: "spread of more than one tick", Sight.QUIET: "quiet stretch", Sight.LATE: "late event",
+    Sight.SESSION: "session time", Sight.PLACE: "session time or mark",
+}  # fmt: skip
+
 
 class Finder:
     """Finds places in a source; ``quiet`` are its stretches without events.
@@ -38,7 +43,9 @@ class Finder:
             found = await self._seen(wanted, place, marks, looked, behind=behind)
         if found is None:
             where = "before" if wanted.backward else "after"
-            what = f"trade of {wanted.lots:,} lots or more" if wanted.sight is Sight.TRADE else wanted.sight.value
+            what = _NAMES.get(wanted.sight, wanted.sight.value)
+            if wanted.sight is Sight.TRADE:
+                what += f" of {wanted.lots:,} lots or more"
             raise ControlError(f"there is no {what} {where} this place in the plan", f"it plays {self._span.text}")
         return found
 

@@ -178,7 +178,9 @@ class Player:
     async def _turn(self, _: float) -> None:
         # In a search: others go on meanwhile, and another command ends it.
         await asyncio.sleep(0)
-        if self._control.waiting or self.stopped_by is not None:
+        if self.stopped_by is not None:
+            raise ControlError("the replay ended before the search did", "the same command in another replay")
+        if self._control.waiting:
             raise ControlError("the search was ended by another command", "give the commands one after the other")
 
     async def _due(self, piece: EncodedBatch, start: int) -> int:

@@ -136,7 +136,7 @@ def make_tape_plan(
     Those of a replay that jumped, whose times go back, are played in stored order; so are those that are ``growing``,
     since of two feeds one may have nothing for long.
     """
-    playlist = Playlist(grouped(tapes))
+    playlist = Playlist(grouped(tapes), name=tapes[0].name if tapes else "")
     if _held(tapes).get(short_name(SUBJECTS[_RESET])):
         choice = replace(choice, order=TapeOrder.STORED)
     if sum(info.size for info in tapes) <= _COUNTED:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from spyctl.cli.record_view import Recorded, RecordView, print_record_summary
+from spyctl.market.digest import ALGORITHM
 from spyctl.replay.tapes.contents import Missing
 from spyctl.replay.tapes.recording import Recording
 from spyctl.summary import StopReason
@@ -71,4 +72,4 @@ def test_the_summary_as_json(recording: Recording, capsys: pytest.CaptureFixture
     assert (document["events"], document["first_seq"], document["last_seq"], document["gaps"]) == (600, 1, 600, [])
     assert document["by_subject"]["market.gaps"] == 100
     assert document["tapes"][0]["events"] == 600
-    assert len(document["tapes"][0]["digest"]) == 32
+    assert (len(document["tapes"][0]["digest"]), document["tapes"][0]["digest_algorithm"]) == (32, ALGORITHM)

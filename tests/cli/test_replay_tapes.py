@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from zstandard import compress
 
 from spyctl.bus.connection import Connection, connect
 from spyctl.bus.contents import stream_info
@@ -132,7 +133,8 @@ def test_the_plan_says_what_would_be_played(here: Here, tmp_path: Path) -> None:
     ("arguments", "code", "said"),
     [
         (("--source", "none"), 6, "there is neither a tape nor a folder ./none"),
-        (("--source", "."), 6, "holds no events of ours"),
+        (("--source", "none"), 6, "try: spyctl record makes tapes"),
+        (("--source", "."), 6, "holds no events that spyctl writes"),
         (("--source", "tapes", "--date", "2025-12-18"), 6, "no data for 2025-12-18"),
         (("--source", "tapes", "--symbol", "ES"), 2, "--symbol is for files"),
         (("--source", "tapes", "--order", "recv"), 2, "--order recv is for files"),
@@ -164,7 +166,14 @@ def test_lines_come_through_a_pipe(environment: dict[str, str], tmp_path: Path) 
         command, env=environment, cwd=tmp_path, input=given, capture_output=True, timeout=60, check=True
     )
     assert result.stdout.splitlines() == [one.payload for one in messages(1, 60)]
-    assert b"of stdin" in result.stderr
+    assert b"of standard input" in result.stderr
+    cut = (compress(given) + compress(given))[:-9]
+    result = subprocess.run(
+        command, env=environment, cwd=tmp_path, input=cut, capture_output=True, timeout=60, check=False
+    )
+    assert result.returncode == 3
+    assert b"error: standard input: " in result.stderr
+    assert b"spyctl-" not in result.stderr
 
 
 @pytest.mark.integration

@@ -39,7 +39,11 @@ REMEDIES: dict[type[SpyctlError], Callable[[Any], str]] = {
     errors.FastIngestUnavailableError: lambda _: "--ack auto",
     errors.IncompleteTlsError: lambda _: "--tls-cert and --tls-key",
     errors.ResumeError: lambda _: "leave --resume out to play it again",
-    errors.NoRunError: lambda _: "leave --resume out to begin one",
+    errors.NoRunError: lambda error: (
+        "spyctl runs lists them, or leave --resume out to begin one"
+        if error.run_id
+        else "leave --resume out to begin one"
+    ),
     errors.OtherRunError: lambda _: "the same files and options, or leave --resume out",
     errors.UnreachableRestError: lambda _: "check network, proxy and --rest-url",
     errors.NoServerError: lambda _: "start one, or name none (--nats-url, NATS_URL) to use the embedded server",
@@ -55,8 +59,13 @@ REMEDIES: dict[type[SpyctlError], Callable[[Any], str]] = {
 }
 
 
-def remedy_for(error: SpyctlError) -> str:
-    """Return what to do about an error, as a user of the command line types it; empty where nobody knows."""
+def remedy_for(error: SpyctlError, *, resumable: bool = False) -> str:
+    """Return what to do about an error, as a user of the command line types it; empty where nobody knows.
+
+    ``resumable`` tells that it ended a run that may go on where it was.
+    """
+    if resumable and isinstance(error, errors.LostTrackError):
+        return "--resume goes on after what is stored; where that is refused, play it again from the start"
     for kind in type(error).__mro__:
         if kind in REMEDIES:
             return REMEDIES[kind](error)

@@ -23,7 +23,7 @@ class TapeInfo:
     """What is known of a tape. ``contents`` has the keys of a sidecar, and is empty where nobody has counted.
 
     ``growing`` says that its recording goes on, or was killed. ``gaps`` are messages that it lacks; ``problem`` says
-    why it cannot be read to its end, or its ``.json`` cannot.
+    why it cannot be read to its end, or its ``.json`` cannot. ``name`` says more than its path.
     """
 
     path: Path
@@ -35,6 +35,7 @@ class TapeInfo:
     gaps: tuple[Missing, ...] = ()
     growing: bool = False
     problem: DamagedFileError | None = None
+    name: str = ""
 
     @property
     def first_stored_ns(self) -> int:

@@ -4,7 +4,7 @@ import pytest
 
 from spyctl.cli.framework import remedies
 from spyctl.cli.framework.remedies import remedy_for
-from spyctl.errors import BusError, NoDataError, SpyctlError, UnreachableError
+from spyctl.errors import BusError, LostTrackError, NoDataError, SpyctlError, UnreachableError
 
 
 @pytest.fixture(autouse=True)
@@ -15,6 +15,12 @@ def table(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_table_knows_a_type_and_those_derived_from_it() -> None:
     assert remedy_for(BusError("x", "its own")) == "about x"
     assert remedy_for(UnreachableError("y")) == "about y"
+
+
+def test_a_run_that_may_go_on_is_resumed_before_it_is_played_again() -> None:
+    lost = LostTrackError("stream S does not hold 3 events that it acknowledged", "play it again")
+    assert remedy_for(lost, resumable=True).startswith("--resume goes on after what is stored; where that is refused")
+    assert "--resume" not in remedy_for(lost)
 
 
 def test_an_error_that_is_not_listed_brings_its_own() -> None:

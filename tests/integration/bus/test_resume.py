@@ -147,7 +147,10 @@ async def test_a_resume_that_is_refused_gives_the_reason(
         return result.stderr
 
     run = asyncio.to_thread
-    assert "there is no run to resume" in await run(refused, "--resume")
+    for named in ((), ("zzzz",)):
+        nothing = await run(cli, "replay", "-s", "max", "--nats-url", nats_server.url, "--resume", *named)
+        assert nothing.returncode == 6
+        assert f"there is no run {' '.join((*named, 'to'))} resume in MARKET_DATA" in nothing.stderr
     await run(cli, "replay", "-s", "max", "--count", "5", "--nats-url", nats_server.url)
     assert "is complete, and had other options: count was 5, is none" in await run(refused, "--resume")
     assert await killed(environment, tmp_path, nats_server.url, "fast", 1_000, "-s", "100")

@@ -114,6 +114,14 @@ def test_where_there_is_none_that_is_said(source: FileSource, sight: Sight) -> N
         find(source, sight, Cursor(T0 + ONE_DAY, 1))
 
 
+@pytest.mark.parametrize(
+    ("sight", "name"), [(Sight.LATE, "late event"), (Sight.QUIET, "quiet stretch"), (Sight.TROUBLE, "trouble")]
+)
+def test_what_there_is_none_of_has_a_name(source: FileSource, sight: Sight, name: str) -> None:
+    with pytest.raises(ControlError, match=f"there is no {name} before this place"):
+        find(source, sight, BEGINNING, backward=True)
+
+
 def test_the_least_size_is_told(source: FileSource) -> None:
     with pytest.raises(ControlError, match="no trade of 50 lots or more before"):
         find(source, Sight.TRADE, Cursor(T0), backward=True)

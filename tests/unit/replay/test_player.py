@@ -19,6 +19,7 @@ from spyctl.market.events import ResetReason
 from spyctl.replay import segments
 from spyctl.replay.commands import Step, parse_command
 from spyctl.replay.control import PlayState
+from spyctl.replay.file_source import FileSource
 from spyctl.replay.result import summary_of
 from spyctl.replay.segments import Journal
 from spyctl.replay.sightings import Trouble
@@ -224,6 +225,29 @@ async def test_a_command_for_a_replay_that_has_ended_is_refused(root: Path) -> N
         with pytest.raises(ControlError, match="run r has ended"):
             await replay.do("pause")
     assert (replay.replay.stopped_by, replay.replay.complete) == ("stop", False)
+
+
+@pytest.mark.parametrize(
+    ("ends", "why"), [(True, "the replay ended before the search did"), (False, "ended by another command")]
+)
+async def test_a_search_that_is_cut_off_says_by_what(
+    root: Path, monkeypatch: pytest.MonkeyPatch, ends: bool, why: str
+) -> None:
+    async with Controlled(root) as replay:
+        others: list[asyncio.Future[dict[str, Any]]] = []
+
+        async def prepare(_: FileSource) -> None:
+            if ends:
+                replay.replay.stop(StopReason.CTRL_C)
+            else:
+                others.append(post(replay, "mark x"))
+
+        monkeypatch.setattr(FileSource, "prepare", prepare)
+        with pytest.raises(ControlError, match=why):
+            await replay.do("next late")
+        await asyncio.gather(*others)
+        if ends:
+            await replay.end()
 
 
 async def test_steps_given_at_once_are_made_one_after_the_other(root: Path, straight: Straight) -> None:
