@@ -90,8 +90,6 @@ class Player:
                 await self._jump(jump)
             jump = await self._play()
             if jump is None:
-                if self.stopped_by is not None:
-                    self._track.current.end_at(self._director.place.sort_ns)
                 return
 
     async def _play(self) -> Jump | None:

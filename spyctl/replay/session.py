@@ -230,6 +230,8 @@ class Replay:
             except MergeLimitError as error:
                 failure = error  # what was read before is not lost
             self.director.on(PlayEvent.END)
+            if self.stopped_by is not None:
+                self.track.current.end_at(self.director.place.sort_ns)
             await self._sink.drain()
             if self.speed == MAX_SPEED and self.pace.first_ns is not None:
                 self.pace.last_clock_ns = self._clock.now_ns()  # as fast as acknowledged, the last ack included
