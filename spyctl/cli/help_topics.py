@@ -33,7 +33,7 @@ EXIT_CODES = (
         "NATS: unreachable, without JetStream, a stream that does not fit or is in use, too little space",
         "spyctl replay --nats-url nats://127.0.0.1:1",
     ),
-    (ExitCode.NO_DATA, "no such data: folder, date, schema or range", "spyctl replay --date 1999-01-04"),
+    (ExitCode.NO_DATA, "no such data: folder, date, schema, range or run", "spyctl replay --date 1999-01-04"),
     (
         ExitCode.INTERRUPTED,
         "Ctrl-C: the first waits for acks and prints the summary, the second exits at once",

@@ -206,8 +206,7 @@ class ReplayView:
         self._session_at = now.event_ns
         segment = self._replay.track.current.segment
         if segment.reason is not None:
-            from_text = clock_text(segment.from_ns, NEW_YORK)
-            text = f"{segment.reason} from {from_text} New York, segment {segment.number}"
+            text = f"{segment.reason} from {clock_text(segment.from_ns, NEW_YORK)}, segment {segment.number}"
             self._notes.append(Note(segment.cursor.sort_ns, text, of_event=True))
 
     def _note_second(self, now: _Second) -> None:

@@ -15,7 +15,6 @@ from spyctl.timing.histogram import Percentiles
 from spyctl.timing.instants import MINUTE, NEW_YORK, SECOND, clock_text, duration_text
 from spyctl.timing.notes import Note
 
-_LEAST_NOTE = 12
 _BESIDE_USAGE = len("consumers") + 7  # columns
 _STYLES = {"warning": "yellow", "error": "red"}
 
@@ -67,18 +66,35 @@ def process_row(usage: Usage, width: int) -> Text:
 
 
 def note_line(note: Note, width: int) -> Text:
-    """Write a note: its time (event time in UTC, else New York), and its text, of which the last words may be left
-    out."""
-    when = f" {clock_text(note.ns)} UTC  " if note.of_event else f" {clock_text(note.ns, NEW_YORK, 0)}  "
-    if len(when) + _LEAST_NOTE > width:
-        when = " "
-    return line((when, "dim"), (shortened(note.text, max(1, width - len(when))), _STYLES.get(note.level, "")))
+    """Write a note in one line: its time in New York, of an event to the millisecond, and its text, of which the last
+    words may be left out."""
+    return _note_lines(note, width, 1)[0]
 
 
 def note_rows(notes: Sequence[Note], rows: int, width: int) -> Lines:
-    """Write the newest notes in exactly ``rows`` lines."""
-    shown = [note_line(note, width) for note in notes[-rows:]]
-    return [*shown, *(Text() for _ in range(rows - len(shown)))]
+    """Write the newest notes in exactly ``rows`` lines; long ones, the newest first, go on in lines that are free."""
+    shown = notes[-rows:]
+    blocks: list[Lines] = []
+    free = rows - len(shown)
+    for note in reversed(shown):
+        blocks.append(_note_lines(note, width, 1 + free))
+        free -= len(blocks[-1]) - 1
+    return [*(part for block in reversed(blocks) for part in block), *(Text() for _ in range(free))]
+
+
+def _note_lines(note: Note, width: int, most: int) -> Lines:
+    # The text begins in the same column in each.
+    when = f" {clock_text(note.ns, NEW_YORK, 3 if note.of_event else 0)}  "
+    if len(when) > width // 2:
+        when = " "  # the text matters more
+    room, style = max(1, width - len(when)), _STYLES.get(note.level, "")
+    parts, rest = list[str](), note.text
+    while len(rest) > room and len(parts) < most - 1:
+        head = rest[: room + 1].rpartition(" ")[0].rstrip() or rest[:room]
+        parts.append(head)
+        rest = rest[len(head) :].lstrip()
+    parts.append(shortened(rest, room))
+    return [line((when if not i else " " * len(when), "dim"), (part, style)) for i, part in enumerate(parts)]
 
 
 def consumers_field(consumers: Sequence[Consumer] | None, *, rank: int) -> Field:

@@ -61,8 +61,8 @@ def test_what_the_process_uses_fits_beside_the_title_of_a_box() -> None:
         assert "memory 76.0 MB" in box("consumers", [], width, right=process_row(usage, width))[0].plain
 
 
-def test_notes_of_the_market_are_in_utc_and_others_in_new_york() -> None:
-    assert note_line(Note(NOON_NS, "text", of_event=True), 40).plain == " 17:00:00.000 UTC  text"
+def test_notes_are_in_new_york_those_of_the_market_to_the_millisecond() -> None:
+    assert note_line(Note(NOON_NS, "text", of_event=True), 40).plain == " 12:00:00.000  text"
     assert note_line(Note(NOON_NS, "text"), 40).plain == " 12:00:00  text"
 
 
@@ -77,6 +77,32 @@ def test_the_newest_notes_fill_the_lines_there_are() -> None:
     notes = [Note(NOON_NS, f"note {i}") for i in range(3)]
     assert [row.plain[-6:] for row in note_rows(notes, 2, 40)] == ["note 1", "note 2"]
     assert [row.plain for row in note_rows(notes[:1], 2, 40)][1] == ""
+
+
+def test_a_long_note_goes_on_in_the_lines_that_are_free() -> None:
+    notes = [Note(NOON_NS, "first"), Note(NOON_NS, "stopping: 1,234 acks to come before the end")]
+    assert [row.plain for row in note_rows(notes, 5, 30)] == [
+        " 12:00:00  first",
+        " 12:00:00  stopping: 1,234",
+        "           acks to come before",
+        "           the end",
+        "",
+    ]
+    assert [row.plain for row in note_rows(notes, 3, 30)][1:] == [
+        " 12:00:00  stopping: 1,234",
+        "           acks to come…",
+    ]
+    assert [row.plain for row in note_rows(notes, 2, 30)] == [" 12:00:00  first", " 12:00:00  stopping: 1,234…"]
+
+
+def test_where_notes_compete_for_free_lines_the_newest_has_them() -> None:
+    notes = [Note(NOON_NS, "one two three"), Note(NOON_NS, "four five sixsixsixsix")]
+    assert [row.plain.strip() for row in note_rows(notes, 3, 13 + 11)] == [
+        "12:00:00  one two three", "12:00:00  four five", "sixsixsixsix",
+    ]  # fmt: skip
+    assert [row.plain for row in note_rows([Note(NOON_NS, "x" * 20)], 2, 24)] == [
+        " 12:00:00  " + "x" * 13, " " * 11 + "x" * 7,
+    ]  # fmt: skip
 
 
 def test_a_count_that_should_be_zero_is_yellow_when_it_is_not() -> None:
