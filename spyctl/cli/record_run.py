@@ -11,6 +11,7 @@ from platform import node
 
 from spyctl.bus.connection import Connection
 from spyctl.bus.durable import DurableReader
+from spyctl.bus.reader import LOOK_S
 from spyctl.bus.target import Target, reach
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.framework.screen import Show, show_progress
@@ -29,7 +30,6 @@ from spyctl.timing.tasks import end_task
 
 FLUSH_S = 1.0
 FLUSH_BYTES = 4_000_000
-LOOK_S = 2.0
 _READ_S = 0.25
 _GONE = "they were no longer in the stream when they were to be read"
 

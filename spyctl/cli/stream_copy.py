@@ -11,14 +11,13 @@ from typing import Any
 from spyctl.bus.connection import Connection
 from spyctl.bus.contents import message_at
 from spyctl.bus.durable import DurableReader
+from spyctl.bus.reader import LOOK_S, SILENCE_S
 from spyctl.bus.target import Target, reach
 from spyctl.errors import BusError, SpyctlError, UnreachableError
 from spyctl.replay.tapes.contents import Missing, Origin
 from spyctl.replay.tapes.recording import Recording
 
 _READ_S = 0.1
-_LOOK_S = 2.0
-_SILENCE_S = 10.0
 _GONE = "they were no longer in the stream when they were to be played"
 
 
@@ -112,9 +111,9 @@ class StreamCopy:
                     advance(len(messages))
                 now_s = loop.time()
                 heard_s = now_s if messages or connection.connected else heard_s
-                if last_seq is not None and now_s - heard_s > _SILENCE_S:
+                if last_seq is not None and now_s - heard_s > SILENCE_S:
                     raise UnreachableError(f"{connection.url} fell silent while {origin.stream} was copied")
-                if not messages and (last_seq is not None or now_s - looked_s > _LOOK_S):
+                if not messages and (last_seq is not None or now_s - looked_s > LOOK_S):
                     looked_s = now_s
                     if await reader.look() and last_seq is not None:
                         break  # nothing that is wanted is left
