@@ -1,8 +1,9 @@
 """Events on disk that wait for the server, where they are too many for memory; they outlive the process.
 
-A spool is a folder of blocks, oldest first. A block is written under another name first, so that what a killed process
-leaves is whole; it is read when everything before it is stored, and deleted when the stream holds all of it. So of the
-blocks left behind only the first is in doubt, and its events lie behind a sequence of the stream that is noted.
+A spool is a folder of blocks, oldest first; each is a zstd frame with a checksum. A block is written under another name
+first, so that what a killed process leaves is whole; it is read when everything before it is stored, and deleted when
+the stream holds all of it. So of the blocks left behind only the first is in doubt, and its events lie behind a
+sequence of the stream that is noted.
 """
 
 import fcntl
@@ -15,10 +16,13 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
+import zstandard
+
 from spyctl.live import pending
 from spyctl.live.pending import Pending
 
 KEPT_FREE = 256_000_000  # bytes of the disk that are left to others
+_LEVEL = 1
 
 
 def spool_folder(stream: str, born: str) -> Path:
@@ -46,7 +50,7 @@ class Block:
 
     def events(self) -> list[Pending]:
         """Return its events. Raises :class:`ValueError`, :class:`TypeError` and :class:`OSError` where that fails."""
-        events = list(pending.read(self.path.read_bytes()))
+        events = list(pending.read(_unpacked(self.path.read_bytes())))
         if len(events) != self.count:
             raise ValueError("not whole")
         return events
@@ -108,7 +112,7 @@ class Spool:
 
     def append(self, events: Sequence[Pending]) -> bool:
         """Write a block; returns whether there was room for it."""
-        data = pending.written(events)
+        data = zstandard.ZstdCompressor(_LEVEL, write_checksum=True).compress(pending.written(events))
         from_feeds = sum(bool(event.feed) for event in events)
         path = self._folder / f"{self._last_number + 1:012}-{len(events)}-{from_feeds}.block"
         try:
@@ -165,6 +169,17 @@ class Spool:
     def _leave_out(self, known: Sequence[Pending]) -> None:
         self._known = {event.identity for event in known}
         self.recovered -= sum(bool(event.feed) for event in known)
+
+
+def _unpacked(data: bytes) -> bytes:
+    frame = zstandard.ZstdDecompressor().decompressobj()
+    try:
+        text = frame.decompress(data)
+    except zstandard.ZstdError as error:
+        raise ValueError("damaged") from error
+    if not frame.eof:
+        raise ValueError("not whole")
+    return text
 
 
 def _write(path: Path, data: bytes) -> None:

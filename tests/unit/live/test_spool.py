@@ -86,6 +86,15 @@ def test_its_bytes_are_limited_and_are_free_again_once_acknowledged(tmp_path: Pa
     spool.close()
 
 
+def test_an_event_takes_few_bytes_on_disk(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, LIMIT, 0)
+    payload = b'{"type":"Quote","symbol":"SPY","bid_px":680.%02d,"ask_px":680.%02d,"ts_event":17656%010d}'
+    payloads = [payload % (n % 89, n % 97, n * 617) for n in range(5_000)]
+    assert spool.append([Pending(text, f"T.{n}", "market", "stocks", n) for n, text in enumerate(payloads)])
+    assert sum(path.stat().st_size for path in tmp_path.glob("*.block")) < 0.3 * sum(map(len, payloads))
+    spool.close()
+
+
 class Free:
     free = 1_000_000
 
@@ -110,13 +119,27 @@ def test_a_disk_without_room_takes_nothing(
     spool.close()
 
 
-def test_a_block_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def cut(data: bytes) -> bytes:
+    return data[:-5]
+
+
+def flipped(data: bytes) -> bytes:
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+
+
+def overwritten(data: bytes) -> bytes:
+    return bytes(len(data))
+
+
+@pytest.mark.parametrize("damage", [cut, flipped, overwritten])
+def test_a_block_that_cannot_be_read_is_told(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     spool = Spool(tmp_path, LIMIT, 0)
     spool.append([*events(0, 3), *events(3, 1, feed="")])
     spool.append(events(4, 1))
     spool.acknowledge(5)
     block = min(tmp_path.glob("*.block"))
-    block.write_bytes(block.read_bytes()[:-5])
+    block.write_bytes(damage(block.read_bytes()))
     spool.leave_out({"T.0"})
     assert spool.in_doubt == (0, frozenset())
     assert spool.read() == ([], 3)
