@@ -6,8 +6,10 @@ and ``decode/dbn``; trades (48 bytes) and mbp-10 (368 bytes) are the same in all
 """
 
 from collections.abc import Iterator, Sequence
+from collections.abc import Mapping as MappingType
 from dataclasses import dataclass
 from functools import cache, cached_property
+from typing import Any
 
 import databento_dbn
 import numpy as np
@@ -78,7 +80,8 @@ class MalformedHeaderError(Exception):
 class Header:
     """The metadata before the records; ``start_ns`` and ``end_ns`` bound the query, not the records.
 
-    ``schema`` is ``None`` for a live capture, ``size`` counts its bytes, prefix included.
+    ``schema`` is ``None`` for a live capture, ``size`` counts its bytes, prefix included. ``names`` are the intervals
+    in which each symbol asked for stood for an instrument, as the decoder gives them.
     """
 
     version: int
@@ -90,12 +93,13 @@ class Header:
     end_ns: int | None
     ts_out: bool
     size: int
-    metadata: databento_dbn.Metadata
+    stype_out: str
+    names: MappingType[str, Sequence[MappingType[str, Any]]]
 
     @cached_property
     def mappings(self) -> tuple[Mapping, ...]:
         """The names of the instruments; of two for one instrument, the one that was asked for first comes first."""
-        mappings = header_mappings(self.metadata.mappings, str(self.metadata.stype_out))
+        mappings = header_mappings(self.names, self.stype_out)
         places = {symbol: place for place, symbol in enumerate(self.symbols)}  # the decoder keeps no order
         return tuple(
             sorted(
@@ -135,6 +139,7 @@ def parse_header(data: bytes) -> Header:
     """Read prefix and metadata. Raises :class:`MalformedHeaderError`."""
     try:
         metadata = databento_dbn.Metadata.decode(data)
+        names = metadata.mappings  # raises for a year that no date has
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # DBNError, ValueError, or a panic of the decoder, which is not an Exception
@@ -149,7 +154,8 @@ def parse_header(data: bytes) -> Header:
         end_ns=metadata.end if metadata.end not in (None, 0, _UNDEF) else None,
         ts_out=bool(metadata.ts_out),
         size=len(data),
-        metadata=metadata,
+        stype_out=str(metadata.stype_out),
+        names=names,
     )
 
 
