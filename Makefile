@@ -58,12 +58,12 @@ $(VENV)/bin/python:
 	@echo "first time: creating $(VENV) ($$($(PYTHON) --version)), installing spyctl"
 	@if command -v uv >/dev/null 2>&1; then uv venv --quiet --python $(PYTHON) $(VENV); else $(PYTHON) -m venv $(VENV); fi
 
-$(VENV)/spyctl.ok: pyproject.toml | $(VENV)/bin/python
+$(VENV)/spyctl.ok: pyproject.toml spyctl/market/kernel.c | $(VENV)/bin/python
 	@$(INSTALL) --editable .
 	@$(RUNS)/python -m compileall -q spyctl
 	@touch $@
 
-$(VENV)/test.ok: pyproject.toml | $(VENV)/bin/python
+$(VENV)/test.ok: pyproject.toml spyctl/market/kernel.c | $(VENV)/bin/python
 	@$(INSTALL) --editable '.[test]'
 	@$(RUNS)/python -m compileall -q spyctl
 	@touch $@ $(VENV)/spyctl.ok

@@ -252,7 +252,8 @@ class ReplayDetails:
 
     ``records`` were read by the process, those of events that an earlier process had published included.
     ``damaged`` are the messages of damaged files, ``verified`` is the result of ``--verify``, ``None`` without it.
-    ``paced_ns`` is the wall time that the achieved speed refers to.
+    ``paced_ns`` is the wall time that the achieved speed refers to. ``encoder`` is ``compiled`` or ``numpy``, and
+    ``encoder_reason`` says why numpy.
     """
 
     records: int
@@ -267,6 +268,8 @@ class ReplayDetails:
     lateness_ms: Percentiles | None = None
     peak_events_per_s: int = 0
     verified: Verified | None = None
+    encoder: str | None = None
+    encoder_reason: str | None = None
 
     @property
     def nothing_read(self) -> bool:
@@ -288,6 +291,8 @@ class ReplayDetails:
             "paced_s": self.paced_ns / SECOND,
             "lateness_ms": _percentiles(self.lateness_ms),
             "peak_events_per_s": self.peak_events_per_s,
+            "encoder": self.encoder,
+            "encoder_reason": self.encoder_reason,
             **(self.verified.document() if self.verified is not None else dict.fromkeys(Verified().document())),
         }
 

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from spyctl.market import kernel
 from spyctl.market.byte_rows import decimals
 from spyctl.market.encode import EncodedBatch
 from spyctl.market.texts import SideBySide, Texts, repeated
 
 Ints = np.ndarray[tuple[int], np.dtype[np.int64]]
 _CRLF = b"\r\n"
+_NUMBER = 20  # bytes of the longest number
 
 
 def pub_frames(batch: EncodedBatch, subjects: Sequence[str], reply: str, first: int, tail: str) -> memoryview:
@@ -17,9 +19,21 @@ def pub_frames(batch: EncodedBatch, subjects: Sequence[str], reply: str, first: 
 
     ``subjects`` is the table that the ranks of the events index.
     """
+    behind = tail.encode() + b" "
+    if (compiled := kernel.encoder().kernel) is not None:
+        return _compiled(compiled, batch, tuple(_head_texts(b"PUB ", subjects, reply)), first, behind)
     heads = _heads(batch, b"PUB ", subjects, reply)
-    numbers = decimals(_numbers(batch, first), tail.encode() + b" ")
-    return _framed([heads, numbers, decimals(batch.lengths, _CRLF), batch.texts])
+    return _framed([heads, decimals(_numbers(batch, first), behind), decimals(batch.lengths, _CRLF), batch.texts])
+
+
+def _compiled(
+    compiled: kernel.Kernel, batch: EncodedBatch, heads: tuple[bytes, ...], first: int, behind: bytes
+) -> memoryview:
+    texts = batch.texts
+    most = max(map(len, heads)) + len(behind) + 2 * (_NUMBER + len(_CRLF))
+    data = np.empty(int(texts.lengths.sum()) + len(batch) * most, np.uint8)
+    written = compiled.frame(texts.data, texts.starts, texts.lengths, batch.ranks, heads, first, behind, data)
+    return data.data[:written]
 
 
 def hpub_frame(batch: EncodedBatch, subjects: Sequence[str], reply: str, lines: bytes) -> bytes:
@@ -64,8 +78,12 @@ def _numbers(batch: EncodedBatch, first: int) -> Ints:
 
 def _heads(batch: EncodedBatch, verb: bytes, subjects: Sequence[str], reply: str) -> Texts:
     # The line break before each ends what is before it.
-    heads = [b"%b%b%b %b" % (_CRLF, verb, subject.encode(), reply.encode()) for subject in subjects]
+    heads = [_CRLF + head for head in _head_texts(verb, subjects, reply)]
     return Texts.of(heads)[batch.ranks.astype(np.intp)]
+
+
+def _head_texts(verb: bytes, subjects: Sequence[str], reply: str) -> list[bytes]:
+    return [b"%b%b %b" % (verb, subject.encode(), reply.encode()) for subject in subjects]
 
 
 def _framed(parts: Sequence[Texts]) -> memoryview:

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter, deque
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import Protocol
 
 import numpy as np
@@ -250,12 +251,12 @@ class InFlight:
             chunk = self._chunks[0]
             done = min(position + 1 - chunk.first, len(chunk.sizes))
             start = max(0, chunk.waiting.find(1))
-            sizes = [
-                size for size, waits in zip(chunk.sizes[start:done], chunk.waiting[start:done], strict=True) if waits
-            ]
+            sizes, count = chunk.sizes[start:done], chunk.waiting.count(1, start, done)
+            if count < len(sizes):
+                sizes = list(compress(sizes, chunk.waiting[start:done]))
             chunk.waiting[start:done] = bytes(max(0, done - start))
             self._ends.last = chunk.first + done - 1, chunk
-            self._settled(chunk, len(sizes), sum(sizes))
+            self._settled(chunk, count, sum(sizes))
             if chunk.left:
                 break
 

@@ -37,6 +37,7 @@ from spyctl.cli.framework.remedies import remedy_for
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.framework.streams import drop, prepare_streams, write, written
 from spyctl.errors import ExitCode, SpyctlError
+from spyctl.market.kernel import encoder
 from spyctl.terminal.outgoing import safe_line
 
 EPILOG = """\
@@ -80,6 +81,7 @@ def _versions() -> Iterator[tuple[str, str]]:
         command = [str(find_nats_server()), "--version"]
         output = subprocess.run(command, capture_output=True, text=True, check=False).stdout
         yield "nats-server", output.strip().rpartition("v")[2] or "?"
+    yield "encoder", f"{encoder().name} ({reason})" if (reason := encoder().reason) else encoder().name
     for name in _LIBRARIES:
         with suppress(PackageNotFoundError):
             yield name, version(name)
@@ -98,6 +100,7 @@ def spyctl(
     spyctl live --sim                             the live side, no key needed
     spyctl tail futures.trades                    watch the stream
     """
+    encoder()  # a wrong SPYCTL_IMPL is told before anything begins
     print_help_page(context)
 
 

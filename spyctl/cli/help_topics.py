@@ -58,6 +58,7 @@ _VARIABLES = (
     ("NATS_PASSWORD", "The password of --user, without --password-file."),
     ("NATS_TOKEN", "A token, without --token-file."),
     ("SPYCTL_CONFIG", "The user's settings file instead of ~/.config/spyctl/config.toml."),
+    ("SPYCTL_IMPL", "Who writes events: auto (default), compiled or numpy; the bytes are the same."),
     ("HTTPS_PROXY", "Proxy for the vendors, except hosts in NO_PROXY."),
     ("NO_COLOR", "Set to anything: no colours. FORCE_COLOR: colours without a terminal too."),
     ("CI", "Set to anything: no live display, plain lines instead."),

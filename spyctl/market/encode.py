@@ -1,6 +1,6 @@
 """Canonical columns → the bytes that are published, a whole batch at a time.
 
-The bytes are those of ``orjson.dumps(event)``; :mod:`spyctl.market.event_texts` writes them.
+The bytes are those of ``orjson.dumps(event)``; the compiled kernel writes them, or :mod:`spyctl.market.event_texts`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,11 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from spyctl.market import kernel
 from spyctl.market.columns import EVENT_TYPES, SCHEMAS, Batch, Rows, taken
-from spyctl.market.event_texts import book_texts, trade_texts
+from spyctl.market.event_texts import book_texts, literals, trade_texts
+from spyctl.market.events import BOOK_DEPTH
 from spyctl.market.subjects import rank_of, subject_of
 from spyctl.market.texts import Placeable, Places, Texts
 
+_NUMBERS = 20  # bytes of the longest number
 PIECE = 4096  # events encoded at once: a millisecond or two, so that a paced replay is never held up for long
 
 _TRADE_RANK, _BOOK_RANK = (rank_of(subject_of(EVENT_TYPES[schema])) for schema in SCHEMAS)
@@ -104,8 +107,30 @@ NOTHING_YET = encoded_events([], [])  # what a source gives, this very object, w
 
 
 def _encode(batch: Batch, piece: slice, is_book: NDArray[np.bool_]) -> Texts:
+    compiled = kernel.encoder().kernel
+    texts = _compiled(compiled, batch, batch.order[piece], is_book) if compiled is not None else None
+    return texts if texts is not None else _gathered(batch, batch.order[piece], is_book)
+
+
+def _compiled(compiled: kernel.Kernel, batch: Batch, order: Places, is_book: NDArray[np.bool_]) -> Texts | None:
+    # Nothing where the kernel leaves the events to us.
+    symbols, between, books = batch.names.as_json(), literals(batch.source), np.count_nonzero(is_book)
+    trade, level, book = (sum(map(len, texts)) + _NUMBERS * len(texts) for texts in between)
+    room = (len(order) - books) * trade + books * (trade + book + BOOK_DEPTH * level) + len(order) * symbols.itemsize
+    data = np.empty(room + compiled.ROOM + symbols.itemsize, np.uint8)
+    ends = np.empty(len(order), np.intp)
+    flat = (*between.trade, *between.level, *between.book)
+    written = compiled.encode(*batch.parts, order, symbols, symbols.itemsize, flat, data, ends)
+    if written < 0:
+        return None
+    data.resize(written, refcheck=False)
+    starts = np.empty_like(ends)
+    starts[:1], starts[1:] = 0, ends[:-1]
+    return Texts(data, starts, ends - starts - 1)  # a newline lies behind each
+
+
+def _gathered(batch: Batch, order: Places, is_book: NDArray[np.bool_]) -> Texts:
     trades, books = batch.parts
-    order = batch.order[piece]
     kinds: list[tuple[Places, Placeable]] = []
     if len(order) and not is_book.all():
         rows = _taken(trades, order[~is_book])

@@ -13,6 +13,7 @@ copied.
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 import orjson
@@ -52,7 +53,8 @@ _SIDES = ("bid", "ask")
 
 _NULL = int(np.frombuffer(b"null", "u4")[0])
 _AGGRESSORS = np.array([b"0", b"1", b"-1"])  # indexed by the value itself: -1 is the last
-_SNAPSHOT = Texts.of([b'],"is_snapshot":%b,"seq":' % value for value in (b"false", b"true")])
+_LEVELS, _IS_SNAPSHOT, _SEQ = b',"levels":[', b'],"is_snapshot":', b',"seq":'
+_SNAPSHOT = Texts.of([_IS_SNAPSHOT + value + _SEQ for value in (b"false", b"true")])
 
 Flags = NDArray[np.bool_]
 
@@ -79,7 +81,7 @@ def book_texts(part: Rows, names: Names, source: EventSource) -> SideBySide:
     return SideBySide(
         [
             _heads(part, source),
-            Texts.of([symbol + b',"levels":[' for symbol in symbols])[part["symbol"].astype(np.intp)],
+            Texts.of([symbol + _LEVELS for symbol in symbols])[part["symbol"].astype(np.intp)],
             _levels(part),
             _SNAPSHOT[part["is_snapshot"].astype(np.intp)],
             decimals(part["seq"], b"}\n"),
@@ -133,6 +135,27 @@ def _head(source: str) -> list[Part]:
     ]  # fmt: skip
 
 
+def _trade(source: str, symbol_width: int, *, wide: bool) -> list[Part]:
+    return [
+        *_head(source), ("symbol", f"S{symbol_width}"),
+        b',"price":', *_price_slots("price", wide=wide),
+        b',"size":', *int_slots("size", wide=wide),
+        b',"aggressor":', ("aggressor", "S2"),
+        b',"exchange":"', ("exchange", "S4"), b'","conditions":null,"seq":', *int_slots("seq", wide=True),
+        b"}\n",
+    ]  # fmt: skip
+
+
+def _level(*, wide: bool) -> list[Part]:
+    return [
+        b',{"bid_px":', *_price_slots("bid_px", wide=wide),
+        b',"bid_sz":', *int_slots("bid_sz", wide=wide),
+        b',"ask_px":', *_price_slots("ask_px", wide=wide),
+        b',"ask_sz":', *int_slots("ask_sz", wide=wide),
+        b"}\n",
+    ]  # fmt: skip
+
+
 @cache
 def _head_layout(source: str) -> Layout:
     return layout(_head(source))
@@ -140,29 +163,33 @@ def _head_layout(source: str) -> Layout:
 
 @cache
 def _trade_layout(source: str, symbol_width: int, *, wide: bool) -> Layout:
-    return layout(
-        [
-            *_head(source), ("symbol", f"S{symbol_width}"),
-            b',"price":', *_price_slots("price", wide=wide),
-            b',"size":', *int_slots("size", wide=wide),
-            b',"aggressor":', ("aggressor", "S2"),
-            b',"exchange":"', ("exchange", "S4"), b'","conditions":null,"seq":', *int_slots("seq", wide=True),
-            b"}\n",
-        ]
-    )  # fmt: skip
+    return layout(_trade(source, symbol_width, wide=wide))
 
 
 @cache
 def _level_layout(*, wide: bool) -> Layout:
-    return layout(
-        [
-            b',{"bid_px":', *_price_slots("bid_px", wide=wide),
-            b',"bid_sz":', *int_slots("bid_sz", wide=wide),
-            b',"ask_px":', *_price_slots("ask_px", wide=wide),
-            b',"ask_sz":', *int_slots("ask_sz", wide=wide),
-            b"}\n",
-        ]
-    )  # fmt: skip
+    return layout(_level(wide=wide))
+
+
+class Literals(NamedTuple):
+    """What stands between the values: of a trade, of a level (its end without the newline), and of a book around them.
+
+    A book begins as a trade does, up to its symbol, and ends as one.
+    """
+
+    trade: tuple[bytes, ...]
+    level: tuple[bytes, ...]
+    book: tuple[bytes, ...]
+
+
+@cache
+def literals(source: EventSource) -> Literals:
+    """Return the texts between the values of events from a source."""
+    trade, level = (
+        tuple(part for part in parts if isinstance(part, bytes))
+        for parts in (_trade(source, 1, wide=False), _level(wide=False))
+    )
+    return Literals(trade, (*level[:-1], level[-1].rstrip()), (_LEVELS, _IS_SNAPSHOT, _SEQ))
 
 
 # --- values

@@ -61,8 +61,8 @@ class Progress:
             self.sightings.note(Trouble.GAP, piece.sort_ns[gaps].tolist())
 
     def _record(self, piece: EncodedBatch) -> None:
-        for i in np.flatnonzero(self._is_trade[piece.ranks])[-TAPE:].tolist():
-            self.tape.append((self.subjects[piece.ranks[i]], piece.payload(i)))
+        newest = piece[np.flatnonzero(self._is_trade[piece.ranks])[-TAPE:]]
+        self.tape.extend(zip((self.subjects[rank] for rank in newest.ranks), newest.payloads(), strict=True))
 
     def show(self, piece: EncodedBatch) -> None:
         """Take a reset and seeds as the newest of their subjects; they are counted elsewhere."""

@@ -2,6 +2,7 @@
 
 from spyctl.bus.runs import RunState
 from spyctl.market.digest import ALGORITHM
+from spyctl.market.kernel import encoder
 from spyctl.replay.session import Replay
 from spyctl.summary import EventCounts, Jumps, ReplayDetails, RunSummary, StopReason, Timing
 from spyctl.timing.histogram import Percentiles
@@ -91,4 +92,6 @@ def _details(replay: Replay) -> ReplayDetails:
         lateness_ms=Percentiles.of(pace.lateness_ns),
         peak_events_per_s=max(replay.progress.second.peak, round(_mean_events_per_s(replay) or 0)),
         verified=replay.verified,
+        encoder=encoder().name,
+        encoder_reason=encoder().reason,
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 import orjson
 import typer
 
@@ -28,6 +29,8 @@ from spyctl.dbn.zstd import ZstdReader, walk_frames
 from spyctl.errors import DamagedFileError, PayloadError, UsageError
 from spyctl.live import pending
 from spyctl.live.pending import Pending
+from spyctl.market.columns import MBP10_DTYPE, TRADE_DTYPE, UNDEF_PRICE, Batch, Names
+from spyctl.market.encode import encode_batch
 from spyctl.market.events import EventSource
 from spyctl.market.lines import json_lines
 from spyctl.market.option_tickers import parse_option_ticker
@@ -37,6 +40,7 @@ from spyctl.replay.tapes.contents import read_sidecar, sidecar_path
 from spyctl.replay.tapes.lines import read_lines
 from spyctl.replay.tapes.reader import TapeReader
 from tests.fuzz.hunt import Target
+from tests.support.kernels import built_kernel, encoded_by
 from tests.support.records import T0, book, content, metadata, trade, zstd_frames
 from tests.support.tapes import messages
 from tests.unit.dbn.test_flipped_bits import survive
@@ -53,6 +57,9 @@ RECORDS = tuple(
 )
 TAPE = json_lines(messages(1, 4))
 SUBJECTS = subject_table("")
+NAMES = Names()
+for symbol in ("ES", "NQ", "UD:1V: é"):
+    NAMES.number(symbol)
 _NUMBERS = (b"0", b"-1", b"1e999", b"18446744073709551616", b"null", b"true", b'"x"', b"[]", b"{}", b"NaN", b"1.5")
 _NESTED = (b"[" * 2_000, b'{"a":' * 500)
 JSON_WORDS = (*_NUMBERS, *_NESTED, b'"', b",", b":", b"\\u0000", b"\xff", b"\n")
@@ -271,6 +278,28 @@ def spool(data: bytes) -> object:
     return min(count, 4)
 
 
+def kernel(data: bytes) -> object:
+    """Columns of trades, then of books, bit by bit: the kernel writes what numpy writes."""
+    if (compiled := built_kernel()) is None:
+        return None
+    cut = min(len(data) // TRADE_DTYPE.itemsize, 4) * TRADE_DTYPE.itemsize
+    end = cut + (len(data) - cut) // MBP10_DTYPE.itemsize * MBP10_DTYPE.itemsize
+    trades, books = np.frombuffer(data[:cut], TRADE_DTYPE).copy(), np.frombuffer(data[cut:end], MBP10_DTYPE).copy()
+    for part in (trades, books):  # what the normalizer never gives
+        part["symbol"] %= len(NAMES.texts)
+        for name in ("ts_event_ns", "ts_recv_ns"):
+            part[name] &= (1 << 63) - 1
+    trades["aggressor"], trades["exchange"] = (trades["aggressor"] & 3) % 3 - 1, b"CME"
+    books["is_snapshot"] = books["is_snapshot"].view("u1") & 1
+    written = []
+    for encoder in (None, compiled):
+        with encoded_by(encoder):
+            batch = Batch((trades, books), np.arange(len(trades) + len(books)), NAMES)
+            written.append([payload for piece in encode_batch(batch) for payload in piece.payloads()])
+    assert written[0] == written[1]
+    return len(written[0])
+
+
 def _json(*documents: object) -> tuple[bytes, ...]:
     return tuple(map(orjson.dumps, documents))
 
@@ -287,6 +316,7 @@ _STREAM = {"config": {"name": "S"}, "state": {"messages": 1, "bytes": 1, "first_
 _SPOOLED = b"".join(
     pending.written([Pending(b'{"price":1.5}', f"id{n}", "market.stocks.trades", "stocks", n)]) for n in range(3)
 )
+_PRICES = (UNDEF_PRICE, 0, 250_000_000, -5_000_000_000, 999_999, 10**6, 10**15, 10**15 - 1, 109_015_625_000, -(1 << 63))
 _GREETED = b"lsg_version=0.6.2\ncram=x\nsuccess=1|session_id=7\n"
 _SETTINGS = b'data-dir = "~/es"\nspeed = 10\n[replay]\nspeed = "max"\ncount = 5\nsymbol = ["ES.c.0"]\n'
 _BESIDE = _json(
@@ -300,6 +330,17 @@ _BESIDE = _json(
 )  # fmt: skip
 _TOML = (b"[replay]\n", b"[[a]]\n", b"'''", b'"""', b" = ", b"1979-05-27T07:32:00Z", b"inf", b"{a=1}", b"\r", b"#")
 
+
+def _columns() -> bytes:
+    trades, books = np.zeros(4, TRADE_DTYPE), np.zeros(4, MBP10_DTYPE)
+    for part in (trades, books):
+        part["ts_event_ns"] = part["ts_recv_ns"] = T0
+    trades["price"] = 6_800_250_000_000
+    books["levels"]["bid_px"], books["levels"]["ask_px"] = 6_800_250_000_000, 6_800_500_000_000
+    return trades.tobytes() + books.tobytes()
+
+
+_COLUMNS = _columns()
 TARGETS = {
     target.name: target
     for target in (
@@ -322,5 +363,6 @@ TARGETS = {
         ),
         Target("answer", answer, _json(_STREAM, {"error": {"code": 500}}, {"num_pending": 1}), JSON_WORDS),
         Target("spool", spool, (_SPOOLED,), JSON_WORDS),
+        Target("kernel", kernel, (_COLUMNS,), tuple(number.to_bytes(8, "little", signed=True) for number in _PRICES)),
     )
 }  # fmt: skip

@@ -37,6 +37,7 @@ REPLAY = CONTRACT | keys(
     "gaps_filled "
     "held rejected_by_reason unresolved_ids rolls damaged resent refusals reconnects first_event_ns first_event_utc "
     "last_event_ns last_event_utc started_ns started_utc ended_ns ended_utc paced_s lateness_ms peak_events_per_s "
+    "encoder encoder_reason "
     "segments seeks resets seeds skipped played "
     "bytes stored missing differing unchecked acknowledged lost expired"
 )

@@ -14,6 +14,7 @@ from spyctl.market.events import MBP10, Aggressor, BidAskLevel, EventSource, Fut
 from spyctl.replay.source import DBNIngestor
 from spyctl.timing.instants import HOUR, MINUTE, SECOND, day_start
 from tests.conftest import Cli
+from tests.support.kernels import built_kernel, encoded_by
 from tests.support.records import DAY, DAY_NS, MS, T0, book, trade, write_file
 from tests.support.servers import NatsServer
 from tests.support.stream import read_stream
@@ -70,12 +71,19 @@ async def replayed(root: Path, server: NatsServer, dates: list[date]) -> list[tu
 
 
 @pytest.mark.filterwarnings("ignore")
-async def test_two_synthetic_days_are_stored_as_the_oracle_reads_them(tmp_path: Path, nats_server: NatsServer) -> None:
+@pytest.mark.parametrize("encoder", ["numpy", "compiled"])
+async def test_two_synthetic_days_are_stored_as_the_oracle_reads_them(
+    encoder: str, tmp_path: Path, nats_server: NatsServer
+) -> None:
+    compiled = built_kernel() if encoder == "compiled" else None
+    if encoder == "compiled" and compiled is None:
+        pytest.skip("there is no C compiler")
     next_day = date(2025, 12, 17)
     write_day(tmp_path, DAY, DAY_NS + 24 * HOUR - 2 * MINUTE, DAY_NS + 24 * HOUR, rate=40)
     write_day(tmp_path, next_day, day_start(next_day), day_start(next_day) + MINUTE, rate=40)
 
-    found = await replayed(tmp_path, nats_server, [DAY, next_day])
+    with encoded_by(compiled):
+        found = await replayed(tmp_path, nats_server, [DAY, next_day])
 
     assert len(found) > 6_000
     assert found == oracle(tmp_path)

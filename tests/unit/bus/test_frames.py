@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from spyctl.bus.frames import hpub_frame, hpub_frames, pub_frames
 from tests.support.batches import batch_of
 from tests.support.connection import Published, messages
+from tests.support.kernels import encoded_by, encoders
 
 SUBJECTS = ("market.futures.trades", "m.b", "market.options.trades")
 PAYLOADS = st.lists(
@@ -25,7 +26,9 @@ def test_each_event_is_published_on_its_subject_with_a_numbered_reply(
         b"PUB %s in.box.%d.end %d\r\n%s\r\n" % (SUBJECTS[rank].encode(), first + i, len(payload), payload)
         for i, (payload, rank) in enumerate(rows)
     )
-    assert pub_frames(batch, SUBJECTS, "in.box.", first, ".end") == expected
+    for compiled in encoders():
+        with encoded_by(compiled):
+            assert pub_frames(batch, SUBJECTS, "in.box.", first, ".end") == expected
 
 
 def expected_hpub(rows: list[tuple[bytes, int]], first: int, ids: list[bytes]) -> bytes:

@@ -14,6 +14,7 @@ from spyctl.market.encode import PIECE, encode_batch
 from spyctl.market.events import EventSource
 from spyctl.market.subjects import SUBJECTS, subject_of
 from spyctl.timing.instants import day_start
+from tests.support.kernels import encoded_by, encoders
 
 T0 = day_start(date(2025, 12, 16))
 # What fits the narrow slots is written apart from what does not: a batch has values of one kind, or of several.
@@ -63,11 +64,12 @@ def a_batch(draw: st.DrawFn) -> Batch:
 @given(a_batch(), st.sampled_from([0, 3, 16]))
 def test_the_bytes_are_those_of_orjson_event_by_event(batch: Batch, few: int) -> None:
     expected = [orjson.dumps(event) for event in events(batch)]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(event_texts, "_FEW", few)  # in a small batch, nearly all that is wide would be written one by one
-        pieces = list(encode_batch(batch))
+    for compiled in encoders():
+        with pytest.MonkeyPatch.context() as patch, encoded_by(compiled):
+            patch.setattr(event_texts, "_FEW", few)  # in a small batch, nearly all that is wide is written one by one
+            pieces = list(encode_batch(batch))
+        assert [payload for piece in pieces for payload in piece.payloads()] == expected
 
-    assert [payload for piece in pieces for payload in piece.payloads()] == expected
     assert [int(s) for piece in pieces for s in piece.sort_ns] == batch.column("sort_ns").tolist()
     assert [bool(late) for piece in pieces for late in piece.late] == batch.column("late").tolist()
     assert [SUBJECTS[r] for piece in pieces for r in piece.ranks.tolist()] == [subject_of(e) for e in events(batch)]
