@@ -67,10 +67,9 @@ class PerMessage(AckProtocol):
             await self._answers()
         self._epoch += 1
         self._again_through = max(self._again_through, self._in_flight.sent_through)
-        if (
-            oldest_ns is not None
-            and self._silence.attempt_ns - oldest_ns > self._stream.duplicate_window_ns - _WINDOW_MARGIN_NS
-        ):
+        # By the time it is now: the process may have slept since this repair began.
+        remembered_ns = self._stream.duplicate_window_ns - _WINDOW_MARGIN_NS
+        if oldest_ns is not None and self._clock.now_ns() - oldest_ns > remembered_ns:
             return await self._find_stored()
         return True
 

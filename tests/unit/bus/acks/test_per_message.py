@@ -130,6 +130,22 @@ async def test_after_the_duplicate_window_the_stream_is_read_instead() -> None:
     assert [request["seq"] for _, request in sending.connection.asked] == [1, 2, 3, 4]
 
 
+async def test_time_that_is_slept_away_in_a_repair_counts_for_the_duplicate_window(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sending = Sending(found=[stored(1, "aaaa-1"), NO_MORE])
+    await sending.send(numbered(range(1)))
+    sending.connection.cut()
+
+    async def sleep(*_: object) -> None:
+        sending.clock.advance(2 * MINUTE)
+
+    monkeypatch.setattr(sending.protocol._silence, "ask", sleep)
+    await sending.protocol.repair()
+    assert sending.in_flight.anchor == Checkpoint(1, 1)
+    assert len(sending.sent) == 1
+
+
 async def test_a_stream_that_cannot_be_read_yet_is_read_again_before_anything_is_sent() -> None:
     sending = Sending(found=[UnreachableError("gone"), ApiError(503, 10008, "no leader"), NO_MORE])
     await sending.send(numbered(range(1)))
