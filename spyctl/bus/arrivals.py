@@ -7,33 +7,26 @@ control and repair of the consumer stay with nats-py.
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from nats.aio.msg import Msg
 
 from spyctl.market.lines import StreamMessage
 
-_SHORT_REPLY = 8  # dots of a reply subject without domain, account and random token
+_SHORT_REPLY = 9  # fields of a reply subject without domain, account and random token
 _STATUS = b"NATS/1.0 "  # how the header of a message begins that is about the consumer
 
 
-class Place(NamedTuple):
-    """Where a message that a consumer hands out is: ``delivered`` is how often it was, ``number`` counts what the
-    consumer has handed out, ``pending`` is how many are left."""
+def parse_reply(reply: bytes) -> tuple[int, int, int, int, int]:
+    """Read where a message that a consumer hands out is.
 
-    delivered: int
-    seq: int
-    number: int
-    stored_ns: int
-    pending: int
-
-
-def parse_reply(reply: str) -> Place:
-    """Read where a message is from its reply subject."""
+    Returns how often it was delivered, its sequence, its number in the consumer, when it was stored (Unix ns),
+    and how many are left.
+    """
     # $JS.ACK.[domain.account.]stream.consumer.delivered.seq.number.time.pending[.random]
-    tail = 5 if reply.count(".") == _SHORT_REPLY else 6
-    _, delivered, seq, number, stored_ns, pending, *_ = reply.rsplit(".", tail)
-    return Place(int(delivered), int(seq), int(number), int(stored_ns), int(pending))
+    fields = reply.split(b".")
+    at = 4 if len(fields) == _SHORT_REPLY else 6
+    return int(fields[at]), int(fields[at + 1]), int(fields[at + 2]), int(fields[at + 3]), int(fields[at + 4])
 
 
 def is_status(headers: bytes | None) -> bool:
@@ -67,7 +60,8 @@ class Arrivals:
 
     def put_nowait(self, message: Msg) -> None:
         """Take in a message that nats-py has queued, as it would any."""
-        self._add(message.subject, parse_reply(message.reply), message.data, _raw(message.headers))
+        _, seq, number, stored_ns, pending = parse_reply(message.reply.encode())
+        self._add(number, StreamMessage(seq, message.subject, stored_ns, message.data, pending, _raw(message.headers)))
 
     def take(self) -> list[StreamMessage]:
         """Return all that has arrived, in its order."""
@@ -81,24 +75,23 @@ class Arrivals:
 
     def append(self, consumer: Any, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> bool:
         """Take in a message, unless one is missing before it; ``consumer`` is what nats-py knows of the consumer."""
-        text = reply.decode()
-        place = parse_reply(text)
-        if place.number != consumer._dseq:
+        _, seq, number, stored_ns, pending = parse_reply(reply)
+        if number != consumer._dseq:
             return False
         consumer._active = True
-        consumer._dseq, consumer._sseq = place.number + 1, place.seq
-        consumer.track_sequences(text)
+        consumer._dseq, consumer._sseq = number + 1, seq
+        consumer.track_sequences(reply.decode())
         name = self._subjects.get(subject)
         if name is None:
             name = self._subjects[subject] = subject.decode()
-        self._add(name, place, data, headers)
+        self._add(number, StreamMessage(seq, name, stored_ns, data, pending, headers))
         return True
 
-    def _add(self, subject: str, place: Place, data: bytes, headers: bytes) -> None:
-        if place.number == 1 and self._begun:
-            self.anew.add(place.seq)
+    def _add(self, number: int, message: StreamMessage) -> None:
+        if number == 1 and self._begun:
+            self.anew.add(message.seq)
         self._begun = True
-        self._messages.append(StreamMessage(place.seq, subject, place.stored_ns, data, place.pending, headers))
+        self._messages.append(message)
         if len(self._messages) == 1:
             self.arrived.set()
 

@@ -175,7 +175,7 @@ class DurableReader:
         return {"stream_name": self._stream, "config": config}
 
     def _take(self, message: Msg) -> None:
-        delivered, seq, number, stored_ns, pending = parse_reply(message.reply)
+        delivered, seq, number, stored_ns, pending = parse_reply(message.reply.encode())
         if delivered != 1 or number != self._session.expected or seq < self.next_seq:
             self._session.drop()
             return

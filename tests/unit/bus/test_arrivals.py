@@ -64,8 +64,8 @@ def test_what_is_about_the_consumer_is_told_from_what_is_stored(headers: bytes |
 
 @pytest.mark.parametrize("domain", ["", "hub.hash."])
 def test_a_reply_subject_tells_the_place(domain: str) -> None:
-    place = parse_reply(f"$JS.ACK.{domain}S.c.2.11.3.99.4{'.random' if domain else ''}")
-    assert place == (2, 11, 3, 99, 4)
+    reply = f"$JS.ACK.{domain}S.c.2.11.3.99.4{'.random' if domain else ''}"
+    assert parse_reply(reply.encode()) == (2, 11, 3, 99, 4)
 
 
 def test_where_a_consumer_was_made_anew_is_remembered() -> None:
