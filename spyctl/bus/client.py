@@ -6,9 +6,9 @@ a request that is not permitted waiting for its timeout.
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import nats.errors
 from nats.aio.client import Client
@@ -21,6 +21,13 @@ from spyctl.timing.tasks import end_task
 
 _DENIAL = re.compile(r"permissions violation for (publish|subscription) to \"([^\"]+)\"")
 _RENEWED = ("user", "password", "token", "tls")
+
+
+class Answer(NamedTuple):
+    """A message without a header, as :meth:`StrictClient.hand_over` gives it: the two things that an answer needs."""
+
+    subject: str
+    data: bytes
 
 
 class DeniedError(nats.errors.Error):
@@ -45,6 +52,7 @@ class StrictClient(Client):
         self._access = access
         self._asking: dict[asyncio.Future[DeniedError], str] = {}  # who waits for an answer, and from which subject
         self._deaf: DeniedError | None = None  # why no answer can be received
+        self._handlers: dict[int, Callable[[Any], Awaitable[None]]] = {}  # by the number of a subscription
 
     async def request(self, subject: str, *arguments: Any, **options: Any) -> Msg:
         """Ask, as nats-py's client does; raises :class:`DeniedError` at once where that is not permitted."""
@@ -69,9 +77,26 @@ class StrictClient(Client):
         await self._flush_pending(force_flush=True)
         await super().flush(*arguments, **options)
 
+    def hand_over(self, subscription: Any, handler: Callable[[Answer], Awaitable[None]] | None) -> None:
+        """Call a handler with each message as it comes off the line; it must not wait. ``None`` ends that.
+
+        nats-py makes an object of each, queues it and wakes a task, at three times the cost. Messages with a header
+        still take that way.
+        """
+        if handler is None:
+            self._handlers.pop(subscription._id, None)
+        else:
+            self._handlers[subscription._id] = handler
+
     # --- what nats-py does otherwise
 
     async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes | None) -> None:
+        if (handler := self._handlers.get(sid)) is not None and not headers:
+            try:
+                await handler(Answer(subject.decode(), data))
+            except Exception as error:
+                await self._error_cb(error)
+            return
         subscription = self._subs.get(sid)
         arrivals = subscription._pending_queue if subscription is not None else None
         if not isinstance(arrivals, Arrivals) or is_status(headers):

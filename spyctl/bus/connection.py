@@ -17,7 +17,6 @@ import nats
 import nats.errors
 import orjson
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 from nats.js.client import JetStreamContext
 
 from spyctl.bus.access import Access
@@ -57,7 +56,7 @@ def masked(url: str) -> str:
 class Connection:
     """One client connection; made by :func:`connect`."""
 
-    def __init__(self, client: Client, urls: Sequence[str], *, write_timeout_s: float = WRITE_TIMEOUT_S) -> None:
+    def __init__(self, client: StrictClient, urls: Sequence[str], *, write_timeout_s: float = WRITE_TIMEOUT_S) -> None:
         self._client = client
         self._urls = tuple(urls)
         self._write_timeout_s = write_timeout_s
@@ -168,9 +167,12 @@ class Connection:
         """Return nats-py's JetStream client over this connection, for the KV bucket and for readers."""
         return self._client.jetstream(timeout=REQUEST_TIMEOUT_S)
 
-    async def subscribe(self, subject: str, handler: Callable[[Msg], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    async def subscribe(
+        self, subject: str, handler: Callable[[Any], Awaitable[None]], *, at_once: bool = False
+    ) -> Callable[[], Awaitable[None]]:
         """Call ``handler`` with each message on a subject; returns a function that ends that, and never raises.
 
+        With ``at_once`` it is called as a message comes off the line, with its subject and data; it must not wait.
         Raises :class:`UnreachableError`, :class:`AccessDeniedError`.
         """
         try:
@@ -182,7 +184,11 @@ class Connection:
         except (nats.errors.Error, OSError) as error:
             raise UnreachableError(f"{self.url} does not take a subscription: {error}") from None
 
+        if at_once:
+            self._client.hand_over(subscription, handler)
+
         async def unsubscribe() -> None:
+            self._client.hand_over(subscription, None)
             with suppress(nats.errors.Error, OSError):
                 await subscription.unsubscribe()
 

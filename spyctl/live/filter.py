@@ -99,8 +99,8 @@ class LiveFilter:
             if self._is_accepted(accepted, expected):
                 if self._waits(event):
                     self.aggressors.hold(accepted)
-                else:
-                    yield from self._written(accepted)
+                elif (pending := self._written(accepted)) is not None:
+                    yield pending
         yield from self._all_written(self.aggressors.released(arrival.clock_ns))
 
     def look(self, clock_ns: int) -> Iterator[Pending]:
@@ -139,9 +139,10 @@ class LiveFilter:
 
     def _all_written(self, accepted: Iterator[Accepted]) -> Iterator[Pending]:
         for each in accepted:
-            yield from self._written(each)
+            if (pending := self._written(each)) is not None:
+                yield pending
 
-    def _written(self, accepted: Accepted) -> Iterator[Pending]:
+    def _written(self, accepted: Accepted) -> Pending | None:
         event, identity, feed, clock_ns = accepted.event, accepted.identity, accepted.feed, accepted.clock_ns
         try:
             conflates = _conflated_by(event)
@@ -150,8 +151,8 @@ class LiveFilter:
             self._look(event, clock_ns)
         except Exception as error:  # likewise
             self._rejects.failed(error, identity, clock_ns)
-        else:
-            yield pending
+            return None
+        return pending
 
     def _take_written(self, arrival: WrittenArrival) -> Iterator[Pending]:
         # Its feed has told what is ours, and what is new.

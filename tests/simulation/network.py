@@ -164,7 +164,7 @@ class SimulatedConnection:
     async def wait_connected(self, timeout_s: float) -> None:
         await self._standing.wait(timeout_s)
 
-    async def subscribe(self, subject: str, handler: Handler) -> Callable[[], Awaitable[None]]:
+    async def subscribe(self, subject: str, handler: Handler, **_: bool) -> Callable[[], Awaitable[None]]:
         inbox = subject.rstrip(".*>")
         self._handlers[inbox] = handler
 

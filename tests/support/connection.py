@@ -119,7 +119,7 @@ class ScriptedConnection:
         data = b64encode(payload).decode()
         return {"message": {"seq": request["seq"], "subject": subject, "time": "2025-12-16T14:30:00Z", "data": data}}
 
-    async def subscribe(self, subject: str, handler: Handler) -> Callable[[], Awaitable[None]]:
+    async def subscribe(self, subject: str, handler: Handler, **_: bool) -> Callable[[], Awaitable[None]]:
         self._handlers.append(handler)
 
         async def unsubscribe() -> None:

@@ -13,6 +13,7 @@ import orjson
 from nats.aio.msg import Msg
 
 from spyctl.bus.acks.base import AckProtocol
+from spyctl.bus.client import Answer
 from spyctl.bus.connection import ApiError
 from spyctl.bus.contents import message_at
 from spyctl.bus.frames import hpub_frames
@@ -38,9 +39,9 @@ class PerMessage(AckProtocol):
         # The new leader of a replicated stream may store what is in flight in another order.
         most = MAX_UNANSWERED if self._stream.replicas == 1 else 1
         self._in_flight.max_messages = min(self._in_flight.max_messages, most)
-        return await self._connection.subscribe(f"{self._inbox}.*.*", self._on_ack)
+        return await self._connection.subscribe(f"{self._inbox}.*.*", self._on_ack, at_once=True)
 
-    async def _on_ack(self, message: Msg) -> None:
+    async def _on_ack(self, message: Answer | Msg) -> None:
         epoch, _, position = message.subject[len(self._inbox) + 1 :].partition(".")
         reply = orjson.loads(message.data) if message.data else {}
         if "seq" in reply and "error" not in reply:

@@ -4,11 +4,11 @@ import asyncio
 import time
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
-from nats.aio.client import Client
 
+from spyctl.bus.client import StrictClient
 from spyctl.bus.connection import ApiError, Connection, connect, masked
 from spyctl.errors import (
     AccessDeniedError,
@@ -63,6 +63,32 @@ async def test_written_frames_arrive_at_once_and_none_is_kept_over_a_disconnect(
     await connection.wait_connected(10)
     assert await connection.write(b"PUB a 1\r\n4\r\n")
     await eventually(lambda: received == [b"1", b"2", b"4"])
+    await connection.close()
+
+
+async def test_messages_that_are_handed_over_at_once_come_in_order_until_they_are_no_longer_wanted(
+    nats_server: NatsServer,
+) -> None:
+    connection = await connect([nats_server.url])
+    got: list[tuple[str, bytes]] = []
+
+    async def note(message: Any) -> None:
+        got.append((message.subject, message.data))
+        if message.data == b"bad":
+            raise ValueError("not this one")
+
+    end = await connection.subscribe("a.*", note, at_once=True)
+    for frame in (b"PUB a.1 1\r\nx\r\n", b"PUB a.2 3\r\nbad\r\n", b"PUB a.3 0\r\n\r\n", b"PUB b 1\r\ny\r\n"):
+        await connection.write(frame)
+    await eventually(lambda: len(got) == 3)
+    assert got == [("a.1", b"x"), ("a.2", b"bad"), ("a.3", b"")]
+    await connection.write(b"HPUB a.4 12 13\r\nNATS/1.0\r\n\r\nh\r\n")
+    await eventually(lambda: got[-1] == ("a.4", b"h"))
+    assert connection.connected
+    await end()
+    await connection.write(b"PUB a.5 1\r\nz\r\n")
+    await connection.client.flush()
+    assert len(got) == 4
     await connection.close()
 
 
@@ -188,7 +214,7 @@ async def test_a_reconnect_that_misses_its_cancellation_ends_with_the_connection
 
 
 async def test_time_in_which_this_process_slept_is_no_absence_of_the_server() -> None:
-    connection = Connection(cast(Client, SimpleNamespace(is_closed=False, connected_url=None)), ["nats://a:4222"])
+    connection = Connection(cast(StrictClient, SimpleNamespace(is_closed=False, connected_url=None)), ["nats://a:4222"])
     waiting = asyncio.create_task(connection.wait_connected(120))
     await asyncio.sleep(0)
     loop = asyncio.get_running_loop()
