@@ -30,7 +30,7 @@ from spyctl.cli.live_restart import earlier_futures, last_ended, remember_stored
 from spyctl.cli.replay_run import show_holdings, show_server
 from spyctl.cli.summary import print_live_summary
 from spyctl.dbn.gateway.feed import FUTURES
-from spyctl.errors import SpyctlError
+from spyctl.errors import LostTrackError, SpyctlError
 from spyctl.live.feed_policy import FeedPolicy
 from spyctl.live.result import summary_of
 from spyctl.live.session import Hooks, LiveOptions, LiveSession, subjects
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 
 FOREVER_S = 10.0**9
 REFUSAL_S = 60.0  # an election, or a store that is being made room in
+_AFTER_LOSS = "look into the server's log; the next run publishes first what still waits on disk"
 
 
 async def run_live(request: LiveRequest, reporter: Reporter) -> int:
@@ -176,7 +177,8 @@ async def _play(
         print_live_summary(summary, request.title, request.what, as_json=request.as_json, out=sys.stdout)
     show_holdings(reporter, run)
     if failure is not None:
-        reporter.error(failure.message, remedy_for(failure))
+        lost = isinstance(failure, LostTrackError)  # nothing can be played again
+        reporter.error(failure.message, _AFTER_LOSS if lost else remedy_for(failure))
         return failure.exit_code
     for refusal in session.refused.values():
         reporter.error(refusal.message, remedy_for(refusal))

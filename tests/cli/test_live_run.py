@@ -22,7 +22,7 @@ from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.futures_options import FeedChoice
 from spyctl.cli.live_request import Underlyings, Vendor
 from spyctl.cli.live_run import _figures, _say, _show_plan, run_live
-from spyctl.errors import KeyInUseError, LeaseHeldError, OtherSourceError
+from spyctl.errors import KeyInUseError, LeaseHeldError, LostTrackError, OtherSourceError
 from spyctl.live.feed_policy import equity_policies
 from spyctl.live.session import SUBJECTS
 from spyctl.market.events import OptionTrade, StockTrade
@@ -166,6 +166,18 @@ async def test_a_refused_key_is_exit_4_and_the_run_has_failed(
     await connection.close()
     assert record is not None
     assert (record.state, record.options["key_hash"]) == (RunState.FAILED, key_hash(KEY))
+
+
+async def test_lost_events_of_a_live_day_cannot_be_played_again(
+    nats_server: NatsServer, stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lose(*_: object) -> None:
+        raise LostTrackError("stream MARKET_DATA has lost events", "play it again from the start")
+
+    monkeypatch.setattr("spyctl.live.session.LiveSession.run", lose)
+    assert await run_live(request(nats_server.url, lasting_ns=None), Reporter(stderr)) == 5
+    said = stderr.getvalue()
+    assert "error: stream MARKET_DATA has lost events\n  try: look into the server's log; the next run" in said
 
 
 @pytest.mark.parametrize(
