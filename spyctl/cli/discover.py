@@ -1,33 +1,24 @@
 """``spyctl discover``: what the data folder holds, whether it is sound, and how good a day's data is."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from itertools import zip_longest
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spyctl.cli.file_listing import FileListing, days_text, days_without_record
 from spyctl.cli.framework import complete
 from spyctl.cli.framework.reporter import Reporter, progress_bar
-from spyctl.cli.framework.streams import write, write_document
+from spyctl.cli.framework.streams import write_document
 from spyctl.cli.options import DataDir, Dataset, Json, Schema, Symbol
 from spyctl.cli.tape_listing import TapeListing
-from spyctl.errors import DamagedFileError, ExitCode, NoDataFolderError, UsageError, path_text
-from spyctl.terminal.tables import table
-from spyctl.terminal.text import count, size_text
+from spyctl.errors import ExitCode, NoDataFolderError, UsageError
 
 if TYPE_CHECKING:
-    from datetime import date
-
-    from spyctl.dbn.catalog import Catalog
-    from spyctl.dbn.file_info import DBNFileInfo
+    from spyctl.cli.file_listing import FileKey
     from spyctl.dbn.integrity import Checkable, FileCheck
 
-    FileKey = tuple[Path, str]
-
 _MAX_NOTES = 5
-SUNDAY = 6
 
 
 def discover(
@@ -86,11 +77,12 @@ def discover(
     nothing = no_such_data(catalog, query) if not infos and not catalog.unreadable else None
     infos = sorted(with_symbols(infos, query.symbols, data_dir), key=lambda info: info.first_date)
     checks = _check([*infos, *catalog.definitions], reporter) if check else {}
-    listing = _Listing(catalog, infos, schemas, checks, checked=check)
+    listing = FileListing(catalog, infos, schemas, checks, checked=check)
     if as_json:
-        _write_document(listing, tapes, verbose=reporter.verbose)
+        document = listing.document(verbose=reporter.verbose)
+        write_document(document | {"tapes": tapes.documents(), "problems": [*listing.problems, *tapes.problems]})
     elif nothing is None:
-        _print(listing, verbose=reporter.verbose)
+        listing.print(verbose=reporter.verbose)
         if tapes.infos:
             tapes.print()
     _say_what_is_wrong(reporter, listing, whole=nothing is not None)
@@ -122,82 +114,6 @@ def _refuse_idle_options(report: str | None, picture: Path | None, *, check: boo
         raise UsageError(f"{picture} does not end in .svg", "--picture FILE.svg")
 
 
-class _Listing:
-    # The files to list with all that is known of them; a file is known by its key.
-    def __init__(
-        self,
-        catalog: "Catalog",
-        infos: "Sequence[DBNFileInfo]",
-        schemas: Sequence[str],
-        checks: "Mapping[FileKey, FileCheck]",
-        *,
-        checked: bool,
-    ) -> None:
-        from spyctl.dbn.file_info import days_of
-        from spyctl.dbn.overlaps import resolve_overlaps
-
-        self.catalog = catalog
-        self.infos = infos
-        self.checks = checks
-        self.checked = checked
-        self.overlaps = {overlap.other.key: overlap for overlap in resolve_overlaps(infos)[1]}
-        self.days = days_of(infos)
-        self.held = {
-            schema: set(days_of(info for info in infos if info.schema == schema and info.records != 0))
-            for schema in {info.schema for info in infos}
-        }
-        self.holes = self._find_holes(schemas)
-
-    def problem(self, info: "Checkable") -> "DamagedFileError | None":
-        check = self.checks.get(info.key)
-        return check.problem if check is not None else info.problem
-
-    @property
-    def problems(self) -> list[str]:
-        files: list[Checkable] = [*self.infos, *self.catalog.definitions]
-        by_path = {file.path: self.problem(file) for file in files}
-        messages = [error.message for error in self.catalog.unreadable]
-        messages += [error.message for error in by_path.values() if error is not None]
-        if self.checked:
-            messages += [error.message for error in self.catalog.unreadable_sidecars]
-            messages += [f"{path}: listed in manifest.json, but missing" for path in self.catalog.missing]
-        return messages
-
-    def _find_holes(self, schemas: Sequence[str]) -> "dict[str, list[date]]":
-        # Days with trading between the first and the last date, Sundays aside, for which a schema has no file.
-        trading = _trading_days(self.days)
-        holes = {}
-        for schema in schemas:
-            infos = [info for info in self.infos if info.schema == schema]
-            missing = [day for day in trading if not any(info.covers(day) for info in infos)]
-            if infos and missing:
-                holes[schema] = missing
-        return holes
-
-
-def _trading_days(days: "Sequence[date]") -> "list[date]":
-    # Those from the first to the last of some days on which there should be data; Sundays have an evening alone.
-    from datetime import date
-
-    from spyctl.market.sessions import futures_trade
-
-    numbers = range(days[0].toordinal(), days[-1].toordinal() + 1) if days else ()
-    return [day for day in map(date.fromordinal, numbers) if day.weekday() != SUNDAY and futures_trade(day)]
-
-
-def _days_text(days: "Sequence[date]") -> str:
-    from spyctl.market.sessions import holiday
-
-    shown = [f"{day} ({name})" if (name := holiday(day)) else str(day) for day in days[:4]]
-    return ", ".join(shown) + (f" and {len(days) - 4:,} more" if len(days) > 4 else "")
-
-
-def _without_record(info: "DBNFileInfo") -> "list[date]":
-    # The days inside a file on which there should be data, and is none.
-    held = info.dates
-    return [day for day in _trading_days(info.span_dates) if day not in held] if held else []
-
-
 def _check(files: "Sequence[Checkable]", reporter: Reporter) -> "dict[FileKey, FileCheck]":
     from spyctl.dbn.integrity import check_file, known_hashes
 
@@ -206,7 +122,7 @@ def _check(files: "Sequence[Checkable]", reporter: Reporter) -> "dict[FileKey, F
         return {file.key: check_file(file, hashes, advance) for file in files}
 
 
-def _say_what_is_wrong(reporter: Reporter, listing: _Listing, *, whole: bool) -> None:
+def _say_what_is_wrong(reporter: Reporter, listing: FileListing, *, whole: bool) -> None:
     # Where nothing can be played, all that is there is named.
     catalog = listing.catalog
     if not listing.checked:
@@ -217,11 +133,11 @@ def _say_what_is_wrong(reporter: Reporter, listing: _Listing, *, whole: bool) ->
     passed_over = [f"note: {path.name} is passed over: {reason}" for path, reason in catalog.passed_over]
     _notes(reporter, passed_over, limit=len(passed_over) if whole else _MAX_NOTES)
     for schema, missing in listing.holes.items():
-        reporter.warn(f"no {schema} file for {_days_text(missing)}")
+        reporter.warn(f"no {schema} file for {days_text(missing)}")
     for info in listing.infos:
-        if days := _without_record(info):
+        if days := days_without_record(info):
             kind = f"{info.schema} record" if info.capture else "record"
-            reporter.warn(f"{info.path.name} has no {kind} on {_days_text(days)}")
+            reporter.warn(f"{info.path.name} has no {kind} on {days_text(days)}")
     for problem in listing.problems:
         reporter.warn(problem)
     _notes(reporter, [warning for info in listing.infos for warning in info.gateway_warnings()], warn=True)
@@ -239,185 +155,3 @@ def _notes(
     if len(lines) > limit:
         listed = "the first of them" if unnamed else "all"
         say(f"and {len(lines) - limit + unnamed:,} more of this kind; --json lists {listed}")
-
-
-def _print(listing: _Listing, *, verbose: bool) -> None:
-    infos, catalog = listing.infos, listing.catalog
-    rows = [_row(info, listing) for info in infos]
-    rows += [("·",) * 7 + (f"unreadable: {Path(error.path).name}",) for error in catalog.unreadable]
-    heads = ("date", "schema", "symbol", "records", "size", "first → last, UTC", "v", "note")
-    head, *lines = table(heads, rows, right={"records", "size"}) if rows else [""]
-    if rows:
-        write(head)
-    for line, info in zip_longest(lines, infos):
-        write(line)
-        if verbose and info is not None:
-            for text in _mapping_lines(info):
-                write(text)
-    write(f" {_totals(listing)}")
-    if listing.checks:
-        write(f" {_check_totals(listing)}")
-
-
-def _totals(listing: _Listing) -> str:
-    infos, catalog = listing.infos, listing.catalog
-    known = [info.records for info in infos]
-    counted = f", {count('records', sum(n for n in known if n is not None))}" if None not in known else ""
-    uncounted = any(info.records is None and info.compressed and info.problem is None for info in infos)
-    sizes = {info.path: info.size for info in infos}
-    return (
-        f"{path_text(catalog.root).removeprefix('./')}, "
-        f"{', '.join(dict.fromkeys(info.dataset for info in infos)) or 'nothing readable'}: "
-        f"{count('dates', len(listing.days))}, {count('files', len(sizes) + len(catalog.unreadable))}{counted}, "
-        f"{size_text(sum(sizes.values()))}{'   · large .zst: time-range reads it' if uncounted else ''}"
-    )
-
-
-def _check_totals(listing: _Listing) -> str:
-    checks, catalog = listing.checks, listing.catalog
-    good = Counter(check.by for check in checks.values() if check.problem is None)
-    bad = len(checks) - good.total() + len(catalog.unreadable) + len(catalog.missing)
-    by_archive = f"{good['archive']:,} by the archive beside, " if good["archive"] else ""
-    by_reading = f"{good['reading']:,} by reading to the end"
-    return f"checked: {good['sha256']:,} good by sha256, {by_archive}{by_reading}, {bad:,} not"
-
-
-def _row(info: "DBNFileInfo", listing: _Listing) -> tuple[str, ...]:
-    from spyctl.timing.instants import clock_text
-
-    span = "·"
-    if info.first_ns is not None:
-        last = clock_text(info.last_ns, digits=0) if info.last_ns is not None else "·"
-        span = f"{clock_text(info.first_ns, digits=0)} → {last}"
-    day = f"{info.first_date:%a} {info.first_date}"
-    if info.last_date != info.first_date:
-        day += f"..{info.last_date:{'%m-%d' if info.last_date.year == info.first_date.year else '%Y-%m-%d'}}"
-    return (
-        day,
-        info.schema,
-        _symbols(info),
-        f"{info.records:,}" if info.records is not None else "·",
-        size_text(info.size),
-        span,
-        str(info.version),
-        ", ".join(_remarks(info, listing)),
-    )
-
-
-def _symbols(info: "DBNFileInfo") -> str:
-    if not info.symbols:
-        return "all"
-    return info.symbols[0] if len(info.symbols) == 1 else count("symbols", len(info.symbols))
-
-
-def _remarks(info: "DBNFileInfo", listing: _Listing) -> list[str]:
-    problem, check, overlap = listing.problem(info), listing.checks.get(info.key), listing.overlaps.get(info.key)
-    good_by = check.by if check is not None and problem is None else None
-    other = {"trades": "mbp-10", "mbp-10": "trades"}[info.schema]
-    remarks = [
-        ("synthetic", info.synthetic),
-        ("live capture", info.capture),
-        ("gateway errors", bool(info.gateway_errors)),
-        (".zst", info.compressed and info.records is None),
-        (", ".join(dict.fromkeys(word for _, word in info.conditions)), bool(info.conditions)),
-        ("overlaps", overlap is not None and overlap.wholly),
-        ("overlaps in part", overlap is not None and not overlap.wholly),
-        ("misnamed", info.misnamed),
-        ("no records", info.records == 0 and problem is None),
-        ("days without a record", bool(_without_record(info))),
-        (f"no {other} that day", other in listing.held and info.first_date not in listing.held[other]),
-        ("sha256 ✓", good_by == "sha256"),
-        ("archive ✓", good_by == "archive"),
-    ]
-    damage = [_damage(problem.reason)] if problem is not None else []
-    return [remark for remark, applies in remarks if applies] + damage
-
-
-def _damage(reason: str) -> str:
-    if reason.startswith("its archive"):
-        return "archive damaged"
-    return "cut short" if "cut short" in reason or "shorter than" in reason else "damaged"
-
-
-def _in_force(info: "DBNFileInfo") -> list[dict[str, Any]]:
-    # The mappings that hold on the days of the file: what each symbol is there.
-    from datetime import date, timedelta
-
-    from spyctl.market.symbology import is_outright, is_spread
-    from spyctl.timing.instants import day_number
-
-    first, last = day_number(info.first_date), day_number(info.last_date)
-    epoch = date(1970, 1, 1)
-    rows = []
-    for mapping in info.mappings:
-        if mapping.first > last or mapping.end <= first:
-            continue
-        kind = "spread" if is_spread(mapping.symbol) else "outright" if is_outright(mapping.symbol) else "other"
-        known = mapping.end - mapping.first < 1 << 20
-        rows.append(
-            {
-                "symbol": mapping.symbol,
-                "instrument_id": mapping.instrument_id,
-                "kind": kind,
-                "first_date": epoch + timedelta(mapping.first) if known else None,
-                "last_date": epoch + timedelta(mapping.end - 1) if known else None,
-            }
-        )
-    return rows
-
-
-def _mapping_lines(info: "DBNFileInfo") -> list[str]:
-    lines = []
-    for row in _in_force(info):
-        span = f"{row['first_date']} to {row['last_date']}" if row["first_date"] else "any day"
-        lines.append(f"     {row['symbol']:<16} instrument {row['instrument_id']:<10} {row['kind']:<8} {span}")
-    return lines or ["     no mapping: instrument ids stand for symbols"]
-
-
-def _write_document(listing: _Listing, tapes: TapeListing, *, verbose: bool) -> None:
-
-    catalog = listing.catalog
-    document = {
-        "data_dir": str(catalog.root),
-        "files": [
-            _document(info, listing) | ({"mappings": _in_force(info)} if verbose else {}) for info in listing.infos
-        ],
-        "tapes": tapes.documents(),
-        "problems": [*listing.problems, *tapes.problems],
-        "holes": listing.holes,
-        "passed_over": [{"path": str(path), "reason": reason} for path, reason in catalog.passed_over],
-        "missing": [str(path) for path in catalog.missing],
-        "job_files": [error.message for error in catalog.unreadable_sidecars],
-    }
-    write_document(document)
-
-
-def _document(info: "DBNFileInfo", listing: _Listing) -> dict[str, Any]:
-    from spyctl.timing.instants import utc_text
-
-    problem, check, overlap = listing.problem(info), listing.checks.get(info.key), listing.overlaps.get(info.key)
-    return {
-        "path": str(info.path),
-        "schema": info.schema,
-        "dataset": info.dataset,
-        "symbols": info.symbols,
-        "version": info.version,
-        "size": info.size,
-        "compressed": info.compressed,
-        "synthetic": info.synthetic,
-        "live_capture": info.capture,
-        "gateway_errors": info.gateway_errors,
-        "first_date": info.first_date,
-        "last_date": info.last_date,
-        "misnamed": info.misnamed,
-        "without_record": _without_record(info),
-        "records": info.records,
-        "first_recv_ns": info.first_ns,
-        "first_recv_utc": utc_text(info.first_ns) if info.first_ns is not None else None,
-        "last_recv_ns": info.last_ns,
-        "last_recv_utc": utc_text(info.last_ns) if info.last_ns is not None else None,
-        "conditions": {str(day): word for day, word in info.conditions},
-        "problem": problem.message if problem is not None else None,
-        "checked_by": check.by if check is not None else None,
-        "overlaps": str(overlap.kept.path) if overlap is not None else None,
-    }

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,8 @@ import pytest
 import zstandard
 
 from tests.conftest import Cli
-from tests.support.folders import MONDAY, NEW, shifted, write_one_day, write_week
-from tests.support.records import DAY_NS, ES, T0, book, content, definition, metadata, trade, write_file
+from tests.support.folders import write_one_day, write_week
+from tests.support.records import DAY_NS, ES, T0, content, definition, metadata, trade, write_file
 
 
 @pytest.fixture
@@ -42,33 +41,6 @@ def test_a_week_with_its_faults(cli: Cli, week: Path) -> None:
     document = json.loads(cli("discover", "--json").stdout)
     assert document["holes"] == {"mbp-10": ["2025-12-16"]}
     assert len(document["files"]) == 9
-
-
-def test_weekends_are_no_holes_and_job_files_are_in_the_json(cli: Cli, tmp_path: Path) -> None:
-    for n in (4, 7):  # a Friday and a Monday
-        day = MONDAY + timedelta(days=n)
-        write_file(tmp_path / "dbn-data", "trades", [trade(T0 + shifted(day))], day=day)
-    (tmp_path / "dbn-data" / "manifest.json").write_text("{")
-    document = json.loads(cli("discover", "--json").stdout)
-    assert document["holes"] == {}
-    assert "manifest.json: cannot be read" in document["job_files"][0]
-
-
-def test_verbose_shows_the_mapping_in_force(cli: Cli, week: Path) -> None:
-    out = cli("discover", "--schema", "trades", "-v").stdout
-    assert out.count(f"ES.c.0           instrument {ES} ") == 3
-    assert out.count(f"ES.c.0           instrument {NEW} ") == 2
-    assert "2025-12-18 to 2026-03-20" in out
-    first = json.loads(cli("discover", "--schema", "trades", "-v", "--json").stdout)["files"][0]
-    assert first["mappings"] == [
-        {
-            "symbol": "ES.c.0",
-            "instrument_id": ES,
-            "kind": "outright",
-            "first_date": "2025-09-20",
-            "last_date": "2025-12-17",
-        }
-    ]
 
 
 def test_a_check_verifies_an_unpacked_file_against_its_archive(cli: Cli, tmp_path: Path) -> None:
@@ -114,18 +86,6 @@ def test_a_check_verifies_every_file_against_its_manifest(cli: Cli, week: Path) 
     files = json.loads(cli("discover", "--check", "--json").stdout)["files"]
     (problem,) = (one["problem"] for one in files if one["path"].endswith(bent.name))
     assert "glbx-mdp3-20251216.trades.dbn.zst" in problem
-
-
-def test_discover_shows_one_row_a_file(cli: Cli, data: Path) -> None:
-    result = cli("discover")
-    assert result.returncode == 0
-    head, trades, books, total = result.stdout.splitlines()
-    assert head.split() == ["date", "schema", "symbol", "records", "size", "first", "→", "last,", "UTC", "v", "note"]
-    assert trades.split()[:5] == ["Tue", "2025-12-16", "trades", "ES.c.0", "50"]
-    assert "14:30:00 → 14:30:00" in trades
-    assert "1,001" in books
-    assert "00:00:00 → 14:30:00" in books
-    assert total.startswith(" dbn-data, GLBX.MDP3: 1 date, 2 files, 1,051 records, ")
 
 
 def test_discover_as_json_and_by_schema(cli: Cli, data: Path) -> None:
@@ -186,28 +146,6 @@ def test_a_replay_where_nothing_can_be_played_says_what_is_there(cli: Cli, tmp_p
     assert error.startswith("error: nothing in ")
     assert error.endswith("glbx-mdp3-20251217.trades.dbn.zst (listed in manifest.json, but missing)")
     assert remedy == "  try: spyctl discover lists them all"
-
-
-def test_a_file_of_several_days_tells_of_those_without_a_record(cli: Cli, tmp_path: Path) -> None:
-    days = [MONDAY + timedelta(days=n) for n in (0, 7, 21)]
-    name = "glbx-mdp3-20251215-20260105.trades.dbn"
-    write_file(tmp_path / "dbn-data", "trades", [trade(T0 + shifted(day)) for day in days], name=name)
-    result = cli("discover")
-    assert result.returncode == 0
-    assert " Mon 2025-12-15..2026-01-05 " in result.stdout
-    assert ": 3 dates, 1 file, 3 records" in result.stdout
-    assert f"! {name} has no record on 2025-12-16, 2025-12-17, 2025-12-18, 2025-12-19 and 7 more" in result.stderr
-    assert "2025-12-25" not in json.loads(cli("discover", "--json").stdout)["files"][0]["without_record"]
-
-
-def test_a_holiday_is_no_hole_and_an_early_close_is_named(cli: Cli, tmp_path: Path) -> None:
-    for n, day in enumerate((date(2025, 11, 26), date(2025, 11, 28), date(2025, 12, 24), date(2025, 12, 26))):
-        write_file(tmp_path / "dbn-data", "trades", [trade(T0 + shifted(day))], day=day)
-        if n != 1:
-            write_file(tmp_path / "dbn-data", "mbp-10", [book(T0 + shifted(day))], day=day)
-    result = cli("discover")
-    assert "no trades file for 2025-11-27 (Thanksgiving Day), 2025-12-01, " in result.stderr
-    assert "2025-12-25" not in json.loads(cli("discover", "--json").stdout)["holes"]["trades"]
 
 
 def definitions(root: Path, *, version: int = 3) -> Path:
