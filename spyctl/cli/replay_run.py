@@ -2,9 +2,9 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,25 +13,20 @@ from spyctl import __version__
 from spyctl.bus.account import Account
 from spyctl.bus.consumers import Backpressure, Consumers
 from spyctl.bus.control_service import controlled
-from spyctl.bus.in_flight import Sink
 from spyctl.bus.publishing import Publishing, RunRequest, publishing
 from spyctl.bus.recognition import Message
 from spyctl.bus.runs import new_run_id
 from spyctl.bus.target import Reached, Target, reach
-from spyctl.cli.framework.ack_watch import AckWatch
 from spyctl.cli.framework.remedies import remedy_for
 from spyctl.cli.framework.reporter import Reporter
-from spyctl.cli.framework.screen import Show
 from spyctl.cli.framework.signals import Interruption
 from spyctl.cli.framework.stdout_sink import StdoutSink
 from spyctl.cli.framework.streams import drop, write_document
-from spyctl.cli.framework.watch import away, watched
+from spyctl.cli.replay_display import AnyPlan, Destination, show_damage, shown
 from spyctl.cli.replay_options import SinkKind
 from spyctl.cli.replay_plan import Request
 from spyctl.cli.summary import print_summary
 from spyctl.errors import (
-    DamagedDefinitionsError,
-    DamagedFileError,
     ExitCode,
     NoSpaceError,
     RunCompleteError,
@@ -41,47 +36,19 @@ from spyctl.errors import (
 from spyctl.market.events import EventSource
 from spyctl.market.subjects import subject_table, with_prefix
 from spyctl.replay.broadcast import CLOCK, keep_broadcasting
-from spyctl.replay.control import PlayState
-from spyctl.replay.keys import KeyPad
-from spyctl.replay.plan import Plan
 from spyctl.replay.player import Surroundings, keep_nothing
 from spyctl.replay.result import end_state, summary_of
-from spyctl.replay.schedule import Schedule
 from spyctl.replay.script import Script
 from spyctl.replay.segments import Journal
 from spyctl.replay.session import Replay, leased_for
-from spyctl.replay.snapshot import Scene
 from spyctl.replay.tape_plan import TapePlan
-from spyctl.replay.view import ReplayView
 from spyctl.summary import StopReason
 from spyctl.terminal.text import count, size_text
 from spyctl.timing.clock import MAX_SPEED
-from spyctl.timing.instants import SECOND, utc_text
 from spyctl.timing.tasks import end_task
 
 if TYPE_CHECKING:
-    from spyctl.cli.framework.metrics import Figures
-
-AnyPlan = Plan | TapePlan
-_LOOK_S = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class _Destination:
-    # Where the events go: a run on a server, or standard output.
-    sink: Sink
-    run_id: str
-    where: str = "stdout"
-    run: Publishing | None = None
-    consumers: Consumers | None = None
-
-    @property
-    def connected(self) -> bool:
-        return self.run is not None and self.run.connection.connected
-
-    @property
-    def stream(self) -> str | None:
-        return self.run.stream.name if self.run is not None else None
+    pass
 
 
 async def run_replay(request: Request, plan: AnyPlan, reporter: Reporter) -> int:
@@ -90,7 +57,7 @@ async def run_replay(request: Request, plan: AnyPlan, reporter: Reporter) -> int
     try:
         if request.sink is SinkKind.STDOUT:
             sink = StdoutSink(subject_table(request.options.prefix), raw=request.raw)
-            return await _play(request, plan, reporter, interruption, _Destination(sink, new_run_id()))
+            return await _play(request, plan, reporter, interruption, Destination(sink, new_run_id()))
         async with reach(request.target, tell=reporter.line) as reached:
             return await _replay_to_nats(request, plan, reporter, interruption, reached)
     except RunCompleteError as end:
@@ -126,7 +93,7 @@ async def _replay_to_nats(
         reporter.detail(f"run {run.run_id} into {run.stream.name} after seq {run.began_after:,}, acks {acks}")
         where = "embedded" if reached.embedded is not None else reached.connection.url
         consumers = Consumers(reached.connection, run.stream.name)
-        destination = _Destination(run.publisher, run.run_id, where, run, consumers)
+        destination = Destination(run.publisher, run.run_id, where, run, consumers)
         return await _play(request, plan, reporter, interruption, destination)
 
 
@@ -200,7 +167,7 @@ async def _check_space(plan: AnyPlan, request: Request, reached: Reached) -> Non
 
 
 async def _play(
-    request: Request, plan: AnyPlan, reporter: Reporter, interruption: Interruption, destination: _Destination
+    request: Request, plan: AnyPlan, reporter: Reporter, interruption: Interruption, destination: Destination
 ) -> int:
     run, limit = destination.run, request.wait_for
     options = replace(request.options, selection=plan.selection, span=plan.span, quiet=plan.quiet)
@@ -222,7 +189,7 @@ async def _play(
     try:
         async with (
             _controlled(request, plan, replay, run, backpressure),
-            _shown(request, plan, reporter, replay, destination),
+            shown(request, plan, reporter, replay, destination),
         ):
             failure = await _until_played(request, reporter, replay, run)
     except BrokenPipeError:
@@ -234,7 +201,7 @@ async def _play(
     print_summary(summary, plan.dates, as_json=request.as_json, to_stderr=request.sink is SinkKind.STDOUT)
     for damage in replay.reading.damage:
         if failure is not damage:
-            _show_damage(reporter, damage, sorted(replay.reading.unresolved))
+            show_damage(reporter, damage, sorted(replay.reading.unresolved))
     if destination.run is not None:
         show_holdings(reporter, destination.run)
     if failure is not None:
@@ -272,45 +239,6 @@ async def _controlled(
         yield
 
 
-@asynccontextmanager
-async def _shown(
-    request: Request, plan: AnyPlan, reporter: Reporter, replay: Replay, destination: _Destination
-) -> AsyncIterator[None]:
-    # Shows the replay while it goes on.
-    stream, consumers = destination.stream, destination.consumers
-    played = [name for name, number in plan.volume.events.items() if number]
-    scene = Scene(
-        title=f"{plan.dates[0]}{f' … {plan.dates[-1]}' if len(plan.dates) > 1 else ''}",
-        what=f"{' + '.join(played)} of {', '.join(plan.symbols[:3])}",
-        synthetic=plan.synthetic,
-        where=destination.where,
-        stream=stream,
-        schedule=plan.volume.schedule or Schedule(0, 0, 0, request.options.speed),
-    )
-    # Events that scroll by on the same terminal leave no place for a display.
-    draws = request.sink is not SinkKind.STDOUT or not sys.stdout.isatty()
-    acks = None
-    if destination.run is not None:
-        acks = AckWatch(replay.delivery, lambda: destination.connected, reporter)
-    pad = KeyPad(replay.control, replay.director.ways, reporter.line) if request.keys and draws else None
-    view = ReplayView(
-        replay,
-        scene,
-        (lambda: consumers.now) if consumers is not None else None,
-        (lambda: acks.waiting_ns) if acks is not None else None,
-        pad,
-    )
-    figures = partial(_figures, replay, consumers, stream, destination.run)
-    notes = asyncio.create_task(_tell_rolls(replay, reporter))
-    try:
-        custody = destination.run.custody if destination.run is not None else None
-        show = Show(view.draw, view.line, pad.press if pad is not None else None) if draws else None
-        async with watched(reporter, show, acks, consumers, request.metrics, figures, custody):
-            yield
-    finally:
-        await end_task(notes)
-
-
 async def _until_played(
     request: Request, reporter: Reporter, replay: Replay, run: Publishing | None
 ) -> SpyctlError | None:
@@ -327,56 +255,3 @@ async def _until_played(
         replay.stop(StopReason.ERROR)
         return error
     return None
-
-
-def _figures(
-    replay: Replay, consumers: Consumers | None, stream: str | None, run: Publishing | None = None
-) -> "Figures":
-    from spyctl.cli.framework.metrics import Figures
-
-    pace = replay.pace
-    gauges = {
-        "behind_seconds": pace.behind_ns / SECOND,
-        "speed_asked": replay.speed.number,
-        "held": replay.held,
-        "paused": float(replay.state is PlayState.PAUSED),
-    }
-    if (achieved := pace.achieved()) is not None:
-        gauges["speed_achieved"] = achieved
-    if replay.event_ns is not None:
-        gauges["event_time_seconds"] = replay.event_ns / SECOND
-    begun = pace.last_ns is not None or replay.state is PlayState.PAUSED
-    waiting = "the first event" if not begun else away(run.connection) if run is not None else ""
-    summary = summary_of(replay, stream)
-    return Figures(summary.document(), waiting, consumers.now if consumers is not None else (), gauges)
-
-
-async def _tell_rolls(replay: Replay, reporter: Reporter) -> None:
-    # Says a roll when its time is played; reading is ahead of that.
-    told = 0
-    try:
-        while True:
-            await asyncio.sleep(_LOOK_S)
-            told = _tell_due_rolls(replay, reporter, told)
-    finally:
-        _tell_due_rolls(replay, reporter, told)
-
-
-def _tell_due_rolls(replay: Replay, reporter: Reporter, told: int) -> int:
-    for roll in replay.reading.rolls[told:]:
-        if (replay.pace.last_ns or 0) < roll.ts_ns:
-            break
-        reporter.line(
-            f"note: {roll.symbol} rolls at {utc_text(roll.ts_ns)[:16]}Z, from instrument {roll.from_id} to "
-            f"{roll.to_id}; prices are not adjusted"
-        )
-        told += 1
-    return told
-
-
-def _show_damage(reporter: Reporter, damage: DamagedFileError, unnamed: Sequence[int]) -> None:
-    more = f"; what is whole ({count('records', damage.records)}) is published, acked" if damage.records else ""
-    if isinstance(damage, DamagedDefinitionsError):
-        ids = ", ".join(map(str, unnamed[:5])) + (f" and {len(unnamed) - 5:,} more" if len(unnamed) > 5 else "")
-        more = f"; without a name: {ids}" if unnamed else "; every instrument has a name all the same"
-    reporter.error(damage.message, f"{remedy_for(damage)}{more}")

@@ -21,11 +21,10 @@ from spyctl.bus.target import Target
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.replay_options import SinkKind
 from spyctl.cli.replay_plan import InputRequest, Request, plan_request
-from spyctl.cli.replay_run import _show_damage, _tell_due_rolls, run_replay, show_server
-from spyctl.errors import DamagedFileError, NoSpaceError, OtherRunError, StreamBusyError
+from spyctl.cli.replay_run import run_replay, show_server
+from spyctl.errors import NoSpaceError, OtherRunError, StreamBusyError
 from spyctl.market.columns import SCHEMAS
 from spyctl.replay.session import LEASED_SUBJECTS, ReplayOptions
-from spyctl.replay.source import Roll
 from spyctl.timing.clock import MAX_SPEED, Speed
 from tests.support.records import MS, T0, book, trade, write_file
 from tests.support.servers import NatsServer
@@ -193,34 +192,6 @@ async def test_too_little_room_on_the_server_is_an_error_before_anything_is_publ
             await run_replay(asked, large, Reporter(stderr))
     finally:
         server.stop()
-
-
-def test_a_roll_is_reported_when_its_time_is_played(stderr: io.StringIO) -> None:
-    rolls = [Roll("ES.c.0", 1, 2, T0), Roll("ES.c.0", 2, 3, T0 + MS)]
-    replay = cast(Any, SimpleNamespace(reading=SimpleNamespace(rolls=rolls), pace=SimpleNamespace(last_ns=None)))
-    talk = Reporter(stderr)
-    assert _tell_due_rolls(replay, talk, 0) == 0
-    replay.pace.last_ns = T0
-    assert _tell_due_rolls(replay, talk, 0) == 1
-    replay.pace.last_ns = T0 + MS
-    assert _tell_due_rolls(replay, talk, 1) == 2
-    assert stderr.getvalue().splitlines() == [
-        "note: ES.c.0 rolls at 2025-12-16T14:30Z, from instrument 1 to 2; prices are not adjusted",
-        "note: ES.c.0 rolls at 2025-12-16T14:30Z, from instrument 2 to 3; prices are not adjusted",
-    ]
-
-
-def test_damage_is_reported_with_what_was_published_before_it(stderr: io.StringIO) -> None:
-    _show_damage(
-        Reporter(stderr), DamagedFileError("a.dbn", "cut short", offset=96, records=1_234, remedy="fetch it again"), []
-    )
-    _show_damage(Reporter(stderr), DamagedFileError("b.dbn", "not DBN", remedy="fetch it again"), [])
-    assert stderr.getvalue().splitlines() == [
-        "error: a.dbn: cut short at byte 96",
-        "  try: fetch it again; what is whole (1,234 records) is published, acked",
-        "error: b.dbn: not DBN",
-        "  try: fetch it again",
-    ]
 
 
 @pytest.mark.parametrize(
