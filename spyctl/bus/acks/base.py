@@ -45,9 +45,8 @@ class AckProtocol(ABC):
     """A way to send events and to learn that they are stored.
 
     ``subjects`` are indexed by the ranks of the events. A refusal that passes by itself, as during an election, is
-    waited for as an outage is; the time that this process slept is no silence of the server.
-    A broken connection, a missed deadline and a refusal all stop the sending; then :meth:`repair` finds out
-    what is stored and sends the rest again, in order.
+    waited for as an outage is; the time that this process slept is no silence of the server. A broken connection, a
+    missed deadline and a refusal all stop the sending; then :meth:`repair` finds out what is stored and sends the rest.
 
     Nothing is written before ``run`` has proved that its leases hold, where they are in doubt; without one, nobody else
     may publish to ``subjects``.
@@ -109,7 +108,7 @@ class AckProtocol(ABC):
         What cannot be sent at once is left to :meth:`repair`; nobody waits here. Raises :class:`LeaseLostError`.
         """
         if self._ready and self._line.may_send(chunk.first):
-            async with self._line.busy:
+            async with self._line.alone():
                 await self._put(chunk)
         else:
             self._line.call.set()
@@ -140,7 +139,7 @@ class AckProtocol(ABC):
         server will not take what is in flight :class:`RefusedError` or :class:`UnreachableError`.
         """
         await self._kept.refuse_receded()
-        async with self._line.busy:
+        async with self._line.alone():
             within_s = self._line.within_s(self._patience.ack_s, _ROUND_TRIPS)
             if not self._line.broken and not self._silence.longer_than(within_s):
                 await self._keep_alive()
@@ -151,13 +150,14 @@ class AckProtocol(ABC):
 
     async def finish(self) -> None:
         """Send what was left, and have all in flight acknowledged: no more is to come for now."""
-        async with self._line.busy:
+        async with self._line.alone():
             await self._send_rest()
             if not self._line.broken and not await self._commit():
                 self._line.break_off()
 
     async def _recover(self) -> None:
         await self._connection.wait_connected(self._patience.outage_s)
+        self._refusals.connected()
         more = f"nats stream info {self._stream.name} says more"
         if self._silence.longer_than(self._patience.outage_s, since_attempt=False):
             what = f"{self._connection.url} has acknowledged nothing for {self._patience.outage_s:g} s"
@@ -165,9 +165,8 @@ class AckProtocol(ABC):
         self._silence.attempt()
         await self._silence.ask(self._connection, self._stream.name)
         settled = await self._kept.proved() and await self._settle()
-        refusals, patience = self._refusals, self._patience
-        if refusals.reason:
-            if refusals.last_too_long(self._clock.now_ns(), patience.refusal_s, patience.outage_s):
+        if (refusals := self._refusals).reason:
+            if refusals.last_too_long(self._clock.now_ns(), self._patience.refusal_s, self._patience.outage_s):
                 raise RefusedError(refusals.sentence, more)
             await self._wait(_REFUSAL_PAUSE_S * min(refusals.in_row, 8))
         if not settled or self._kept.in_doubt:  # it may have broken meanwhile
@@ -239,5 +238,6 @@ class AckProtocol(ABC):
     def _on_disconnect(self) -> None:
         self._writer.doubt()  # nobody knows for how long it was gone before we noticed
         self._kept.doubt()
+        self._refusals.disconnected()
         self._in_flight.delivery.reconnects += 1
         self._line.break_off()

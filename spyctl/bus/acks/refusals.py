@@ -23,6 +23,7 @@ class Refusals:
         self.stuck = ""  # what else keeps events from being sent
         self._replicas = replicas
         self._passing = False
+        self._cut = False
         self._newest = ""
 
     @property
@@ -44,6 +45,20 @@ class Refusals:
         """Note that an event was stored: what is refused next begins a new row."""
         self.in_row = 0
         self._newest = ""
+
+    def disconnected(self) -> None:
+        """Note that the connection over which they came is gone."""
+        self._cut = True
+
+    def connected(self) -> None:
+        """Note that there is a connection; over another one than before, what is refused begins a new row.
+
+        A server that shuts down refuses first, and what it said may be heard after the connection is gone.
+        """
+        if self._cut:
+            self._cut = False
+            self.reason = ""
+            self.stored()
 
     def last_too_long(self, now_ns: int, limit_s: float, outage_s: float) -> bool:
         """Count the newest one; tell whether the row is longer than its limit, or an outage's where it passes."""

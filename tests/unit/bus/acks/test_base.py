@@ -1,5 +1,6 @@
 """Patience: how long a protocol tries before it gives up, by a clock that a test moves."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -121,6 +122,27 @@ async def test_after_a_disconnect_nothing_new_is_sent_before_the_repair() -> Non
     assert sending.in_flight.delivery.reconnects == 1
 
 
+async def test_an_event_never_overtakes_those_that_a_repair_finds_unsent(monkeypatch: pytest.MonkeyPatch) -> None:
+    sending = Sending()
+    protocol = await sending.send()
+
+    async def find_out() -> None:  # that the server no longer knows the batch
+        protocol._line.break_off()
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(protocol, "_keep_alive", find_out)
+    chunk = Chunk.of(4, numbered(range(2)), sending.clock.now_ns())
+    async with protocol._line.alone():
+        repairing = asyncio.create_task(protocol.repair())
+        await asyncio.sleep(0)
+    sending.in_flight.add(chunk)
+    await protocol.send(chunk)  # the line is free, and the repair comes first
+    await repairing
+    assert protocol.sent == [range(1, 4)]
+    await protocol.repair()
+    assert protocol.sent[1:] == [range(1, 4), range(4, 6)]
+
+
 async def test_a_repair_that_cannot_settle_or_send_is_tried_again() -> None:
     sending = Sending()
     protocol = await sending.send()
@@ -170,6 +192,22 @@ async def test_a_refusal_is_not_longer_where_it_cannot_be_found_out_what_is_stor
         for _ in range(10_000):
             await protocol.repair()
     assert limit_s * SECOND < sending.clock.now_ns() - begun < (limit_s + 4) * SECOND
+
+
+async def test_what_a_server_refused_that_then_went_away_is_not_held_against_it_when_it_is_back() -> None:
+    sending = Sending()
+    protocol = await sending.send()
+    protocol._refused({})  # as a server does while it shuts down
+    await protocol.repair()
+    sending.connection.cut()
+    protocol._refused({})  # which was still to be read
+    sending.advance(30)
+    protocol.settles = False  # as where its first answers get lost
+    for _ in range(20):
+        await protocol.repair()
+    protocol.settles = True
+    await protocol.repair()
+    assert protocol.sent[-1] == range(1, 4)
 
 
 @pytest.mark.parametrize(("replicas", "limit_s"), [(1, 4), (3, 120)], ids=["gone", "election"])

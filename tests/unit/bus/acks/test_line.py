@@ -1,5 +1,7 @@
 """The line: who may send at once, what was sent before, and times that grow with its length."""
 
+import asyncio
+
 from spyctl.bus.acks.line import Line
 from spyctl.timing.instants import SECOND
 
@@ -8,11 +10,27 @@ async def test_an_event_is_sent_at_once_only_where_nothing_is_wrong_and_nothing_
     line = Line(1)
     assert line.may_send(1)
     assert not line.may_send(4)
-    async with line.busy:
+    async with line.alone():
         assert not line.may_send(1)
     line.break_off()
     assert not line.may_send(1)
     assert line.call.is_set()
+
+
+async def test_nobody_overtakes_who_waits_for_the_line() -> None:
+    line = Line(1)
+    turns: list[bool] = []
+
+    async def repair() -> None:
+        async with line.alone():
+            turns.append(line.may_send(1))
+
+    async with line.alone():
+        waiting = asyncio.create_task(repair())
+        await asyncio.sleep(0)
+    turns.append(line.may_send(1))  # it is free, and was given to another one
+    await waiting
+    assert (turns, line.may_send(1)) == ([False, False], True)
 
 
 def test_what_was_sent_before_is_counted_when_it_is_sent_again() -> None:

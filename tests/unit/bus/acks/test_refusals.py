@@ -39,3 +39,15 @@ def test_a_row_begins_anew_with_an_event_that_was_stored() -> None:
 
 def test_an_answer_without_a_reason_is_nobodys() -> None:
     assert Refusals(1).note(None, 0) == UNTAKEN
+
+
+def test_a_row_begins_anew_over_another_connection() -> None:
+    refusals = Refusals(1)
+    refusals.note(None, 0)
+    assert not refusals.last_too_long(0, 4.0, 120.0)
+    refusals.disconnected()
+    refusals.note(None, 0)  # which was still to be heard
+    refusals.connected()
+    assert (refusals.reason, refusals.sentence) == ("", "")
+    refusals.note(None, 0)
+    assert not refusals.last_too_long(30 * SECOND, 4.0, 120.0)
