@@ -4,6 +4,7 @@ Loading it takes a few tenths of a second, in which Python would show a tracebac
 container would not even be ended by SIGTERM.
 """
 
+import os
 import signal
 import sys
 from types import FrameType
@@ -16,6 +17,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:  # nohup has SIGHUP ignored, and that stays so
             signal.signal(number, _terminated)
+    sys.unraisablehook = _unraisable
     try:
         from spyctl.cli.framework.loading import loading
 
@@ -29,6 +31,13 @@ def main() -> None:
 
 def _terminated(_number: int, _frame: FrameType | None) -> None:
     sys.exit(_TERMINATED)
+
+
+def _unraisable(what: "sys.UnraisableHookArgs") -> None:
+    # A signal may be answered within a callback that no exception leaves, as the import system has them.
+    if issubclass(what.exc_type, SystemExit | KeyboardInterrupt):
+        os._exit(_TERMINATED if issubclass(what.exc_type, SystemExit) else _INTERRUPTED)
+    sys.__unraisablehook__(what)
 
 
 if __name__ == "__main__":

@@ -177,6 +177,30 @@ def test_a_signal_while_the_program_is_loaded_is_answered(
     assert (process.returncode, err) == (code, "")
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 143), (signal.SIGINT, 130)])
+def test_a_signal_is_answered_where_no_exception_gets_out(
+    environment: dict[str, str], tmp_path: Path, number: int, code: int
+) -> None:
+    program = (
+        "import os, sys, types, weakref\n"
+        "import spyctl.__main__ as program\n"
+        "class Module: ...\n"
+        "def load():\n"
+        "    module = Module()\n"
+        f"    forgotten = weakref.ref(module, lambda _: os.kill(os.getpid(), {number.value}))\n"
+        "    del module\n"
+        "    print('went on')\n"
+        "app = types.ModuleType('spyctl.cli.app')\n"
+        "app.main = load; sys.modules['spyctl.cli.app'] = app\n"
+        "import spyctl.cli; spyctl.cli.app = app; program.main()"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=30,
+        check=False,
+    )  # fmt: skip
+    assert (result.returncode, result.stdout, result.stderr) == (code, "", "")
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["discover", "--json"], ["replay", "--speed", "max", "--json"]])
 def test_a_full_disk_under_stdout_is_one_sentence(
     environment: dict[str, str], data: Path, tmp_path: Path, arguments: list[str]
