@@ -449,6 +449,10 @@ class NoSpaceError(BusError):
     """There is too little room for what the run would store."""
 
 
+class AccountLimitError(BusError):
+    """The account's limits do not allow what a run stores."""
+
+
 class RefusedError(BusError):
     """The server keeps refusing a message."""
 

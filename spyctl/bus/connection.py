@@ -34,6 +34,7 @@ REQUEST_TIMEOUT_S = 5.0
 RECONNECT_WAIT_S = 0.1
 WRITE_TIMEOUT_S = 10.0
 MIN_PAYLOAD = 16 << 10  # an event takes 1.5 kB at most, a run's record several
+_NOT_FOR_ACCOUNT = 10039  # the error code of an account without JetStream
 _QUIET_LOGGER = "nats"
 
 
@@ -118,9 +119,10 @@ class Connection:
         try:
             return await self.api("INFO")
         except ApiError as error:
+            of_account = error.err_code == _NOT_FOR_ACCOUNT
             raise NoJetStreamError(
                 f"the NATS server at {self.url} offers no JetStream: {error.description}",
-                "start it with: nats-server -js",
+                "enable it for the account, or another account" if of_account else "start it with: nats-server -js",
             ) from None
 
     async def api(self, subject: str, request: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -23,13 +23,17 @@ from nats.js.kv import KeyValue
 from spyctl.bus.access import Access
 from spyctl.bus.answers import fits
 from spyctl.bus.checkpoint import Checkpoint, OpenBatch
-from spyctl.bus.connection import ApiError, Connection, connect
+from spyctl.bus.client import DeniedError
+from spyctl.bus.connection import MIN_PAYLOAD, ApiError, Connection, connect
 from spyctl.bus.leases import watch_lease
-from spyctl.bus.stream import FREE_SPACE, NO_SPACE
-from spyctl.errors import BusError, NoSpaceError
+from spyctl.bus.stream import ACCOUNT_LIMITS, NO_SPACE, OVERLAP, captures
+from spyctl.errors import AccessDeniedError, AccountLimitError, BusError, NoSpaceError, UnfitStreamError
 from spyctl.timing.instants import SECOND
 
 BUCKET = "SPYCTL"
+BUCKET_STREAM = f"KV_{BUCKET}"
+BUCKET_SUBJECTS = f"$KV.{BUCKET}.>"
+OTHER_SUBJECTS = "other subjects for that stream, or another server"
 SEEN_NS = 3 * SECOND  # a living run renews its leases several times meanwhile
 _LOOK_S, _ELECTION_LOOKS = 0.1, 100
 _RECORD_TTL_S = 7 * 86_400
@@ -211,12 +215,12 @@ class Runs:
 async def _replicate(connection: Connection, replicas: int) -> None:
     # As many replicas of the bucket as are wanted, or those that there are.
     with suppress(ApiError, BusError):
-        config = (await connection.api(f"STREAM.INFO.KV_{BUCKET}"))["config"]
+        config = (await connection.api(f"STREAM.INFO.{BUCKET_STREAM}"))["config"]
         if config.get("num_replicas", 1) >= replicas:
             return
-        await connection.api(f"STREAM.UPDATE.KV_{BUCKET}", config | {"num_replicas": replicas})
+        await connection.api(f"STREAM.UPDATE.{BUCKET_STREAM}", config | {"num_replicas": replicas})
         for _ in range(_ELECTION_LOOKS):
-            if (await connection.api(f"STREAM.INFO.KV_{BUCKET}")).get("cluster", {}).get("leader"):
+            if (await connection.api(f"STREAM.INFO.{BUCKET_STREAM}")).get("cluster", {}).get("leader"):
                 return
             await asyncio.sleep(_LOOK_S)
 
@@ -238,7 +242,7 @@ async def _keys(connection: Connection, prefix: str) -> list[str]:
     # nats-py's own listing of keys sometimes misses them all.
     under = f"$KV.{BUCKET}."
     try:
-        info = await connection.api(f"STREAM.INFO.KV_{BUCKET}", {"subjects_filter": f"{under}{prefix}>"})
+        info = await connection.api(f"STREAM.INFO.{BUCKET_STREAM}", {"subjects_filter": f"{under}{prefix}>"})
     except ApiError:
         return []
     return [subject.removeprefix(under) for subject in info["state"].get("subjects") or {}]
@@ -285,6 +289,29 @@ async def living_runs(connection: Connection) -> list[RunRecord]:
 
 def unusable(error: Exception) -> BusError:
     """Return our error for one of the bucket's."""
-    if getattr(error, "err_code", None) in NO_SPACE:
-        return NoSpaceError(f"the server has no room left: {getattr(error, 'description', error)}", FREE_SPACE)
-    return BusError(f"the bucket {BUCKET} cannot be used: {error}", "nats kv info SPYCTL says more")
+    what = f"the bucket {BUCKET} cannot be used"
+    code, why = getattr(error, "err_code", None), getattr(error, "description", None)
+    if isinstance(error, DeniedError):
+        return AccessDeniedError(f"{what}: {error.words}")
+    if code in NO_SPACE:
+        return NoSpaceError(f"the server has no room left: {why}")
+    if code in ACCOUNT_LIMITS:
+        return AccountLimitError(f"{what}: {why}")
+    if code == OVERLAP:
+        return UnfitStreamError(f"{what}: another stream captures {BUCKET_SUBJECTS}", OTHER_SUBJECTS)
+    if isinstance(error, nats.js.errors.BadBucketError):
+        return BusError(f"{what}: stream {BUCKET_STREAM} is no bucket", f"nats stream rm {BUCKET_STREAM}")
+    return BusError(f"{what}: {why or error}", f"nats kv info {BUCKET} says more")
+
+
+def bucket_misfits(info: dict[str, Any]) -> list[str]:
+    """Say in which ways the stream behind a bucket cannot hold records; nothing where it can."""
+    config, held = info["config"], info["state"]["bytes"]
+    problems = []
+    if not captures(config.get("subjects") or [], BUCKET_SUBJECTS) or config.get("max_msgs_per_subject", -1) < 1:
+        problems.append("is no bucket")
+    if 0 < config.get("max_msg_size", -1) < MIN_PAYLOAD:
+        problems.append(f"takes records of {config['max_msg_size']:,} bytes at most; spyctl needs {MIN_PAYLOAD:,}")
+    if config.get("discard") == "new" and 0 < config.get("max_bytes", -1) < held + MIN_PAYLOAD:
+        problems.append(f"is full: it takes no more than {config['max_bytes']:,} bytes")
+    return problems

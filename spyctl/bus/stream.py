@@ -11,6 +11,8 @@ from spyctl.bus.connection import ApiError, Connection
 from spyctl.bus.contents import last_on, stream_info
 from spyctl.bus.store_mode import StoreMode, store_of, what_a_kill_loses
 from spyctl.errors import (
+    AccessDeniedError,
+    AccountLimitError,
     NoSpaceError,
     OtherSourceError,
     OverlappingStreamError,
@@ -25,9 +27,9 @@ MAX_AGE_NS = DAY
 DUPLICATE_WINDOW_NS = 2 * MINUTE
 BUSY_NS = 60 * SECOND
 LARGEST_MESSAGE = 2_048  # bytes of an event with its headers: ten levels of a book take 1.5 kB
-_OVERLAP = 10065
+OVERLAP = 10065  # the error code of a stream whose subjects another one captures
 NO_SPACE = (10023, 10047)  # error codes of a server that has none
-FREE_SPACE = "free some: spyctl server reset, or nats stream purge"
+ACCOUNT_LIMITS = (10002, 10027, 10113, 10120, 10122)  # error codes of an account that may not have that
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,11 @@ class Limits:
         """Read the limits of a stream's configuration."""
         ages, counts, sizes = (max(0, config.get(key) or 0) for key in ("max_age", "max_msgs", "max_bytes"))
         return cls(ages, counts, sizes, config.get("discard") == "new")
+
+    def are_reached(self, messages: int, size: int) -> bool:
+        """Whether a stream that holds so many messages and bytes refuses the next event."""
+        full = self.max_messages and messages >= self.max_messages
+        return self.refuses and bool(full or (self.max_bytes and size + LARGEST_MESSAGE > self.max_bytes))
 
     def sentences(self, name: str) -> list[str]:
         """Say what the limits on messages and bytes mean."""
@@ -109,14 +116,19 @@ def desired_config(
     }
 
 
+def config_on(connection: Connection, prefix: str = "", mode: StoreMode = StoreMode.SAFE) -> dict[str, Any]:
+    """Return the configuration of a stream that we make on a server, as far as its version knows that."""
+    store = store_of(mode, knows_async=connection.server_at_least(2, 12))
+    return desired_config(prefix, batched=connection.server_at_least(2, 14), store=store)
+
+
 async def ensure_stream(connection: Connection, prefix: str = "", mode: StoreMode = StoreMode.SAFE) -> Stream:
     """Return the stream for our events, made where there is none.
 
     A stream of ours is brought up to date; anybody else's is never changed, nor how safely one keeps messages. Raises
     :class:`UnfitStreamError`, naming the difference, where the one that is there cannot hold our events.
     """
-    store = store_of(mode, knows_async=connection.server_at_least(2, 12))
-    wanted = desired_config(prefix, batched=connection.server_at_least(2, 14), store=store)
+    wanted = config_on(connection, prefix, mode)
     name = wanted["name"]
     created = False
     try:
@@ -131,7 +143,7 @@ async def ensure_stream(connection: Connection, prefix: str = "", mode: StoreMod
     if problems := misfits(config, wanted["subjects"], mode):
         held = info["state"]["messages"]
         raise _unfit(connection, name, problems[0], f"nats stream rm {name} (it holds {held:,} messages)")
-    if owned and not created:
+    if not created:
         info = await _update(connection, info, wanted)
         config = info["config"]
     state = info["state"]
@@ -194,11 +206,25 @@ def _covers(pattern: list[str], subject: list[str]) -> bool:
     return len(pattern) == len(subject)
 
 
+def outdated(config: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an update changes in a stream of ours; empty for anybody else's."""
+    if OWNER_KEY not in (config.get("metadata") or {}):
+        return {}
+    # Only what differs is set, on top of all that is there, so nothing somebody tuned is undone by accident.
+    return {key: wanted.get(key) for key in ("max_age", "allow_batched") if config.get(key) != wanted.get(key)}
+
+
 async def overlap(connection: Connection, subjects: Sequence[str]) -> OverlappingStreamError | None:
-    """Return the error of making a stream of some subjects where others capture them; ``None`` where none does."""
+    """Return the error of making a stream of some subjects where others capture them.
+
+    ``None`` where none does, and where we may not ask.
+    """
     others: list[str] = []
     for subject in subjects:
-        reply = await connection.api("STREAM.NAMES", {"subject": subject})
+        try:
+            reply = await connection.api("STREAM.NAMES", {"subject": subject})
+        except AccessDeniedError:
+            return None
         others += [other for other in reply.get("streams") or [] if other not in others]
     if not others:
         return None
@@ -212,18 +238,18 @@ async def _create(connection: Connection, wanted: dict[str, Any]) -> dict[str, A
     try:
         return await connection.api(f"STREAM.CREATE.{name}", wanted)
     except ApiError as error:
-        if error.err_code == _OVERLAP:
+        if error.err_code == OVERLAP:
             others = await overlap(connection, wanted["subjects"])
             raise others or _unfit(connection, name, f"cannot be made: {error}") from None
         if error.err_code in NO_SPACE:
             raise NoSpaceError(f"{connection.url} has no room for stream {name}: {error.description}") from None
+        if error.err_code in ACCOUNT_LIMITS:
+            raise AccountLimitError(f"stream {name} at {connection.url} cannot be made: {error.description}") from None
         raise _unfit(connection, name, f"cannot be made: {error}") from None
 
 
 async def _update(connection: Connection, info: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
-    # Only what differs is set, on top of all that is there, so nothing somebody tuned is undone by accident.
-    changes = {key: wanted[key] for key in ("max_age", "allow_batched") if info["config"].get(key) != wanted.get(key)}
-    if not changes:
+    if not (changes := outdated(info["config"], wanted)):
         return info
     try:
         return await connection.api(f"STREAM.UPDATE.{wanted['name']}", info["config"] | changes)

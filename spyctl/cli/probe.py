@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spyctl.cli.feed_options import FeedOptions, Underlying
-from spyctl.cli.framework.remedies import remedy_for
+from spyctl.cli.framework.remedies import RAISE_LIMITS, remedy_for
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.framework.streams import colours, write, write_document
 from spyctl.cli.futures_options import EsGateway, gateway_address
@@ -41,7 +41,9 @@ _ADVICE = {
     Advice.NAME_SERVER: "name one with --nats-url or NATS_URL for live, or give it --embedded",
     Advice.START_SERVER: "start it, or leave out {named_by} to use the embedded server",
     Advice.OTHER_STREAM: "another server, or nats stream rm {stream}",
-    Advice.RAISE_LIMITS: "raise the account's limits on the server, or another account",
+    Advice.RAISE_LIMITS: RAISE_LIMITS,
+    Advice.MAKE_ROOM: "nats stream purge {stream}, or --prefix NAME for a stream of its own",
+    Advice.OTHER_BUCKET: "another server, or nats stream rm KV_SPYCTL",
     Advice.TRY_A_RUN: "a rehearsal: spyctl live --sim --prefix TEST --for 5s",
     Advice.LIST_FILES: "spyctl discover lists them",
 }

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spyctl import __version__
-from spyctl.bus.account import Account
+from spyctl.bus.account import account_of
 from spyctl.bus.consumers import Backpressure, Consumers
 from spyctl.bus.control_service import controlled
 from spyctl.bus.publishing import Publishing, RunRequest, publishing
 from spyctl.bus.recognition import Message
 from spyctl.bus.runs import new_run_id
 from spyctl.bus.target import Reached, Target, reach
-from spyctl.cli.framework.remedies import remedy_for
+from spyctl.cli.framework.remedies import RAISE_LIMITS, remedy_for
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.framework.signals import Interruption
 from spyctl.cli.framework.stdout_sink import StdoutSink
@@ -27,6 +27,7 @@ from spyctl.cli.replay_options import SinkKind
 from spyctl.cli.replay_plan import Request
 from spyctl.cli.summary import print_summary
 from spyctl.errors import (
+    AccountLimitError,
     ExitCode,
     NoSpaceError,
     RunCompleteError,
@@ -34,7 +35,7 @@ from spyctl.errors import (
     path_text,
 )
 from spyctl.market.events import EventSource
-from spyctl.market.subjects import subject_table, with_prefix
+from spyctl.market.subjects import stream_name, subject_table, with_prefix
 from spyctl.replay.broadcast import CLOCK, keep_broadcasting
 from spyctl.replay.player import Surroundings, keep_nothing
 from spyctl.replay.result import end_state, summary_of
@@ -150,19 +151,22 @@ def show_server(reporter: Reporter, reached: Reached, target: Target) -> None:
 
 async def _check_space(plan: AnyPlan, request: Request, reached: Reached) -> None:
     if reached.embedded is not None:
-        free = reached.embedded.store.free_bytes()
+        free, more = reached.embedded.store.free_bytes(), "spyctl server reset"
         place = "the embedded server's store"
     else:
-        account = Account.of(await reached.connection.jetstream_info())
+        account = await account_of(reached.connection, stream_name(request.options.prefix))
+        if shortage := account.shortage(()):
+            raise AccountLimitError(shortage)
         if account.free is None:
             return
-        free, place = account.free, f"JetStream at {reached.connection.url}"
+        free, more = account.free, RAISE_LIMITS
+        place = f"JetStream at {reached.connection.url}"
     loops = request.options.loops
     if not plan.fits(free // loops):
         about = "about" if plan.volume.known else "up to"
         raise NoSpaceError(
             f"{place} has {size_text(free)} free, this replay needs {about} {size_text(plan.stream_bytes * loops)}",
-            "--start and --end for less of the day, or free some space (spyctl server reset)",
+            f"--start and --end for less of the day, or {more}",
         )
 
 

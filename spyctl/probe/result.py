@@ -37,6 +37,8 @@ class Advice(Enum):
     START_SERVER = auto()
     OTHER_STREAM = auto()
     RAISE_LIMITS = auto()
+    MAKE_ROOM = auto()
+    OTHER_BUCKET = auto()
     TRY_A_RUN = auto()
     LIST_FILES = auto()
 

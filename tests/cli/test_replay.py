@@ -456,7 +456,7 @@ def test_too_little_disk_space_is_exit_5(cli: Cli, data: Path, tmp_path: Path) -
         server.stop()
     assert result.returncode == 5
     assert "free, this replay needs about" in errors(result)[0]
-    assert "--start and --end" in errors(result)[1]
+    assert errors(result)[1].startswith("  try: --start and --end for less of the day, or raise the account's limits")
 
 
 def test_two_replays_at_once_do_not_mix(

@@ -6,6 +6,7 @@ from typing import Any
 from spyctl import errors
 from spyctl.errors import SpyctlError
 
+RAISE_LIMITS = "raise the account's limits on the server, or another account"
 # The remedy of a type of error, made of its facts; an error that is not listed brings its own.
 REMEDIES: dict[type[SpyctlError], Callable[[Any], str]] = {
     # data files
@@ -51,6 +52,10 @@ REMEDIES: dict[type[SpyctlError], Callable[[Any], str]] = {
     errors.NotNatsError: lambda _: "--nats-url names another server, --embedded uses our own",
     errors.TlsError: lambda _: "--tls-ca FILE, --tls-cert and --tls-key",
     errors.AccessDeniedError: lambda _: "--creds, --nkey, --user and --password-file, or --context",
+    errors.AccountLimitError: lambda _: RAISE_LIMITS,
+    errors.NoSpaceError: lambda error: (
+        error.remedy or "free some: nats stream purge, or spyctl server reset for the embedded server"
+    ),
     errors.OverlappingStreamError: lambda _: "--prefix NAME publishes under subjects of its own",
     errors.OtherSourceError: lambda _: "--prefix NAME keeps them apart, --force mixes them",
     errors.KeyInUseError: lambda _: "end it first, use another key, or --force to take over from it",

@@ -10,16 +10,19 @@ import pytest
 from spyctl.bus.access import Access
 from spyctl.bus.connection import connect
 from spyctl.bus.publishing import RunRequest, publishing
+from spyctl.bus.stream import desired_config
 from spyctl.bus.target import Target
 from spyctl.errors import BusError, ExitCode
 from spyctl.probe.bus import bus_checks
 from spyctl.probe.request import Findings
 from spyctl.probe.result import CheckResult, Verdict
+from spyctl.timing.instants import HOUR
 from tests.support.identities import operator
 from tests.support.probing import probe_request
 from tests.support.servers import NatsServer
 
 pytestmark = pytest.mark.integration
+BUCKET = {"name": "KV_SPYCTL", "subjects": ["$KV.SPYCTL.>"], "max_msgs_per_subject": 1}
 ANN = Access(user="ann", password="pw")
 
 
@@ -57,6 +60,9 @@ async def run(server: NatsServer, access: Access) -> None:
         (account("{ max_streams: 1 }"), "jetstream", "room for 1 of the streams MARKET_DATA and KV_SPYCTL"),
         (account("{ max_store: 1G, max_bytes: true }"), "jetstream", "asks for max_bytes of a stream"),
         (account(permissions='{ publish: { deny: "$KV.>" } }'), "stream", "may not publish to $KV.SPYCTL.run.id"),
+        (account(permissions='{ publish: { deny: "$KV.SPYCTL.lease.market.gaps" } }'), "stream", "lease.market.gaps"),
+        (account(permissions='{ publish: { deny: "$JS.API.STREAM.CREATE.KV_SPYCTL" } }'), "stream", "CREATE.KV_SPYCTL"),
+        (account(permissions='{ publish: { deny: "$JS.API.STREAM.MSG.GET.>" } }'), "stream", "MSG.GET.KV_SPYCTL"),
         (
             account(permissions='{ publish: { deny: "$JS.API.STREAM.CREATE.>" } }'),
             "stream",
@@ -75,6 +81,25 @@ async def test_what_the_account_does_not_allow(
     assert text in result.text
     with pytest.raises(BusError):
         await run(server, ANN)
+
+
+async def test_a_stream_that_has_to_be_updated_and_may_not_be(server: NatsServer, tmp_path: Path) -> None:
+    server.extra = account(permissions='{ publish: { deny: "$JS.API.STREAM.UPDATE.>" } }')
+    server.start()
+    connection = await connect([server.url], access=ANN)
+    await connection.api("STREAM.CREATE.MARKET_DATA", desired_config() | {"max_age": HOUR})
+    await connection.close()
+    result = (await checked(server, tmp_path, ANN))["stream"]
+    assert (result.verdict, "STREAM.UPDATE.MARKET_DATA" in result.text) == (Verdict.FAIL, True), result.text
+    with pytest.raises(BusError):
+        await run(server, ANN)
+
+
+async def test_a_run_needs_no_list_of_streams(server: NatsServer, tmp_path: Path) -> None:
+    server.extra = account(permissions='{ publish: { deny: "$JS.API.STREAM.NAMES" } }')
+    server.start()
+    assert (await checked(server, tmp_path, ANN))["stream"].verdict is Verdict.PASS
+    await run(server, ANN)
 
 
 async def test_subjects_that_may_not_be_published(server: NatsServer, tmp_path: Path) -> None:
@@ -113,7 +138,7 @@ async def test_a_tier_that_has_room_is_good(server: NatsServer, tmp_path: Path) 
     access = Access(jwt=made.jwt, seed=made.seed)
     results = await checked(server, tmp_path, access)
     assert {result.verdict for result in results.values()} == {Verdict.PASS}
-    assert results["jetstream"].text == "on, 3 GB free"
+    assert results["jetstream"].text == "on, 3.22 GB free"
     await run(server, access)
 
 
@@ -121,6 +146,10 @@ async def test_a_tier_that_has_room_is_good(server: NatsServer, tmp_path: Path) 
     ("config", "text"),
     [
         ({"name": "OTHER", "subjects": ["market.stocks.>"]}, "stream OTHER at nats://"),
+        ({"name": "OTHER", "subjects": ["$KV.>"]}, "already captures $KV.SPYCTL.>"),
+        ({"name": "KV_SPYCTL", "subjects": ["any"]}, "KV_SPYCTL is no bucket"),
+        (BUCKET | {"max_msg_size": 50}, "KV_SPYCTL takes records of 50 bytes at most; spyctl needs 16,384"),
+        (BUCKET | {"max_bytes": 100, "discard": "new"}, "KV_SPYCTL is full: it takes no more than 100 bytes"),
         (
             {"name": "MARKET_DATA", "subjects": ["market.>"], "max_msg_size": 1_000},
             "takes messages of 1,000 bytes at most",

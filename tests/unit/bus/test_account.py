@@ -27,7 +27,7 @@ def info(storage: int = 0, streams: int = 0, **limits: Any) -> dict[str, Any]:
         (info(max_bytes_required=True), None, "asks for max_bytes of a stream"),
         (info(max_storage=0) | {"tiers": {"R1": info(1, max_storage=9)}}, 8, ""),
         (info() | {"tiers": {"R1": info(max_storage=0)}}, 0, "nothing more on disk in tier R1"),
-        (info() | {"tiers": {"R3": info()}}, 0, "has limits for R3 alone; streams of one replica need R1"),
+        (info() | {"tiers": {"R3": info()}}, 0, "has limits for R3 alone; the stream needs R1"),
     ],
 )
 def test_limits_are_those_of_the_tier_that_our_streams_are_in(
@@ -41,6 +41,11 @@ def test_limits_are_those_of_the_tier_that_our_streams_are_in(
 
 def test_streams_that_are_there_need_no_room_for_streams() -> None:
     assert Account.of(info(streams=6, max_streams=6, max_bytes_required=True)).shortage([]) == ""
+
+
+def test_a_stream_with_more_replicas_is_in_another_tier() -> None:
+    answer = info() | {"tiers": {"R1": info(max_storage=0), "R3": info(1, max_storage=9)}}
+    assert [Account.of(answer, replicas).free for replicas in (1, 3)] == [0, 8]
 
 
 class Connection:

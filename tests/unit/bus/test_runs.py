@@ -9,12 +9,17 @@ import orjson
 import pytest
 
 from spyctl.bus.checkpoint import Checkpoint, OpenBatch
+from spyctl.bus.client import DeniedError
 from spyctl.bus.connection import ApiError
 from spyctl.bus.runs import RunRecord, Runs, RunState, new_run_id, unusable
-from spyctl.errors import BusError, NoSpaceError
+from spyctl.errors import AccessDeniedError, AccountLimitError, BusError, NoSpaceError, UnfitStreamError
 from tests.support.bucket import MemoryBucket
 from tests.support.connection import ScriptedConnection
 from tests.support.runs import record
+
+
+def api_error(code: int, description: str) -> Exception:
+    return nats.js.errors.APIError(code=400, err_code=code, description=description)
 
 
 @pytest.mark.parametrize(
@@ -84,6 +89,21 @@ def test_a_bucket_without_room_is_no_space_and_any_other_failure_is_named() -> N
     other = unusable(nats.js.errors.APIError(code=400, err_code=10058, description="name in use"))
     assert type(other) is BusError
     assert "name in use" in other.message
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        (DeniedError('violation for "$kv"', "$kv", to_publish=True), AccessDeniedError, 'violation for "$kv"'),
+        (api_error(10027, "maximum number of streams reached"), AccountLimitError, "used: maximum number of streams"),
+        (api_error(10065, "subjects overlap"), UnfitStreamError, "another stream captures $KV.SPYCTL.>"),
+        (nats.js.errors.BadBucketError(), BusError, "stream KV_SPYCTL is no bucket"),
+    ],
+)
+def test_why_the_bucket_cannot_be_used_is_told_by_its_kind(error: Exception, kind: type[BusError], words: str) -> None:
+    told = unusable(error)
+    assert type(told) is kind
+    assert words in told.message
 
 
 @pytest.mark.parametrize(("held", "wanted", "updated"), [(1, 3, [3]), (3, 3, []), (3, 1, [])])

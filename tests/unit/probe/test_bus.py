@@ -24,12 +24,17 @@ class Connection:
     def __init__(self, answer: dict[str, Any] | ApiError) -> None:
         self.answer = answer
 
+    def server_at_least(self, *_: int) -> bool:
+        return False
+
     async def ask(self, subject: str) -> dict[str, Any]:
         return {}
 
     async def api(self, subject: str, request: object = None) -> dict[str, Any]:
         if subject == "STREAM.NAMES":
             return {"streams": None}
+        if subject == "STREAM.INFO.KV_SPYCTL":
+            raise ApiError(404, 10059, "stream not found")
         assert subject == "STREAM.INFO.MARKET_DATA"
         if isinstance(self.answer, ApiError):
             raise self.answer
@@ -37,7 +42,7 @@ class Connection:
 
 
 async def stream(config: dict[str, Any], messages: int = 0) -> CheckResult:
-    connection: Any = Connection({"config": config, "state": {"messages": messages}})
+    connection: Any = Connection({"config": config, "state": {"messages": messages, "bytes": 700 * messages}})
     return await _stream_check(connection, "")
 
 
@@ -50,6 +55,22 @@ async def test_our_stream_fits() -> None:
 async def test_a_stream_that_does_not_fit_is_exit_5() -> None:
     result = await stream(desired_config() | {"storage": "memory"})
     assert (result.verdict, result.code, result.advice) == (Verdict.FAIL, ExitCode.NATS, Advice.OTHER_STREAM)
+
+
+@pytest.mark.parametrize(
+    ("limits", "verdict", "text"),
+    [
+        ({"max_msgs": 1_000}, Verdict.WARN, "1,000 events; MARKET_DATA keeps only the newest 1,000 messages"),
+        ({"max_msgs": 1_000, "discard": "new"}, Verdict.FAIL, "is full: MARKET_DATA takes no more than 1,000 messages"),
+        ({"max_bytes": 701_000, "discard": "new"}, Verdict.FAIL, "is full: MARKET_DATA takes no more than 1 MB"),
+        ({"max_bytes": 800_000, "discard": "new"}, Verdict.WARN, "MARKET_DATA takes no more than 1 MB"),
+    ],
+)
+async def test_a_stream_with_limits_is_a_warning_and_a_full_one_a_failure(
+    limits: dict[str, Any], verdict: Verdict, text: str
+) -> None:
+    result = await stream(desired_config() | limits, 1_000)
+    assert (result.verdict, text in result.text) == (verdict, True), result.text
 
 
 async def test_no_stream_is_no_problem_and_one_that_cannot_be_read_is() -> None:
