@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 from urllib.parse import unquote, urlencode, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import certifi
 import orjson
@@ -21,6 +20,7 @@ import urllib3
 from spyctl.errors import PayloadError, UnreachableRestError, UsageError
 from spyctl.market.index_options import listed_under
 from spyctl.market.option_tickers import parse_option_ticker
+from spyctl.massive.proxies import proxy_of
 
 REST_URL = "https://api.massive.com"
 CONNECT_S, READ_S = 3.0, 5.0
@@ -109,17 +109,8 @@ class MassiveRest:
             yield answer
 
 
-def proxy_of(url: str) -> str | None:
-    """Return the proxy by which a server is reached, as ``HTTPS_PROXY``, ``HTTP_PROXY`` and ``NO_PROXY`` say."""
-    parts = urlsplit(url)
-    if parts.hostname in ("127.0.0.1", "localhost", "::1") or proxy_bypass(parts.netloc):
-        return None
-    proxies = getproxies()
-    return proxies.get(parts.scheme) or proxies.get("all")
-
-
 def _proxied(proxy: str, options: dict[str, Any]) -> urllib3.ProxyManager:
-    parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+    parts = urlsplit(proxy)
     if parts.scheme not in ("http", "https"):
         raise UsageError(f"the REST API is not reached by a {parts.scheme} proxy", "HTTPS_PROXY=http://HOST:PORT")
     login = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else None

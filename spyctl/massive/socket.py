@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Protocol
 from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 import certifi
 
 from spyctl.errors import UsageError
+from spyctl.massive.proxies import proxy_of
 from spyctl.timing.tasks import end_task
 
 LIBRARIES = ("polygon", "massive")  # the same code under two names
@@ -125,9 +125,8 @@ class VendorSocket:
 
         options: dict[str, Any] = {
             "ping_interval": self._request.ping_s, "ping_timeout": self._request.ping_s, "max_size": MAX_FRAME,
+            "proxy": proxy_of(self._request.url),
         }  # fmt: skip
-        if _is_loopback(self._request.url):
-            options["proxy"] = None
         connection = asyncio.create_task(client.connect(process, **options))
         doubt = asyncio.create_task(self._look_for_server())
         try:
@@ -181,7 +180,7 @@ class VendorSocket:
     async def _look_for_server(self) -> str:
         # The library retries endlessly, in silence, where nothing listens; empty where all seems well.
         await asyncio.sleep(min(_DOUBT_S, self._request.connect_s / 4))
-        if getattr(self._client, "websocket", None) is not None or getproxies():
+        if getattr(self._client, "websocket", None) is not None or proxy_of(self._request.url):
             return ""
         return await why_unreachable(self._request)
 
@@ -267,7 +266,3 @@ def _buffered(connection: Any) -> Iterator[str | bytes]:
         with suppress(asyncio.CancelledError):
             receiving.throw(asyncio.CancelledError())  # there is none; what is half there stays there
         return
-
-
-def _is_loopback(url: str) -> bool:
-    return (urlsplit(url).hostname or "") in ("127.0.0.1", "localhost", "::1")

@@ -12,7 +12,7 @@ import pytest
 import trustme
 
 from spyctl.errors import UnreachableRestError, UsageError
-from spyctl.massive.rest import Answer, MassiveRest, following, listed_contracts, listing, proxy_of
+from spyctl.massive.rest import Answer, MassiveRest, following, listed_contracts, listing
 from tests.support.rest import BAD_KEY, NO_PLAN, serving
 
 PATH = "/v1/marketstatus/now"
@@ -166,19 +166,6 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
-
-
-def test_the_proxy_is_the_one_that_the_environment_names(no_proxies: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert proxy_of("https://api.massive.com") is None
-    monkeypatch.setenv("ALL_PROXY", "http://all:1")
-    assert proxy_of("https://api.massive.com") == "http://all:1"
-    monkeypatch.setenv("HTTPS_PROXY", "http://secure:2")
-    assert proxy_of("https://api.massive.com") == "http://secure:2"
-    assert proxy_of("http://api.massive.com") == "http://all:1"
-    for local in ("https://127.0.0.1:1", "http://localhost", "http://[::1]:1"):
-        assert proxy_of(local) is None
-    monkeypatch.setenv("NO_PROXY", "massive.com")
-    assert proxy_of("https://api.massive.com") is None
 
 
 def test_a_proxy_is_the_way_out_and_gets_its_login(no_proxies: None, monkeypatch: pytest.MonkeyPatch) -> None:
