@@ -11,11 +11,13 @@ from spyctl.market.subjects import HINTS, Kind
 
 def json_schema(kind: Kind) -> dict[str, Any]:
     """Describe one event type as a JSON Schema (draft 2020-12) document."""
+    # Python without docstrings (-OO) has none here either, and a dataclass then writes its signature there.
+    text = (kind.event_type.__doc__ or "") if __doc__ else ""
     head = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": kind.schema_id,
         "title": kind.event_type.__name__,
-        "description": " ".join((kind.event_type.__doc__ or "").split()).replace("``", ""),
+        "description": " ".join(text.split()).replace("``", ""),
         "x-subject": kind.subject,
     }
     return head | _object_schema(kind.event_type)

@@ -237,12 +237,14 @@ def test_nothing_depends_on_docstrings_and_assertions(environment: dict[str, str
         ["replay", "--help"],
         ["replay", "--speed", "max", "--json"],
         ["tail", "--until-end"],
+        ["events"],
     ):
         result = subprocess.run(
             [sys.executable, "-OO", "-m", "spyctl", *arguments], env=environment, cwd=tmp_path, capture_output=True,
             text=True, timeout=60, check=False,
         )  # fmt: skip
         assert result.returncode == 0, result.stderr
+        assert "(ts_event_ns" not in result.stdout  # the signature of an event, which is no description
 
 
 def test_a_user_without_a_home_folder_is_given_one(environment: dict[str, str], data: Path, tmp_path: Path) -> None:
