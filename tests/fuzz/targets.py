@@ -289,6 +289,7 @@ def kernel(data: bytes) -> object:
         part["symbol"] %= len(NAMES.texts)
         for name in ("ts_event_ns", "ts_recv_ns"):
             part[name] &= (1 << 63) - 1
+    trades["price"][trades["price"] == UNDEF_PRICE] = 0
     trades["aggressor"], trades["exchange"] = (trades["aggressor"] & 3) % 3 - 1, b"CME"
     books["is_snapshot"] = books["is_snapshot"].view("u1") & 1
     written = []
