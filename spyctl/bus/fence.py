@@ -1,8 +1,10 @@
 """The fence around a process that publishes: what it still sends after another one took its lease is refused.
 
-A process that was stopped, or cut off, may have messages on their way for any length of time. So a message says in a
-header that nothing is stored under a subject of its own lease, its *fence*. Whoever takes the lease from a process that
-may still live stores a message there first, and the server refuses what comes of the other one from then on.
+A process that was stopped, cut off or killed may have messages on their way for any length of time. So a message says
+in a header what is stored last under a subject of its own lease, its *fence*: nothing at first. Whoever takes the lease
+stores a message there first, and the server refuses what comes of the other one from then on. A process that must know
+that nothing comes any more of a broken connection *shifts* its fence: it stores a message there itself, and says from
+then on that this one is the last.
 """
 
 import nats.errors
@@ -10,6 +12,7 @@ import nats.js.errors
 import orjson
 
 from spyctl.bus.connection import Connection
+from spyctl.bus.contents import last_on
 from spyctl.errors import BusError
 from spyctl.market.subjects import with_prefix
 
@@ -26,16 +29,35 @@ def fence_subject(token: str, prefix: str = "") -> str:
     return with_prefix(f"market.fences.{token}", prefix)
 
 
-def fence_header(subject: str) -> bytes:
-    """Return the lines of a header that has a message refused once the fence is closed."""
+def fence_header(subject: str, last_seq: int = 0) -> bytes:
+    """Return the lines of a header that has a message refused once the fence is closed behind ``last_seq``."""
     name = "Nats-Expected-Last-Subject-Sequence"
-    return f"{name}:0\r\n{name}-Subject:{subject}\r\n".encode()
+    return f"{name}:{last_seq}\r\n{name}-Subject:{subject}\r\n".encode()
 
 
 async def close_fence(connection: Connection, subject: str, run_id: str) -> None:
     """Close a fence, for good. Raises :class:`BusError` where the server does not confirm it."""
+    await _store(connection, subject, run_id, orjson.dumps({"run_id": run_id}))
+
+
+async def shift_fence(connection: Connection, stream: str, subject: str, run_id: str) -> int | None:
+    """Shift our fence; returns the sequence of its last message, ``None`` where another process has closed it.
+
+    Raises :class:`ApiError`, and :class:`BusError` where the server does not confirm it.
+    """
+    ours = orjson.dumps({"run_id": run_id, "shifted": True})
+    last = await last_on(connection, stream, subject)
+    if last is not None and last.payload != ours:
+        return None
+    after = str(last.seq if last is not None else 0)
+    return await _store(connection, subject, run_id, ours, {"Nats-Expected-Last-Subject-Sequence": after})
+
+
+async def _store(
+    connection: Connection, subject: str, run_id: str, payload: bytes, headers: dict[str, str] | None = None
+) -> int:
     try:
-        await connection.jetstream().publish(subject, orjson.dumps({"run_id": run_id}))
+        return (await connection.jetstream().publish(subject, payload, headers=headers)).seq
     except (nats.errors.Error, nats.js.errors.Error, OSError) as error:
         raise BusError(
             f"run {run_id} may still be publishing, and {subject} takes no message that would stop it: {error}"

@@ -169,6 +169,8 @@ class Publishing:
             run.record.checkpoint = checkpoint
             with suppress(SpyctlError, ApiError, TimeoutError):
                 async with asyncio.timeout(SETTLE_S):
+                    if run.record.batch is not None and can_fence(self.connection):
+                        await close_fence(self.connection, run.fence, run.record.run_id)
                     await reconcile(self.connection, run.record, self._events, clock=self._clock)
                 checkpoint, settled = run.record.checkpoint, True
         await run.end(self.state or state, checkpoint, settled=settled)
@@ -266,7 +268,7 @@ async def _begin(connection: Connection, stream: Stream, request: RunRequest, cl
             if former is None or former.token in fenced:
                 continue
             fenced.add(former.token)
-            if not former.is_dead and can_fence(connection):
+            if can_fence(connection):  # what a dead one has sent may still be on its way
                 await close_fence(connection, fence_subject(former.token, request.prefix), former.run_id)
             if former.run_id != record.run_id:
                 await _reconcile_former(connection, runs, former.run_id, clock)

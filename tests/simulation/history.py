@@ -2,11 +2,12 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
+from spyctl.bus.acks.mode import AckMode
 from spyctl.bus.checkpoint import LAST_RUN
 from spyctl.bus.machine import Place
 from spyctl.bus.publishing import Publishing, RunRequest, publishing
@@ -26,7 +27,7 @@ from spyctl.errors import (
 )
 from spyctl.market.encode import EncodedBatch
 from spyctl.market.subjects import SUBJECTS
-from tests.simulation.jetstream import JetStream
+from tests.simulation.jetstream import JetStream, Stored
 from tests.simulation.judge import COMPLETE, STRANGER, Said, UntrueError, judge, numbers_of
 from tests.simulation.network import LATE_NS, Line, SimulatedConnection
 from tests.simulation.seed import Fault, Seed
@@ -48,13 +49,23 @@ def events(first: int, end: int) -> EncodedBatch:
     return batch_of([b"event %d" % n for n in range(first, end)], [n % len(LEASED) for n in range(first, end)])
 
 
-@contextmanager
-def _surroundings(world: World, rng: random.Random) -> Iterator[None]:
-    # Every process is on a host of its own, or all are on one.
-    shared = rng.random() < 0.5
+def publish_foreign(server: JetStream, count: int, *, same: bool) -> None:
+    """Have somebody else publish: what nobody would take for ours, or some of the ``same`` events."""
+    for n in range(count):
+        payload = b"event %d" % (2 * n + 1) if same else b"of somebody else"
+        if payload == server.ever.get(server.last_seq + 1):
+            payload = b"of somebody else"  # for nobody could tell the very same message in the very same place
+        server.store(LEASED[1], payload, STRANGER)
 
+
+def _has_own(held: Sequence[Stored], since_ns: int) -> bool:
+    return any(each.stored_ns > since_ns for each in held if each.writer != STRANGER)
+
+
+@contextmanager
+def _surroundings(world: World, rng: random.Random, *, one_host: bool) -> Iterator[None]:
     def here() -> Place:
-        name = world.running.name if world.running is not None and not shared else "host"
+        name = world.running.name if world.running is not None and not one_host else "host"
         return Place(name, f"boot of {name}", f"processes of {name}")
 
     def pid() -> int:
@@ -94,12 +105,13 @@ class History:
         self._lossy_ns = 0  # when it last lost something
 
     def run(self) -> None:
-        with _surroundings(self.world, self._rng):
+        with _surroundings(self.world, self._rng, one_host=self.seed.one_host):
             try:
                 self._begin(resume=False)
                 for fault in self.seed.faults:
                     self.world.at(SECOND + fault.at_ns, lambda fault=fault: self._befall(fault))  # type: ignore[misc]
-                self.world.run(lambda: self._done and not self._processes, _LONGEST_NS)
+                over = lambda: self._done and not self._processes and not self.world.strays  # noqa: E731
+                self.world.run(over, _LONGEST_NS)
             finally:
                 for process in list(self._processes):
                     process.end()
@@ -112,7 +124,7 @@ class History:
         self._began += 1
         process = Process(self.world, f"p{self._began}")
         self._processes.append(process)
-        self._lines[process.name] = Line(self.world, self._rng, process, self.seed.delay_ns, self._server)
+        self._lines[process.name] = Line(self._rng, process, self.seed.delay_ns, self._server)
         connection = SimulatedConnection(process, self._lines[process.name], self._server)
         self.world.tell(f"{process.name} {'resumes' if resume else 'begins'}")
         process.start(self._work(process, connection, resume=resume), lambda task: self._ended(process, task))
@@ -162,7 +174,8 @@ class History:
             return
         process.end()
         self._processes.remove(process)
-        self._told_of_order = self._told_of_order or process in self._reordered
+        found = isinstance(error, ResumeError) and "is missing before one that is stored" in error.message
+        self._told_of_order = self._told_of_order or found or process in self._reordered
         if error is not None and not isinstance(error, SpyctlError):
             raise UntrueError(f"{type(error).__name__} is no error of ours: {error}") from error
         if error is None or isinstance(error, RunCompleteError):
@@ -199,7 +212,7 @@ class History:
         match fault.kind:
             case "restart" | "lose" | "refill":
                 server.restart(fault.for_ns, fault.count if fault.kind != "restart" else 0)
-                for each in self._processes:
+                for each in () if server.config.elsewhere else self._processes:
                     # One of several may know a server that stayed, unless most of them went down at once.
                     if server.config.replicas == 1 or fault.kind != "restart" or self._rng.random() < 0.5:
                         self._lines[each.name].cut(fault.for_ns, late_ns=0)
@@ -211,9 +224,10 @@ class History:
                 self._publish_foreign(0 if server.away else fault.count, same=fault.kind == "same")
             case "purge":
                 server.purge()
-            case "second" | "usurp" | "stall":
-                soon_ns = fault.count * SECOND // 4 if fault.kind != "second" else 0
-                self.world.after(soon_ns, lambda: None if self._done else self._begin(resume=True))
+            case "second":
+                self._begin(resume=True)
+            case "usurp":
+                self._follow(fault)
         if fault.kind == "refill":
             back_ns = server.away_until_ns - now_ns + 1
             self.world.after(back_ns, lambda: self._publish_foreign(fault.count, same=fault.count % 2 > 0))
@@ -233,22 +247,31 @@ class History:
             case "suspend":
                 process.freeze(fault.for_ns)
                 line.cut(fault.for_ns)
+            case "stall" if self.seed.mode is AckMode.FAST and fault.count % 4:
+                line.on_start = lambda: self._stall(line, fault)
             case "stall":
-                line.stall(fault.for_ns)
+                self._stall(line, fault)
             case "kill":
                 line.cut(fault.for_ns, late_ns=fault.count * LATE_NS)
                 process.end()
                 self._processes.remove(process)
                 self._again(resume=True)
 
-    def _publish_foreign(self, count: int, *, same: bool) -> None:
-        for n in range(count):
-            payload = b"event %d" % (2 * n + 1) if same else b"of somebody else"
-            if payload == self._server.ever.get(self._server.last_seq + 1):
-                payload = b"of somebody else"  # for nobody could tell the very same message in the very same place
-            self._server.store(LEASED[1], payload, STRANGER)
+    def _stall(self, line: Line, fault: Fault) -> None:
+        line.stall(fault.for_ns)
+        self._follow(fault)
+        if (then := fault.then) is not None:
+            self.world.after(then.at_ns, lambda: self._befall(then))
 
-    # --- the end
+    def _follow(self, fault: Fault) -> None:
+        # Has another process go on soon, where it sees the lease of the first no older than it is not too soon.
+        soon_ns = fault.count * SECOND // 4 + (10 * SECOND if self.seed.one_host else 0)
+        self.world.after(soon_ns, lambda: None if self._done else self._begin(resume=True))
+
+    def _publish_foreign(self, count: int, *, same: bool) -> None:
+        # Who publishes as much as was lost elsewhere, before anybody can notice, hides it.
+        if not self._server.config.elsewhere or _has_own(self._server.held, self._lossy_ns):
+            publish_foreign(self._server, count, same=same)
 
     def _ours(self) -> list[int]:
         return numbers_of(self._server.held, LEASED)
@@ -258,7 +281,7 @@ class History:
         return Said(
             self.verdict,
             self.seed.events,
-            out_of_order=self._told_of_order,
+            out_of_order=self._told_of_order or (self.seed.misses and self._began > 1),  # who knows may be killed
             excused=self._lossy_ns >= self._asking_ns,
             gentle=self.seed.gentle,
             may_fall_out=self._began > 1 and (purged or self.seed.config.max_messages > 0),

@@ -6,7 +6,7 @@ messages when they arrive, and carries the answers back.
 
 import random
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +17,6 @@ from tests.support.clock import WALL_NS
 from tests.support.connection import Published
 
 BATCH_LIFE_NS = 10 * SECOND
-WINDOW_NS = 120 * SECOND
 BORN = "2025-12-16T14:30:00Z"
 Answer = Callable[[Any], None]
 
@@ -47,11 +46,17 @@ class Batch:
 
 @dataclass(slots=True)
 class Config:
-    """What differs from seed to seed; a write is agreed upon after ``commit_ns``, at once where that is 0."""
+    """What differs from seed to seed; a write is agreed upon after ``commit_ns``, at once where that is 0.
+
+    ``elsewhere`` says that connections lead to another server of a cluster than those that have the stream: nobody who
+    is connected learns of their restart, unless by an answer, or by none.
+    """
 
     replicas: int = 1
     commit_ns: int = 0
     max_messages: int = 0
+    window_ns: int = 120 * SECOND  # for how long ids are remembered
+    elsewhere: bool = False
     batched: bool = True
     version: tuple[int, int] = (2, 14)
 
@@ -91,8 +96,8 @@ class JetStream:
     ever: dict[int, bytes] = field(default_factory=dict)  # by sequence, the payload that was last stored there
     last_seq: int = 0
     away_until_ns: int = 0
+    missed: bool = False  # whether those who are away are known to be, so that somebody else refuses what comes
     created: bool = False
-    born: str = BORN
     _batches: dict[str, Batch] = field(default_factory=dict)
     _ids: dict[str, tuple[int, int]] = field(default_factory=dict)  # sequence, and when it was stored
     _proposed: list[Callable[[], None]] = field(default_factory=list)
@@ -105,7 +110,7 @@ class JetStream:
     @property
     def down_until_ns(self) -> int:
         """Until when nobody can connect; of several servers one is always there."""
-        return self.away_until_ns if self.config.replicas == 1 else 0
+        return self.away_until_ns if self.config.replicas == 1 and not self.config.elsewhere else 0
 
     @property
     def first_seq(self) -> int:
@@ -118,6 +123,8 @@ class JetStream:
     def publish(self, message: Published, writer: str, answer: Answer) -> None:
         """Take a message as it arrives, unless there is no leader to take it."""
         if self.away:
+            if self.missed:
+                answer(None)
             return
         if not self.config.commit_ns:
             self._take(message, writer, answer)
@@ -138,9 +145,9 @@ class JetStream:
         headers = _headers(message.headers)
         message_id = headers.get("Nats-Msg-Id", "")
         known = self._ids.get(message_id)
-        if known is not None and self.world.now_ns - known[1] < WINDOW_NS:
+        if known is not None and self.world.now_ns - known[1] < self.config.window_ns:
             answer({"stream": "MARKET_DATA", "seq": known[0], "duplicate": True})
-        elif error := self._refusal(headers):
+        elif error := _refusal(self.held, message.subject, headers):
             answer({"error": error})
         else:
             answer({"stream": "MARKET_DATA", "seq": self.store(message.subject, message.payload, writer, message_id)})
@@ -155,7 +162,7 @@ class JetStream:
                 answer({"error": {"code": 400, "err_code": UNKNOWN_BATCH, "description": "unknown batch"}})
                 return
             answer({"type": "ack", "seq": 0, "msgs": int(flow)})  # it takes batches
-            if error := self._refusal(_headers(message.headers)):
+            if error := _refusal(self.held, message.subject, _headers(message.headers)):
                 answer({"error": error})
                 return
             batch = self._batches[name] = Batch(int(flow))
@@ -169,7 +176,7 @@ class JetStream:
                 self._close(name)
             case Op.PING:
                 answer({"type": "ack", "seq": batch.count - batch.count % batch.flow, "msgs": batch.flow})
-            case _ if error := self._refusal(_headers(message.headers)):
+            case _ if error := _refusal(self.held, message.subject, _headers(message.headers)):
                 answer({"type": "err", "seq": int(number), "error": error})
                 self._close(name)
             case _:
@@ -181,12 +188,6 @@ class JetStream:
     def _close(self, name: str) -> None:
         batch = self._batches.pop(name)
         batch.answer({"stream": "MARKET_DATA", "batch": name, "count": batch.count, "seq": batch.seq})
-
-    def _refusal(self, headers: dict[str, str]) -> dict[str, Any] | None:
-        fence = headers.get("Nats-Expected-Last-Subject-Sequence-Subject")
-        if fence is not None and any(each.subject == fence for each in self.held):
-            return {"code": 400, "err_code": 10071, "description": "wrong last sequence"}
-        return None
 
     def store(self, subject: str, payload: bytes, writer: str, message_id: str = "") -> int:
         """Store a message, and let the oldest one go where there are too many."""
@@ -204,7 +205,8 @@ class JetStream:
     def restart(self, away_ns: int, lost: int) -> None:
         """Be gone for a while, forget all batches, and lose so many of the newest messages, which were not synced."""
         self.away_until_ns = max(self.away_until_ns, self.world.now_ns + away_ns)
-        self.deaths += self.config.replicas == 1
+        self.deaths += self.config.replicas == 1 and not self.config.elsewhere
+        self.missed = self.config.elsewhere and self.rng.random() < 0.5
         self._batches.clear()
         self._proposed.clear()
         if lost:
@@ -215,6 +217,7 @@ class JetStream:
     def elect(self, away_ns: int, *, forgets: bool) -> None:
         """Have no leader for a while. Of what was not agreed upon yet, the first part is stored by the next one."""
         self.away_until_ns = max(self.away_until_ns, self.world.now_ns + away_ns)
+        self.missed = False
         if forgets:
             self._batches.clear()
         kept = self._proposed[: self.rng.randint(0, len(self._proposed))]
@@ -255,8 +258,9 @@ class JetStream:
             case "CONSUMER.DELETE":
                 return {}
         assert subject.startswith("STREAM.MSG.GET."), subject
-        for each in self.after((request or {})["seq"]):
-            return {"message": _as_json(each)}
+        found = _found(self.held, request or {})
+        if found is not None:
+            return {"message": _as_json(found)}
         return {"error": {"code": 404, "err_code": 10037, "description": "no message found"}}
 
     def after(self, seq: int) -> list[Stored]:
@@ -266,7 +270,7 @@ class JetStream:
     def _info(self) -> dict[str, Any]:
         config = {
             "name": "MARKET_DATA", "subjects": ["market.*", "market.*.*"], "num_replicas": self.config.replicas,
-            "duplicate_window": WINDOW_NS, "allow_batched": self.config.batched,
+            "duplicate_window": self.config.window_ns, "allow_batched": self.config.batched,
             "max_msgs": self.config.max_messages or -1,
         }  # fmt: skip
         holes = self.last_seq - self.first_seq + 1 - len(self.held) if self.held else 0
@@ -274,7 +278,25 @@ class JetStream:
             "messages": len(self.held), "bytes": 50 * len(self.held), "first_seq": self.first_seq,
             "last_seq": self.last_seq, "num_deleted": holes,
         }  # fmt: skip
-        return {"config": config, "state": state, "created": self.born}
+        return {"config": config, "state": state, "created": BORN}
+
+
+def _refusal(held: Sequence[Stored], subject: str, headers: dict[str, str]) -> dict[str, Any] | None:
+    name = "Nats-Expected-Last-Subject-Sequence"
+    if name not in headers:
+        return None
+    fence = headers.get(f"{name}-Subject", subject)
+    last = max((each.seq for each in held if each.subject == fence), default=0)
+    if last == int(headers[name]):
+        return None
+    return {"code": 400, "err_code": 10071, "description": f"wrong last sequence: {last}"}
+
+
+def _found(held: Sequence[Stored], place: dict[str, Any]) -> Stored | None:
+    if "last_by_subj" in place:
+        return next((each for each in reversed(held) if each.subject == place["last_by_subj"]), None)
+    found = next((each for each in held if each.seq >= place["seq"]), None)
+    return found if found is not None and (found.seq == place["seq"] or "next_by_subj" in place) else None
 
 
 def _headers(block: bytes) -> dict[str, str]:

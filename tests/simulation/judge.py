@@ -42,10 +42,16 @@ def judge(ours: Sequence[int], payloads: Sequence[bytes], said: Said) -> None:
     whole = list(range(1, said.events + 1))
     # Each process answers for what it has stored itself: what fell out since, or before it came, it does not miss.
     expected = whole[len(whole) - len(ours) :] if said.may_fall_out else whole
-    if said.verdict == COMPLETE and not _has(payloads, expected) and not said.excused:
+    stored = sorted(payloads, key=_number) if said.out_of_order else payloads
+    if said.verdict == COMPLETE and not _has(stored, expected) and not said.excused:
         raise UntrueError(f"said to be complete, and events are missing: {sorted(set(whole) - set(ours))}")
     if said.gentle and (list(ours) != whole or not said.verdict.startswith(COMPLETE)):
         raise UntrueError("nothing was lost, and it did not come to its end")
+
+
+def _number(payload: bytes) -> int:
+    word = payload.split()[-1]
+    return int(word) if word.isdigit() else 0
 
 
 def _has(payloads: Sequence[bytes], numbers: Sequence[int]) -> bool:

@@ -1,7 +1,8 @@
 """A model of the network: a line between a process and the server that delays, breaks at any message, and swallows.
 
 Both directions keep their order. Where a line breaks, a part of what was on its way to the server still arrives, and
-nothing of what was on its way back. A line that is *deaf* carries nothing any more, which neither side knows.
+nothing of what was on its way back: also long after, where it was *held*, as what a kernel sends again for a process
+that has closed the connection, or is dead. A line that is *deaf* carries nothing any more, which neither side knows.
 """
 
 import asyncio
@@ -17,38 +18,47 @@ import nats.errors
 import nats.js.errors
 import orjson
 
+from spyctl.bus.acks.fast_ingest import Op
 from spyctl.bus.connection import REQUEST_TIMEOUT_S, ApiError, Connection
 from spyctl.bus.standing import Standing
 from spyctl.errors import UnreachableError
-from tests.simulation.jetstream import JetStream
+from tests.simulation.jetstream import Answer, JetStream
 from tests.simulation.world import SECOND, Process, World
 from tests.support.connection import Handler, OrderedReading, Published, messages
 
 Happen = Callable[[], None]
+SILENT_NS = 15 * SECOND  # a client gives a line up that is silent for so long
 LATE_NS = SECOND // 5  # after so long a server has read what a broken connection still brought
 
 
 class Line:
     """Carries what happens from one end to the other; ``up`` is what the process knows."""
 
-    def __init__(self, world: World, rng: random.Random, process: Process, delay_ns: int, server: JetStream) -> None:
+    def __init__(self, rng: random.Random, process: Process, delay_ns: int, server: JetStream) -> None:
         self.up = True
         self._server = server
         self.deaf = self.swallows = False
         self.on_break: list[Callable[[], None]] = []
         self.on_mend: list[Callable[[], None]] = []
-        self._world = world
+        self.on_start: Happen | None = None  # called once, just before the next message that begins a batch
         self._rng = rng
         self._process = process
         self._delay_ns = delay_ns
         self._epoch = 0
         self._there: deque[Happen] = deque()
-        self._due_there_ns = self._due_back_ns = 0
+        self._due_there_ns = self._due_back_ns = self._held_until_ns = 0
 
-    def send(self, happen: Happen) -> None:
-        """Have something happen at the server, behind all that was sent before."""
+    @property
+    def _world(self) -> World:
+        return self._process.world
+
+    def send(self, happen: Happen, *, starts: bool = False) -> None:
+        """Have something happen at the server, behind all that was sent before; ``starts`` says that a batch begins."""
         if self._process.dead or self.deaf or not self.up:
             return
+        if starts and (on_start := self.on_start) is not None:
+            self.on_start = None
+            on_start()
         self._due_there_ns = max(self._due_there_ns, self._world.now_ns + self._delay())
         self._there.append(happen)
         epoch = self._epoch
@@ -70,23 +80,29 @@ class Line:
         return send
 
     def stall(self, for_ns: int) -> None:
-        """Hold back what is sent from now on, in both directions, and bring it all later."""
-        self._due_there_ns = max(self._due_there_ns, self._world.now_ns + for_ns)
-        self._due_back_ns = max(self._due_back_ns, self._world.now_ns + for_ns)
+        """Hold what is on its way to the server, and all that is sent from now on either way; bring it later."""
+        self._held_until_ns = max(self._held_until_ns, self._world.now_ns + for_ns)
+        if for_ns > SILENT_NS:
+            epoch = self._epoch
+            self._world.after(SILENT_NS, lambda: self.cut(SECOND // 10) if epoch == self._epoch else None)
+        self._due_there_ns = max(self._due_there_ns, self._held_until_ns)
+        self._due_back_ns = max(self._due_back_ns, self._held_until_ns)
 
     def cut(self, away_ns: int, *, late_ns: int = LATE_NS) -> None:
         """Break the line at any message that is on its way; it is up again after a while.
 
-        A part of what is on its way arrives, up to ``late_ns`` later; nothing where that is 0, as when a server dies.
+        A part of what is on its way arrives, up to ``late_ns`` later, or all of it where it was held; nothing where
+        that is 0, as when a server dies.
         """
         self._epoch += 1
-        due_ns = self._world.now_ns
-        arriving = self._rng.randint(0, len(self._there)) if late_ns and not self.deaf else 0
+        due_ns = from_ns = max(self._world.now_ns, self._held_until_ns)
+        fewest = len(self._there) if from_ns > self._world.now_ns else 0
+        arriving = self._rng.randint(fewest, len(self._there)) if late_ns and not self.deaf else 0
         for happen in list(self._there)[:arriving]:
             due_ns += self._rng.randint(0, late_ns // 4)
-            self._world.at(min(due_ns, self._world.now_ns + late_ns), self._while_it_lives(happen))
+            self._world.at(min(due_ns, from_ns + late_ns), self._while_it_lives(happen))
         self._there.clear()
-        self.deaf, self._due_there_ns, self._due_back_ns = False, 0, 0
+        self.deaf, self._due_there_ns, self._due_back_ns, self._held_until_ns = False, 0, 0, 0
         if self.up:
             self.up = False
             self._process.call(lambda: [callback() for callback in self.on_break])
@@ -95,7 +111,14 @@ class Line:
 
     def _while_it_lives(self, happen: Happen) -> Happen:
         deaths = self._server.deaths
-        return lambda: happen() if deaths == self._server.deaths else None
+        self._world.strays += 1
+
+        def arrive() -> None:
+            self._world.strays -= 1
+            if deaths == self._server.deaths:
+                happen()
+
+        return arrive
 
     def _mend(self, epoch: int) -> None:
         if self._world.now_ns < self._server.down_until_ns:
@@ -111,7 +134,11 @@ class Line:
             callback()
 
     def _arrive(self, epoch: int) -> None:
-        if epoch == self._epoch and self._there:
+        if epoch != self._epoch or not self._there:
+            return
+        if self._world.now_ns < self._held_until_ns:
+            self._world.at(self._held_until_ns, lambda: self._arrive(epoch))
+        else:
             happen = self._there.popleft()
             if not self.deaf:
                 happen()
@@ -177,7 +204,8 @@ class SimulatedConnection:
         if not self.connected:
             return False
         for message in messages(frames):
-            self._line.send(lambda message=message: self._publish(message))  # type: ignore[misc]
+            starts = message.reply.endswith(f".{Op.START.value}.$FI")
+            self._line.send(lambda message=message: self._publish(message), starts=starts)  # type: ignore[misc]
         await asyncio.sleep(0)
         return self.connected
 
@@ -192,12 +220,19 @@ class SimulatedConnection:
 
     async def request(self, ask: Callable[[], Any], *, bucket: bool = False) -> Any:
         """Have a question answered by the server, or by its bucket. Raises :class:`nats.errors.TimeoutError`."""
+
+        def happen(answer: Answer) -> None:
+            if not self._server.away and not (bucket and self._world.now_ns < self._bucket.away_until_ns):
+                answer(ask())
+
+        return await self.answered(happen)
+
+    async def answered(self, happen_at: Callable[[Answer], None]) -> Any:
+        """Have something happen at the server, and wait for its answer. Raises :class:`nats.errors.TimeoutError`."""
         answered: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
         def happen() -> None:
-            if not self._server.away and not (bucket and self._world.now_ns < self._bucket.away_until_ns):
-                answer = ask()
-                self._line.back(lambda: answered.done() or answered.set_result(answer))()
+            happen_at(lambda answer: self._line.back(lambda: answered.done() or answered.set_result(answer))())
 
         if self.connected:
             self._line.send(happen)
@@ -223,7 +258,7 @@ class SimulatedConnection:
 
     def _publish(self, message: Published) -> None:
         def answer(document: Any) -> None:
-            data = orjson.dumps(document)
+            data = orjson.dumps(document) if document is not None else b""
             self._line.back(lambda: self._deliver(message.reply, data))()
 
         self._server.publish(message, self._process.name, answer)
@@ -270,8 +305,15 @@ class SimulatedJetStream:
             raise nats.js.errors.KeyWrongLastSequenceError
         return cast(int, revision)
 
-    async def publish(self, subject: str, payload: bytes) -> None:
-        await self._connection.request(lambda: self._server.store(subject, payload, self._writer))
+    async def publish(self, subject: str, payload: bytes, *, headers: dict[str, str] | None = None) -> Any:
+        block = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
+        message = Published(subject, "", f"NATS/1.0\r\n{block}\r\n".encode(), payload)
+        answer = await self._connection.answered(partial(self._server.publish, message, self._writer))
+        if answer is None:
+            raise nats.js.errors.NoStreamResponseError
+        if error := answer.get("error"):
+            raise nats.js.errors.APIError.from_error(error)
+        return SimpleNamespace(**answer)
 
     def _rows(self, seq: int) -> Sequence[Any]:
         return self._server.after(seq)[:50]

@@ -25,9 +25,9 @@ from tests.support.connection import Published
 from tests.support.waiting import eventually
 
 STEPS = 30
-_MESSAGES = ("plain", "plain", "id", "id", "fenced", "close")
+_MESSAGES = ("plain", "plain", "id", "id", "fenced", "close", "shift")
 _BATCHES = ("start", "start", "add", "add", "add", "add", "ping", "commit", "gap", "unknown", "fenced start")
-_QUESTIONS = ("info", "get", "count", "purge")
+_QUESTIONS = ("info", "get", "at", "last", "count", "purge")
 
 
 @dataclass
@@ -65,9 +65,12 @@ class Script:
 
     def _message(self, rng: random.Random, kind: str, n: int) -> Published:
         fence = f"{self.prefix}.market.fences.t"
-        lines = {"id": b"Nats-Msg-Id: id%d\r\n" % rng.randint(1, 5), "fenced": fence_header(fence)}.get(kind, b"")
+        lines = {
+            "id": b"Nats-Msg-Id: id%d\r\n" % rng.randint(1, 5), "fenced": fence_header(fence, self._last(rng)),
+            "shift": b"Nats-Expected-Last-Subject-Sequence: %d\r\n" % self._last(rng),
+        }.get(kind, b"")  # fmt: skip
         headers = b"NATS/1.0\r\n" + lines + b"\r\n" if lines else b""
-        subject = fence if kind == "close" else self._subject(rng)
+        subject = fence if kind in ("close", "shift") else self._subject(rng)
         return Published(subject, f"{self.inbox}.message{n}", headers, b"message %d" % n)
 
     def _batched(self, rng: random.Random, kind: str, n: int, batches: dict[str, int]) -> Published:
@@ -85,7 +88,7 @@ class Script:
             if kind in ("gap", "commit"):
                 del batches[name]
             name = "nobodys" if kind == "unknown" else name
-        lines = fence_header(f"{self.prefix}.market.fences.t") if kind == "fenced start" else b""
+        lines = fence_header(f"{self.prefix}.market.fences.t", self._last(rng)) if kind == "fenced start" else b""
         payload = b"" if op in (Op.PING, Op.COMMIT) else b"batched %d" % n
         headers = b"NATS/1.0\r\n" + lines + b"\r\n" if lines else b""
         reply = batch_reply(self.inbox, name, self._flow, number, op)
@@ -94,6 +97,10 @@ class Script:
     @property
     def _flow(self) -> int:
         return 1 + self.number % 3
+
+    def _last(self, rng: random.Random) -> int:
+        # What is expected to be stored last under the fence: nothing, or one of the first messages.
+        return rng.choice((0, 0, rng.randint(1, 6)))
 
     def _subject(self, rng: random.Random) -> str:
         return f"{self.prefix}.market.stocks.{rng.choice(('trades', 'quotes'))}"
@@ -212,8 +219,12 @@ def _question(script: Script, question: str, seq: int) -> tuple[str, dict[str, A
     name = desired_config(script.prefix)["name"]
     if question == "info":
         return f"STREAM.INFO.{name}", None
-    if question == "get":
-        return f"STREAM.MSG.GET.{name}", {"seq": seq, "next_by_subj": ">"}
+    if question in ("get", "at", "last"):
+        places: dict[str, dict[str, Any]] = {
+            "get": {"seq": seq, "next_by_subj": ">"}, "at": {"seq": seq},
+            "last": {"last_by_subj": f"{script.prefix}.market.fences.t"},
+        }  # fmt: skip
+        return f"STREAM.MSG.GET.{name}", places[question]
     config = {
         "name": f"count-{uuid4().hex}", "deliver_policy": "by_start_sequence", "opt_start_seq": seq,
         "ack_policy": "none", "mem_storage": True, "inactive_threshold": 1_000_000_000,

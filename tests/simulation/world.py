@@ -53,13 +53,17 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
 
 class World:
-    """``now_ns`` is the one time that there is. :meth:`tell` writes its history."""
+    """``now_ns`` is the one time that there is. :meth:`tell` writes its history.
+
+    ``strays`` is how many messages are on their way that nobody waits for.
+    """
 
     def __init__(self) -> None:
         self.now_ns = SECOND
         self.history: list[str] = []
         self.running: Process | None = None
         self.processes: list[Process] = []
+        self.strays = 0
         self._events: list[tuple[int, int, Callable[[], None]]] = []
         self._number = 0
 

@@ -73,7 +73,8 @@ class ScriptedConnection:
     them of the request, or several in turn (the last one stays).
 
     ``respond`` gets each message that is written, and returns the documents that the server answers to it. ``held`` is
-    what a stream holds to be read, from sequence 1 on.
+    what a stream holds to be read, from sequence 1 on, but for what is ``requested`` to be stored: subject, payload and
+    headers, numbered from 1001 on.
     """
 
     answers: dict[str, Any] = field(default_factory=dict)
@@ -85,6 +86,7 @@ class ScriptedConnection:
     url: str = "nats://scripted:4222"
     asked: list[tuple[str, Any]] = field(default_factory=list)
     written: list[Published] = field(default_factory=list)
+    requested: list[tuple[str, bytes, dict[str, str] | None]] = field(default_factory=list)
     _handlers: list[Handler] = field(default_factory=list)
     _on_disconnect: list[Callable[[], None]] = field(default_factory=list)
 
@@ -113,6 +115,10 @@ class ScriptedConnection:
         if request is None:
             return {"config": {}}
         held = self.held()
+        if "last_by_subj" in request:
+            held = [("", b"", "")] * 1_000 + [(subject, payload, "") for subject, payload, _ in self.requested]
+            found = [n for n, each in enumerate(held, 1) if each[0] == request["last_by_subj"]]
+            request = {"seq": found[-1] if found else 0}
         if not 0 < request["seq"] <= len(held):
             raise ApiError(404, 10037, "no message found")
         subject, payload, _ = held[request["seq"] - 1]
@@ -128,7 +134,11 @@ class ScriptedConnection:
         return unsubscribe
 
     def jetstream(self) -> Any:
-        return SimpleNamespace(subscribe=self._read)
+        return SimpleNamespace(subscribe=self._read, publish=self._store)
+
+    async def _store(self, subject: str, payload: bytes, *, headers: dict[str, str] | None = None) -> Any:
+        self.requested.append((subject, payload, headers))
+        return SimpleNamespace(seq=1_000 + len(self.requested))
 
     async def _read(self, *_: Any, config: Any, **__: Any) -> Any:
         rows = list(enumerate(self.held(), 1))[(config.opt_start_seq or 1) - 1 :]

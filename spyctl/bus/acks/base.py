@@ -164,7 +164,7 @@ class AckProtocol(ABC):
             raise UnreachableError(f"{what}: {self._cause}" if self._cause else what, more)
         self._silence.attempt()
         await self._silence.ask(self._connection, self._stream.name)
-        settled = await self._kept.proved() and await self._settle()
+        settled = await self._kept.proved() and await self._writer.fenced() and await self._settle()
         if (refusals := self._refusals).reason:
             if refusals.last_too_long(self._clock.now_ns(), self._patience.refusal_s, self._patience.outage_s):
                 raise RefusedError(refusals.sentence, more)
@@ -231,7 +231,7 @@ class AckProtocol(ABC):
         reason, err_code = error.get("description"), error.get("err_code", 0)
         if self._writer.is_fenced(err_code):
             reason = TAKEN_OVER
-            self._writer.doubt()
+            self._writer.refused()
         self._in_flight.delivery.refusals[self._refusals.note(reason, err_code)] += 1
         self._line.break_off()
 

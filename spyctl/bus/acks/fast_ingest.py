@@ -6,9 +6,10 @@ architecture decisions): the server answers on it every ``flow`` messages with w
 
 No message carries an identity. Instead a batch is *fenced* when its connection has broken: a commit from
 whichever connection makes the server say how many messages of that batch it has stored, and refuse all that may
-still come. What is behind that count is sent again, in a new batch. Where the server has forgotten the batch (it
-was restarted, or away for long), the stream is asked how much it holds behind the last fence, and what was not
-acknowledged of it is compared with the events in flight.
+still come; one that may not have begun yet is refused from then on (:mod:`spyctl.bus.fence`). What is behind that count
+is sent again, in a new batch. Where the server has forgotten the batch (it was restarted, or away for long), the stream
+is asked how much it holds behind the last fence, and what was not acknowledged of it is compared with the events in
+flight.
 
 :data:`TRANSITIONS` is the life of a batch. It ends in ``closed``, where the server has said what it stored, or in
 ``forgotten``, where it no longer knows; answers that arrive after that change nothing.
@@ -114,6 +115,10 @@ class Batch:
         self.sent = 0
         self.state = BatchState.NEW
         self.stored: tuple[int, int] | None = None
+        self.begun = False  # whether the server has answered that there is such a batch
+        # Whether its first message may come at any time, over a connection that is gone: before a server is asked for a
+        # batch that it may not have met, it has to refuse what begins it.
+        self.astray = False
         self.answered = asyncio.Event()  # set by the first answer, or by what makes it pointless to wait for one
         self.ended = asyncio.Event()
 
@@ -122,8 +127,15 @@ class Batch:
         self.state = TRANSITIONS[self.state, event]
         if event not in (BatchEvent.SEND, BatchEvent.COMMIT):
             self.answered.set()
+        self.begun = self.begun or event in (BatchEvent.ACK, BatchEvent.COUNT)
+        self.astray = self.astray and event is not BatchEvent.COMMIT
         if self.state in ENDS:
             self.ended.set()
+
+    def cut_off(self) -> None:
+        """Note that the connection broke over which it was sent."""
+        self.astray = self.astray or not self.begun
+        self.answered.set()
 
     def end(self, event: BatchEvent, stored: tuple[int, int] | None) -> bool:
         """Note the server's last word; tell whether it ended the batch unasked, or holds less of it than was sent."""
@@ -144,8 +156,7 @@ class FastIngest(AckProtocol):
     """The batch acknowledgement protocol.
 
     ``flow`` is how many messages one acknowledgement covers. ``run`` is told of each batch ahead of its first message,
-    and proves that its leases hold before messages are counted instead of acknowledged; ``events`` yields its events
-    again.
+    and proves its leases before messages are counted instead of acknowledged; ``events`` yields its events again.
     """
 
     name = "fast ingest"
@@ -249,6 +260,8 @@ class FastIngest(AckProtocol):
         if batch is None:
             return True
         if batch.state not in ENDS:
+            if batch.astray and not await self._writer.fence_off():
+                return False
             batch.on(BatchEvent.COMMIT)
             asked_ns = self._clock.now_ns()
             if not await self._ask(batch, batch.sent + 1, Op.COMMIT):
@@ -338,4 +351,4 @@ class FastIngest(AckProtocol):
     def _on_disconnect(self) -> None:
         super()._on_disconnect()
         if self._batch is not None:
-            self._batch.answered.set()
+            self._batch.cut_off()

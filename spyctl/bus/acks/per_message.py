@@ -4,7 +4,8 @@ Each message carries ``Nats-Msg-Id`` and a reply subject ``<inbox>.<epoch>.<posi
 receives all acknowledgements and no future is made per message. At the first refusal, a missed deadline or a
 reconnect, sending stops, what is outstanding is settled, and all that is missing is sent again in order, under
 a new epoch; the server drops what it already holds by its id. Where that memory of ids may have run out
-(its duplicate window), the stream itself is read instead.
+(its duplicate window), the stream itself is read instead; where it is short, what a broken connection may still
+bring is refused first (:mod:`spyctl.bus.fence`).
 """
 
 from collections.abc import Awaitable, Callable
@@ -26,6 +27,7 @@ MAX_UNANSWERED = 4_096
 SETTLE_S = 1.0
 # How much of the duplicate window is left unused: clocks and queues are not exact.
 _WINDOW_MARGIN_NS = 10 * SECOND
+_STRAY_NS = 120 * SECOND  # so long a connection that is gone may still bring messages
 
 
 class PerMessage(AckProtocol):
@@ -34,6 +36,7 @@ class PerMessage(AckProtocol):
     name = "per message"
     _epoch = 0
     _again_through = 0  # up to this position events may have been sent more than once
+    _astray = False  # whether messages may still come over a connection that is gone
 
     async def _listen(self) -> Callable[[], Awaitable[None]]:
         # The new leader of a replicated stream may store what is in flight in another order.
@@ -66,6 +69,9 @@ class PerMessage(AckProtocol):
         oldest_ns = self._in_flight.oldest_ns
         if self._refusals.reason:
             await self._answers()
+        if self._astray and not await self._writer.fence_off():
+            return False
+        self._astray = False
         self._epoch += 1
         self._again_through = max(self._again_through, self._in_flight.sent_through)
         # By the time it is now: the process may have slept since this repair began.
@@ -73,6 +79,11 @@ class PerMessage(AckProtocol):
         if oldest_ns is not None and self._clock.now_ns() - oldest_ns > remembered_ns:
             return await self._find_stored()
         return True
+
+    def _on_disconnect(self) -> None:
+        super()._on_disconnect()
+        forgets = self._stream.duplicate_window_ns < _STRAY_NS
+        self._astray = self._astray or (forgets and self._in_flight.count > 0)
 
     async def _answers(self) -> None:
         # After a refusal the answers to what was sent behind it are still to come.

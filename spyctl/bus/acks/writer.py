@@ -1,8 +1,11 @@
 """Who writes: one process a run, which proves that it still holds its leases before it writes events."""
 
-from spyctl.bus.connection import Connection
-from spyctl.bus.fence import FENCED, can_fence, fence_header
+from contextlib import suppress
+
+from spyctl.bus.connection import ApiError, Connection
+from spyctl.bus.fence import FENCED, can_fence, fence_header, shift_fence
 from spyctl.bus.run import Run
+from spyctl.errors import BusError
 
 
 class Writer:
@@ -11,6 +14,7 @@ class Writer:
     def __init__(self, connection: Connection, run: Run | None) -> None:
         self._connection = connection
         self._run = run
+        self._fence_seq: int | None = 0  # of the last message under the fence, ``None`` where that is unknown
 
     async def write(self, frames: bytes | memoryview) -> bool:
         """Write events; return whether they went out.
@@ -36,7 +40,36 @@ class Writer:
     @property
     def fence(self) -> bytes:
         """The lines of a header that has a message refused once another process has taken over."""
-        return fence_header(self._run.fence) if self._run is not None and can_fence(self._connection) else b""
+        if self._run is None or not can_fence(self._connection):
+            return b""
+        return fence_header(self._run.fence, self._fence_seq or 0)
+
+    async def fence_off(self) -> bool:
+        """Have the server refuse whatever is still on its way with our fence; returns whether it will.
+
+        Raises :class:`LeaseLostError`.
+        """
+        run = self._run
+        if run is None or not can_fence(self._connection):
+            return True
+        self._fence_seq = None  # the answer may be lost
+        with suppress(ApiError, BusError):
+            self._fence_seq = await shift_fence(self._connection, run.record.stream, run.fence, run.record.run_id)
+            if self._fence_seq is not None:
+                return True
+            self.doubt()  # another process has closed it
+        await self.proved()
+        return False
+
+    async def fenced(self) -> bool:
+        """Tell whether what is sent now bears the fence as it stands. Raises :class:`LeaseLostError`."""
+        return self._fence_seq is not None or await self.fence_off()
+
+    def refused(self) -> None:
+        """Note that a message was refused for its fence: it was taken over, or the stream let go of a shifted one."""
+        self.doubt()
+        if self._fence_seq:
+            self._fence_seq = None
 
     def is_fenced(self, err_code: int) -> bool:
         """Tell whether an answer means that another process has taken over."""

@@ -7,10 +7,14 @@ from typing import Any
 
 import orjson
 import pytest
+from nats.aio.msg import Msg
 
+from spyctl.bus.acks.fast_ingest import Op, batch_reply
 from spyctl.bus.acks.mode import AckMode
 from spyctl.bus.checkpoint import Checkpoint, OpenBatch
 from spyctl.bus.connection import Connection, connect
+from spyctl.bus.fence import FENCED, fence_header, fence_subject
+from spyctl.bus.frames import hpub_frame
 from spyctl.bus.publishing import Publishing, RunRequest, publishing
 from spyctl.bus.recognition import Message, messages_of
 from spyctl.bus.runs import RunRecord, Runs, RunState
@@ -200,7 +204,7 @@ async def test_the_run_of_a_dead_process_is_reconciled_before_another_one_publis
     else:  # only who has its events can tell them; but what comes later is not among them
         assert (record.settled, record.position) == (False, 0)
         assert record.batch is not None
-        assert record.batch.ends_seq == 50
+        assert record.batch.ends_seq == 51  # the last one closes its fence
 
 
 @MODES
@@ -224,6 +228,30 @@ async def test_the_server_refuses_what_an_overtaken_process_still_sends(
     rows = await read_stream(nats_server.url)
     assert [row[2] for row in rows if row[1] == SUBJECTS[0]] == [b"event %d" % n for n in range(60)]
     assert [subject for _, subject, *_ in rows if subject != SUBJECTS[0]] == [late._run.fence]
+    await other.close()
+
+
+async def test_a_batch_of_a_dead_process_that_comes_only_after_its_run_is_resumed_does_not_begin(
+    connection: Connection, nats_server: NatsServer
+) -> None:
+    request, other, answers = replace(REQUEST, ack_mode=AckMode.FAST), await connect([nats_server.url]), []
+
+    async def on_answer(message: Msg) -> None:
+        answers.append(orjson.loads(message.data))
+
+    dead = await crashed(connection, request, 20)
+    token = orjson.loads((await (await Runs.open(connection)).bucket.get(f"lease.{SUBJECTS[0]}")).value or b"")["token"]
+    async with publishing(other, replace(request, events=events_after, resume=dead)) as resumed:
+        assert resumed.position == 20
+        await other.subscribe("_INBOX.late.>", on_answer)
+        reply = batch_reply("_INBOX.late", f"{dead}-gone", 1, 1, Op.START)
+        await connection.write(bytes(hpub_frame(events(1), subject_table(), reply, fence_header(fence_subject(token)))))
+        await eventually(lambda: any("error" in answer for answer in answers))
+        await resumed.publisher.publish(events(20, 20))
+        await resumed.publisher.drain()
+    assert [answer["error"]["err_code"] in FENCED for answer in answers if "error" in answer] == [True]
+    rows = await read_stream(nats_server.url)
+    assert [row[2] for row in rows if row[1] == SUBJECTS[0]] == [b"event %d" % n for n in range(40)]
     await other.close()
 
 

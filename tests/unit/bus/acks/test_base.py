@@ -352,14 +352,20 @@ async def test_a_server_that_does_not_come_back_is_unreachable() -> None:
 class Holding:
     """A protocol of a run that holds its lease, over a server that takes what it is sent."""
 
-    def __init__(self, protocol: type[PerMessage] | type[FastIngest], version: tuple[int, int] = (2, 14)) -> None:
+    def __init__(
+        self,
+        protocol: type[PerMessage] | type[FastIngest],
+        version: tuple[int, int] = (2, 14),
+        window_ns: int = 120 * SECOND,
+    ) -> None:
         self.clock = JumpingClock()
         self.bucket = MemoryBucket()
         self.connection = ScriptedConnection(respond=self.answer, version=version)
         record = RunRecord("aaaa", "replay", "S", ["a"], [], {}, 0)
         self.run = Run(Runs(self.connection.as_connection(), self.bucket.as_bucket()), record, clock=self.clock)
         self.in_flight = InFlight(1_000, 1 << 20, Delivery(), clock=self.clock)
-        self.protocol = protocol(self.connection.as_connection(), stream(batched=True), ["a"], run=self.run)
+        target = stream(batched=True, duplicate_window_ns=window_ns)
+        self.protocol = protocol(self.connection.as_connection(), target, ["a"], run=self.run)
         self.sent = 0
 
     def answer(self, message: Published) -> list[Any]:
@@ -473,6 +479,36 @@ async def test_what_the_end_of_a_batch_does_not_stop_has_a_fence(
     await holding.send()
     lines = fence_header(holding.run.fence)
     assert [lines in message.headers for message in holding.connection.written] == fenced
+
+
+@pytest.mark.parametrize(("window_s", "shifts"), [(2, 1), (120, 0)])
+async def test_what_a_broken_connection_may_bring_once_its_ids_are_forgotten_is_fenced_off(
+    window_s: int, shifts: int
+) -> None:
+    holding = Holding(PerMessage, window_ns=window_s * SECOND)
+    await holding.open()
+    await holding.send()
+    holding.connection.cut()
+    for _ in range(2):
+        await holding.protocol.repair()
+    assert [subject for subject, *_ in holding.connection.requested] == [holding.run.fence] * shifts
+    assert holding.written == [b"event 0", b"event 1"] * 2
+    lines = fence_header(holding.run.fence, 1_001 if shifts else 0)
+    assert [lines in message.headers for message in holding.connection.written[2:]] == [True, True]
+
+
+async def test_a_shifted_fence_that_the_stream_let_go_of_is_shifted_again() -> None:
+    holding = Holding(PerMessage, window_ns=2 * SECOND)
+    await holding.open()
+    await holding.send()
+    holding.connection.cut()
+    refusal = {"error": {"code": 400, "err_code": FENCED[0], "description": "wrong last sequence: 0"}}
+    holding.connection.respond = lambda _: [refusal]
+    await holding.protocol.repair()
+    holding.connection.respond = lambda _: []
+    await holding.protocol.repair()
+    assert len(holding.connection.requested) == 2
+    assert fence_header(holding.run.fence, 1_002) in holding.connection.written[-1].headers
 
 
 @each_protocol

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from spyctl.bus.acks.base import USUAL
 from spyctl.bus.acks.fast_ingest import (
     COMMIT_S,
     ENDS,
@@ -311,7 +312,7 @@ async def test_events_that_a_stream_held_only_later_are_not_called_somebody_else
 class Holder:
     """A run whose leases a test holds, or cannot prove to hold."""
 
-    record = SimpleNamespace(subjects=["a"])
+    record = SimpleNamespace(subjects=["a"], run_id="aaaa", stream="S")
     fence = "market.fences.t"
     holds = asked = False
     notes = True
@@ -480,6 +481,34 @@ async def test_a_cut_connection_costs_no_event_and_stores_none_twice() -> None:
     assert server.stored == events(6)
     assert sending.result == (0, Checkpoint(6, 6), 0)
     assert sending.in_flight.delivery.reconnects == 1
+
+
+@pytest.mark.parametrize(
+    ("answered", "cut", "shifts"),
+    [(False, True, 1), (True, True, 0), (False, False, 0)],
+    ids=["stray", "begun", "whole"],
+)
+async def test_a_batch_whose_beginning_may_still_come_over_a_dead_connection_is_fenced_off_before_it_is_counted(
+    answered: bool, cut: bool, shifts: int
+) -> None:
+    server, run = BatchServer(), Holder()
+    connection = server.connection()
+    sending = Sending(connection, run)
+    run.holds = True
+    if not answered:
+        connection.respond = lambda message: [] if ".0.$FI" in message.reply else server.answer(message)
+    await sending.send(2)
+    if cut:
+        connection.cut()
+    connection.respond = server.answer
+    for _ in range(3):
+        await sending.protocol.repair()
+    await sending.protocol.finish()
+    assert [subject for subject, *_ in connection.requested] == [Holder.fence] * shifts
+    starts = [message for message in connection.written if ".0.$FI" in message.reply]
+    assert [b"Sequence:1001" in message.headers for message in starts[1:]] == [shifts == 1] * len(starts[1:])
+    assert server.stored == events(2)
+    assert sending.in_flight.count == 0
 
 
 async def test_a_quiet_batch_is_committed_and_a_batch_without_news_pinged() -> None:
@@ -703,3 +732,81 @@ async def test_a_commit_that_is_not_answered_is_asked_again() -> None:
         await sending.protocol.repair() if sending.protocol._line.broken else await sending.protocol.finish()
     assert server.ops == [Op.START, Op.ADD, Op.COMMIT, Op.COMMIT, Op.COMMIT]
     assert sending.result == (0, Checkpoint(2, 2), 0)
+
+
+def takes(reply: str) -> bool:
+    """Tell whether the server takes a reply subject for one of a batch: its own rules, and ours of gaps and flows."""
+    *inbox, name, flow, gaps, number, op, end = reply.split(".")
+    least = {Op.START: 1, Op.ADD: 2, Op.COMMIT: 2, Op.PING: 1}[Op(int(op))]
+    return (
+        bool(inbox) and 0 < len(name) <= 64 and 0 < int(flow) < 1 << 16 and gaps == "fail" and end == "$FI"
+        and least <= int(number) < (1 << 64) - 1 and (Op(int(op)) is not Op.START or int(number) == 1)
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [1, 2, 40])
+async def test_whatever_happens_to_a_batch_the_server_takes_what_is_asked_of_it(count: int) -> None:
+    server = BatchServer(None, [], {"type": "gap", "last_seq": 3, "seq": 5})
+    connection = server.connection()
+    sending = Sending(connection)
+    for _ in range(3):
+        await sending.send(count)
+        sending.protocol._committed_ns = sending.clock.now_ns() + round(PING_S * SECOND)
+        sending.clock.advance(round(PING_S * SECOND))
+        await sending.protocol.repair()
+        connection.cut()
+        await sending.protocol.repair()
+        await sending.protocol.finish()
+    assert {Op.START, Op.COMMIT, Op.PING} <= set(server.ops)
+    assert [message.reply for message in connection.written if not takes(message.reply)] == []
+    assert server.stored == events(3 * count)
+
+
+async def test_a_batch_for_which_the_server_has_no_room_is_begun_again_for_as_long_as_an_outage_may_last() -> None:
+    full = {"error": {"code": 429, "err_code": 10211, "description": "batch publish too many inflight"}}
+    server = BatchServer(*[full] * 30)
+    sending = Sending(server.connection())
+    await sending.send(2)
+    begun_ns = sending.clock.now_ns()
+    while not server.stored:
+        await sending.protocol.repair()
+    assert sending.clock.now_ns() - begun_ns > 2 * USUAL.refusal_s * SECOND
+    await sending.protocol.finish()
+    assert server.stored == events(2)
+    assert sending.in_flight.delivery.refusals == {"batch publish too many inflight": 30}
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_an_error_that_is_of_no_one_message_ends_the_batch_and_what_is_stored_of_it_is_not_sent_again(
+    known: bool,
+) -> None:
+    large = {"error": {"code": 400, "err_code": 10054, "description": "message size exceeds maximum allowed"}}
+    server = BatchServer(None, [], large, known=known)
+    sending = Sending(server.connection())
+    await sending.send(4)
+    for _ in range(2):
+        await sending.protocol.repair()
+    await sending.protocol.finish()
+    assert server.stored == events(4)
+    assert sending.result == (0, Checkpoint(4, 4), 2)
+
+
+async def test_a_ping_that_finds_a_message_missing_ends_the_batch_as_the_message_behind_it_would() -> None:
+    server = BatchServer(None, {"type": "ack", "seq": 1})  # the second is lost on the way, nobody says so
+    connection = server.connection()
+    sending = Sending(connection)
+    await sending.send(2)
+
+    def found(message: Published) -> Iterable[Any]:
+        if message.reply.endswith(f".{Op.PING.value}.$FI"):
+            return [{"type": "gap", "last_seq": 2, "seq": 3}, {"count": 1, "seq": 1}]
+        return server.answer(message)
+
+    connection.respond = found
+    sending.protocol._committed_ns = sending.clock.now_ns() + round(PING_S * SECOND)
+    sending.clock.advance(round(PING_S * SECOND))
+    for _ in range(2):
+        await sending.protocol.repair()
+    await sending.protocol.finish()
+    assert server.stored == events(2)
+    assert sending.result == (0, Checkpoint(2, 2), 1)
