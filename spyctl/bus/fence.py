@@ -2,9 +2,9 @@
 
 A process that was stopped, cut off or killed may have messages on their way for any length of time. So a message says
 in a header what is stored last under a subject of its own lease, its *fence*: nothing at first. Whoever takes the lease
-stores a message there first, and the server refuses what comes of the other one from then on. A process that must know
-that nothing comes any more of a broken connection *shifts* its fence: it stores a message there itself, and says from
-then on that this one is the last.
+of one that may still be alive, or whose last batch may not have begun, stores a message there first, and the server
+refuses what comes of the other one from then on. A process that must know that nothing comes any more of a broken
+connection *shifts* its fence: it stores a message there itself, and says from then on that this one is the last.
 """
 
 import nats.errors

@@ -169,9 +169,7 @@ class Publishing:
             run.record.checkpoint = checkpoint
             with suppress(SpyctlError, ApiError, TimeoutError):
                 async with asyncio.timeout(SETTLE_S):
-                    if run.record.batch is not None and can_fence(self.connection):
-                        await close_fence(self.connection, run.fence, run.record.run_id)
-                    await reconcile(self.connection, run.record, self._events, clock=self._clock)
+                    await reconcile(self.connection, run.record, self._events, fence=run.fence, clock=self._clock)
                 checkpoint, settled = run.record.checkpoint, True
         await run.end(self.state or state, checkpoint, settled=settled)
 
@@ -262,20 +260,20 @@ async def _begin(connection: Connection, stream: Stream, request: RunRequest, cl
     try:
         for claim in request.claims:
             await run.leases.take(claim, force=request.force)
-        fenced: set[str] = set()
+        fences: dict[str, str] = {}  # by the run of a former process
         for subject in record.subjects:
             former = await run.leases.take(subject, force=request.force)
-            if former is None or former.token in fenced:
+            if former is None or former.run_id in fences:
                 continue
-            fenced.add(former.token)
-            if can_fence(connection):  # what a dead one has sent may still be on its way
-                await close_fence(connection, fence_subject(former.token, request.prefix), former.run_id)
+            fence = fences[former.run_id] = fence_subject(former.token, request.prefix)
+            if not former.is_dead and can_fence(connection):
+                await close_fence(connection, fence, former.run_id)
             if former.run_id != record.run_id:
-                await _reconcile_former(connection, runs, former.run_id, clock)
+                await _reconcile_former(connection, runs, former.run_id, fence, clock)
         if request.resume is not None:
             # Its last word, now that it has to be silent.
             run.record = record = await run_to_resume(runs, record.run_id, now)
-            await reconcile(connection, record, request.events, clock=clock)
+            await reconcile(connection, record, request.events, fence=fences.get(record.run_id), clock=clock)
         record.taken_over()
         end = await _end_of(connection, stream.name)
         if request.resume is None:
@@ -289,13 +287,13 @@ async def _begin(connection: Connection, stream: Stream, request: RunRequest, cl
     return run
 
 
-async def _reconcile_former(connection: Connection, runs: Runs, run_id: str, clock: Clock | None) -> None:
+async def _reconcile_former(connection: Connection, runs: Runs, run_id: str, fence: str, clock: Clock | None) -> None:
     # A run of which nobody knows how much is stored is reconciled before anybody else publishes to its subjects.
     former = await runs.find(run_id)
     if former is None or former.settled:
         return
     with suppress(SpyctlError):  # it may then never be resumed, which is no reason to stop us
-        await reconcile(connection, former, clock=clock)
+        await reconcile(connection, former, fence=fence, clock=clock)
     if former.state is RunState.RUNNING:
         former.state = RunState.CRASHED
     await runs.save(former)

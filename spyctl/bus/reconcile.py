@@ -12,6 +12,7 @@ from spyctl.bus.acks.fast_ingest import UNKNOWN_BATCH, Op, batch_reply
 from spyctl.bus.checkpoint import Checkpoint, OpenBatch
 from spyctl.bus.connection import ApiError, Connection
 from spyctl.bus.contents import header_of, stable_count, stream_info
+from spyctl.bus.fence import can_fence, close_fence
 from spyctl.bus.mark import keeps, mark_at
 from spyctl.bus.reader import read_messages
 from spyctl.bus.recognition import Events, count_identified, count_own
@@ -26,12 +27,18 @@ _BEHIND_ALL = 1 << 40  # a sequence behind any message of a batch
 
 
 async def reconcile(
-    connection: Connection, record: RunRecord, events: Events | None = None, *, clock: Clock | None = None
+    connection: Connection,
+    record: RunRecord,
+    events: Events | None = None,
+    *,
+    fence: str | None = None,
+    clock: Clock | None = None,
 ) -> None:
     """Find out how many events of a run are stored, and note it as its checkpoint; of a settled run it is known.
 
-    A batch is fenced first, so that nothing of the dead process can be stored later. Where the server has forgotten it,
-    messages are compared with the run's ``events``. Raises :class:`ResumeError` where the stream can no longer tell
+    A batch is committed first, so that nothing of the dead process can be stored later; where it may not have begun
+    yet, the ``fence`` of that process is closed instead. Where the server has forgotten it, messages are compared with
+    the run's ``events``. Raises :class:`ResumeError` where the stream can no longer tell
     (recreated, or messages expired, deleted or lost), and where it cannot be told which messages are the run's own:
     then the record notes behind which sequence there are none.
     """
@@ -41,7 +48,7 @@ async def reconcile(
     if record.checkpoint is None:
         stored = Checkpoint(0, info["state"]["last_seq"])
     else:
-        stored = await _stored(connection, record, record.checkpoint, events, clock or SystemClock())
+        stored = await _stored(connection, record, record.checkpoint, events, fence, clock or SystemClock())
         await refuse_broken(connection, record)  # it may have lost events just now
     record.checkpoint = replace(stored, mark=await mark_at(connection, record.stream, stored.seq))
     record.batch = None
@@ -76,12 +83,24 @@ async def refuse_broken(connection: Connection, record: RunRecord) -> dict[str, 
 
 
 async def _stored(
+    connection: Connection, record: RunRecord, known: Checkpoint, events: Events | None, fence: str | None, clock: Clock
+) -> Checkpoint:
+    batch = record.batch
+    if batch is not None and (committed := await _committed(connection, record, batch, clock)) is not None:
+        count, seq = committed
+        return Checkpoint(batch.first + count - 1, seq)
+    found = await _counted(connection, record, known, events, clock)
+    if batch is not None and found.position < batch.first and fence is not None and can_fence(connection):
+        await close_fence(connection, fence, record.run_id)  # what begins it may still be on its way
+        record.batch = batch
+        found = await _counted(connection, record, known, events, clock)
+    return found
+
+
+async def _counted(
     connection: Connection, record: RunRecord, known: Checkpoint, events: Events | None, clock: Clock
 ) -> Checkpoint:
-    fenced = await _fence(connection, record, record.batch, clock) if record.batch is not None else None
-    if fenced is not None and record.batch is not None:
-        count, seq = fenced
-        return Checkpoint(record.batch.first + count - 1, seq)
+    # Counts the messages of a run that no batch tells of.
     try:
         count, last_seq = await stable_count(connection, record.stream, record.subjects, known.seq, clock)
     except LostTrackError as error:
@@ -111,7 +130,9 @@ def _refusal(record: RunRecord, why: str) -> ResumeError:
     return ResumeError(f"run {record.run_id} cannot be continued: {why}")
 
 
-async def _fence(connection: Connection, record: RunRecord, batch: OpenBatch, clock: Clock) -> tuple[int, int] | None:
+async def _committed(
+    connection: Connection, record: RunRecord, batch: OpenBatch, clock: Clock
+) -> tuple[int, int] | None:
     # Commits the batch of a dead process; the answer is how many of its messages are stored, and the last sequence.
     answered = asyncio.Event()
     answer: tuple[int, int] | None = None  # None for a batch that the server no longer knows

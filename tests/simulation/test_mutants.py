@@ -43,7 +43,7 @@ def unfenced(batch: Any, subjects: Any, reply: str, _: bytes) -> bytes:
     [
         (57, ["spyctl.bus.acks.fast_ingest.hpub_frame"], unfenced),
         (2670, ["spyctl.bus.acks.writer.Writer.fence"], b""),
-        (57, ["spyctl.bus.publishing.close_fence"], nothing),
+        (57, [f"spyctl.bus.{room}.close_fence" for room in ("publishing", "reconcile")], nothing),
         (233, ["spyctl.bus.acks.writer.Writer.fence_off"], yes),
         (1013, ["spyctl.bus.acks.writer.Writer.proved"], yes),
         (88, ["spyctl.bus.publishing.refuse_broken", "spyctl.bus.reconcile.refuse_broken"], info),
