@@ -148,11 +148,11 @@ class History:
             raise OutOfOrderError(f"{run.publisher.delivery.reordered} reordered")
 
     async def _play(self, run: Publishing, stopped: asyncio.Event) -> None:
-        seed, first = self.seed, run.position + 1
+        seed, first, due_ns = self.seed, run.position + 1, self.world.now_ns
         while first <= seed.events and not stopped.is_set():
             end = min(first + seed.piece, seed.events + 1)
             await run.publisher.publish(events(first, end))
-            await asyncio.sleep(seed.pause_ns / SECOND)
+            due_ns = await _next_due(seed, self.world, due_ns)
             first = end
         await run.publisher.drain()
         self._asking_ns = self.world.now_ns
@@ -299,3 +299,11 @@ def replay(number: int) -> History:
             f"{history.seed}\n{told}\n{type(error).__name__}: {error}\nagain: python -m tests.simulation {number}"
         ) from error
     return history
+
+
+async def _next_due(seed: Seed, world: World, due_ns: int) -> int:
+    # Waits until the next piece is due; who hurries and is late does not wait at all.
+    due_ns = seed.pause_ns + (due_ns if seed.hurries else world.now_ns)
+    if due_ns > world.now_ns or not seed.hurries:
+        await asyncio.sleep((due_ns - world.now_ns) / SECOND)
+    return due_ns

@@ -58,6 +58,11 @@ class Seed:
         """Whether a stream that is away for a moment, unnoticed, may miss an event and store the next one."""
         return self.config.elsewhere and self.mode is AckMode.MESSAGE
 
+    @property
+    def hurries(self) -> bool:
+        """Whether who is late makes up for it at once, without a turn for anybody else, as a paced replay does."""
+        return self.number % 7 == 0
+
     @classmethod
     def of(cls, number: int) -> "Seed":
         """Draw a seed from its number."""

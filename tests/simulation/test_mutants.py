@@ -38,6 +38,10 @@ def unfenced(batch: Any, subjects: Any, reply: str, _: bytes) -> bytes:
     return hpub_frame(batch, subjects, reply, b"")
 
 
+def overtaking(line: Any, position: int) -> bool:
+    return not line.broken and not line._turn.locked() and position == line.next
+
+
 @pytest.mark.parametrize(
     ("seed", "targets", "instead"),
     [
@@ -54,11 +58,12 @@ def unfenced(batch: Any, subjects: Any, reply: str, _: bytes) -> bytes:
         (328, ["spyctl.bus.acks.per_message.PerMessage._find_stored"], yes),
         (8, ["spyctl.bus.acks.fast_ingest.FastIngest._noted"], yes),
         (61, ["spyctl.bus.acks.per_message.hpub_frames"], other_ids),
+        (546, ["spyctl.bus.acks.line.Line.may_send"], overtaking),
     ],
     ids=[
         "fence of a batch", "fence of a message", "fence closed", "fence shifted", "proof of leases",
         "end of the stream at a resume", "marks", "receded", "receded batch", "account", "ids that are forgotten",
-        "batch noted", "ids",
+        "batch noted", "ids", "turns",
     ],
 )  # fmt: skip
 def test_a_seed_misses_what_is_taken_away(seed: int, targets: list[str], instead: Any) -> None:
