@@ -428,6 +428,7 @@ class ReplayPublisher:
         request = RunRequest(command="api", leased=leased_for(source), paced=paced)
         self.stats = ReplayStats()
         async with publishing(self.bus.connection, request) as run:
+            await run.prepare()
             options = ReplayOptions(Speed.of(self.replay_speed), selection, digest=False, span=span)
             around = Surroundings(run.note, str)
             replay = Replay(source, run.publisher, options, run_id=run.run_id, around=around, control=self.control)

@@ -112,6 +112,13 @@ class Publishing:
         """The last sequence of the stream before this process published."""
         return self._began_after
 
+    async def prepare(self) -> None:
+        """Prove the leases ahead of the first event, which else waits for that in time that is paced.
+
+        Raises :class:`LeaseLostError`.
+        """
+        await self._run.hold()
+
     async def watch(self, work: Coroutine[Any, Any, None], stop: Callable[[], None]) -> None:
         """Do the work of the run to its end; where a lease is lost meanwhile, ``stop`` is to end it in order.
 

@@ -95,6 +95,7 @@ async def _replay_to_nats(
         where = "embedded" if reached.embedded is not None else reached.connection.url
         consumers = Consumers(reached.connection, run.stream.name)
         destination = Destination(run.publisher, run.run_id, where, run, consumers)
+        await run.prepare()
         return await _play(request, plan, reporter, interruption, destination)
 
 

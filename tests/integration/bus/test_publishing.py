@@ -54,6 +54,13 @@ async def test_a_run_that_reaches_its_end_is_complete(connection: Connection, mo
     assert (record.state, record.checkpoint, record.settled) == (RunState.COMPLETE, Checkpoint(300, 300), True)
 
 
+async def test_the_first_event_of_a_prepared_run_waits_for_no_proof_of_its_leases(connection: Connection) -> None:
+    async with publishing(connection, REQUEST) as run:
+        assert run._run.leases.in_doubt
+        await run.prepare()
+        assert not run._run.leases.in_doubt
+
+
 async def test_a_run_that_returns_early_has_ended_and_one_that_raises_has_failed(
     connection: Connection,
 ) -> None:
