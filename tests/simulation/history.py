@@ -110,8 +110,7 @@ class History:
                 self._begin(resume=False)
                 for fault in self.seed.faults:
                     self.world.at(SECOND + fault.at_ns, lambda fault=fault: self._befall(fault))  # type: ignore[misc]
-                over = lambda: self._done and not self._processes and not self.world.strays  # noqa: E731
-                self.world.run(over, _LONGEST_NS)
+                self.world.run(lambda: self._done and not (self._processes or self.world.strays), _LONGEST_NS)
             finally:
                 for process in list(self._processes):
                     process.end()
@@ -194,7 +193,8 @@ class History:
             self._conclude("given up")
             return
         pause_ns = self._rng.choice((SECOND // 10, SECOND, 12 * SECOND)) if self._began < 6 else 12 * SECOND
-        self.world.after(pause_ns, lambda: None if self._processes else self._begin(resume=resume))
+        n = self._began  # where another one is begun meanwhile, its end is what counts
+        self.world.after(pause_ns, lambda: self._processes or self._began > n or self._begin(resume=resume))
 
     def _conclude(self, verdict: str) -> None:
         self._done, self.verdict = True, self.verdict or verdict
