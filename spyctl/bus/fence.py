@@ -15,7 +15,9 @@ from spyctl.bus.connection import Connection
 from spyctl.bus.contents import last_on
 from spyctl.errors import BusError
 from spyctl.market.subjects import with_prefix
+from spyctl.timing.instants import SECOND
 
+STRAY_NS = 120 * SECOND  # so long a connection that is gone may still bring messages
 FENCED = (10071, 10164)  # error codes of a message that the server refuses for its fence
 
 

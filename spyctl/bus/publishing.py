@@ -22,7 +22,7 @@ from spyctl.bus.checkpoint import Checkpoint
 from spyctl.bus.connection import ApiError, Connection
 from spyctl.bus.contents import present_info
 from spyctl.bus.custody import Custody, Holdings
-from spyctl.bus.fence import can_fence, close_fence, fence_subject
+from spyctl.bus.fence import STRAY_NS, can_fence, close_fence, fence_subject
 from spyctl.bus.mark import mark_at
 from spyctl.bus.publisher import Publisher
 from spyctl.bus.reader import read_back
@@ -273,7 +273,8 @@ async def _begin(connection: Connection, stream: Stream, request: RunRequest, cl
             if former is None or former.run_id in fences:
                 continue
             fence = fences[former.run_id] = fence_subject(former.token, request.prefix)
-            if not former.is_dead and can_fence(connection):
+            # What a dead process has sent comes late, if at all, and is recognised by its id, where ids last.
+            if can_fence(connection) and not (former.is_dead and stream.duplicate_window_ns >= STRAY_NS):
                 await close_fence(connection, fence, former.run_id)
             if former.run_id != record.run_id:
                 await _reconcile_former(connection, runs, former.run_id, fence, clock)

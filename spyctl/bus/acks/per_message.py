@@ -17,6 +17,7 @@ from spyctl.bus.acks.base import AckProtocol
 from spyctl.bus.client import Answer
 from spyctl.bus.connection import ApiError
 from spyctl.bus.contents import message_at
+from spyctl.bus.fence import STRAY_NS
 from spyctl.bus.frames import hpub_frames
 from spyctl.bus.in_flight import Chunk
 from spyctl.errors import BusError
@@ -27,7 +28,6 @@ MAX_UNANSWERED = 4_096
 SETTLE_S = 1.0
 # How much of the duplicate window is left unused: clocks and queues are not exact.
 _WINDOW_MARGIN_NS = 10 * SECOND
-_STRAY_NS = 120 * SECOND  # so long a connection that is gone may still bring messages
 
 
 class PerMessage(AckProtocol):
@@ -82,7 +82,7 @@ class PerMessage(AckProtocol):
 
     def _on_disconnect(self) -> None:
         super()._on_disconnect()
-        forgets = self._stream.duplicate_window_ns < _STRAY_NS
+        forgets = self._stream.duplicate_window_ns < STRAY_NS
         self._astray = self._astray or (forgets and self._in_flight.count > 0)
 
     async def _answers(self) -> None:
