@@ -58,6 +58,7 @@
         │   │   └── KeyInUseError      a living run uses the vendor's key
         │   └── LeaseLostError         another run took the lease from us
         ├── NoSpaceError               too little room for what would be stored
+        ├── AccountLimitError          an account's limits do not let it be stored
         ├── RefusedError               the server will not store a message
         ├── LostTrackError             the server can no longer tell what it has stored
         ├── StreamGoneError            a stream was deleted while it was read

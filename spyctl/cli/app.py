@@ -37,7 +37,6 @@ from spyctl.cli.framework.remedies import remedy_for
 from spyctl.cli.framework.reporter import Reporter
 from spyctl.cli.framework.streams import drop, prepare_streams, write, written
 from spyctl.errors import ExitCode, SpyctlError
-from spyctl.market.kernel import encoder
 from spyctl.terminal.outgoing import safe_line
 
 EPILOG = """\
@@ -75,6 +74,7 @@ def _versions() -> Iterator[tuple[str, str]]:
     from importlib.metadata import PackageNotFoundError, version
 
     from spyctl.bus.embedded import find_nats_server
+    from spyctl.market.kernel import encoder
 
     yield "python", platform.python_version()
     with suppress(SpyctlError, OSError):
@@ -100,6 +100,8 @@ def spyctl(
     spyctl live --sim                             the live side, no key needed
     spyctl tail futures.trades                    watch the stream
     """
+    from spyctl.market.kernel import encoder
+
     encoder()  # a wrong SPYCTL_IMPL is told before anything begins
     print_help_page(context)
 
