@@ -283,9 +283,9 @@ class Simulator:
             count = tempo.take(time.monotonic(), self.rate)
             topics = {topic for peer in self.peers for topic in peer.topics}
             messages = self.walk.step(count, time.time_ns() // 1_000_000, topics)
-            for peer in list(self.peers):
-                theirs = [message for message in messages if _topic(message) in peer.topics]
+            frames = [(peer, [each for each in messages if _topic(each) in peer.topics]) for peer in self.peers]
+            self.sent += sum(len(theirs) for _, theirs in frames)
+            for peer, theirs in frames:
                 if theirs:
-                    self.sent += len(theirs)
                     with suppress(ConnectionClosed):
                         await peer.say(*theirs)

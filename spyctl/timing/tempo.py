@@ -16,11 +16,11 @@ class Tempo:
         self._due = 0.0
 
     def take(self, now_s: float, rate: float) -> int:
-        """Return how many events happen now, at a mean ``rate`` a second since the last call."""
+        """Return how many events happen now, at a mean ``rate`` a second since the last call; at 0 none does."""
         busy = 0.4 + 1.2 * (math.sin(2 * math.pi * now_s / PHASE_S) > 0)
         elapsed_s, self._last_s = now_s - self._last_s, now_s
         self._due = min(self._due + elapsed_s * rate * busy, max(1.0, rate * LONGEST_DEBT_S))
-        count = min(int(self._due), max(1, int(rate * LONGEST_STEP_S)))
+        count = min(int(self._due), max(1, int(rate * LONGEST_STEP_S))) if rate else 0
         self._due -= count
         return count
 

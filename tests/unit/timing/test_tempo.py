@@ -32,3 +32,10 @@ def test_what_happened_beside_it_is_not_due_again() -> None:
 
 def test_no_rate_is_no_event() -> None:
     assert play(Tempo(0.0), 0.0, 0.0, 1.0) == 0
+
+
+def test_what_is_still_due_waits_for_a_rate() -> None:
+    tempo = Tempo(0.0)
+    assert tempo.take(1.0, 1_000.0) == 50  # of a thousand
+    assert tempo.take(1.01, 0.0) == 0
+    assert tempo.take(1.02, 1_000.0) > 0
