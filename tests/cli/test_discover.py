@@ -9,23 +9,9 @@ import pytest
 import zstandard
 
 from tests.conftest import Cli
-from tests.support.folders import write_one_day, write_week
 from tests.support.records import DAY_NS, ES, T0, content, definition, metadata, trade, write_file
 
-
-@pytest.fixture
-def week(tmp_path: Path) -> Path:
-    return write_week(tmp_path / "dbn-data")
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    return write_one_day(tmp_path / "dbn-data")
-
-
-@pytest.fixture(autouse=True)
-def cache(environment: dict[str, str], tmp_path: Path) -> None:
-    environment["XDG_CACHE_HOME"] = str(tmp_path / "cache")
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 def test_a_week_with_its_faults(cli: Cli, week: Path) -> None:

@@ -7,23 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Cli
-from tests.support.folders import MONDAY, NEW, shifted, write_one_day, write_week
+from tests.support.folders import MONDAY, NEW, shifted
 from tests.support.records import ES, T0, book, trade, write_file
 
-
-@pytest.fixture
-def week(tmp_path: Path) -> Path:
-    return write_week(tmp_path / "dbn-data")
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    return write_one_day(tmp_path / "dbn-data")
-
-
-@pytest.fixture(autouse=True)
-def cache(environment: dict[str, str], tmp_path: Path) -> None:
-    environment["XDG_CACHE_HOME"] = str(tmp_path / "cache")
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 def test_weekends_are_no_holes_and_job_files_are_in_the_json(cli: Cli, tmp_path: Path) -> None:

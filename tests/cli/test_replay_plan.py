@@ -17,18 +17,8 @@ from spyctl.market.columns import SCHEMAS
 from spyctl.replay.session import ReplayOptions
 from spyctl.timing.instants import HOUR, SECOND, day_start, utc_text
 from tests.conftest import Cli
-from tests.support.folders import ES, NEW, shifted, write_one_day, write_week
+from tests.support.folders import ES, NEW, shifted
 from tests.support.records import T0, trade, write_file
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    return write_one_day(tmp_path / "dbn-data")
-
-
-@pytest.fixture
-def week(tmp_path: Path) -> Path:
-    return write_week(tmp_path / "dbn-data")
 
 
 def request(root: Path, **asked: object) -> Request:

@@ -6,18 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Cli
-from tests.support.folders import write_one_day, write_week
 from tests.support.records import DAY_NS, MS, T0, book, trade, write_file
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    return write_one_day(tmp_path / "dbn-data")
-
-
-@pytest.fixture
-def week(tmp_path: Path) -> Path:
-    return write_week(tmp_path / "dbn-data")
 
 
 def test_time_range_is_exact_and_leaves_snapshots_out(cli: Cli, data: Path) -> None:
