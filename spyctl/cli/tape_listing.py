@@ -66,12 +66,7 @@ class TapeListing:
         """Return the tapes as data."""
         return [
             {
-                "path": str(info.path),
-                "stream": info.stream,
-                "prefix": info.prefix,
-                "trading_day": info.day,
-                "size": info.size,
-                "growing": info.growing,
+                **info.document(),
                 "gaps": [gap.document() for gap in info.gaps],
                 "problems": self.found[info.path],
                 "overlaps": str(self.overlaps[info.path]) if info.path in self.overlaps else None,

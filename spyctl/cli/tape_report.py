@@ -114,12 +114,7 @@ def _gap_text(gap: Gap, quality: TapeQuality) -> str:
 def _document(quality: TapeQuality) -> dict[str, Any]:
     info = quality.info
     return {
-        "path": str(info.path),
-        "stream": info.stream,
-        "prefix": info.prefix,
-        "trading_day": info.day,
-        "size": info.size,
-        "growing": info.growing,
+        **info.document(),
         "lines": quality.lines,
         "no_events": quality.no_events,
         "duplicates": quality.duplicates,

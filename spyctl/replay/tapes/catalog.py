@@ -47,6 +47,17 @@ class TapeInfo:
         """The stream that it was recorded from, as far as its events tell."""
         return self.origin.stream if self.origin is not None else stream_name(self.prefix)
 
+    def document(self) -> dict[str, Any]:
+        """Return which tape it is, as ``--json`` writes it."""
+        return {
+            "path": str(self.path),
+            "stream": self.stream,
+            "prefix": self.prefix,
+            "trading_day": self.day,
+            "size": self.size,
+            "growing": self.growing,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Survey:
