@@ -81,7 +81,8 @@ def _versions() -> Iterator[tuple[str, str]]:
         command = [str(find_nats_server()), "--version"]
         output = subprocess.run(command, capture_output=True, text=True, check=False).stdout
         yield "nats-server", output.strip().rpartition("v")[2] or "?"
-    yield "encoder", f"{encoder().name} ({reason})" if (reason := encoder().reason) else encoder().name
+    name, reason = encoder().name, encoder().reason
+    yield "encoder", f"{name} ({reason})" if reason else name
     for name in _LIBRARIES:
         with suppress(PackageNotFoundError):
             yield name, version(name)

@@ -30,7 +30,7 @@ from spyctl.cli.live_restart import earlier_futures, last_ended, remember_stored
 from spyctl.cli.replay_run import show_holdings, show_server
 from spyctl.cli.summary import print_live_summary
 from spyctl.dbn.gateway.feed import FUTURES
-from spyctl.errors import LostTrackError, SpyctlError
+from spyctl.errors import SpyctlError
 from spyctl.live.feed_policy import FeedPolicy
 from spyctl.live.result import summary_of
 from spyctl.live.session import Hooks, LiveOptions, LiveSession, subjects
@@ -177,8 +177,7 @@ async def _play(
         print_live_summary(summary, request.title, request.what, as_json=request.as_json, out=sys.stdout)
     show_holdings(reporter, run)
     if failure is not None:
-        lost = isinstance(failure, LostTrackError)  # nothing can be played again
-        reporter.error(failure.message, _AFTER_LOSS if lost else remedy_for(failure))
+        reporter.error(failure.message, remedy_for(failure, after_loss=_AFTER_LOSS))
         return failure.exit_code
     for refusal in session.refused.values():
         reporter.error(refusal.message, remedy_for(refusal))

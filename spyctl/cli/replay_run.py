@@ -51,6 +51,8 @@ from spyctl.timing.tasks import end_task
 if TYPE_CHECKING:
     pass
 
+AFTER_LOSS = "--resume goes on after what is stored; where that is refused, play it again from the start"
+
 
 async def run_replay(request: Request, plan: AnyPlan, reporter: Reporter) -> int:
     """Play what was asked for and return the exit code. Raises :class:`SpyctlError`."""
@@ -210,7 +212,7 @@ async def _play(
     if destination.run is not None:
         show_holdings(reporter, destination.run)
     if failure is not None:
-        reporter.error(failure.message, remedy_for(failure, resumable=run is not None))
+        reporter.error(failure.message, remedy_for(failure, after_loss=AFTER_LOSS if run is not None else ""))
         return failure.exit_code
     return summary.exit_code
 

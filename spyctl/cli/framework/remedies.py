@@ -64,13 +64,13 @@ REMEDIES: dict[type[SpyctlError], Callable[[Any], str]] = {
 }
 
 
-def remedy_for(error: SpyctlError, *, resumable: bool = False) -> str:
+def remedy_for(error: SpyctlError, *, after_loss: str = "") -> str:
     """Return what to do about an error, as a user of the command line types it; empty where nobody knows.
 
-    ``resumable`` tells that it ended a run that may go on where it was.
+    ``after_loss`` is what helps a run that has lost track of what is stored, where that depends on the run.
     """
-    if resumable and isinstance(error, errors.LostTrackError):
-        return "--resume goes on after what is stored; where that is refused, play it again from the start"
+    if after_loss and isinstance(error, errors.LostTrackError):
+        return after_loss
     for kind in type(error).__mro__:
         if kind in REMEDIES:
             return REMEDIES[kind](error)

@@ -4,6 +4,7 @@ import pytest
 
 from spyctl.cli.framework import remedies
 from spyctl.cli.framework.remedies import remedy_for
+from spyctl.cli.replay_run import AFTER_LOSS
 from spyctl.errors import BusError, LostTrackError, NoDataError, SpyctlError, UnreachableError
 
 
@@ -19,7 +20,9 @@ def test_the_table_knows_a_type_and_those_derived_from_it() -> None:
 
 def test_a_run_that_may_go_on_is_resumed_before_it_is_played_again() -> None:
     lost = LostTrackError("stream S does not hold 3 events that it acknowledged", "play it again")
-    assert remedy_for(lost, resumable=True).startswith("--resume goes on after what is stored; where that is refused")
+    assert remedy_for(lost, after_loss=AFTER_LOSS).startswith(
+        "--resume goes on after what is stored; where that is refused"
+    )
     assert "--resume" not in remedy_for(lost)
 
 
