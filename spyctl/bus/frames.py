@@ -11,7 +11,6 @@ from spyctl.market.texts import SideBySide, Texts, repeated
 
 Ints = np.ndarray[tuple[int], np.dtype[np.int64]]
 _CRLF = b"\r\n"
-_NUMBER = 20  # bytes of the longest number
 
 
 def pub_frames(batch: EncodedBatch, subjects: Sequence[str], reply: str, first: int, tail: str) -> memoryview:
@@ -30,7 +29,7 @@ def _compiled(
     compiled: kernel.Kernel, batch: EncodedBatch, heads: tuple[bytes, ...], first: int, behind: bytes
 ) -> memoryview:
     texts = batch.texts
-    most = max(map(len, heads)) + len(behind) + 2 * (_NUMBER + len(_CRLF))
+    most = max(map(len, heads)) + len(behind) + 2 * (kernel.NUMBER_BYTES + len(_CRLF))
     data = np.empty(int(texts.lengths.sum()) + len(batch) * most, np.uint8)
     written = compiled.frame(texts.data, texts.starts, texts.lengths, batch.ranks, heads, first, behind, data)
     return data.data[:written]

@@ -16,7 +16,6 @@ from spyctl.market.events import BOOK_DEPTH
 from spyctl.market.subjects import rank_of, subject_of
 from spyctl.market.texts import Placeable, Places, Texts
 
-_NUMBERS = 20  # bytes of the longest number
 PIECE = 4096  # events encoded at once: a millisecond or two, so that a paced replay is never held up for long
 
 _TRADE_RANK, _BOOK_RANK = (rank_of(subject_of(EVENT_TYPES[schema])) for schema in SCHEMAS)
@@ -115,7 +114,7 @@ def _encode(batch: Batch, piece: slice, is_book: NDArray[np.bool_]) -> Texts:
 def _compiled(compiled: kernel.Kernel, batch: Batch, order: Places, is_book: NDArray[np.bool_]) -> Texts | None:
     # Nothing where the kernel leaves the events to us.
     symbols, between, books = batch.names.as_json(), literals(batch.source), np.count_nonzero(is_book)
-    trade, level, book = (sum(map(len, texts)) + _NUMBERS * len(texts) for texts in between)
+    trade, level, book = (sum(map(len, texts)) + kernel.NUMBER_BYTES * len(texts) for texts in between)
     room = (len(order) - books) * trade + books * (trade + book + BOOK_DEPTH * level) + len(order) * symbols.itemsize
     data = np.empty(room + compiled.ROOM + symbols.itemsize, np.uint8)
     ends = np.empty(len(order), np.intp)

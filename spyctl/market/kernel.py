@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol, cast
 from spyctl.errors import UsageError
 
 VARIABLE = "SPYCTL_IMPL"
+NUMBER_BYTES = 20  # of the longest number that is written
 _NUMPY, _COMPILED, _AUTO = "numpy", "compiled", "auto"
 
 

@@ -17,9 +17,9 @@ import pytest
 from hatch_build import compile_kernel
 from spyctl.market import kernel
 from spyctl.market.kernel import Encoder, Kernel
+from tests.conftest import ROOT
 
 FLAGS = "SPYCTL_TEST_KERNEL_FLAGS"  # more flags for the compiler
-ROOT = Path(__file__).parents[2]
 
 
 def has_compiler() -> bool:

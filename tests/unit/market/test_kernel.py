@@ -20,7 +20,8 @@ from spyctl.market.encode import encode_batch
 from spyctl.market.event_texts import literals
 from spyctl.market.events import EventSource
 from spyctl.market.kernel import Kernel, encoder
-from tests.support.kernels import FLAGS, ROOT, built_kernel, encoded_by
+from tests.conftest import ROOT
+from tests.support.kernels import FLAGS, built_kernel, encoded_by
 
 T0 = 1_765_900_000_000_000_000
 LITERALS = (*literals(EventSource.DIRECT_FEED).trade, *literals(EventSource.DIRECT_FEED).level)
